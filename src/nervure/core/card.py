@@ -1,0 +1,66 @@
+"""The Card: what a model is, was shown, can do and must be fed. It travels inside the ONNX file."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from nervure.core.problem import Problem
+
+__all__ = ["CARD_KEY", "Card", "Channel", "Metric"]
+
+CARD_KEY = "nervure.card"
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """One measured number: which subject (the model or a baseline), which horizon, on which part."""
+
+    subject: str
+    kind: Literal["baseline", "deep", "peer"]
+    metric: str
+    value: float
+    horizon: str = ""
+    part: Literal["validation", "test"] = "test"
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """One input channel of the window: which signal, and whether each stream has its own."""
+
+    signal: str
+    shared: bool = False
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's card.
+
+    ``streams`` are the names of the Datastreams in the order of the model's ``node`` index. The
+    graph eats ``x [batch, time, channel]`` (NaN where missing), ``node [batch]``, ``calendar
+    [batch, time + horizon, 4]`` (slot of day, day of week, holiday, slot of week) and yields ``y
+    [batch, horizon, quantile]`` in the unit of the signal; scalers and masks are inside it.
+    ``spread [horizon, 2]`` is added below and above the outer quantiles to calibrate them.
+    ``limits`` holds the alarm thresholds and calibration scores of anomaly problems.
+    """
+
+    name: str
+    version: str
+    solution: str
+    problem: Problem
+    model: str
+    created: str
+    streams: tuple[str, ...]
+    channels: tuple[Channel, ...]
+    every_ns: int
+    window: int
+    horizon: int
+    quantiles: tuple[float, ...]
+    zone: str = "UTC"
+    unit: str = ""
+    span: tuple[str, str] = ("", "")
+    parameters: int = 0
+    train_cpu_s: float = 0.0
+    infer_ms: float = 0.0
+    metrics: tuple[Metric, ...] = ()
+    spread: tuple[tuple[float, float], ...] = ()
+    limits: dict[str, Any] = {}
+    notes: str = ""

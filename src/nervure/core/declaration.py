@@ -1,0 +1,219 @@
+"""What a solution declares: signals, problems, rules, loops, and the real data that proves it.
+
+A solution is one file that builds one ``Solution``; everything else (Datastreams, checks,
+training, alert rules, report rows) comes from it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from nervure.core.alert import Severity
+from nervure.core.error import DeclarationError
+from nervure.core.instant import duration_ns
+from nervure.core.problem import Anomaly, Forecast, Problem, steps
+
+__all__ = ["Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate"]
+
+Tier = Literal["bronze", "silver", "gold"]
+Measure = Literal["score", "value", "flat", "silent"]
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of reading: its UCUM unit, sampling interval and physically possible range.
+
+    ``phenomenon`` is the observed property's full name. ``site`` signals (weather) belong to the place as a whole, not to each Thing. ``stuck_after``
+    is how long an unchanged value is still believable.
+    """
+
+    name: str
+    unit: str
+    every: str
+    low: float | None = None
+    high: float | None = None
+    phenomenon: str = ""
+    definition: str = ""
+    site: bool = False
+    stuck_after: str | None = None
+
+    @property
+    def every_ns(self) -> int:
+        """The sampling interval in nanoseconds."""
+        return duration_ns(self.every)
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """When to raise an alert, and the sentence a person reads.
+
+    ``when`` is ``MEASURE OP NUMBER|limit [for DURATION]``; the measures are ``score`` (of the
+    anomaly ``problem``), ``value`` (of the signals ``of``), ``flat`` and ``silent`` (seconds without change, and
+    without a reading). ``say`` may use ``{thing}``, ``{signal}``, ``{value}``, ``{expected}``,
+    ``{unit}``, ``{since}``, ``{excess}`` and ``{hours}``.
+    """
+
+    name: str
+    when: str
+    severity: Severity
+    say: str
+    of: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
+    """A control loop: which command, decided how, and what holds when the decision fails."""
+
+    command: str
+    policy: str
+    fallback: str
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the real data of a solution lie, and the protocol they are judged by.
+
+    ``folder`` is below ``NERVURE_DATA``; ``layout`` names the reader: ``wide`` (a column a
+    Thing), ``long`` (columns ``thing`` and signals), ``multi`` (a column a signal, one Thing a
+    file) or ``package`` (the PyPI package named). ``columns`` maps the file's columns to signals.
+    ``split`` are the parts in time for train, validation and test.
+    """
+
+    folder: str
+    files: tuple[str, ...] = ()
+    layout: Literal["wide", "long", "multi", "package"]
+    package: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    time: str = "timestamp"
+    thing: str | None = None
+    signal: str | None = None
+    columns: dict[str, str] = {}
+    units: dict[str, str] = {}
+    zone: str = "UTC"
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    protocol: str = ""
+    report_at: tuple[str, ...] = ()
+    licence: str = ""
+    cite: str = ""
+
+
+class Solution(msgspec.Struct, frozen=True, kw_only=True):
+    """One domain: what is sensed, what is asked, what is said and done about it."""
+
+    name: str
+    title: str
+    thing: str
+    signals: tuple[Signal, ...]
+    problems: tuple[Problem, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    twin: str | None = None
+    data: Source | None = None
+    tier: Tier = "bronze"
+
+    def signal(self, name: str) -> Signal:
+        """Return the signal of that name."""
+        for signal in self.signals:
+            if signal.name == name:
+                return signal
+        known = ", ".join(signal.name for signal in self.signals)
+        raise DeclarationError(f"{self.name}: no signal {name!r}", hint=f"declared are: {known}")
+
+    def problem(self, name: str | None = None) -> Problem:
+        """Return the problem of that name, or the first."""
+        for problem in self.problems:
+            if name is None or problem.name == name:
+                return problem
+        known = ", ".join(problem.name for problem in self.problems) or "none"
+        raise DeclarationError(f"{self.name}: no problem {name!r}", hint=f"declared are: {known}")
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule's ``when``, read: ``limit`` is ``None`` where the calibrated limit is meant."""
+
+    measure: Measure
+    above: bool
+    limit: float | None
+    hold_ns: int
+
+
+_WHEN = re.compile(
+    r"\s*(score|value|flat|silent)\s*([<>])\s*(limit|-?\d+(?:\.\d+)?|\d+(?:\.\d+)?(?:min|s|h|d))"
+    r"(?:\s+for\s+(\S+))?\s*"
+)
+
+
+def condition(text: str, *, where: str = "$.when") -> Condition:
+    """Read a rule's ``when``.
+
+    >>> condition("score > limit for 2h").hold_ns // 3_600_000_000_000
+    2
+    """
+    found = _WHEN.fullmatch(text)
+    if not found:
+        raise DeclarationError(
+            f"{text!r} is not a condition", where=where,
+            hint="write MEASURE > NUMBER [for DURATION]: 'score > limit for 2h', 'flat > 6h'",
+        )
+    measure, sign, limit, hold = found.groups()
+    if limit == "limit":
+        number = None
+    elif limit[-1].isalpha():
+        number = duration_ns(limit, where=where) / 1e9
+    else:
+        number = float(limit)
+    return Condition(
+        measure=measure,  # type: ignore[arg-type]  # the pattern admits no other
+        above=sign == ">",
+        limit=number,
+        hold_ns=duration_ns(hold, where=where) if hold else 0,
+    )
+
+
+def validate(solution: Solution) -> Solution:
+    """Check a declaration as a whole; the first thing that is wrong is raised, with its place."""
+    from nervure.core import unit
+
+    at = solution.name
+    for number, signal in enumerate(solution.signals):
+        where = f"{at} $.signals[{number}]"
+        unit.check(signal.unit)
+        duration_ns(signal.every, where=f"{where}.every")
+        if signal.low is not None and signal.high is not None and signal.low >= signal.high:
+            raise DeclarationError(f"{at}: low {signal.low} is not below high {signal.high}", where=where)
+    for number, problem in enumerate(solution.problems):
+        _check_problem(solution, problem, f"{at} $.problems[{number}]")
+    names = {problem.name for problem in solution.problems}
+    for number, rule in enumerate(solution.rules):
+        where = f"{at} $.rules[{number}]"
+        read = condition(rule.when, where=f"{where}.when")
+        if read.measure == "score" and rule.problem not in names:
+            raise DeclarationError(
+                f"{at}: rule {rule.name!r} needs the problem whose score it reads", where=f"{where}.problem",
+                hint=f"one of: {', '.join(sorted(names))}",
+            )
+        for name in rule.of:
+            solution.signal(name)
+    return solution
+
+
+def _check_problem(solution: Solution, problem: Problem, where: str) -> None:
+    match problem:
+        case Forecast():
+            every = solution.signal(problem.of).every_ns
+            steps(problem.window, every, where=f"{where}.window", at_least=3)
+            steps(problem.horizon, every, where=f"{where}.horizon")
+            for name in (*problem.past, *problem.future):
+                solution.signal(name)
+            if list(problem.quantiles) != sorted(set(problem.quantiles)) or 0.5 not in problem.quantiles:
+                raise DeclarationError(
+                    f"quantiles {problem.quantiles} must rise and hold 0.5", where=f"{where}.quantiles"
+                )
+        case Anomaly():
+            for name in problem.of:
+                solution.signal(name)
+            if problem.policy.alarms_per_day <= 0:
+                raise DeclarationError("alarms_per_day must be positive", where=f"{where}.policy.alarms_per_day")
+            if problem.residual is not None:
+                solution.problem(problem.residual)

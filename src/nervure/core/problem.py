@@ -1,0 +1,87 @@
+"""Problems: the question a solution asks of data. (Not "Task", which SensorThings keeps for actuation.)"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nervure.core.error import DeclarationError
+from nervure.core.instant import duration_ns
+
+__all__ = ["AlarmPolicy", "Anomaly", "Forecast", "Problem"]
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
+    """Foresee ``of`` over ``horizon`` from the last ``window``, with quantiles.
+
+    ``past`` names driver signals known up to now (weather), ``future`` those also known ahead
+    (a weather forecast); the calendar is always known. ``calendar`` is the country or region
+    whose public holidays count, as ISO 3166.
+    """
+
+    of: str
+    horizon: str
+    window: str
+    past: tuple[str, ...] = ()
+    future: tuple[str, ...] = ()
+    graph: str | None = None
+    model: str = "mixer"
+    quantiles: tuple[float, ...] = QUANTILES
+    coverage: float = 0.8
+    calendar: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name that packages, rules and commands use."""
+        return f"forecast-{self.of}"
+
+
+class AlarmPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A promised number of alarms a day, over all streams of the problem together.
+
+    Scores above the calibrated limit for at least ``min_duration`` make an alarm; alarms of one
+    stream closer than ``merge_gap`` are one.
+    """
+
+    alarms_per_day: float = 1.0
+    min_duration: str = "0s"
+    merge_gap: str = "6h"
+
+
+class Anomaly(msgspec.Struct, frozen=True, kw_only=True, tag="anomaly"):
+    """Tell when ``of`` stops behaving as it did, at a promised number of alarms a day.
+
+    ``residual`` names the forecast whose errors are the score; ``lead`` is how far ahead that
+    forecast must have been issued, so that a slow fault cannot teach the forecast to expect it.
+    """
+
+    of: tuple[str, ...]
+    window: str
+    residual: str | None = None
+    lead: str | None = None
+    policy: AlarmPolicy = AlarmPolicy()
+
+    @property
+    def name(self) -> str:
+        """The name that packages, rules and commands use."""
+        return "anomaly-" + "-".join(self.of)
+
+
+Problem = Forecast | Anomaly
+
+
+def steps(text: str, every_ns: int, *, where: str, at_least: int = 1) -> int:
+    """Return how many samples of ``every_ns`` a declared duration holds.
+
+    >>> steps("7d", 3_600_000_000_000, where="$")
+    168
+    """
+    length = duration_ns(text, where=where)
+    count = length // every_ns
+    if count < at_least or length % every_ns:
+        raise DeclarationError(
+            f"{text!r} is not a whole number (at least {at_least}) of samples", where=where,
+            hint=f"use a multiple of {every_ns / 1e9:g} s",
+        )
+    return int(count)
