@@ -37,8 +37,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     ``streams`` are the names of the Datastreams in the order of the model's ``node`` index. The
     graph eats ``x [batch, time, channel]`` (NaN where missing), ``node [batch]``, ``calendar
     [batch, time + horizon, 4]`` (slot of day, day of week, holiday, slot of week) and yields ``y
-    [batch, horizon, quantile]`` in the unit of the signal; scalers and masks are inside it.
-    ``spread [horizon, 2]`` is added below and above the outer quantiles to calibrate them.
+    [batch, horizon, quantile]`` in the unit of the signal; scalers and masks are inside it. Where
+    drivers are known ahead (``future``), it also eats ``future [batch, horizon, driver]``.
+    ``spread [horizon, 2]`` is by how much calibration moved the outer quantiles outwards, below and
+    above, on average; it is inside the graph already.
     ``limits`` holds the alarm thresholds and calibration scores of anomaly problems.
     """
 
@@ -50,6 +52,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     streams: tuple[str, ...]
     channels: tuple[Channel, ...]
+    future: tuple[Channel, ...] = ()
     every_ns: int
     window: int
     horizon: int

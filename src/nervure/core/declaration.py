@@ -16,7 +16,7 @@ from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 from nervure.core.problem import Anomaly, Forecast, Problem, steps
 
-__all__ = ["Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate"]
+__all__ = ["Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate", "watched"]
 
 Tier = Literal["bronze", "silver", "gold"]
 Measure = Literal["score", "value", "flat", "silent"]
@@ -76,7 +76,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     ``folder`` is below ``NERVURE_DATA``; ``layout`` names the reader: ``wide`` (a column a
     Thing), ``long`` (columns ``thing`` and signals), ``multi`` (a column a signal, one Thing a
     file) or ``package`` (the PyPI package named). ``columns`` maps the file's columns to signals.
-    ``split`` are the parts in time for train, validation and test.
+    ``split`` are the parts in time for train, validation and test: fractions, or durations of
+    which the first may be ``rest`` (``"rest", "8w", "4w"`` ends with the data).
     """
 
     folder: str
@@ -91,7 +92,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, str] = {}
     units: dict[str, str] = {}
     zone: str = "UTC"
-    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    split: tuple[float | str, float | str, float | str] = (0.7, 0.1, 0.2)
     protocol: str = ""
     report_at: tuple[str, ...] = ()
     licence: str = ""
@@ -169,6 +170,16 @@ def condition(text: str, *, where: str = "$.when") -> Condition:
         limit=number,
         hold_ns=duration_ns(hold, where=where) if hold else 0,
     )
+
+
+def watched(solution: Solution, rule: Rule) -> tuple[str, ...]:
+    """Return the signals that a rule watches: those it names, its problem's, or every Thing's own."""
+    if rule.of:
+        return rule.of
+    for problem in solution.problems:
+        if problem.name == rule.problem:
+            return problem.of if isinstance(problem, Anomaly) else (problem.of,)
+    return tuple(signal.name for signal in solution.signals if not signal.site)
 
 
 def validate(solution: Solution) -> Solution:

@@ -51,10 +51,14 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
-    """A message, or one reading in it, that could not be taken: kept in quarantine with its reason."""
+    """A message, or readings in it, that could not be taken: kept in quarantine with the reason.
+
+    ``index`` is the first of them, ``count`` how many readings of the message had this reason.
+    """
 
     sequence: int
     index: int = 0
+    count: int = 1
     subject: str
     reason: str
     detail: str = ""
@@ -135,7 +139,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         text = self.text
         if text is not None:
             chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-            text = [text[row] for row in chosen]
+            text = [text[int(row)] for row in chosen]
         return Batch(
             id=self.id[rows],
             datastream=self.datastream[rows],

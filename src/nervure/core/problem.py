@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from nervure.core.error import DeclarationError
@@ -54,12 +56,14 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, tag="anomaly"):
 
     ``residual`` names the forecast whose errors are the score; ``lead`` is how far ahead that
     forecast must have been issued, so that a slow fault cannot teach the forecast to expect it.
+    ``side`` says which way is wrong: a burst only ever adds inflow.
     """
 
     of: tuple[str, ...]
     window: str
     residual: str | None = None
     lead: str | None = None
+    side: Literal["both", "high", "low"] = "both"
     policy: AlarmPolicy = AlarmPolicy()
 
     @property

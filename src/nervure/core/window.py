@@ -20,11 +20,15 @@ Longs = NDArray[np.int64]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model eats: ``x [batch, time, channel]`` in float32, NaN where nothing was read."""
+    """What a model eats: ``x [batch, time, channel]`` in float32, NaN where nothing was read.
+
+    ``ahead [batch, horizon, driver]`` are drivers that are known over the horizon too, if any.
+    """
 
     x: NDArray[np.float32]
     node: Longs
     calendar: Longs
+    ahead: NDArray[np.float32] | None = None
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,14 +1,17 @@
 """The solutions: one declarative file a domain, found by name.
 
-Other packages add theirs through the entry point group ``nervure.solutions``.
+Other packages add theirs through the entry point group ``nervure.solutions``; a name that ends in
+``.py`` is a file of one's own.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import runpy
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 
 from nervure.core.declaration import Solution, validate
 from nervure.core.error import DeclarationError
@@ -34,8 +37,21 @@ def find(name: str) -> Solution:
     >>> find("water").signal("inflow").unit
     'L/s'
     """
+    if name.endswith(".py"):
+        return _of_file(Path(name))
     module, _, attribute = _outside().get(name, f"{__name__}.{name}:solution").partition(":")
     if name not in names():
         raise DeclarationError(f"there is no solution {name!r}", hint=f"there are: {', '.join(names())}")
     solution = getattr(importlib.import_module(module), attribute or "solution")
     return validate(solution)
+
+
+def _of_file(path: Path) -> Solution:
+    if not path.is_file():
+        raise DeclarationError(f"there is no file {path}", hint="nervure new solution NAME writes one")
+    found = runpy.run_path(str(path)).get("solution")
+    if not isinstance(found, Solution):
+        raise DeclarationError(
+            "the file declares no solution", where=str(path), hint="write solution = Solution(...)"
+        )
+    return validate(found)

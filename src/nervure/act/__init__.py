@@ -1,0 +1,1 @@
+"""Acting: rules over findings, alerts, and their delivery."""

@@ -1,0 +1,100 @@
+"""Rules made ready: what each reads, how long it must hold, and the sentence it says."""
+
+from __future__ import annotations
+
+from string import Formatter
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.declaration import Condition, Rule, Solution, condition, watched
+from nervure.core.error import DeclarationError
+from nervure.core.event import Persistence, persistence
+from nervure.core.finding import Findings
+from nervure.core.problem import AlarmPolicy, Anomaly
+
+__all__ = ["PLACES", "Ruling", "above", "rulings", "sentence"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+PLACES = frozenset({"thing", "signal", "value", "expected", "unit", "since", "excess", "hours"})
+_NO_HOLE = 1 << 61
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule of a solution, read: ``key`` names it in alerts; ``span`` is when it rings and ends."""
+
+    key: str
+    rule: Rule
+    condition: Condition
+    signals: tuple[str, ...]
+    span: Persistence
+
+
+def rulings(solution: Solution) -> tuple[Ruling, ...]:
+    """Read the rules of a solution; those that tell a broken instrument come first.
+
+    >>> from nervure.solutions import find
+    >>> [one.key for one in rulings(find("water"))]
+    ['water.stuck', 'water.silent', 'water.burst']
+    """
+    ready = [_ruling(solution, rule, place) for place, rule in enumerate(solution.rules)]
+    return tuple(sorted(ready, key=lambda one: one.condition.measure not in {"flat", "silent"}))
+
+
+def _ruling(solution: Solution, rule: Rule, place: int) -> Ruling:
+    where = f"{solution.name} $.rules[{place}]"
+    unknown = {name for _, name, _, _ in Formatter().parse(rule.say) if name is not None} - PLACES
+    if unknown:
+        raise DeclarationError(
+            f"{solution.name}: rule {rule.name!r} says {{{min(unknown)}}}, which is not known",
+            where=f"{where}.say",
+            hint=f"known are: {', '.join(sorted(PLACES))}",
+        )
+    read = condition(rule.when, where=f"{where}.when")
+    signals = watched(solution, rule)
+    return Ruling(
+        key=f"{solution.name}.{rule.name}",
+        rule=rule,
+        condition=read,
+        signals=signals,
+        span=_span(solution, rule, read, max(solution.signal(name).every_ns for name in signals)),
+    )
+
+
+def _span(solution: Solution, rule: Rule, read: Condition, every_ns: int) -> Persistence:
+    """Return when a rule rings and ends.
+
+    A score ends after its policy's ``merge_gap``, as its calibration counted it; a value after it
+    has been right for as long as it had to be wrong; a stuck meter with its next new value.
+    """
+    if read.measure == "score":
+        for problem in solution.problems:
+            if isinstance(problem, Anomaly) and problem.name == rule.problem:
+                return persistence(problem.policy, every_ns, hold_ns=read.hold_ns)
+        return persistence(AlarmPolicy(), every_ns, hold_ns=read.hold_ns)
+    gap = read.hold_ns if read.measure == "value" else 0
+    hole = max(gap, 3 * every_ns) if read.measure == "value" else _NO_HOLE
+    return Persistence(hold_ns=read.hold_ns, gap_ns=gap, hole_ns=hole)
+
+
+def above(ruling: Ruling, findings: Findings, rows: NDArray[np.int64]) -> tuple[Flags, Flags]:
+    """Tell which findings fulfil a condition, and about which of them anything is known at all."""
+    read = ruling.condition
+    values: dict[str, Floats] = {
+        "score": findings.score,
+        "value": findings.value,
+        "flat": findings.flat_s,
+    }
+    measured = values[read.measure][rows]
+    limit = findings.limit[rows] if read.limit is None else np.float64(read.limit)
+    met = measured > limit if read.above else measured < limit
+    return np.asarray(met), ~np.isnan(measured)
+
+
+def sentence(rule: Rule, said: dict[str, Any]) -> str:
+    """Write what a rule says."""
+    return rule.say.format_map(said)

@@ -1,0 +1,1 @@
+"""Measured proof: the demo's scenario, evaluation reports and speed side by side with peers."""

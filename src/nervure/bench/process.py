@@ -1,0 +1,137 @@
+"""A node as its own process, as ``nervure up`` runs it, for the demo, benchmarks and crash tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import psutil
+
+from nervure.core.error import EnvironmentMissing
+from nervure.core.settings import Http, Nats, Settings
+
+__all__ = ["NodeProcess", "free_settings"]
+
+READY_S = 60.0
+
+
+def free_settings(folder: Path, **changes: Any) -> Settings:
+    """Return settings with free ports on loopback and data in ``folder``."""
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for probe in (one, two, three):
+            probe.bind(("127.0.0.1", 0))
+        ports = [probe.getsockname()[1] for probe in (one, two, three)]
+    settings = Settings(
+        data=str(folder), nats=Nats(port=ports[0], mqtt_port=ports[1]), http=Http(port=ports[2])
+    )
+    return msgspec.structs.replace(settings, **changes)
+
+
+def _toml(settings: Settings) -> str:
+    """Write settings as TOML; what is ``None`` is left out, as TOML has no word for it."""
+    tree = {name: value for name, value in msgspec.to_builtins(settings).items() if value not in (None, ())}
+    plain = {
+        name: {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
+        for name, value in tree.items()
+    }
+    return msgspec.toml.encode(plain).decode()
+
+
+class NodeProcess:
+    """``nervure up`` on given settings; its output goes to ``node.log`` beside the data."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = settings.folder / "node.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running node."""
+        if self._process is None:
+            raise EnvironmentMissing("the node was not started")
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP door is."""
+        return f"http://{self.settings.http.host}:{self.settings.http.port}"
+
+    async def start(self) -> None:
+        """Start the node and wait until it answers; its last words are in the error if it does not."""
+        self.settings.folder.mkdir(parents=True, exist_ok=True)
+        file = self.settings.folder / "nervure.toml"
+        file.write_text(_toml(self.settings), "utf-8")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("NERVURE_")}
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "nervure.cli", "up", "--settings", str(file)],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True,
+            )
+        await self._ready()
+
+    async def _ready(self) -> None:
+        begun = time.monotonic()
+        while time.monotonic() - begun < READY_S:
+            if not self.alive:
+                raise EnvironmentMissing(f"the node ended while starting: {self.last_words()}", where=str(self.log))
+            if await self._answers():
+                return
+            await asyncio.sleep(0.05)
+        raise EnvironmentMissing(f"the node did not answer within {READY_S:.0f} s", where=str(self.log))
+
+    async def _answers(self) -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=2.0) as client:
+                return (await client.get(f"{self.url}/health")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    async def status(self) -> dict[str, Any]:
+        """Return what the node says of itself."""
+        async with httpx.AsyncClient(timeout=30.0) as client:
+            found: dict[str, Any] = (await client.get(f"{self.url}/status")).raise_for_status().json()
+            return found
+
+    def broker_pid(self) -> int | None:
+        """Return the process id of its embedded log server."""
+        for child in psutil.Process(self.pid).children(recursive=True):
+            if "nats-server" in child.name():
+                return child.pid
+        return None
+
+    def kill(self) -> None:
+        """End it at once with SIGKILL, as a crash would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+    async def stop(self, timeout_s: float = 60.0) -> None:
+        """Stop it with SIGTERM and wait; what does not end in time is killed."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.to_thread(process.wait, timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def last_words(self) -> str:
+        """Return the last lines it printed."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()[-8:] if self.log.exists() else []
+        return " | ".join(lines) or "it said nothing"

@@ -1,0 +1,37 @@
+"""Bring the Things that the settings name into the catalogue, with their solutions' Datastreams."""
+
+from __future__ import annotations
+
+from nervure.core.error import SettingError
+from nervure.core.settings import Settings
+
+__all__ = ["declare"]
+
+
+def declare(settings: Settings) -> int:
+    """Make what ``[[thing]]`` names and is not there yet; return how many Things are named.
+
+    A Thing of a solution that does not run here is a ``SettingError``: nobody would watch it.
+    """
+    if not settings.thing:
+        return 0
+    from nervure.solutions import find
+    from nervure.store.catalogue import Catalogue
+    from nervure.store.provision import Place, provision
+
+    places: dict[str, list[Place]] = {}
+    for number, thing in enumerate(settings.thing):
+        if thing.solution not in settings.project.solutions:
+            raise SettingError(
+                f"settings: {thing.name!r} is of the solution {thing.solution!r}, which does not run here",
+                where=f"$.thing[{number}].solution",
+                hint=f"add it to project.solutions, which holds {', '.join(settings.project.solutions)}",
+            )
+        places.setdefault(thing.solution, []).append(Place(name=thing.name, location=thing.location))
+    catalogue = Catalogue.open(settings.folder / "catalogue.db")
+    try:
+        for name, these in places.items():
+            provision(catalogue, find(name), these)
+    finally:
+        catalogue.close()
+    return len(settings.thing)

@@ -1,0 +1,70 @@
+"""``nervure demo``: real data through the whole loop, with a live view and a report at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from nervure.cli.output import write_json
+
+if TYPE_CHECKING:
+    from nervure.bench.demo import Watcher
+
+__all__ = ["demo"]
+
+MARK = ".nervure-demo"
+
+
+def demo(
+    *,
+    headless: Annotated[bool, Parameter(help="Draw nothing; plain lines of progress on stderr.")] = False,
+    json: Annotated[bool, Parameter(help="End with one JSON object on stdout.")] = False,
+    data: Annotated[Path, Parameter(help="Folder of the demo; made anew each time.")] = Path("nervure-demo"),
+    days: Annotated[int, Parameter(help="How many of the last days are replayed live.")] = 28,
+    speed: Annotated[
+        float, Parameter(help="How many times faster than life the devices are replayed.")
+    ] = 40_000.0,
+    budget: Annotated[float, Parameter(help="Seconds the training may take.")] = 150.0,
+    seed: Annotated[int, Parameter(help="Draws the injected faults and the net's first weights.")] = 0,
+    webhook: Annotated[str | None, Parameter(help="Address that gets each alert as a POST.")] = None,
+) -> int:
+    """Learn two years of real water demand, replay four weeks over MQTT, find the burst, write a report.
+
+    The readings are real. One burst and one stuck meter are injected, and marked everywhere.
+    """
+    from nervure.bench.demo import Options, perform
+    from nervure.bench.page import write
+    from nervure.cli.view import Plain, Screen
+
+    folder = _fresh(data)
+    quiet = headless or json or not sys.stdout.isatty()
+    watcher: Watcher = Plain(sys.stderr) if quiet else Screen()
+    options = Options(
+        folder=folder / "data", days=days, speed=speed, budget_s=budget, seed=seed, webhook=webhook
+    )
+    with watcher:
+        outcome, card = asyncio.run(perform(options, watcher))
+        page = write(outcome, card, folder / "report.html")
+    if json:
+        write_json({**outcome.summary(), "report": str(page)})
+    else:
+        watcher.summary(outcome.summary(), page)
+    return 0 if outcome.lost == 0 and outcome.duplicates == 0 else 1
+
+
+def _fresh(folder: Path) -> Path:
+    """Empty the demo's folder; one that is not the demo's own is refused."""
+    from nervure.core.error import UsageError
+
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise UsageError(f"{folder} holds something else", hint="name an empty folder with --data")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+    return folder

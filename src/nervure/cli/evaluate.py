@@ -1,0 +1,116 @@
+"""``nervure evaluate``: models beside plain baselines on the test part of real data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from nervure.cli.export import open_package
+from nervure.cli.metric import show
+from nervure.cli.option import Change, File, Json, read
+from nervure.cli.output import say, write_json
+from nervure.cli.progress import progress
+from nervure.core.error import LeakError, UsageError
+from nervure.core.instant import iso
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nervure.core.window import Window
+    from nervure.learn.task import Forecaster, ForecastTask
+    from nervure.score.runner import Runner
+
+__all__ = ["Packaged", "evaluate"]
+
+QUICK_S = 20.0
+
+
+def evaluate(
+    name: Annotated[str, Parameter(help="The solution; a file of your own ends in .py.")],
+    /,
+    *,
+    problem: Annotated[str | None, Parameter(help="Which forecast; the first if left out.")] = None,
+    model: Annotated[
+        Path | None,
+        Parameter(help="A package to judge instead of training anew; it must not have seen the test part."),
+    ] = None,
+    quick: Annotated[
+        bool, Parameter(help="A rough answer: short training, no boosted trees, fewer windows.")
+    ] = False,
+    budget: Annotated[float, Parameter(help="Seconds that training may take.", show_default=True)] = 180.0,
+    seeds: Annotated[
+        int, Parameter(help="How often to train, each time from another seed.", show_default=True)
+    ] = 1,
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Judge models and plain baselines on the test part of real data, all on the same windows.
+
+    The plain baselines stand above the model, worst first, so that what the model adds is seen.
+    """
+    from nervure.learn.baseline import baselines
+    from nervure.learn.dataset import load
+    from nervure.learn.evaluate import evaluate as judge
+    from nervure.learn.task import pose
+    from nervure.learn.train import Deep
+    from nervure.solutions import find
+
+    loaded, _ = read(settings, change)
+    if seeds < 1:
+        raise UsageError("--seeds must be 1 at least")
+    task = pose(load(find(name)), problem)
+    with progress(f"evaluate {name}") as tell:
+        deep: Forecaster = (
+            Packaged(open_package(model, loaded.folder))
+            if model
+            else Deep(task.problem.model, budget_s=QUICK_S if quick else budget, progress=_inner(tell))
+        )
+        stride = max(1, task.horizon // 2) if quick else 1
+        forecasters = [*baselines(task, trees=not quick), deep]
+        metrics = judge(task, forecasters, stride=stride, seeds=range(seeds), progress=tell)
+    if json:
+        write_json({"solution": name, "problem": task.problem.name, "unit": task.unit, "metrics": metrics})
+    else:
+        show(metrics, task.unit)
+        say(f"{name} {task.problem.name}, {task.unit}, split {task.split.how}")
+    return 0
+
+
+class Packaged:
+    """A package as a forecaster that is fitted already, run as live scoring runs it."""
+
+    kind: Literal["baseline", "deep", "peer"] = "deep"
+
+    def __init__(self, runner: Runner) -> None:
+        self.name = runner.card.model
+        self.history = runner.card.window
+        self._runner = runner
+
+    def fit(self, task: ForecastTask) -> Packaged:
+        """Return itself if it fits the task and was never shown the task's test part."""
+        card = self._runner.card
+        if (card.streams, card.window, card.horizon) != (task.names, task.window, task.horizon):
+            raise UsageError(
+                f"the package is a model of {card.solution} {card.problem.name}, not of this task"
+            )
+        begins = iso(int(task.table.first + task.split.test[0]) * task.table.every_ns)
+        if card.span[1] > begins:
+            raise LeakError(
+                f"the model was shown readings until {card.span[1]}, and the test part begins at {begins}",
+                hint="train it with: nervure train, which leaves the test part out",
+            )
+        return self
+
+    def predict(self, window: Window) -> NDArray[np.float32]:
+        """Foresee with the graph: ``[batch, horizon, quantile]``."""
+        return self._runner.run(window)
+
+
+def _inner(tell: Callable[[float, str], None]) -> Callable[[float, str], None]:
+    """Tell of a training inside a larger job: its line, without its share."""
+    return lambda _share, line: tell(1.0, line)

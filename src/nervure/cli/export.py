@@ -1,0 +1,114 @@
+"""``nervure export``: a model package, verified, and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+
+from nervure.cli.option import Change, File, Json, read
+from nervure.cli.output import say, table, write_json
+from nervure.core.error import EnvironmentMissing, NotFoundError
+
+if TYPE_CHECKING:
+    from nervure.core.card import Card
+    from nervure.score.runner import Runner
+
+__all__ = ["export", "models_folder", "newest", "open_package", "write"]
+
+
+def export(
+    name: Annotated[str, Parameter(help="A package file, or a solution: then its newest package here.")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="Write the package to this file.")] = None,
+    card: Annotated[Path | None, Parameter(help="Write its card to this file, as JSON.")] = None,
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Verify a model package and show its card; write either to a file.
+
+    A package is one ONNX file that any ONNX runtime can run, with its card in the metadata and an
+    Ed25519 signature at its end. One that is unsigned, changed, or signed by a key that is not
+    trusted here is refused.
+    """
+    from nervure.trust.signature import trusted
+
+    loaded, _ = read(settings, change)
+    path = Path(name) if Path(name).suffix == ".onnx" else newest(loaded.folder, name)
+    runner = open_package(path, loaded.folder)
+    if out is not None:
+        write(out, path.read_bytes())
+    if card is not None:
+        write(card, msgspec.json.format(msgspec.json.encode(runner.card), indent=2))
+    if json:
+        write_json({"file": str(path), "verified": True, "card": runner.card})
+        return 0
+    say(f"{path}: the signature holds ({len(trusted(loaded.folder))} keys are trusted)")
+    _show(runner.card)
+    for written in (out, card):
+        if written is not None:
+            say(f"wrote {written}")
+    return 0
+
+
+def open_package(path: Path, keys: Path) -> Runner:
+    """Verify and open a package; ``keys`` is the folder with the keys that are trusted."""
+    from nervure.score.runner import Runner
+    from nervure.trust.signature import trusted
+
+    try:
+        data = path.read_bytes()
+    except OSError as cause:
+        raise NotFoundError(
+            f"cannot read {path}: {cause.strerror}", hint="nervure train writes packages"
+        ) from cause
+    return Runner(data, trusted(keys))
+
+
+def models_folder(data: Path) -> Path:
+    """Return where ``nervure train`` puts packages below the data folder."""
+    return data / "models"
+
+
+def newest(data: Path, solution: str) -> Path:
+    """Return the newest package of a solution."""
+    found = sorted(models_folder(data).glob(f"{solution}-*.onnx"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise NotFoundError(
+            f"there is no package of {solution!r} in {models_folder(data)}", hint=f"nervure train {solution}"
+        )
+    return found[-1]
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as cause:
+        raise EnvironmentMissing(f"cannot write {path}: {cause.strerror}") from cause
+
+
+def _show(card: Card) -> None:
+    rows: list[tuple[str, Any]] = [
+        ("name", card.name),
+        ("version", card.version),
+        ("made", card.created),
+        ("foresees", f"{card.problem.name} of {len(card.streams)} streams, {card.unit}"),
+        ("from", f"{card.window} readings, channels {', '.join(one.signal for one in card.channels)}"),
+        ("to", f"{card.horizon} steps, quantiles {', '.join(f'{one:g}' for one in card.quantiles)}"),
+        ("was shown", " to ".join(card.span)),
+        ("model", f"{card.model}, {card.parameters:,} parameters"),
+        ("training", f"{card.train_cpu_s:g} CPU seconds"),
+        ("inference", f"{card.infer_ms:g} ms"),
+        ("alarm limits", ", ".join(card.limits) or "none"),
+    ]
+    table(("card", ""), rows)
+    if card.metrics:
+        from nervure.cli.metric import show
+
+        show(card.metrics, card.unit)

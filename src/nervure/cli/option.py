@@ -1,0 +1,37 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nervure.core.error import SettingError
+from nervure.core.settings import Settings, load
+
+__all__ = ["Change", "File", "Json", "read"]
+
+Json = Annotated[bool, Parameter(name="--json", help="Write JSON for machines.")]
+File = Annotated[
+    Path | None, Parameter(name="--settings", help="The settings file; nervure.toml here if there is one.")
+]
+Change = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", help="Change one setting: --set nats.port=4333. May be repeated."),
+]
+
+
+def read(file: Path | None, changes: tuple[str, ...] = ()) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and where each one that is not a default came from.
+
+    >>> read(None, ("http.port=9000",))[0].http.port
+    9000
+    """
+    override: dict[str, str] = {}
+    for change in changes:
+        name, sign, value = change.partition("=")
+        if not sign or not name:
+            raise SettingError(f"--set cannot read {change!r}", hint="write --set nats.port=4333")
+        override[name] = value
+    return load(file, override=override)

@@ -1,0 +1,120 @@
+"""Findings: what scoring made of each reading, one as a Struct, many as columns.
+
+Rules read nothing else, so a rule can be tested without a model and a model without a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Finding", "Findings"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading beside what was expected of it.
+
+    ``expected``, ``low`` and ``high`` are what the forecasts said that the anomaly score trusts;
+    they, ``score`` and ``sure`` are NaN where no model has an opinion, and ``limit`` is infinite
+    then. ``onset_ns`` is when the score last began to rise, ``sure`` the share of calibration
+    scores below this one, ``flat_s`` how long the value has not changed.
+    """
+
+    datastream: int
+    time_ns: int
+    value: float
+    expected: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+    score: float = float("nan")
+    limit: float = float("inf")
+    sure: float = float("nan")
+    flat_s: float = 0.0
+    onset_ns: int = 0
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings as columns, all of length ``[row]``, in log order; iterates as :class:`Finding`.
+
+    >>> len(Findings.of([Finding(datastream=7, time_ns=0, value=1.0)]))
+    1
+    """
+
+    datastream: Longs
+    time: Longs
+    value: Floats
+    expected: Floats
+    low: Floats
+    high: Floats
+    score: Floats
+    limit: Floats
+    sure: Floats
+    flat_s: Floats
+    onset: Longs
+    model: str = ""
+
+    def __len__(self) -> int:
+        return len(self.datastream)
+
+    def __getitem__(self, row: int) -> Finding:
+        return Finding(
+            datastream=int(self.datastream[row]),
+            time_ns=int(self.time[row]),
+            value=float(self.value[row]),
+            expected=float(self.expected[row]),
+            low=float(self.low[row]),
+            high=float(self.high[row]),
+            score=float(self.score[row]),
+            limit=float(self.limit[row]),
+            sure=float(self.sure[row]),
+            flat_s=float(self.flat_s[row]),
+            onset_ns=int(self.onset[row]),
+        )
+
+    def __iter__(self) -> Iterator[Finding]:
+        return (self[row] for row in range(len(self)))
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], *, model: str = "") -> Findings:
+        """Put single findings into columns."""
+        return cls(
+            datastream=np.array([one.datastream for one in findings], dtype=np.int64),
+            time=np.array([one.time_ns for one in findings], dtype=np.int64),
+            value=np.array([one.value for one in findings], dtype=np.float64),
+            expected=np.array([one.expected for one in findings], dtype=np.float64),
+            low=np.array([one.low for one in findings], dtype=np.float64),
+            high=np.array([one.high for one in findings], dtype=np.float64),
+            score=np.array([one.score for one in findings], dtype=np.float64),
+            limit=np.array([one.limit for one in findings], dtype=np.float64),
+            sure=np.array([one.sure for one in findings], dtype=np.float64),
+            flat_s=np.array([one.flat_s for one in findings], dtype=np.float64),
+            onset=np.array([one.onset_ns for one in findings], dtype=np.int64),
+            model=model,
+        )
+
+    @classmethod
+    def blank(
+        cls, datastream: Longs, time: Longs, value: Floats, flat_s: Floats, *, model: str = ""
+    ) -> Findings:
+        """Return findings about which no model has an opinion yet; the columns may be written to."""
+        rows = len(datastream)
+        return cls(
+            datastream=datastream,
+            time=time,
+            value=value,
+            expected=np.full(rows, np.nan),
+            low=np.full(rows, np.nan),
+            high=np.full(rows, np.nan),
+            score=np.full(rows, np.nan),
+            limit=np.full(rows, np.inf),
+            sure=np.full(rows, np.nan),
+            flat_s=flat_s,
+            onset=np.zeros(rows, dtype=np.int64),
+            model=model,
+        )

@@ -1,0 +1,1 @@
+"""From data to weights: data sets, splits, baselines, models, evaluation, packages."""

@@ -1,0 +1,134 @@
+"""A whole course: from a data set to one signed model file, with its proof in its card.
+
+    data ─▶ task ─▶ fit, calibrate bands ─▶ set alarm limits ─▶ hold against baselines ─▶ package
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from nervure.core.card import CARD_KEY, Card, Metric
+from nervure.core.declaration import Solution, condition
+from nervure.core.instant import duration_ns
+from nervure.core.problem import Anomaly, Forecast
+from nervure.core.window import Window
+from nervure.learn import alarm
+from nervure.learn.baseline import baselines
+from nervure.learn.dataset import Dataset
+from nervure.learn.evaluate import evaluate, measure
+from nervure.learn.package import package
+from nervure.learn.split import Split
+from nervure.learn.task import Forecaster, ForecastTask, pose
+from nervure.learn.train import Trained, fit, predict
+from nervure.trust.signature import SigningKey
+
+__all__ = ["Course", "course", "limits"]
+
+Progress = Callable[[float, str], None]
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a course: the signed file and its name, its card, its metrics, baselines first."""
+
+    name: str
+    package: bytes
+    sha256: str
+    card: Card
+    metrics: tuple[Metric, ...]
+    train_s: float
+
+
+class Fitted:
+    """A trained net as a forecaster that is fitted already."""
+
+    kind: Literal["baseline", "deep", "peer"] = "deep"
+
+    def __init__(self, trained: Trained, task: ForecastTask) -> None:
+        self.name = trained.model
+        self.history = task.window
+        self._trained = trained
+
+    def fit(self, task: ForecastTask) -> Forecaster:
+        """Return itself: it was fitted before."""
+        return self
+
+    def predict(self, window: Window) -> NDArray[np.float32]:
+        """Foresee with the net: ``[batch, horizon, quantile]``."""
+        return predict(self._trained.module, window)
+
+
+def course(
+    dataset: Dataset,
+    problem: str | Forecast | None = None,
+    *,
+    key: SigningKey,
+    split: Split | None = None,
+    budget_s: float = 180.0,
+    seed: int = 0,
+    compare: bool = True,
+    progress: Progress | None = None,
+) -> Course:
+    """Train a solution's forecaster on a data set and package it, signed.
+
+    With ``compare`` the plain baselines are fitted too, and stand above the model in its card.
+    ``progress`` is told a fraction and a line to show.
+    """
+    task = pose(dataset, problem, split=split, seed=seed)
+    rows: list[Metric] = []
+    if compare:
+        rows = evaluate(task, baselines(task), progress=_part(progress, 0.0, 0.4, "baseline "))
+    trained = fit(task, model=task.problem.model, budget_s=budget_s, seed=seed, progress=_part(progress, 0.4, 0.9, ""))
+    fitted = Fitted(trained, task)
+    if progress:
+        progress(0.9, "setting the alarm limits")
+    found = limits(dataset.solution, task, fitted)
+    if progress:
+        progress(0.96, "judging the model on the test part")
+    rows += measure(task, fitted)
+    data = package(trained, task, rows, key=key, limits=found)
+    card = _card(data)
+    if progress:
+        progress(1.0, f"{card.name} {card.version}")
+    return Course(
+        name=f"{card.name}-{card.version}.onnx",
+        package=data,
+        sha256=sha256(data).hexdigest(),
+        card=card,
+        metrics=tuple(rows),
+        train_s=trained.wall_s,
+    )
+
+
+def limits(solution: Solution, task: ForecastTask, fitted: Forecaster) -> dict[str, Any]:
+    """Set the limit of every anomaly problem whose score is this forecast's error, by problem name."""
+    found: dict[str, Any] = {}
+    for problem in solution.problems:
+        if not isinstance(problem, Anomaly) or problem.residual != task.problem.name:
+            continue
+        stuck = solution.signal(task.problem.of).stuck_after
+        past = alarm.observe(task, fitted.predict, stuck_after_ns=duration_ns(stuck) if stuck else None)
+        hold = max(
+            (condition(rule.when).hold_ns for rule in solution.rules if rule.problem == problem.name), default=None
+        )
+        found[problem.name] = msgspec.to_builtins(alarm.calibrate(problem, past, hold_ns=hold))
+    return found
+
+
+def _card(data: bytes) -> Card:
+    """Read the card that a model file carries."""
+    props = {one.key: one.value for one in onnx.load_from_string(data).metadata_props}
+    return msgspec.json.decode(props[CARD_KEY], type=Card)
+
+
+def _part(progress: Progress | None, start: float, end: float, word: str) -> Progress | None:
+    """Map the progress of a step onto its share of the whole."""
+    if progress is None:
+        return None
+    return lambda share, text: progress(start + share * (end - start), word + text)

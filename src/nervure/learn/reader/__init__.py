@@ -1,0 +1,1 @@
+"""Readers: one file a layout; each turns files into rows of streams in true UTC."""

@@ -1,0 +1,47 @@
+"""Layout ``long``: one file, a row for each time and Thing, a column for each signal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nervure.core.declaration import Source
+from nervure.core.error import DeclarationError
+from nervure.learn.reader.rows import Rows, names_of, numbers, read_arrow
+from nervure.learn.reader.stamp import stamps
+
+__all__ = ["read"]
+
+
+def read(source: Source, paths: list[Path]) -> Rows:
+    """Read the file; ``source.thing`` names the column of Things, ``columns`` map to signals.
+
+    Each Thing's rows are dated on their own, so that a repeated hour is told per Thing.
+    """
+    if source.thing is None:
+        raise DeclarationError("the layout 'long' needs the column of Things", where="$.data.thing")
+    path = paths[0]
+    table = read_arrow(path)
+    names = table.column(source.thing).cast(pa.string())
+    named = names_of(source.columns, table.column_names, where=str(path))
+    parts = []
+    for thing in pc.unique(names).to_pylist():
+        part = table.filter(pc.equal(names, thing))
+        time = stamps(part, source.time, source.zone, where=f"{path} {thing}")
+        value = np.stack([numbers(part, name) for name in named], axis=1)
+        parts.append(Rows.of_grid([f"{thing}/{signal}" for signal in named.values()], time, value))
+    return join(parts)
+
+
+def join(parts: list[Rows]) -> Rows:
+    """Put rows of several readings behind each other; their streams are told apart by name."""
+    first = np.cumsum([0] + [len(part.streams) for part in parts])
+    return Rows(
+        streams=tuple(name for part in parts for name in part.streams),
+        column=np.concatenate([part.column + start for part, start in zip(parts, first, strict=False)]),
+        time=np.concatenate([part.time for part in parts]),
+        value=np.concatenate([part.value for part in parts]),
+    )

@@ -1,0 +1,75 @@
+"""What a reader hands over: readings as columns, with the names of their streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from nervure.core.error import DataError
+
+__all__ = ["Rows", "names_of", "numbers", "read_arrow"]
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """Readings ``[row]``: the stream's place in ``streams``, UTC nanoseconds, value (NaN: none).
+
+    ``properties`` maps a Thing's name to what is known of it.
+    """
+
+    streams: tuple[str, ...]
+    column: NDArray[np.int64]
+    time: NDArray[np.int64]
+    value: NDArray[np.float64]
+    properties: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def of_grid(cls, streams: Sequence[str], time: NDArray[np.int64], value: NDArray[np.float64]) -> Rows:
+        """Flatten a grid ``[time, stream]``."""
+        height, width = value.shape
+        return cls(
+            streams=tuple(streams),
+            column=np.tile(np.arange(width, dtype=np.int64), height),
+            time=np.repeat(time, width),
+            value=value.reshape(-1),
+        )
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """Read a CSV (also gzipped) or Parquet file."""
+    try:
+        if path.suffix == ".parquet":
+            return pa.parquet.read_table(path)
+        return pa.csv.read_csv(path)
+    except (OSError, pa.ArrowInvalid) as cause:
+        raise DataError(f"cannot read {path.name}: {cause}", where=str(path)) from cause
+
+
+def names_of(columns: Mapping[str, str], found: Sequence[str], *, where: str) -> dict[str, str]:
+    """Map the columns of a file to streams or signals by the declared patterns.
+
+    >>> names_of({r"dma_(\\d+)": r"DMA \\1/inflow", "rain": "rain"}, ["time", "dma_7", "rain"], where="x.csv")
+    {'dma_7': 'DMA 7/inflow', 'rain': 'rain'}
+    """
+    named: dict[str, str] = {}
+    for pattern, target in columns.items():
+        hits = [(name, hit) for name in found if (hit := re.fullmatch(pattern, name))]
+        if not hits:
+            raise DataError(f"no column matches {pattern!r}", where=where, hint=f"there are: {', '.join(found[:20])}")
+        named |= {name: hit.expand(target) for name, hit in hits}
+    return named
+
+
+def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a column as floats, NaN where it is empty."""
+    column = table.column(name).cast(pa.float64())
+    values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    return values

@@ -1,0 +1,242 @@
+"""A forecasting task: the table, what to foresee, from what, and which rows are whose.
+
+Models and baselines take their samples from here, so all are judged on the same windows, and
+windows are cut by the same code as in live scoring (``core.window``, ``core.calendar``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.calendar import calendar
+from nervure.core.card import Channel
+from nervure.core.error import DataError, DeclarationError
+from nervure.core.problem import Forecast, steps
+from nervure.core.window import Table, Window, gather
+from nervure.learn.dataset import Dataset
+from nervure.learn.split import Part, Split, allowed, by_time, check, cuts_of
+
+__all__ = ["ForecastTask", "Forecaster", "Samples", "batches", "pose", "samples", "truth", "windows"]
+
+Floats = NDArray[np.float32]
+Longs = NDArray[np.int64]
+
+
+class ForecastTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a forecaster needs.
+
+    ``targets [node]`` and ``channels [node, channel]`` are columns of the table; channel 0 is the
+    target itself and ``inputs`` says what each channel is. ``ahead [node, driver]`` are the
+    columns of drivers that are known over the horizon too (a weather forecast); it is empty when
+    there are none. ``window`` and ``horizon`` count slots of ``table.every_ns``. ``low`` and
+    ``high`` are what is physically possible.
+    """
+
+    solution: str
+    problem: Forecast
+    table: Table
+    names: tuple[str, ...]
+    targets: Longs
+    channels: Longs
+    inputs: tuple[Channel, ...]
+    ahead: Longs
+    split: Split
+    zone: str
+    window: int
+    horizon: int
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    report_at: tuple[int, ...] = ()
+    adjacency: Floats | None = None
+    seed: int = 0
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The quantiles asked for, rising, with 0.5 among them."""
+        return self.problem.quantiles
+
+    @property
+    def median(self) -> int:
+        """The place of the median among the quantiles."""
+        return self.quantiles.index(0.5)
+
+    @property
+    def nodes(self) -> int:
+        """How many streams are foreseen."""
+        return len(self.targets)
+
+
+class Samples(msgspec.Struct, frozen=True, kw_only=True):
+    """Which windows: the row of the table each ends with, and the node it is about, ``[batch]``."""
+
+    last: Longs
+    node: Longs
+
+    def __len__(self) -> int:
+        return len(self.last)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Samples:
+        """Return the samples chosen."""
+        return Samples(last=self.last[rows], node=self.node[rows])
+
+
+@runtime_checkable
+class Forecaster(Protocol):
+    """What a baseline, a deep model and a peer have in common.
+
+    ``history`` is how many slots of the past ``predict`` wants in its window: the task's own
+    ``window``, or more for a baseline that looks further back. ``predict`` sees nothing but that
+    window, so it cannot look ahead; it gives ``[batch, horizon, quantile]``, quantiles not falling,
+    finite even where readings are missing, and leaves the forecaster as it was.
+    """
+
+    name: str
+    kind: Literal["baseline", "deep", "peer"]
+    history: int
+
+    def fit(self, task: ForecastTask) -> Forecaster:
+        """Learn from the train part; the validation part may be used to choose and to calibrate."""
+        ...
+
+    def predict(self, window: Window) -> Floats:
+        """Foresee the horizon of each window: ``[batch, horizon, quantile]``."""
+        ...
+
+
+def pose(
+    dataset: Dataset, problem: str | Forecast | None = None, *, split: Split | None = None, seed: int = 0
+) -> ForecastTask:
+    """Pose a solution's forecast problem (by name, the first, or one of your own) on its data.
+
+    The split is the declared one unless another is given; one that leaks is refused.
+    """
+    solution, table = dataset.solution, dataset.table
+    asked = problem if isinstance(problem, Forecast) else _forecast(dataset, problem)
+    signal = solution.signal(asked.of)
+    every = signal.every_ns
+    where = f"{solution.name} {asked.name}"
+    place = {name: column for column, name in enumerate(table.streams)}
+    things = [thing.name for thing in dataset.things if f"{thing.name}/{asked.of}" in place]
+    names = [f"{thing}/{asked.of}" for thing in things] or [asked.of]
+    inputs = (asked.of, *asked.past, *(name for name in asked.future if name not in asked.past))
+    source = solution.data
+    if split is None:
+        parts = source.split if source else (0.7, 0.1, 0.2)
+        split = by_time(cuts_of(parts, len(table.value), every))
+    report = source.report_at if source else ()
+    return ForecastTask(
+        solution=solution.name,
+        problem=asked,
+        table=table,
+        names=tuple(names),
+        targets=np.array([place[name] for name in names], dtype=np.int64),
+        channels=_columns(place, things, inputs, where),
+        inputs=tuple(Channel(signal=name, shared=solution.signal(name).site) for name in inputs),
+        ahead=_columns(place, things, asked.future, where),
+        split=check(split),
+        zone=dataset.zone,
+        window=steps(asked.window, every, where=f"{where}.window", at_least=3),
+        horizon=steps(asked.horizon, every, where=f"{where}.horizon"),
+        unit=signal.unit,
+        low=signal.low,
+        high=signal.high,
+        report_at=tuple(steps(text, every, where=f"{where}.report_at") for text in report),
+        adjacency=dataset.adjacency if len(things) == len(dataset.things) else None,
+        seed=seed,
+    )
+
+
+def _forecast(dataset: Dataset, name: str | None) -> Forecast:
+    for problem in dataset.solution.problems:
+        if isinstance(problem, Forecast) and name in (None, problem.name):
+            return problem
+    known = ", ".join(problem.name for problem in dataset.solution.problems if isinstance(problem, Forecast))
+    raise DeclarationError(f"{dataset.solution.name}: no forecast {name!r}", hint=f"declared are: {known or 'none'}")
+
+
+def _columns(place: dict[str, int], things: list[str], signals: tuple[str, ...], where: str) -> Longs:
+    """Return the table's columns ``[node, signal]``: each Thing's own, else the site's."""
+    rows = []
+    for thing in things or [""]:
+        row = [place.get(f"{thing}/{name}", place.get(name, -1)) for name in signals]
+        if -1 in row:
+            missing = signals[row.index(-1)]
+            raise DataError(f"{where}: the data hold no stream {missing!r} for {thing or 'the site'}")
+        rows.append(row)
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(signals))
+
+
+def samples(task: ForecastTask, part: Part, *, stride: int = 1) -> Samples:
+    """Return the samples of a part in order of time, then node, every ``stride`` slots.
+
+    A sample whose target has no reading at all is left out; the others may still have NaN in it.
+    """
+    last = allowed(task.split, part, len(task.table.value), window=task.window, horizon=task.horizon)[::stride]
+    if not len(last):
+        raise DataError(
+            f"{task.solution}: the {part} part holds no sample of window {task.window} + horizon {task.horizon}",
+            hint="use a longer part, or a shorter window",
+        )
+    known = ~np.isnan(task.table.value[:, task.targets])
+    total = np.concatenate([np.zeros((1, task.nodes), np.int64), np.cumsum(known, axis=0)])
+    some = total[last + task.horizon + 1] > total[last + 1]
+    row, node = np.nonzero(some)
+    return Samples(last=last[row], node=node.astype(np.int64))
+
+
+def windows(task: ForecastTask, chosen: Samples, *, history: int | None = None) -> Window:
+    """Cut the windows of the samples: ``x [batch, time, channel]`` ends with the row ``last``.
+
+    ``time`` is ``history`` slots, or the task's own window. Rows before the table's start are NaN.
+    """
+    length = history or task.window
+    columns = task.channels[chosen.node]
+    x = _cut(task.table.value, chosen.last, columns, length).astype(np.float32)
+    days = _calendar(task, chosen.last, length)
+    ahead = None
+    if task.ahead.shape[1]:
+        ahead = _cut(task.table.value, chosen.last + task.horizon, task.ahead[chosen.node], task.horizon)
+        ahead = ahead.astype(np.float32)
+    return Window(x=x, node=chosen.node, calendar=days, ahead=ahead)
+
+
+def truth(task: ForecastTask, chosen: Samples) -> Floats:
+    """Return what really happened: ``[batch, horizon]``, NaN where nothing was read."""
+    column = task.targets[chosen.node][:, None]
+    return _cut(task.table.value, chosen.last + task.horizon, column, task.horizon)[:, :, 0].astype(np.float32)
+
+
+def batches(
+    task: ForecastTask, chosen: Samples, size: int, *, order: Longs | None = None, history: int | None = None
+) -> Iterator[tuple[Window, Floats]]:
+    """Yield windows and truths ``size`` samples at a time, in the given order of samples."""
+    for start in range(0, len(chosen), size):
+        rows = slice(start, start + size) if order is None else order[start : start + size]
+        part = chosen.take(rows)
+        yield windows(task, part, history=history), truth(task, part)
+
+
+def _cut(values: NDArray[np.float64], last: Longs, columns: Longs, length: int) -> NDArray[np.float64]:
+    """Gather, with NaN for rows outside the table."""
+    before = max(0, length - 1 - int(last.min(initial=length)))
+    after = max(0, int(last.max(initial=0)) + 1 - len(values))
+    if before or after:
+        width = values.shape[1]
+        values = np.concatenate([np.full((before, width), np.nan), values, np.full((after, width), np.nan)])
+    return gather(values, last + before, columns, length)
+
+
+def _calendar(task: ForecastTask, last: Longs, length: int) -> Longs:
+    table = task.table
+    days = calendar(
+        task.zone, task.problem.calendar, table.every_ns, table.first - length, len(table.value) + length + task.horizon
+    )
+    rows = last[:, None] + np.arange(1, length + task.horizon + 1, dtype=np.int64)
+    picked: Longs = days[rows]
+    return picked

@@ -1,0 +1,152 @@
+"""Boosted trees on lags, seasons, calendar and drivers: the baseline that is hard to beat.
+
+One model for all nodes and horizons; the horizon and the node are features. Uses scikit-learn's
+histogram gradient boosting (Ke et al., LightGBM, NeurIPS 2017, is the same algorithm).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from nervure.core.window import Window
+from nervure.learn.baseline import banded, latest, spread
+from nervure.learn.lag import Seasons, shift
+from nervure.learn.task import ForecastTask, Samples, samples, truth, windows
+
+__all__ = ["LAGS", "BoostedTrees"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+LAGS = (1, 2, 3, 4, 6, 12, 24, 48, 168)
+_SIZE = 4096
+_CATEGORIES = 254  # scikit-learn admits no more in one feature
+
+
+class BoostedTrees:
+    """Gradient boosting for the absolute error, stopped early by the validation part.
+
+    It learns from at most ``rows`` pairs of a window and a horizon, drawn at random, what to add
+    to the last value (or to the profile, where that is nearer on the validation part).
+    """
+
+    name = "boosted trees"
+    kind: Literal["baseline"] = "baseline"
+    history = 0
+
+    def __init__(self, *, rows: int = 400_000, iterations: int = 400, rate: float = 0.08, leaves: int = 63) -> None:
+        self.rows = rows
+        self.iterations = iterations
+        self.rate = rate
+        self.leaves = leaves
+
+    def fit(self, task: ForecastTask) -> BoostedTrees:
+        """Draw rows, build features, boost."""
+        self.task = task
+        self._seasons = Seasons(task, depth=2)
+        self.history = max(self._seasons.history, *(lag for lag in LAGS if lag <= self._most(task)))
+        self._profile, self._centre, self._scale = shift(task)
+        random = np.random.default_rng(task.seed)
+        x, y, weight = self._draw(samples(task, "train"), self.rows, random)
+        held = self._draw(samples(task, "validation"), max(1, self.rows // 8), random)
+        kinds = [0] if task.nodes <= _CATEGORIES else None
+        self._model = HistGradientBoostingRegressor(
+            loss="absolute_error", learning_rate=self.rate, max_iter=self.iterations, max_leaf_nodes=self.leaves,
+            min_samples_leaf=40, l2_regularization=1.0, max_features=0.5, categorical_features=kinds,
+            early_stopping=True, n_iter_no_change=20, random_state=task.seed,
+        )
+        self._model.fit(x, y, weight, X_val=held[0], y_val=held[1], sample_weight_val=held[2])
+        self._offset = spread(task, self._point, self.history)
+        return self
+
+    def predict(self, window: Window) -> Floats:
+        """Add up the trees: ``[batch, horizon, quantile]``."""
+        return banded(self.task, self._point(window), window.node, self._offset)
+
+    @staticmethod
+    def _most(task: ForecastTask) -> int:
+        return max(task.window, len(task.split.train) // 4)
+
+    def _draw(self, chosen: Samples, rows: int, random: np.random.Generator) -> tuple[Floats, Doubles, Doubles]:
+        """Return features, targets and weights of pairs (window, horizon) drawn at random."""
+        task = self.task
+        each = min(task.horizon, 4)
+        picked = random.permutation(len(chosen))[: max(1, rows // each)].astype(np.int64)
+        parts: list[tuple[Floats, Doubles, Doubles]] = []
+        for start in range(0, len(picked), _SIZE):
+            part = chosen.take(np.sort(picked[start : start + _SIZE]))
+            step = random.permuted(np.tile(np.arange(task.horizon), (len(part), 1)), axis=1)[:, :each]
+            window = windows(task, part, history=self.history)
+            x, base, scale = self._features(window, step)
+            y = (np.take_along_axis(truth(task, part), step, axis=1).reshape(-1) - base) / scale
+            known = ~np.isnan(y)
+            parts.append((x[known], y[known], scale[known]))
+        x, y, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return x, y, weight / weight.mean()
+
+    def _point(self, window: Window) -> Doubles:
+        horizon = self.task.horizon
+        step = np.tile(np.arange(horizon, dtype=np.int64), (len(window.node), 1))
+        x, base, scale = self._features(window, step)
+        found = base + scale * self._model.predict(x)
+        point: Doubles = found.reshape(len(window.node), horizon)
+        return point
+
+    def _features(self, window: Window, step: Longs) -> tuple[Floats, Doubles, Doubles]:
+        """Return features ``[batch * step, feature]``, the anchor and the scale, ``[batch * step]``.
+
+        ``step [batch, one]`` are the horizons asked for, 0 being the next slot.
+        """
+        task, node = self.task, window.node
+        centre, scale = self._centre[node][:, None], self._scale[node][:, None]
+        z = (window.x[:, :, 0] - centre) / scale
+        held = latest(z, np.zeros(len(z)))[:, None]
+        past = z[:, -task.window :]
+        days = window.calendar[:, -task.horizon :]
+        target = np.take_along_axis(days, step[:, :, None], axis=1)
+        lags = [lag for lag in LAGS if lag <= self.history]
+        fixed = [z[:, [-lag for lag in lags]] - held, held, *_shape(past, held), *_shape(past[:, -3:], held)]
+        fixed.append(window.x[:, -1, 1:])
+        fixed.append(_level(window.x[:, -min(24, task.window) :, 1:]))
+        moving = [target[:, :, 0], target[:, :, 1], target[:, :, 2], step]
+        for period in self._seasons.periods:
+            for back in (1, 2):
+                moving.append(self._seasons.before(z, period, back, step) - held)
+        if self._profile is not None:
+            moving.append((self._profile.at(node, target) - centre) / scale - held)
+            now = (self._profile.at(node, window.calendar[:, -task.horizon - 1 : -task.horizon]) - centre) / scale
+            fixed.append(held - now)
+        if window.ahead is not None:
+            moving += list(np.take_along_axis(window.ahead, step[:, :, None], axis=1).transpose(2, 0, 1))
+        shape = (len(node), step.shape[1])
+        first = np.concatenate([node[:, None].astype(np.float32), *fixed], axis=1).astype(np.float32)
+        wide = np.repeat(first, shape[1], axis=0)
+        rest = np.stack([one.reshape(-1) for one in moving], axis=1).astype(np.float32)
+        anchor = np.broadcast_to(centre + held * scale, shape).reshape(-1)
+        return np.concatenate([wide, rest], axis=1), anchor, np.broadcast_to(scale, shape).reshape(-1)
+
+
+def _shape(past: NDArray[np.floating], held: Doubles) -> list[Doubles]:
+    """Return mean, spread and range of the recent past, relative to the last value, ``[batch, 1]`` each."""
+    known = ~np.isnan(past)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    mean = np.where(known, past, 0.0).sum(axis=1, keepdims=True) / count
+    mean = np.where(known.any(axis=1, keepdims=True), mean, np.nan)
+    wide = np.sqrt(np.where(known, (past - mean) ** 2, 0.0).sum(axis=1, keepdims=True) / count)
+    low = np.where(known, past, np.inf).min(axis=1, keepdims=True)
+    high = np.where(known, past, -np.inf).max(axis=1, keepdims=True)
+    some = np.isfinite(low)
+    return [mean - held, wide, np.where(some, low - held, np.nan), np.where(some, high - held, np.nan)]
+
+
+def _level(drivers: NDArray[np.floating]) -> Doubles:
+    """Return the mean of drivers ``[batch, time, driver]`` over time, NaN where nothing was read."""
+    known = ~np.isnan(drivers)
+    count = known.sum(axis=1)
+    total = np.where(known, drivers, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

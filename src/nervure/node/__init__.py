@@ -1,0 +1,1 @@
+"""Composition: wires the rooms into one process."""

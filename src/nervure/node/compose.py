@@ -1,0 +1,241 @@
+"""Composition: the rooms wired into one process.
+
+    log ──▶ intake ──▶ observations (position in each commit)
+                  └──▶ scorer ──▶ engine ──▶ alerts, position and state in one transaction ──▶ notifier
+
+The log is the truth. Each view (``observations``, ``score``) has its own position and goes on from
+there after a crash; what it does twice has the same id both times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from nervure.core.error import EnvironmentMissing, NervureError, StoreError, StreamError
+from nervure.core.instant import DAY_NS
+from nervure.core.observation import Batch, Reject, observation_id
+from nervure.core.settings import Settings
+from nervure.node.meter import Meter
+from nervure.sense.http import ingest
+from nervure.sense.intake import Intake
+from nervure.sense.mqtt import ExternalBroker
+from nervure.serve.app import application
+from nervure.solutions import find
+from nervure.store.catalogue import Catalogue
+from nervure.store.observations import Observations
+from nervure.stream.log import Entries, Log
+from nervure.stream.server import Server
+from nervure.node.watch import Watch
+
+__all__ = ["Node", "run"]
+
+_log = logging.getLogger("nervure.node")
+
+COMMIT_S = 1.0
+HOUSEKEEPING_S = 30.0
+
+
+class Node:
+    """One running node: the embedded log, the catalogue, the store, and what is scored."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.meter = Meter()
+        self.server: Server | None = None
+        self._stop = asyncio.Event()
+        self._rejects: list[Reject] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._gateways: list[ExternalBroker] = []
+        self._trouble: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Start the log, open the stores, take up every view where it stopped."""
+        settings = self.settings
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        url = settings.nats.url
+        if url is None:
+            self.server = await Server.start(settings)
+            url = self.server.url
+        self.log = await Log.connect(settings)
+        self.catalogue = Catalogue.open(settings.folder / "catalogue.db")
+        self.observations = Observations.open(settings.folder / "observations", settings.store)
+        self.intake = Intake(self.catalogue.datastreams(), settings.limits)
+        self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
+        for name in settings.project.solutions:
+            self.watch.add(find(name))
+        await self.watch.refresh()
+        self.watch.restore()
+
+    async def run(self) -> None:
+        """Work until :meth:`stop`; a loop that dies takes the node down with its error."""
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._ingest(),
+            self._every(COMMIT_S, self._commit),
+            self._every(0.1, self._seal),
+            self._every(1.0, self._refresh),
+            self._every(0.5, self.watch.notify),
+            self._every(HOUSEKEEPING_S, self._housekeep),
+            self._serve(),
+        ]
+        if self.server is not None:
+            jobs.append(self.server.wait())
+        for broker in self.settings.broker:
+            gateway = ExternalBroker(broker, self.log.publish, self.intake.named, self.settings.limits)
+            self._gateways.append(gateway)
+            jobs.append(gateway.run())
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            done, _ = await asyncio.wait([*self._tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            stopped.cancel()
+            await self._shut()
+
+    def stop(self) -> None:
+        """Ask the node to stop."""
+        self._stop.set()
+
+    async def _ingest(self) -> None:
+        after = min(self.observations.position, self.watch.position)
+        async for entries in self.log.read(after):
+            while self.observations.full:  # the disk is full or slow: the log keeps what we do not read
+                await asyncio.sleep(0.2)
+            self.take(entries)
+            await self.watch.backpressure()
+
+    def take(self, entries: Entries) -> None:
+        """Bring one batch of log entries into the store and under the models."""
+        upto = entries.sequence[-1]
+        batch, rejects = self.intake.take(entries)
+        appended = self.observations.append(batch, upto)
+        refused = [*rejects, *appended.conflicts]
+        self._rejects += refused
+        self.meter.count(entries=len(entries), readings=len(batch), duplicates=appended.duplicates)
+        self.meter.rejects(refused)
+        self.watch.take(self._unseen(batch), upto)
+        self.meter.arrival(entries.received_ns, time.time_ns())
+
+    def _unseen(self, batch: Batch) -> Batch:
+        """Leave out what the score view has already worked on before a restart."""
+        known = observation_id(self.watch.position + 1)
+        if len(batch) and batch.id[0] < known:
+            return batch.take(batch.id >= known)
+        return batch
+
+    async def _commit(self) -> None:
+        rejects, self._rejects = self._rejects, []
+        if rejects:
+            await asyncio.to_thread(self.catalogue.add_rejects, rejects)
+        await self.watch.commit()
+
+    async def _seal(self) -> None:
+        if self.observations.due:
+            await self._guarded("store", self.observations.seal)
+
+    async def _guarded(self, name: str, work: Callable[[], Any]) -> None:
+        """Work in a thread; when it fails, say so in the status and try again the next time."""
+        try:
+            await asyncio.to_thread(work)
+            self._trouble.pop(name, None)
+        except StoreError as cause:
+            if name not in self._trouble:
+                _log.error("%s: %s", name, cause)
+            self._trouble[name] = str(cause)
+
+    async def _refresh(self) -> None:
+        """See Datastreams and models that were added while the node runs."""
+        self.intake.learn(self.catalogue.datastreams())
+        await self.watch.refresh()
+
+    async def _housekeep(self) -> None:
+        """Forget what every view has passed, merge small files, drop what is too old."""
+        with contextlib.suppress(StreamError):  # the server is being started again; next time
+            await self.log.trim(min(self.observations.safe_position, self.watch.position))
+        await self._guarded("compaction", self.observations.compact)
+        await self._guarded("vacuum", self.observations.vacuum)
+        keep = self.settings.store.keep_days
+        if keep:
+            await self._guarded("retention", lambda: self.observations.retain(time.time_ns() - keep * DAY_NS))
+
+    async def _every(self, seconds: float, work: Any) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await work()
+
+    async def _serve(self) -> None:
+        http = self.settings.http
+        app = application(self.catalogue, self.observations, self.status, ingest(self.log.publish, self.intake))
+        config = uvicorn.Config(app, host=http.host, port=http.port, log_level="warning", lifespan="off")
+        server = _Quiet(config)
+        try:
+            await server.serve()
+        except SystemExit as cause:
+            raise EnvironmentMissing(
+                f"the HTTP port {http.port} on {http.host} cannot be used", where="$.http.port",
+                hint="stop the program that uses it, or set http.port to a free port",
+            ) from cause
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``nervure status`` and ``/metrics`` show."""
+        return {
+            **self.meter.figures(),
+            "stored": self.observations.count(),
+            "sealed_position": self.observations.position,
+            "score_position": self.watch.position,
+            "quarantine": self.catalogue.quarantine_counts(),
+            "models": self.watch.models(),
+            "open_alerts": self.watch.open_alerts(),
+            "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
+            "broker_restarts": self.server.restarts if self.server else 0,
+            "repaired": list(self.observations.repaired),
+            "problems": [f"{name}: {text}" for name, text in self._trouble.items()],
+        }
+
+    async def _shut(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
+            await self._commit()
+            await asyncio.to_thread(self.observations.seal)
+        await self.watch.close()
+        await self.log.close()
+        self.observations.close()
+        self.catalogue.close()
+        if self.server is not None:
+            await self.server.stop()
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves signals to the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def run(settings: Settings) -> None:
+    """Run a node until SIGINT or SIGTERM."""
+    import uvloop
+
+    async def main() -> None:
+        node = Node(settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, node.stop)
+        await node.start()
+        await node.run()
+
+    uvloop.run(main())

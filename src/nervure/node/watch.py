@@ -1,0 +1,194 @@
+"""The score view: models and rules over the live stream, with one position and one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+
+from nervure.act.engine import Engine
+from nervure.act.notify import Notifier
+from nervure.core.alert import Alert
+from nervure.core.declaration import Solution
+from nervure.core.instant import DAY_NS
+from nervure.core.observation import Batch
+from nervure.core.problem import Forecast
+from nervure.core.settings import Settings
+from nervure.node.meter import Meter
+from nervure.score.runner import Runner
+from nervure.score.pack import Pack
+from nervure.score.scorer import Scorer
+from nervure.store.catalogue import Catalogue
+from nervure.store.observations import Observations
+from nervure.stream.log import Log
+from nervure.stream.subject import reading_subject
+from nervure.trust.signature import trusted
+
+__all__ = ["Live", "Watch"]
+
+VIEW = "score"
+IN_FLIGHT = 2_000
+
+
+class Live:
+    """One solution on the live stream: its rules, and its model once there is one."""
+
+    def __init__(self, solution: Solution, engine: Engine, scorer: Scorer) -> None:
+        self.solution = solution
+        self.engine = engine
+        self.scorer = scorer
+        self.version = ""
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """What a solution needs to go on after a restart."""
+
+    engine: bytes
+    scorer: bytes
+    version: str
+
+
+class Watch:
+    """Scores what arrives and keeps position, state and alerts in one transaction."""
+
+    def __init__(
+        self, catalogue: Catalogue, observations: Observations, log: Log, meter: Meter, settings: Settings
+    ) -> None:
+        self._catalogue = catalogue
+        self._observations = observations
+        self._log = log
+        self._meter = meter
+        self._settings = settings
+        self._live: dict[str, Live] = {}
+        self._alerts: list[Alert] = []
+        self._sending: set[asyncio.Task[None]] = set()
+        self._notifier = Notifier(catalogue, log.send, settings.notify)
+        saved = catalogue.view(VIEW)
+        self.position = saved[0] if saved else 0
+        self._taken = self.position
+        self._saved = msgspec.msgpack.decode(saved[1], type=dict[str, Saved]) if saved and saved[1] else {}
+        self._lock = asyncio.Lock()
+
+    def add(self, solution: Solution) -> None:
+        """Watch a solution: its rules from now on, its model when there is one."""
+        datastreams = self._catalogue.datastreams(solution=solution.name)
+        engine = Engine(solution, self._catalogue.things(), datastreams)
+        self._live[solution.name] = Live(solution, engine, Scorer(None, datastreams, solution=solution))
+
+    async def refresh(self) -> None:
+        """Take up Datastreams and promoted models that are new since the last look."""
+        for live in self._live.values():
+            datastreams = self._catalogue.datastreams(solution=live.solution.name)
+            live.engine.learn(self._catalogue.things(), datastreams)
+            live.scorer.learn(datastreams)
+            champion = next(
+                (
+                    row
+                    for problem in live.solution.problems
+                    if isinstance(problem, Forecast)
+                    and (row := self._catalogue.champion(live.solution.name, problem.name)) is not None
+                ),
+                None,
+            )
+            if champion is None or champion.version == live.version:
+                continue
+            package = await self._log.get_package(champion.package)
+            scorer = await asyncio.to_thread(self._scorer, live.solution, package)
+            live.scorer, live.version = scorer, champion.version
+
+    def _scorer(self, solution: Solution, package: bytes) -> Scorer:
+        """Open a model and fill its windows from the store, so that the next reading can be scored."""
+        runner = Runner(package, trusted(self._settings.folder))
+        datastreams = self._catalogue.datastreams(solution=solution.name)
+        scorer = Scorer(runner, datastreams, solution=solution, batch=self._settings.score.batch)
+        card = runner.card
+        ids = scorer.inputs
+        last = max((time for time, _ in self._observations.last(ids).values()), default=0)
+        table = self._observations.table(
+            ids, [str(one) for one in ids], card.every_ns, last - (card.window + card.horizon) * card.every_ns, last + 1
+        )
+        scorer.warm(table)
+        return scorer
+
+    def restore(self) -> None:
+        """Take up the state of the last commit; a scorer of another model version starts from the store."""
+        for name, saved in self._saved.items():
+            live = self._live.get(name)
+            if live is None:
+                continue
+            live.engine.restore(saved.engine)
+            if saved.version == live.version:
+                live.scorer.restore(saved.scorer)
+
+    def take(self, batch: Batch, upto: int) -> None:
+        """Score a batch and put its alerts and forecasts on their way."""
+        for live in self._live.values():
+            if not len(batch):
+                break
+            scored = live.scorer.take(batch)
+            self._meter.count(forecasts=len(scored.packs), findings=len(scored.findings))
+            if scored.packs:
+                task = asyncio.create_task(self._publish(scored.packs))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+            self._alerts += live.engine.take(scored.findings)
+        self._taken = max(self._taken, upto)
+
+    async def _publish(self, packs: list[Pack]) -> None:
+        items = [(reading_subject(pack.datastream), pack.encode(), pack.once) for pack in packs]
+        await self._log.publish_many(items)
+
+    async def backpressure(self) -> None:
+        """Wait while too many forecasts are on their way, and raise what went wrong with one."""
+        if self._alerts:
+            await self.commit()
+        while len(self._sending) > IN_FLIGHT:
+            done, _ = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+
+    async def commit(self) -> None:
+        """Write position, state and alerts together, after every forecast up to there is in the log."""
+        async with self._lock:
+            self.tick()
+            if self._taken == self.position and not self._alerts:
+                return
+            position = self._taken
+            alerts, self._alerts = self._alerts, []
+            state = msgspec.msgpack.encode({name: _save(live) for name, live in self._live.items()})
+            if self._sending:
+                await asyncio.gather(*self._sending)
+            await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts)
+            self.position = position
+
+    async def notify(self) -> None:
+        """Deliver what the last commits left in the outbox."""
+        await self._notifier.deliver()
+
+    def tick(self) -> None:
+        """Let time pass for rules that wait for a silence: as far as the newest reading has come.
+
+        Once readings come in live, the clock on the wall goes on where they stop.
+        """
+        now = time.time_ns()
+        for live in self._live.values():
+            behind = now - live.engine.clock_ns
+            self._alerts += live.engine.tick(now if behind < DAY_NS else None)
+
+    def open_alerts(self) -> int:
+        """Return how many alerts are active."""
+        return sum(len(live.engine.open) for live in self._live.values())
+
+    async def close(self) -> None:
+        """Let go of what was opened for notification."""
+        await self._notifier.close()
+
+    def models(self) -> dict[str, str]:
+        """Return the version of the model that scores each solution."""
+        return {name: live.version for name, live in self._live.items() if live.version}
+
+
+def _save(live: Live) -> Saved:
+    return Saved(engine=live.engine.state(), scorer=live.scorer.state(), version=live.version)

@@ -1,0 +1,1 @@
+"""Scoring: models and anomaly scores on the live stream."""

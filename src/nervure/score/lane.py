@@ -1,0 +1,230 @@
+"""Lane: one model on its live streams: windows in, forecasts and anomaly scores out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.calendar import calendar
+from nervure.core.card import Card
+from nervure.core.error import ModelError
+from nervure.core.problem import Forecast
+from nervure.core.residual import Accumulator, Issued, Limit, Options, enough, excess, sure
+from nervure.core.window import Rings, Window
+from nervure.score.band import Bands
+
+__all__ = ["Foreseen", "Lane", "Model", "limit_in"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_BLOCK = 1024  # slots of calendar computed at a time
+
+
+class Model(Protocol):
+    """What a lane needs of a model: its card, and the run of its graph."""
+
+    @property
+    def card(self) -> Card:
+        """What the model is and must be fed."""
+        ...
+
+    def run(self, window: Window) -> NDArray[np.float32]:
+        """Foresee: ``[batch, horizon, quantile]``."""
+        ...
+
+
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lane made of readings, ``[row]``: judged by older forecasts, then foreseen anew.
+
+    ``band`` is the new forecast, ``[row, horizon, 3]``: median, low, high, widened or narrowed by
+    how the last ones fared. The score is measured in the model's own bands, as it was calibrated.
+    """
+
+    expected: Floats
+    low: Floats
+    high: Floats
+    score: Floats
+    sure: Floats
+    onset: Longs
+    band: Floats
+
+
+def limit_in(card: Card, problem: str | None) -> Limit | None:
+    """Return the calibrated limit of an anomaly problem, if the model carries one."""
+    raw = card.limits.get(problem) if problem else None
+    if raw is None:
+        return None
+    try:
+        limit = msgspec.convert(raw, Limit)
+    except msgspec.ValidationError as cause:
+        raise ModelError(f"{card.name}: the limit of {problem} cannot be read: {cause}") from cause
+    if limit.streams != card.streams or max(limit.options.leads) > card.horizon:
+        raise ModelError(
+            f"{card.name}: the limit of {problem} was calibrated for other streams or a longer horizon",
+            hint="calibrate and package the model again",
+        )
+    return limit
+
+
+class Lane:
+    """The windows, the forecasts not yet judged, and the running scores of one model.
+
+    Ring columns are fixed by the card: first every node's own channels, then the shared ones.
+    """
+
+    def __init__(self, model: Model, limit: Limit | None, *, batch: int) -> None:
+        card = model.card
+        nodes = len(card.streams)
+        self.card = card
+        self.limit = limit
+        self.columns, self.names = _columns(card)
+        self._model = model
+        self._batch = batch
+        self._median = card.quantiles.index(0.5)
+        self._country = card.problem.calendar if isinstance(card.problem, Forecast) else None
+        leads = limit.options.leads if limit else (1,)
+        self._grid: Floats = np.array(limit.grid if limit else (0.0,))
+        self._floor: Floats = np.array(limit.floor) if limit else np.full(nodes, 1e-9)
+        self._rings = Rings(
+            streams=len(self.names), length=card.window + card.horizon, every_ns=card.every_ns
+        )
+        self._issued = Issued(nodes, leads)
+        self._bands = Bands(nodes, card.horizon, 1.0 - (card.quantiles[-1] - card.quantiles[0]))
+        self._sums = Accumulator.calibrated(limit) if limit else Accumulator(nodes, Options(leads=leads))
+
+    def feed(self, columns: Longs, time: Longs, value: Floats) -> Flags:
+        """Put one reading a column into the windows; tells which open a new slot."""
+        opened: Flags = self._rings.push(columns, time, value) == 1
+        return opened
+
+    def fill(self, columns: Longs, time: Longs, value: Floats) -> None:
+        """Put late readings into slots that are still held and empty; later windows show them."""
+        rings = self._rings
+        slot = time // rings.every_ns
+        head = rings.head[columns]
+        held = (slot <= head) & (slot > head - rings.length)
+        held &= np.isnan(rings.value[slot % rings.length, columns])
+        if held.any():
+            rings.push(columns[held], time[held], value[held])
+
+    def distrust(self, column: int, node: int | None, since_ns: int, until_ns: int) -> None:
+        """Take out what a stuck meter repeated, and what was foreseen with it.
+
+        The reading at ``since_ns`` was new and stays.
+        """
+        rings, every_ns = self._rings, self.card.every_ns
+        first, last = since_ns // every_ns + 1, until_ns // every_ns
+        first = max(first, last - rings.length + 1)
+        places = np.arange(first, last + 1, dtype=np.int64) % rings.length
+        rings.value[places, column] = np.nan
+        rings.value[places + rings.length, column] = np.nan
+        if node is not None:
+            self._issued.revoke(node, first, last)
+
+    def take(self, nodes: Longs, time: Longs, value: Floats, fresh: Flags) -> Foreseen:
+        """Judge one reading a node by what was foreseen, then foresee anew."""
+        slot = time // self.card.every_ns
+        seen = excess(value, self._issued.about(nodes, slot), self._floor[nodes])
+        score, onset = self._sums.step(nodes, time, seen.value, fresh)
+        if self.limit is None:
+            score = certain = np.full(len(nodes), np.nan)
+        else:
+            certain = sure(self._grid, score)
+        band, trusted = self._foresee(nodes, slot)
+        sound = np.where(trusted[:, None, None], band, np.nan)
+        self._issued.issue(nodes, slot, sound)
+        calm = ~(score > self.limit.limit) if self.limit else np.ones(len(nodes), dtype=bool)
+        self._bands.learn(nodes, slot, value, calm)
+        self._bands.issue(nodes, slot, sound)
+        band = self._bands.widen(nodes, band)
+        return Foreseen(
+            expected=seen.expected,
+            low=seen.low,
+            high=seen.high,
+            score=score,
+            sure=certain,
+            onset=onset,
+            band=band,
+        )
+
+    def _foresee(self, nodes: Longs, slot: Longs) -> tuple[Floats, Flags]:
+        """Run the model in batches: ``[row, horizon, 3]``, and whether enough was read to trust it."""
+        card = self.card
+        picked = self.columns[nodes]
+        days = self._calendar(slot)
+        parts: list[NDArray[np.float32]] = []
+        trusted: list[Flags] = []
+        for start in range(0, len(nodes), self._batch):
+            rows = slice(start, start + self._batch)
+            x = self._rings.window(picked[rows], slot[rows], card.window).astype(np.float32)
+            trusted.append(enough(x))
+            parts.append(self._model.run(self._window(x, nodes[rows], days[rows])))
+        y = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if y.shape[1:] != (card.horizon, len(card.quantiles)):
+            raise ModelError(
+                f"{card.name} yields {y.shape}, its card says [batch, {card.horizon}, {len(card.quantiles)}]",
+                hint="package the model again",
+            )
+        return y[:, :, [self._median, 0, -1]].astype(np.float64), np.concatenate(trusted)
+
+    def _window(self, x: NDArray[np.float32], node: Longs, days: Longs) -> Window:
+        """Return what the model eats; of drivers ahead nothing is known on the live stream yet."""
+        card = self.card
+        ahead = None
+        if card.future:
+            ahead = np.full((len(node), card.horizon, len(card.future)), np.nan, dtype=np.float32)
+        return Window(x=x, node=node, calendar=days, ahead=ahead)
+
+    def _calendar(self, slot: Longs) -> Longs:
+        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 4]``."""
+        card = self.card
+        length = card.window + card.horizon
+        first = slot - card.window + 1
+        made = np.empty((len(slot), length, 4), dtype=np.int64)
+        for one in np.unique(first).tolist():
+            block, offset = divmod(one, _BLOCK)
+            table = calendar(card.zone, self._country, card.every_ns, block * _BLOCK, _BLOCK + length)
+            made[first == one] = table[offset : offset + length]
+        return made
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`restore` needs to go on after a restart."""
+        return {
+            "version": self.card.version,
+            "rings": self._rings.state(),
+            "issued": self._issued.state(),
+            "sums": self._sums.state(),
+            "bands": self._bands.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> bool:
+        """Take up where :meth:`state` left off; false if that was another version of the model."""
+        if state["version"] != self.card.version:
+            return False
+        self._rings.restore(state["rings"])
+        self._issued.restore(state["issued"])
+        self._sums.restore(state["sums"])
+        self._bands.restore(state["bands"])
+        return True
+
+
+def _columns(card: Card) -> tuple[Longs, tuple[str, ...]]:
+    """Return the ring columns of each node's channels, ``[node, channel]``, and what each holds."""
+    names: list[str] = []
+    place: dict[str, int] = {}
+    columns = np.zeros((len(card.streams), len(card.channels)), dtype=np.int64)
+    for node, stream in enumerate(card.streams):
+        thing = stream.rpartition("/")[0]
+        for number, channel in enumerate(card.channels):
+            own = f"{thing}/{channel.signal}" if thing else channel.signal
+            name = stream if number == 0 else channel.signal if channel.shared else own
+            if name not in place:
+                place[name] = len(names)
+                names.append(name)
+            columns[node, number] = place[name]
+    return columns, tuple(names)

@@ -1,0 +1,316 @@
+"""Scorer: what a solution's readings look like to its model, as they arrive.
+
+The outcome depends on the order of the readings only, not on how the log was cut into batches, so
+a restart in the middle gives the same forecasts and findings, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.declaration import Solution, condition, watched
+from nervure.core.entity import Datastream
+from nervure.core.error import ModelError
+from nervure.core.finding import Findings
+from nervure.core.instant import SECOND_NS, duration_ns
+from nervure.core.observation import Batch, Quality
+from nervure.core.problem import Anomaly
+from nervure.core.window import Table
+from nervure.score.lane import Lane, Model, limit_in
+from nervure.score.order import PLAIN, SHARED, stages
+from nervure.score.pack import Pack
+from nervure.score.track import Track
+from nervure.solutions import find
+
+__all__ = ["Scored", "Scorer"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_FOREVER = 1 << 62
+_DIGITS = 6
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a batch: forecasts to publish, findings for the rules."""
+
+    packs: list[Pack]
+    findings: Findings
+
+
+class Scorer:
+    """Scores the readings of one solution.
+
+    Without a model (``None``) it still finds how long values have stayed the same, for rules that
+    ask no more. Readings of streams that neither a model nor a rule needs are skipped unseen.
+    ``forecasts`` maps reading Datastreams to those of their forecasts; it is read from the
+    Datastreams if left out.
+    """
+
+    def __init__(
+        self,
+        model: Model | None,
+        datastreams: Iterable[Datastream],
+        *,
+        solution: Solution | None = None,
+        forecasts: dict[int, int] | None = None,
+        batch: int = 64,
+    ) -> None:
+        known = list(datastreams)
+        if solution is None:
+            solution = find(model.card.solution if model else next(iter(known)).solution)
+        self.solution = solution
+        self.model_name = f"{model.card.name} {model.card.version}" if model else ""
+        self._lane: Lane | None = None
+        if model is not None:
+            self._lane = Lane(model, limit_in(model.card, _anomaly(solution, model)), batch=batch)
+        self._forecasts = dict(forecasts or {})
+        self._track = Track(0)
+        self._ids: Longs = np.zeros(0, dtype=np.int64)
+        self.learn(known)
+
+    def learn(self, datastreams: Iterable[Datastream]) -> None:
+        """Take up Datastreams that are new; those already known go on undisturbed."""
+        known = list(datastreams)
+        for one in known:
+            if one.kind == "forecast" and one.source is not None:
+                self._forecasts.setdefault(one.source, one.id)
+        lane = self._lane
+        columns = {name: place for place, name in enumerate(lane.names)} if lane else {}
+        ruled = _ruled(self.solution)
+        kept = sorted(
+            (one for one in known if one.kind == "reading" and (one.name in columns or one.signal in ruled)),
+            key=lambda one: one.id,
+        )
+        before, after = self._ids, np.array([one.id for one in kept], dtype=np.int64)
+        track = Track(len(kept))
+        here, there = np.flatnonzero(np.isin(after, before)), np.flatnonzero(np.isin(before, after))
+        track.restore(self._track.state(), here, there)
+        self._track, self._ids = track, after
+        self._place(kept, columns)
+
+    def _place(self, kept: list[Datastream], columns: dict[str, int]) -> None:
+        """Note for every stream its ring column, its node, and for how long it may stay unchanged."""
+        nodes = {name: node for node, name in enumerate(self._lane.card.streams)} if self._lane else {}
+        feeds: dict[int, set[int]] = {}
+        if self._lane is not None:
+            for node, row in enumerate(self._lane.columns.tolist()):
+                for column in row:
+                    feeds.setdefault(column, set()).add(node)
+        self._column = np.array([columns.get(one.name, -1) for one in kept], dtype=np.int64)
+        self._target = np.array([one.name in nodes for one in kept], dtype=bool)
+        self._node = np.array(
+            [_node(one.name, nodes, feeds.get(columns.get(one.name, -1), set())) for one in kept],
+            dtype=np.int64,
+        )
+        self._stuck_ns = np.array([_stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
+        self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
+        self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
+
+    @property
+    def inputs(self) -> list[int]:
+        """The Datastreams whose readings the model eats."""
+        return [int(one) for one in self._ids[self._column >= 0]]
+
+    def take(self, batch: Batch) -> Scored:
+        """Score a batch, in log order; batches may be cut anywhere."""
+        place = np.searchsorted(self._ids, batch.datastream)
+        place[place == len(self._ids)] = 0
+        mine = (batch.quality != Quality.LATE) & ~np.isnan(batch.value)
+        mine &= self._ids[place] == batch.datastream if len(self._ids) else False
+        rows = np.flatnonzero(mine)
+        if not len(rows):
+            nothing = np.zeros(0)
+            return Scored(packs=[], findings=Findings.blank(rows, rows, nothing, nothing))
+        place = place[rows]
+        time, value = batch.time[rows], batch.value[rows]
+        good = batch.quality[rows] == Quality.GOOD
+        packs: list[Pack] = []
+        parts: list[tuple[Longs, Findings]] = []
+        for chosen in stages(place, self._node[place], self._target[place]):
+            newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
+            parts.append((chosen[newer], findings))
+            packs += made
+        return Scored(packs=packs, findings=_merged(parts))
+
+    def _stage(
+        self, place: Longs, time: Longs, value: Floats, good: Flags
+    ) -> tuple[Longs, Findings, list[Pack]]:
+        """Take one reading a stream; returns which rows were new, what was found, what was foreseen."""
+        seen = self._track.step(place, time, value)
+        column = self._column[place]
+        if not seen.newer.all():
+            late = ~seen.newer & good & (column >= 0)
+            if self._lane is not None and late.any():
+                self._lane.fill(column[late], time[late], value[late])
+        newer = np.flatnonzero(seen.newer)
+        place, column, time, value = place[newer], column[newer], time[newer], value[newer]
+        flat = seen.flat_ns[newer]
+        findings = Findings.blank(self._ids[place], time, value, flat / SECOND_NS, model=self.model_name)
+        fed = np.flatnonzero(column >= 0)
+        if self._lane is None or not len(fed):
+            return newer, findings, []
+        stuck = flat > self._stuck_ns[place]
+        believed = np.where(good[newer] & ~stuck, value, np.nan)
+        opened = np.zeros(len(place), dtype=bool)
+        opened[fed] = self._lane.feed(column[fed], time[fed], believed[fed])
+        if stuck.any():
+            just = stuck & (column >= 0) & (seen.before_ns[newer] <= self._stuck_ns[place])
+            self._distrust(self._lane, place[just], time[just] - flat[just], time[just])
+        judged = np.flatnonzero(opened & self._target[place])
+        if not len(judged):
+            return newer, findings, []
+        fresh = (seen.fresh[newer] | (self._stuck_ns[place] == _FOREVER))[judged]
+        made = self._judge(self._lane, place[judged], believed[judged], fresh, (findings, judged))
+        return newer, findings, made
+
+    def _distrust(self, lane: Lane, place: Longs, since: Longs, until: Longs) -> None:
+        """Take back what meters repeated that turned out to be stuck."""
+        for row, stream in enumerate(place.tolist()):
+            node = int(self._node[stream]) if self._target[stream] else None
+            lane.distrust(int(self._column[stream]), node, int(since[row]), int(until[row]))
+
+    def _judge(
+        self, lane: Lane, place: Longs, value: Floats, fresh: Flags, into: tuple[Findings, Longs]
+    ) -> list[Pack]:
+        """Score and foresee targets that opened a slot; what is found goes into the columns."""
+        findings, rows = into
+        time = findings.time[rows]
+        made = lane.take(self._node[place], time, value, fresh)
+        findings.expected[rows], findings.low[rows], findings.high[rows] = made.expected, made.low, made.high
+        findings.score[rows], findings.sure[rows] = made.score, made.sure
+        findings.onset[rows] = np.where(made.score > 0, made.onset, time)
+        if lane.limit is not None:
+            findings.limit[rows] = lane.limit.limit
+        return self._packs(lane, place, time, made.band)
+
+    def _packs(self, lane: Lane, place: Longs, time: Longs, band: Floats) -> list[Pack]:
+        every_ns, version = lane.card.every_ns, lane.card.version
+        outlets, issued = self._outlet[place].tolist(), time.tolist()
+        return [
+            Pack(
+                datastream=outlet,
+                issued_ns=moment,
+                t0_ns=(moment // every_ns + 1) * every_ns,
+                dt_ns=every_ns,
+                v=median,
+                low=low,
+                high=high,
+                once=f"{version}.{outlet}.{moment}",
+            )
+            for outlet, moment, (median, low, high) in zip(
+                outlets, issued, _short(band).transpose(0, 2, 1).tolist(), strict=True
+            )
+            if outlet
+        ]
+
+    def warm(self, table: Table) -> None:
+        """Take in a history, so that the next reading can be scored; its forecasts are not published.
+
+        Streams are named by Datastream name or id. What comes before the last ``horizon`` slots
+        only fills windows.
+        """
+        lane = self._lane
+        if lane is None:
+            return
+        if table.every_ns != lane.card.every_ns:
+            raise ModelError(
+                f"{lane.card.name} eats a reading every {lane.card.every_ns / 1e9:g} s,"
+                f" not every {table.every_ns / 1e9:g} s"
+            )
+        pairs = [
+            (self._place_of[name], column)
+            for column, name in enumerate(table.streams)
+            if name in self._place_of
+        ]
+        place = np.array([pair[0] for pair in pairs], dtype=np.int64)
+        value = table.value[:, [pair[1] for pair in pairs]]
+        judged_from = len(value) - lane.card.horizon
+        for number, slot in enumerate(table.slots.tolist()):
+            known = ~np.isnan(value[number])
+            if known.any():
+                self._recall(place[known], slot * table.every_ns, value[number, known], number >= judged_from)
+
+    def _recall(self, place: Longs, moment: int, value: Floats, judge: bool) -> None:
+        time = np.full(len(place), moment, dtype=np.int64)
+        if judge:
+            self._stage(place, time, value, np.ones(len(place), dtype=bool))
+            return
+        seen = self._track.step(place, time, value)
+        fed = (self._column[place] >= 0) & seen.newer
+        if self._lane is not None and fed.any():
+            believed = np.where(seen.flat_ns <= self._stuck_ns[place], value, np.nan)
+            self._lane.feed(self._column[place[fed]], time[fed], believed[fed])
+
+    def state(self) -> bytes:
+        """Return everything that :meth:`restore` needs; its size depends on the streams only."""
+        saved: dict[str, Any] = {"ids": self._ids.tobytes(), "track": self._track.state(), "lane": None}
+        if self._lane is not None:
+            saved["lane"] = self._lane.state()
+        return msgspec.msgpack.encode(saved)
+
+    def restore(self, state: bytes) -> bool:
+        """Take up where :meth:`state` left off; false if the windows were another model's."""
+        saved = msgspec.msgpack.decode(state)
+        before = np.frombuffer(saved["ids"], dtype=np.int64)
+        here, there = np.flatnonzero(np.isin(self._ids, before)), np.flatnonzero(np.isin(before, self._ids))
+        self._track.restore(saved["track"], here, there)
+        return self._lane is None or (saved["lane"] is not None and self._lane.restore(saved["lane"]))
+
+
+def _short(band: Floats) -> Floats:
+    """Round forecasts ``[row, horizon, 3]`` to six digits of each row's largest: messages halve."""
+    size = np.abs(band).max(axis=(1, 2), keepdims=True, initial=1e-9)
+    factor = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
+    short: Floats = np.rint(band * factor) / factor
+    return short
+
+
+def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:
+    """Put the findings of the stages back into log order."""
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+    columns = {
+        name: np.concatenate([getattr(findings, name) for _, findings in parts])[order]
+        for name in Findings.__struct_fields__
+        if name != "model"
+    }
+    return Findings(**columns, model=parts[0][1].model)
+
+
+def _anomaly(solution: Solution, model: Model) -> str | None:
+    """Return the anomaly problem whose score is this model's error."""
+    for problem in solution.problems:
+        if isinstance(problem, Anomaly) and problem.residual == model.card.problem.name:
+            return problem.name
+    return None
+
+
+def _ruled(solution: Solution) -> set[str]:
+    """Return the signals whose every reading some rule wants to see."""
+    rules = (rule for rule in solution.rules if condition(rule.when).measure != "score")
+    return {name for rule in rules for name in watched(solution, rule)}
+
+
+def _stuck_ns(solution: Solution, name: str) -> int:
+    """Return for how long an unchanged value of a signal is believed."""
+    for signal in solution.signals:
+        if signal.name == name and signal.stuck_after is not None:
+            return duration_ns(signal.stuck_after)
+    return _FOREVER
+
+
+def _node(name: str, nodes: dict[str, int], fed: set[int]) -> int:
+    """Return the node that a stream is about: its own, the one it feeds, or one of the two constants."""
+    if name in nodes:
+        return nodes[name]
+    if not fed:
+        return PLAIN
+    return next(iter(fed)) if len(fed) == 1 else SHARED

@@ -1,0 +1,1 @@
+"""Gateways, decoders and screening: what devices send becomes columns of readings, or quarantine."""

@@ -1,0 +1,295 @@
+"""Messages as devices send them, told apart by their first byte and their keys.
+
+    {"result": 1.2, "phenomenonTime": "2023-03-01T08:00:00Z"}    a SensorThings Observation
+    {"t0": "2023-03-01T08:00:00Z", "dt": 0.01, "v": [1, null]}    a regular pack; null: no reading
+    {"t": [1677657600, 1677657660], "v": [1.0, 2.0]}              a pack with its own times
+    {"components": [...], "dataArray": [[...]]}                   a SensorThings data array, or a list of them
+    [{"bn": "mill", "v": 1.2}]                                    SenML (RFC 8428)
+    21.5                                                          a bare number, of now
+
+All of it may come as CBOR instead of JSON. `Reading` and `Pack` are the quick way for what is
+usual; `decode` takes anything, and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.instant import SECOND_NS
+from nervure.sense.cbor import load_cbor
+from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns
+from nervure.sense.part import Fault, Part, Place, Rows, merge_faults, result_of
+from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, Unreadable, shown
+from nervure.sense.senml import Record, read_senml
+from nervure.sense.table import Aware, Table, read_tables
+
+__all__ = ["PACK", "READING", "Pack", "Reading", "decode", "regular", "step_ns"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+_SPAN_S = 4e9
+
+
+class Reading(msgspec.Struct, gc=False):
+    """One Observation whose result is a number; fields that are not known here are passed over."""
+
+    result: float
+    phenomenonTime: Aware | int | float | None = None  # noqa: N815 - SensorThings' own name
+    resultTime: Aware | int | float | None = None  # noqa: N815
+    unit: str | None = None
+
+
+class Pack(msgspec.Struct, gc=False):
+    """Readings at a fixed distance ``dt`` (seconds) from ``t0``, or at the times ``t``."""
+
+    v: list[float | None]
+    t0: Aware | int | float | None = None
+    dt: float | None = None
+    low: list[float | None] | None = None
+    high: list[float | None] | None = None
+    resultTime: Aware | int | float | None = None  # noqa: N815
+    unit: str | None = None
+    t: list[Any] | None = None
+
+
+READING = msgspec.json.Decoder(Reading)
+PACK = msgspec.json.Decoder(Pack)
+_RECORDS = msgspec.json.Decoder(list[Record])
+_TABLES = msgspec.json.Decoder(list[Table])
+
+
+def decode(payload: bytes, place: Place) -> Part:
+    """Read one message of any kind; ``Unreadable`` if nothing in it can be taken.
+
+    A reading that is wrong does not take the others of its message with it: it is one of the
+    Part's faults.
+    """
+    head = payload[:1]
+    if head == b"[":
+        quick = _quick_list(payload, place)
+        if quick is not None:
+            return quick
+    if head and head[0] >= 0x80 and not payload.startswith(b"\xef\xbb\xbf"):
+        item = load_cbor(payload, place.limits.depth)
+    else:
+        item = _load_json(payload)
+    _check_depth(item, place.limits.depth)
+    if isinstance(item, list | tuple):
+        return _read_list(list(item), place)
+    if isinstance(item, dict):
+        return _read_object(item, place)
+    return _observation({"result": item}, place)
+
+
+def _quick_list(payload: bytes, place: Place) -> Part | None:
+    """Read a list by a typed decoder; ``None`` if it is not quite as usual."""
+    tables = b'"dataArray"' in payload
+    if not tables and b'_"' in payload:  # a label that must be understood, perhaps
+        return None
+    try:
+        found: list[Any] = (_TABLES if tables else _RECORDS).decode(payload)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+    if tables:
+        return read_tables(found, place)
+    return read_senml(found, place) if found else None
+
+
+def _load_json(payload: bytes) -> Any:
+    if not payload.strip():
+        raise Unreadable(MALFORMED, "the message is empty")
+    if payload.startswith(b"\xef\xbb\xbf"):
+        payload = payload[3:]
+    try:
+        return msgspec.json.decode(payload)
+    except RecursionError as cause:
+        raise Unreadable(MALFORMED, "the message is nested too deep") from cause
+    except (msgspec.DecodeError, ValueError) as cause:
+        if b"NaN" in payload or b"Infinity" in payload:  # Python's json writes these, JSON knows them not
+            try:
+                return json.loads(payload)
+            except (ValueError, RecursionError):
+                pass
+        said = str(cause).removeprefix("JSON is malformed: ")
+        raise Unreadable(MALFORMED, f"neither JSON nor CBOR: {said}, at {shown(payload[:24])}") from cause
+
+
+def _check_depth(item: object, depth: int) -> None:
+    level = [item]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, list | tuple | dict)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, list | tuple | dict)
+        ]
+        if not level:
+            return
+    raise Unreadable(MALFORMED, f"the message is nested more than {depth} deep")
+
+
+def _read_list(items: list[Any], place: Place) -> Part:
+    if not items:
+        raise Unreadable(MALFORMED, "the list is empty")
+    if any(isinstance(one, dict) and "dataArray" in one for one in items):
+        return read_tables(items, place)
+    if not any(isinstance(one, dict) for one in items):
+        return _observation({"result": items}, place)
+    return read_senml(items, place)
+
+
+def _read_object(item: dict[Any, Any], place: Place) -> Part:
+    if "dataArray" in item:
+        return read_tables([item], place)
+    if "result" in item:
+        return _observation(item, place)
+    if "v" in item:
+        return _pack(item, place)
+    raise Unreadable(
+        MALFORMED, f"it has no result, no v and no dataArray, but {shown(sorted(map(str, item)))}"
+    )
+
+
+def _target(item: dict[Any, Any], place: Place) -> int:
+    named = item.get("Datastream")
+    return place.target(named.get("@iot.id") if isinstance(named, dict) else named)
+
+
+def _when(item: dict[Any, Any], key: str) -> int | None:
+    value = item.get(key)
+    return None if value is None else moment_ns(value)
+
+
+def _factor(item: dict[Any, Any], row: int, place: Place) -> tuple[float, float]:
+    code = item.get("unit")
+    if code is None:
+        return 1.0, 0.0
+    if isinstance(code, dict):  # unitOfMeasurement as SensorThings writes it
+        code = code.get("symbol")
+    return place.directory.linear(row, code if isinstance(code, str) else repr(type(code)))
+
+
+def _observation(item: dict[Any, Any], place: Place) -> Part:
+    row = _target(item, place)
+    number, text = result_of(item["result"], place.directory.number_unit(row))
+    factor, offset = _factor(item, row, place)
+    time = _when(item, "phenomenonTime")
+    rows = Rows()
+    rows.add(
+        stream=row,
+        index=0,
+        time=place.received_ns if time is None else time,
+        result_time=_when(item, "resultTime"),
+        value=number * factor + offset,
+        text=text,
+    )
+    return rows.part()
+
+
+def _pack(item: dict[Any, Any], place: Place) -> Part:
+    row = _target(item, place)
+    values, faults = _numbers(item["v"], place.directory.number_unit(row))
+    count = len(values)
+    if count > place.limits.pack:
+        raise Unreadable(
+            TOO_LARGE, f"{count:,} readings in one pack; at most {place.limits.pack:,} are taken"
+        )
+    factor, offset = _factor(item, row, place)
+    time = _times(item, count, row, place)
+    issued = _when(item, "resultTime")
+    low, high = (_bound(item, name, count) * factor + offset for name in ("low", "high"))
+    kept = np.flatnonzero(~np.isnan(values))
+    part = Part(
+        stream=np.full(count, row, dtype=np.int64),
+        index=np.arange(count, dtype=np.int64),
+        time=time,
+        result_time=time if issued is None else np.full(count, issued, dtype=np.int64),
+        value=values * factor + offset,
+        low=low,
+        high=high,
+    )
+    return msgspec.structs.replace(part.take(kept), faults=tuple(faults))
+
+
+def _numbers(values: object, unit: str | None) -> tuple[Floats, list[Fault]]:
+    """Return the values of a pack, NaN where there is no reading, and what is wrong with the others."""
+    if isinstance(values, np.ndarray):  # a typed array, in which NaN is no gap but a number gone wrong
+        bad = np.flatnonzero(~np.isfinite(values))
+        return np.where(np.isfinite(values), values, math.nan), _not_numbers(values, bad)
+    if not isinstance(values, list | tuple):
+        raise Unreadable(MALFORMED, f"v is {shown(values)}, not a list of numbers")
+    if {float, int, type(None)}.issuperset(map(type, values)):
+        try:
+            plain = np.array(values, dtype=np.float64)
+        except OverflowError:
+            plain = np.array([])
+        if len(plain) == len(values) and np.isfinite(plain).sum() + values.count(None) == len(values):
+            return plain, []
+    numbers, faults = np.full(len(values), math.nan), []
+    for index, value in enumerate(values):
+        if value is None:
+            continue
+        try:
+            numbers[index], _ = result_of(value, unit or "1")
+        except Unreadable as problem:
+            faults.append(Fault(reason=problem.reason, detail=problem.detail, index=index))
+    return numbers, list(merge_faults(faults))
+
+
+def _not_numbers(values: Floats, bad: Longs) -> list[Fault]:
+    if not len(bad):
+        return []
+    first = int(bad[0])
+    detail = f"the result is {values[first]}, which is not a finite number"
+    return [Fault(reason=NOT_A_NUMBER, detail=detail, index=first, count=len(bad))]
+
+
+def _bound(item: dict[Any, Any], name: str, count: int) -> Floats:
+    if item.get(name) is None:
+        return np.full(count, math.nan)
+    found, faults = _numbers(item[name], None)
+    if faults or len(found) != count:
+        raise Unreadable(
+            faults[0].reason if faults else MALFORMED, f"{name} must be {count} numbers or nulls, as v is"
+        )
+    return found
+
+
+def _times(item: dict[Any, Any], count: int, row: int, place: Place) -> Longs:
+    own = item.get("t")
+    if own is None:
+        t0, dt = item.get("t0"), item.get("dt")
+        step = step_ns(dt, count, place.directory.datastreams[row].every_ns)
+        first = place.received_ns - (count - 1) * step if t0 is None else moment_ns(t0)
+        return regular(first, step, count)
+    if isinstance(own, np.ndarray):
+        own = own.tolist()
+    if not isinstance(own, list | tuple) or len(own) != count:
+        raise Unreadable(MALFORMED, f"t must be {count} times, as v has {count} values")
+    return np.array([moment_ns(one) for one in own], dtype=np.int64)
+
+
+def step_ns(dt: object, count: int, every_ns: int) -> int:
+    """Return the distance between the readings of a pack: its own, or that of its Datastream."""
+    if dt is None and (every_ns or count < 2):
+        return every_ns
+    if isinstance(dt, bool) or not isinstance(dt, int | float) or not 0 < dt * max(count, 1) < _SPAN_S:
+        raise Unreadable(
+            MALFORMED, f"dt is {shown(dt)}; it must be the seconds from one reading to the next, as 0.01"
+        )
+    return max(1, round(dt * SECOND_NS))
+
+
+def regular(first: int, step: int, count: int) -> Longs:
+    """Return ``count`` instants from ``first``, cut to what 64 bits hold."""
+    if first > FIRST_NS and first + count * step < LAST_NS:
+        return np.arange(count, dtype=np.int64) * step + first
+    return np.array([clipped(first + place * step) for place in range(count)], dtype=np.int64)

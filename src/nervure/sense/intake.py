@@ -1,0 +1,302 @@
+"""Intake: entries of the log become a Batch, and what cannot be taken becomes Rejects.
+
+What is usual, single readings and regular packs in JSON on a Datastream's own subject, is decoded
+by typed decoders and put together as columns; all else goes through `decode`, message by message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.entity import Datastream
+from nervure.core.instant import SECOND_NS
+from nervure.core.observation import PACK_BITS, Batch, Reject
+from nervure.core.settings import Limits
+from nervure.sense.column import Block, joined, pack_columns, plain_pack, reading_columns
+from nervure.sense.decode import PACK, READING, Pack, Reading, decode
+from nervure.sense.directory import Directory
+from nervure.sense.gateway import refusal_of
+from nervure.sense.part import Fault, Part, Place, Rows
+from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, Unreadable
+from nervure.sense.screen import bounds, out_of_range, why_not, wrong
+from nervure.stream.subject import datastream_of
+
+__all__ = ["Arrivals", "Intake"]
+
+Longs = NDArray[np.int64]
+
+SHARED = "v1//1.Observations"
+"""The subject for readings that name their Datastream themselves."""
+
+KEPT_BYTES = 4096
+"""How much of a rejected message is kept to be looked at."""
+
+_BURST_S = 2.0
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+
+
+class Arrivals(Protocol):
+    """Messages in the order of the log: the columns of ``stream.log.Entries``."""
+
+    @property
+    def sequence(self) -> Sequence[int]:
+        """The position of each in the log."""
+        ...
+
+    @property
+    def subject(self) -> Sequence[str]:
+        """The subject each came in on."""
+        ...
+
+    @property
+    def payload(self) -> Sequence[bytes]:
+        """What each holds."""
+        ...
+
+    @property
+    def received_ns(self) -> Sequence[int]:
+        """When the log took each."""
+        ...
+
+
+class _One(msgspec.Struct, frozen=True):
+    """A single message, as `Arrivals`."""
+
+    sequence: list[int]
+    subject: list[str]
+    payload: list[bytes]
+    received_ns: list[int]
+
+
+class _Sorted:
+    """The messages of one batch, sorted by how they are decoded: entry numbers, rows and messages."""
+
+    def __init__(self) -> None:
+        self.reading: tuple[list[Reading], list[int], list[int]] = ([], [], [])
+        self.pack: tuple[list[Pack], list[int], list[int]] = ([], [], [])
+        self.other: list[int] = []
+        self.flooded: list[int] = []
+
+
+class Intake:
+    """Decodes and screens what the log holds; bad input never raises.
+
+    The same entries in the same order give the same result. The only state is how fast each
+    Datastream has been sending lately.
+
+    >>> intake = Intake([Datastream(id=7, name="inflow", unit="L/s", thing=1)], Limits())
+    >>> subject = "v1//1.Datastreams(7).Observations"
+    >>> entries = _One([1, 2], [subject, subject], [b'{"result": 3}', b"?"], [10**18, 10**18])
+    >>> batch, rejects = intake.take(entries)
+    >>> batch.value, rejects[0].reason
+    (array([3.]), 'malformed')
+    """
+
+    def __init__(self, datastreams: Iterable[Datastream], limits: Limits) -> None:
+        self.limits = limits
+        self._bounds = bounds(limits)
+        self._cost_ns = round(SECOND_NS / limits.per_device_s)
+        self._burst_ns = round(_BURST_S * SECOND_NS)
+        self._given: tuple[Datastream, ...] = ()
+        self._directory = Directory(())
+        self._busy: list[int] = []
+        self.learn(datastreams)
+
+    def learn(self, datastreams: Iterable[Datastream]) -> None:
+        """Add Datastreams, or take over what changed about them."""
+        given = tuple(datastreams)
+        if given == self._given:
+            return
+        before = self._directory
+        busy = dict(zip(before.id.tolist(), self._busy, strict=True))
+        self._directory = Directory((*before.datastreams, *given))
+        self._busy = [busy.get(one.id, 0) for one in self._directory.datastreams]
+        self._given = given
+
+    def named(self, name: str) -> int | None:
+        """Return the id of a Datastream by its name, ``"7"`` or ``"Datastreams(7)"``."""
+        row = self._directory.find(name)
+        return None if row is None else self._directory.datastreams[row].id
+
+    def take(self, entries: Arrivals) -> tuple[Batch, list[Reject]]:
+        """Decode and screen one batch of entries: the readings, and the rejects, both in log order."""
+        return self._take(entries, bounded=True)
+
+    def flooded(self, subject: str, now_ns: int) -> bool:
+        """Tell whether a message sent now would be left out because its Datastream sends too many."""
+        row = self._directory.row_of_subject.get(subject)
+        return row is not None and self._busy[row] - now_ns > self._burst_ns
+
+    def check(self, subject: str, payload: bytes, received_ns: int) -> tuple[Batch, list[Reject]]:
+        """Tell what :meth:`take` would make of a message, without counting it against its sender."""
+        return self._take(_One([0], [subject], [payload], [received_ns]), bounded=False)
+
+    def _take(self, entries: Arrivals, *, bounded: bool) -> tuple[Batch, list[Reject]]:
+        arrival = np.array(entries.received_ns, dtype=np.int64)
+        found = self._sort(entries, bounded=bounded)
+        blocks = []
+        if found.reading[0]:
+            blocks.append(reading_columns(*found.reading, arrival, self._directory))
+        if found.pack[0]:
+            blocks.append(pack_columns(*found.pack, arrival, self._directory))
+        blocks += [self._decode(entries, number) for number in found.other]
+        faults = [(number, self._flood(entries.subject[number])) for number in found.flooded]
+        block = joined(blocks or [Block(part=Rows().part(), entry=np.zeros(0, dtype=np.int64))])
+        block, screened = self._screen(block, arrival)
+        rejects = [_reject(entries, *one) for one in chain(faults, block.faults, screened)]
+        rejects.sort(key=lambda one: (one.sequence, one.index))
+        return self._batch(block, entries), rejects
+
+    def _sort(self, entries: Arrivals, *, bounded: bool) -> _Sorted:
+        """Decode what is usual at once, and set aside what is not."""
+        found = _Sorted()
+        readings, reading_rows, reading_entries = found.reading
+        packs, pack_rows, pack_entries = found.pack
+        row_of, busy, decode_reading, decode_pack = (
+            self._directory.row_of_subject.get,
+            self._busy,
+            READING.decode,
+            PACK.decode,
+        )
+        burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
+        arrivals = zip(entries.subject, entries.payload, entries.received_ns, strict=True)
+        for number, (subject, payload, received) in enumerate(arrivals):
+            row = row_of(subject)
+            if row is None or len(payload) > most:
+                found.other.append(number)
+                continue
+            if bounded:
+                until = busy[row]
+                if until - received > burst:
+                    found.flooded.append(number)
+                    continue
+                busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
+            try:
+                readings.append(decode_reading(payload))
+                reading_rows.append(row)
+                reading_entries.append(number)
+            except _UNREADABLE:
+                try:
+                    pack = decode_pack(payload)
+                except _UNREADABLE:
+                    found.other.append(number)
+                    continue
+                if plain_pack(pack, self.limits.pack):
+                    packs.append(pack)
+                    pack_rows.append(row)
+                    pack_entries.append(number)
+                else:
+                    found.other.append(number)
+        return found
+
+    def _decode(self, entries: Arrivals, number: int) -> Block:
+        """Decode one message of an unusual kind."""
+        try:
+            part = self._part(entries.subject[number], entries.payload[number], entries.received_ns[number])
+        except Unreadable as problem:
+            part = _nothing(Fault(reason=problem.reason, detail=problem.detail))
+        except Exception as cause:  # noqa: BLE001 - whatever a device sends, the loop goes on
+            part = _nothing(
+                Fault(reason=MALFORMED, detail=f"it cannot be read: {type(cause).__name__}: {cause}")
+            )
+        return Block(
+            part=part,
+            entry=np.full(len(part.index), number, dtype=np.int64),
+            faults=[(number, fault) for fault in part.faults],
+        )
+
+    def _part(self, subject: str, payload: bytes, received_ns: int) -> Part:
+        row = self._directory.row_of_subject.get(subject)
+        if row is None and subject != SHARED:
+            raise _unknown(subject, payload)
+        if len(payload) > self.limits.message_bytes:
+            raise Unreadable(
+                TOO_LARGE,
+                f"{len(payload):,} bytes; at most {self.limits.message_bytes:,} are taken in a message",
+            )
+        place = Place(directory=self._directory, limits=self.limits, row=row, received_ns=received_ns)
+        return decode(payload, place)
+
+    def _flood(self, subject: str) -> Fault:
+        return Fault(
+            reason=FLOOD,
+            detail=f"Datastream {datastream_of(subject)} sends more than {self.limits.per_device_s:g} "
+            "messages a second; those above are left out",
+        )
+
+    def _screen(self, block: Block, arrival: Longs) -> tuple[Block, list[tuple[int, Fault]]]:
+        part, entry = block.part, block.entry
+        verdict = wrong(part, arrival[entry], self._directory, self._bounds)
+        if verdict is None:
+            return block, []
+        faults: dict[tuple[int, int], Fault] = {}
+        for place in np.flatnonzero(verdict).tolist():
+            key = (int(entry[place]), int(verdict[place]))
+            seen = faults.get(key)
+            if seen is not None:
+                faults[key] = msgspec.structs.replace(seen, count=seen.count + 1)
+                continue
+            reason, detail = why_not(
+                key[1],
+                int(part.time[place]),
+                int(part.result_time[place]),
+                int(arrival[key[0]]),
+                self._bounds,
+            )
+            faults[key] = Fault(reason=reason, detail=detail, index=int(part.index[place]))
+        good = verdict == 0
+        kept = Block(part=part.take(good), entry=entry[good], faults=block.faults)
+        return kept, [(number, fault) for (number, _), fault in faults.items()]
+
+    def _batch(self, block: Block, entries: Arrivals) -> Batch:
+        part = block.part
+        sequence = np.array(entries.sequence, dtype=np.int64)
+        return Batch(
+            id=sequence[block.entry] << PACK_BITS | part.index,
+            datastream=self._directory.id[part.stream],
+            time=part.time,
+            result_time=part.result_time,
+            value=part.value,
+            low=part.low,
+            high=part.high,
+            quality=out_of_range(part, self._directory),
+            text=part.text if part.text and any(one is not None for one in part.text) else None,
+        )
+
+
+def _nothing(fault: Fault) -> Part:
+    return msgspec.structs.replace(Rows().part(), faults=(fault,))
+
+
+def _unknown(subject: str, payload: bytes) -> Unreadable:
+    if subject.startswith("nv.in."):
+        found = refusal_of(payload)
+        return Unreadable(found.reason, found.detail)
+    identity = datastream_of(subject)
+    if identity is None:
+        return Unreadable(UNKNOWN_STREAM, f"no Datastream takes what is sent to {subject!r}")
+    return Unreadable(UNKNOWN_STREAM, f"there is no Datastream {identity}")
+
+
+def _reject(entries: Arrivals, number: int, fault: Fault) -> Reject:
+    payload, subject = entries.payload[number], entries.subject[number]
+    if fault.reason == FLOOD:
+        payload = b""  # they are many, and one like the other
+    elif subject.startswith("nv.in."):
+        payload = refusal_of(payload).head
+    return Reject(
+        sequence=entries.sequence[number],
+        index=fault.index,
+        count=fault.count,
+        subject=subject,
+        reason=fault.reason,
+        detail=fault.detail if fault.count == 1 else f"{fault.detail} (and {fault.count - 1:,} more like it)",
+        payload=payload[:KEPT_BYTES],
+        received_ns=entries.received_ns[number],
+    )

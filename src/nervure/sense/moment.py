@@ -1,0 +1,79 @@
+"""Instants as devices write them: ISO 8601 with or without a zone, intervals, and numbers.
+
+A number counts from 1970 in the unit that its size tells: below 1e11 seconds, below 1e14
+milliseconds, below 1e17 microseconds, else nanoseconds. That is unambiguous from 1973 to 5138.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.instant import SECOND_NS, iso, to_ns
+from nervure.sense.reason import MALFORMED, Unreadable, shown
+
+__all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "written"]
+
+LAST_NS = 9_223_372_036 * SECOND_NS
+"""The last second that 64 bits of nanoseconds hold, in the year 2262; what is later is cut to it."""
+
+FIRST_NS = -LAST_NS
+
+Longs = NDArray[np.int64]
+
+
+def moment_ns(value: object) -> int:
+    """Read one instant as nanoseconds since 1970; of an interval ``a/b``, the start.
+
+    A text without a zone is taken as UTC.
+
+    >>> moment_ns("2023-03-01T01:00:00+01:00"), moment_ns(1677628800)
+    (1677628800000000000, 1677628800000000000)
+    """
+    if isinstance(value, datetime):
+        return clipped(to_ns(value))
+    if isinstance(value, str):
+        try:
+            return clipped(to_ns(datetime.fromisoformat(value.partition("/")[0].strip())))
+        except (ValueError, OverflowError) as cause:
+            raise Unreadable(
+                MALFORMED, f"{shown(value)} is not a time; write it as 2023-03-01T08:00:00Z"
+            ) from cause
+    if isinstance(value, int) and not isinstance(value, bool):
+        size = abs(value)
+        scale = 1 if size >= 10**17 else 1000 if size >= 10**14 else 10**6 if size >= 10**11 else SECOND_NS
+        return clipped(value * scale)
+    if isinstance(value, float) and math.isfinite(value):
+        span = abs(value)
+        micro = 1e-3 if span >= 1e17 else 1.0 if span >= 1e14 else 1e3 if span >= 1e11 else 1e6
+        return clipped(round(value * micro) * 1000)
+    raise Unreadable(MALFORMED, f"{shown(value)} is not a time; write it as 2023-03-01T08:00:00Z")
+
+
+def clipped(ns: int) -> int:
+    """Keep an instant within what 64 bits hold."""
+    return min(max(ns, FIRST_NS), LAST_NS)
+
+
+def moments_ns(moments: Sequence[datetime]) -> Longs:
+    """Turn aware datetimes into nanoseconds since 1970, ``[row]``, exact to the microsecond."""
+    seconds = np.array([moment.timestamp() for moment in moments], dtype=np.float64)
+    micro: Longs = np.rint(seconds * 1e6).astype(np.int64)
+    return np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
+
+
+def written(ns: int) -> str:
+    """Write an instant for a person; beyond what 64 bits hold, say so.
+
+    >>> written(0), written(LAST_NS)
+    ('1970-01-01T00:00:00Z', 'a time after the year 2261')
+    """
+    if ns >= LAST_NS:
+        return "a time after the year 2261"
+    if ns <= FIRST_NS:
+        return "a time before the year 1678"
+    return iso(ns)

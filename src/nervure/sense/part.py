@@ -1,0 +1,203 @@
+"""What a decoder makes of one message: readings as columns, and what was wrong with the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.settings import Limits
+from nervure.sense.directory import Directory
+from nervure.sense.reason import NOT_A_NUMBER, OUT_OF_TYPE, UNKNOWN_STREAM, Unreadable, shown
+
+__all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "result_of"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a message came in: on which Datastream's subject (``None``: one for all), and when."""
+
+    directory: Directory
+    limits: Limits
+    row: int | None
+    received_ns: int
+
+    def target(self, identity: object) -> int:
+        """Return the row of the Datastream that the message itself names, if it may name that one."""
+        if identity is None and self.row is not None:
+            return self.row
+        if identity is None:
+            raise Unreadable(
+                UNKNOWN_STREAM, 'the message names no Datastream; add "Datastream": {"@iot.id": 7}'
+            )
+        found = self.directory.find(identity)
+        if found is None:
+            raise Unreadable(UNKNOWN_STREAM, f"there is no Datastream {shown(identity)}")
+        if self.row is not None and found != self.row:
+            raise Unreadable(
+                UNKNOWN_STREAM,
+                f"it is for Datastream {shown(identity)}, but came for {self.directory.id[self.row]}",
+            )
+        return found
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason for which readings of a message were not taken: the first of them, and how many."""
+
+    reason: str
+    detail: str
+    index: int = 0
+    count: int = 1
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The readings of one message as columns ``[row]``; ``stream`` is the row of the directory.
+
+    ``index`` is the place of a reading in its message. ``text`` is as in ``Batch``.
+    """
+
+    stream: Longs
+    index: Longs
+    time: Longs
+    result_time: Longs
+    value: Floats
+    low: Floats
+    high: Floats
+    text: list[str | None] | None = None
+    faults: tuple[Fault, ...] = ()
+
+    def take(self, rows: NDArray[Any]) -> Part:
+        """Return the rows chosen by a boolean mask or by positions."""
+        text = self.text
+        if text is not None:
+            chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+            text = [text[int(row)] for row in chosen]
+        return Part(
+            stream=self.stream[rows],
+            index=self.index[rows],
+            time=self.time[rows],
+            result_time=self.result_time[rows],
+            value=self.value[rows],
+            low=self.low[rows],
+            high=self.high[rows],
+            text=text,
+            faults=self.faults,
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Part]) -> Part:
+        """Put parts end to end."""
+        if len(parts) == 1:
+            return parts[0]
+        text: list[str | None] | None = None
+        if any(part.text is not None for part in parts):
+            text = [one for part in parts for one in (part.text or [None] * len(part.index))]
+        return cls(
+            stream=np.concatenate([part.stream for part in parts]),
+            index=np.concatenate([part.index for part in parts]),
+            time=np.concatenate([part.time for part in parts]),
+            result_time=np.concatenate([part.result_time for part in parts]),
+            value=np.concatenate([part.value for part in parts]),
+            low=np.concatenate([part.low for part in parts]),
+            high=np.concatenate([part.high for part in parts]),
+            text=text,
+            faults=tuple(fault for part in parts for fault in part.faults),
+        )
+
+
+class Rows:
+    """Gathers readings one by one, for the messages that are not columns already."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, int, int, int, float, float, float]] = []
+        self._text: list[str | None] = []
+        self._faults: list[Fault] = []
+
+    def add(
+        self,
+        *,
+        stream: int,
+        index: int,
+        time: int,
+        result_time: int | None = None,
+        value: float,
+        low: float = math.nan,
+        high: float = math.nan,
+        text: str | None = None,
+    ) -> None:
+        """Take one reading."""
+        issued = time if result_time is None else result_time
+        self._rows.append((stream, index, time, issued, value, low, high))
+        self._text.append(text)
+
+    def refuse(self, index: int, problem: Unreadable) -> None:
+        """Leave one reading out, with its reason."""
+        self._faults.append(Fault(reason=problem.reason, detail=problem.detail, index=index))
+
+    def part(self) -> Part:
+        """Return the columns."""
+        columns = list(zip(*self._rows, strict=True)) or [()] * 7
+        whole = [np.array(column, dtype=np.int64) for column in columns[:4]]
+        real = [np.array(column, dtype=np.float64) for column in columns[4:]]
+        return Part(
+            stream=whole[0],
+            index=whole[1],
+            time=whole[2],
+            result_time=whole[3],
+            value=real[0],
+            low=real[1],
+            high=real[2],
+            text=self._text if any(text is not None for text in self._text) else None,
+            faults=merge_faults(self._faults),
+        )
+
+
+def merge_faults(faults: list[Fault]) -> tuple[Fault, ...]:
+    """Make one fault of all that have the same reason: the first, with their count."""
+    first: dict[str, Fault] = {}
+    count: dict[str, int] = {}
+    for fault in faults:
+        first.setdefault(fault.reason, fault)
+        count[fault.reason] = count.get(fault.reason, 0) + fault.count
+    return tuple(msgspec.structs.replace(one, count=count[one.reason]) for one in first.values())
+
+
+def result_of(value: Any, unit: str | None) -> tuple[float, str | None]:
+    """Read one result as ``(number, None)``, or ``(NaN, its JSON text)`` if it is no number.
+
+    ``unit`` is the unit in which a number is expected, ``None`` where any result is welcome.
+
+    >>> result_of(3, "L/s"), result_of(["a", True], None)
+    ((3.0, None), (nan, '["a",true]'))
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise Unreadable(NOT_A_NUMBER, f"the result is {shown(value)}, which is not a finite number")
+        return number, None
+    if value is None:
+        raise Unreadable(NOT_A_NUMBER, "the result is null: there is no reading")
+    if unit is not None:
+        kind = {str: "text", bool: "truth value", list: "list", dict: "object"}.get(type(value), "thing")
+        raise Unreadable(
+            OUT_OF_TYPE, f"the result is the {kind} {shown(value)}, where a number in {unit!r} is expected"
+        )
+    try:
+        return math.nan, msgspec.json.encode(value).decode()
+    except (TypeError, ValueError) as cause:
+        raise Unreadable(OUT_OF_TYPE, f"the result {shown(value)} has no form in JSON") from cause
+
+
+def join(parts: list[Part], faults: list[Fault]) -> Part:
+    """Put the parts of one message end to end, with faults of its own."""
+    whole = Part.concat(parts) if parts else Rows().part()
+    return msgspec.structs.replace(whole, faults=merge_faults([*whole.faults, *faults]))

@@ -1,0 +1,88 @@
+"""Screening: readings as columns are checked against time and range, all at once."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.instant import SECOND_NS, duration_text
+from nervure.core.observation import Quality
+from nervure.core.settings import Limits
+from nervure.sense.directory import Directory
+from nervure.sense.moment import moment_ns, written
+from nervure.sense.part import Part
+from nervure.sense.reason import FUTURE, NOT_A_NUMBER, TOO_OLD
+
+__all__ = ["Bounds", "bounds", "out_of_range", "why_not", "wrong"]
+
+Longs = NDArray[np.int64]
+
+AHEAD_NS = 400 * 86_400 * SECOND_NS
+"""How far a forecast may look ahead of the instant it was issued."""
+
+_WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE)
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The times that a reading may have: not before ``oldest``, not ``future`` ns after its arrival."""
+
+    oldest: int
+    future: int
+
+
+def bounds(limits: Limits) -> Bounds:
+    """Return the bounds that the settings set."""
+    return Bounds(oldest=moment_ns(limits.oldest), future=round(limits.future_s * SECOND_NS))
+
+
+def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> NDArray[np.int8] | None:
+    """Return for each row 0 (good) or the number of its reason, ``[row]``; ``None`` if all are good.
+
+    A forecast lies ahead of its arrival by nature: of it, the instant of issue must not.
+    """
+    time, issued = part.time, part.result_time
+    horizon = arrival + bound.future
+    late = issued > horizon
+    early = (time < bound.oldest) | (issued < bound.oldest)
+    ahead = time > horizon
+    if ahead.any():
+        forecast = directory.ahead[part.stream]
+        late |= ahead & ~(forecast & (time <= issued + AHEAD_NS))
+    finite = np.isfinite(part.value)
+    if finite.all() and not late.any() and not early.any():
+        return None
+    verdict = np.zeros(len(time), dtype=np.int8)
+    verdict[late] = 3
+    verdict[early] = 2
+    if part.text is None:
+        verdict[~finite] = 1
+    else:
+        is_text = np.array([text is not None for text in part.text], dtype=bool)
+        verdict[~finite & ~is_text] = 1
+    return verdict if verdict.any() else None
+
+
+def why_not(verdict: int, time: int, issued: int, arrival: int, bound: Bounds) -> tuple[str, str]:
+    """Return the reason and the detail of a row that `wrong` has marked."""
+    reason = _WRONG[verdict]
+    if reason == NOT_A_NUMBER:
+        return reason, "the value is no finite number any more once it is written in the Datastream's unit"
+    if reason == TOO_OLD:
+        when = min(time, issued)
+        return reason, (
+            f"it is of {written(when)}, and nothing before {written(bound.oldest)} is taken; "
+            "was the device's clock ever set?"
+        )
+    when = max(time, issued)
+    return reason, (
+        f"it is of {written(when)}, but arrived at {written(arrival)}; a clock may be ahead by "
+        f"{duration_text(bound.future)} at most"
+    )
+
+
+def out_of_range(part: Part, directory: Directory) -> NDArray[np.int8]:
+    """Return the quality of each row: a value beyond the physical range is kept, and marked."""
+    low, high = directory.low[part.stream], directory.high[part.stream]
+    beyond = (part.value < low) | (part.value > high)
+    return beyond.astype(np.int8) * np.int8(Quality.OUT_OF_RANGE)

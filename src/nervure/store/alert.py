@@ -1,0 +1,151 @@
+"""Alerts and views in the catalogue: what rules found, and how far each view of the log has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from nervure.core.alert import Alert, Evidence
+from nervure.core.error import NotFoundError, StoreError
+from nervure.store import sql
+
+__all__ = ["acknowledge", "alerts", "commit_view", "delivered", "one", "outbox", "save", "shelve", "view"]
+
+_COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
+
+
+def save(connection: sa.Connection, found: Sequence[Alert]) -> list[Alert]:
+    """Write alerts, and return those that are new or were changed by it, as they are now."""
+    news: list[Alert] = []
+    for alert in found:
+        stored = _find(connection, alert.id)
+        kept = alert if stored is None else _with_people(alert, stored)
+        if stored is None:
+            connection.execute(sa.insert(sql.alert).values(_values(kept)))
+        elif kept != stored:
+            connection.execute(sa.update(sql.alert).where(sql.alert.c.id == kept.id).values(_values(kept)))
+        else:
+            continue
+        news.append(kept)
+    return news
+
+
+def alerts(
+    connection: sa.Connection, *, active: bool | None, solution: str | None, limit: int
+) -> list[Alert]:
+    """Return alerts, the newest first."""
+    table = sql.alert
+    query = sa.select(table).order_by(table.c.raised_ns.desc(), table.c.id).limit(limit)
+    if active is not None:
+        query = query.where(table.c.active == active)
+    if solution is not None:
+        query = query.where(table.c.solution == solution)
+    return [_read(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def one(connection: sa.Connection, identity: str) -> Alert:
+    """Return the alert of that id."""
+    found = _find(connection, identity)
+    if found is None:
+        raise NotFoundError(f"there is no alert {identity!r}")
+    return found
+
+
+def acknowledge(connection: sa.Connection, identity: str) -> Alert:
+    """Note that a person saw an alert."""
+    return _change(connection, identity, acknowledged=True)
+
+
+def shelve(connection: sa.Connection, identity: str, until_ns: int | None) -> Alert:
+    """Note until when a person wants no word of an alert; None takes that back."""
+    return _change(connection, identity, shelved_until_ns=until_ns)
+
+
+def view(connection: sa.Connection, name: str) -> tuple[int, bytes] | None:
+    """Return position and state of a view of the log."""
+    table = sql.view
+    row = connection.execute(
+        sa.select(table.c.sequence, table.c.state).where(table.c.name == name)
+    ).one_or_none()
+    return None if row is None else (int(row.sequence), bytes(row.state))
+
+
+def commit_view(
+    connection: sa.Connection, name: str, sequence: int, state: bytes, found: Sequence[Alert]
+) -> None:
+    """Write a view's position and state, its alerts, and the news of them."""
+    table = sql.view
+    stored = view(connection, name)
+    if stored is None:
+        connection.execute(sa.insert(table).values(name=name, sequence=sequence, state=state))
+    elif sequence < stored[0]:
+        raise StoreError(
+            f"view {name!r} stands at log position {stored[0]} and cannot go back to {sequence}",
+            hint="is another process at work on the same catalogue, or was the log made anew?",
+        )
+    else:
+        connection.execute(
+            sa.update(table).where(table.c.name == name).values(sequence=sequence, state=state)
+        )
+    now = time.time_ns()
+    for alert in save(connection, found):
+        news = {"alert_id": alert.id, "alert": msgspec.to_builtins(alert), "created_ns": now}
+        connection.execute(sa.insert(sql.outbox).values(news))
+
+
+def outbox(connection: sa.Connection, limit: int) -> list[tuple[str, Alert]]:
+    """Return news that were not delivered yet, oldest first; what people said about them is up to date."""
+    table = sql.outbox
+    query = (
+        sa.select(table.c.id, table.c.alert, sql.alert.c.acknowledged, sql.alert.c.shelved_until_ns)
+        .join(sql.alert, sql.alert.c.id == table.c.alert_id)
+        .where(table.c.delivered_ns.is_(None))
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    found = []
+    for row in connection.execute(query):
+        alert = msgspec.convert(row.alert, Alert)
+        said = {"acknowledged": row.acknowledged, "shelved_until_ns": row.shelved_until_ns}
+        found.append((str(row.id), msgspec.structs.replace(alert, **said)))
+    return found
+
+
+def delivered(connection: sa.Connection, key: str) -> None:
+    """Note that a piece of news was delivered."""
+    table = sql.outbox
+    connection.execute(sa.update(table).where(table.c.id == int(key)).values(delivered_ns=time.time_ns()))
+
+
+def _find(connection: sa.Connection, identity: str) -> Alert | None:
+    row = connection.execute(sa.select(sql.alert).where(sql.alert.c.id == identity)).mappings().one_or_none()
+    return None if row is None else _read(dict(row))
+
+
+def _change(connection: sa.Connection, identity: str, **values: Any) -> Alert:
+    changed = msgspec.structs.replace(one(connection, identity), **values)
+    connection.execute(sa.update(sql.alert).where(sql.alert.c.id == identity).values(values))
+    return changed
+
+
+def _with_people(alert: Alert, stored: Alert) -> Alert:
+    return msgspec.structs.replace(
+        alert,
+        acknowledged=alert.acknowledged or stored.acknowledged,
+        shelved_until_ns=stored.shelved_until_ns,
+    )
+
+
+def _values(alert: Alert) -> dict[str, Any]:
+    values = {_COLUMNS.get(name, name): value for name, value in msgspec.structs.asdict(alert).items()}
+    return values | {"evidence": msgspec.to_builtins(alert.evidence)}
+
+
+def _read(row: Mapping[str, Any]) -> Alert:
+    names = [field.name for field in msgspec.structs.fields(Alert)]
+    values = {name: row[_COLUMNS.get(name, name)] for name in names}
+    return Alert(**values | {"evidence": msgspec.convert(values["evidence"], tuple[Evidence, ...])})

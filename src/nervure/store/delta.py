@@ -1,0 +1,251 @@
+"""The Delta table of observations: commits that carry the log position, merging, retention.
+
+Delta Lake protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md ("Transaction
+Identifiers", "Add File and Remove File"). Each commit of readings sets two transaction
+identifiers: ``log``, the last log position it holds, and ``log-before``, the position of the
+commit before it, up to which the log may be forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake._internal import RemoveAction
+from deltalake.transaction import AddAction
+
+from nervure.core.error import StoreError
+from nervure.store.column import SCHEMA
+from nervure.store.shelf import Shelf, day_text, shelve
+
+__all__ = ["BEFORE", "OURS", "Delta", "create", "position_of", "positions", "storing"]
+
+LOG = "log"
+BEFORE = "log-before"
+MERGE = "merge"
+
+OURS = {"writer": "nervure"}
+"""What marks our commits: the last action of each is a transaction identifier."""
+
+KEEP_FILES_H = 1
+"""How long files stay that no version of the table needs: readers may be at them."""
+
+_REOPEN_AFTER = 64
+_WHOLE = ("datastream", "time", "result_time", "id")
+_WRITER = WriterProperties(
+    compression="ZSTD",
+    compression_level=3,
+    max_row_group_size=131_072,
+    column_properties={
+        name: ColumnProperties(encoding="DELTA_BINARY_PACKED", dictionary_enabled=False) for name in _WHOLE
+    },
+)
+_CONFIGURATION = {
+    "delta.logRetentionDuration": "interval 6 hours",
+    "delta.deletedFileRetentionDuration": f"interval {KEEP_FILES_H} hours",
+    "delta.checkpointInterval": "100",
+}
+_CLOCK_NS = 100_000_000  # how coarse a file system's clock may be
+_FULL = ("No space left", "File too large", "Disk quota exceeded")
+
+
+@contextmanager
+def storing(what: str, where: Path) -> Iterator[None]:
+    """Turn what the table's library raises into a ``StoreError`` that says what to do."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as cause:
+        raise _explained(what, where, cause) from cause
+    except BaseException as cause:
+        if type(cause).__name__ != "PanicException":  # how a Rust library's failed assertion arrives
+            raise
+        raise _explained(what, where, cause) from cause
+
+
+def _explained(what: str, where: Path, cause: BaseException) -> StoreError:
+    text = str(cause).partition("\n")[0].strip()
+    full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    if full or any(sign in str(cause) for sign in _FULL):
+        return StoreError(
+            f"cannot {what}: the disk is full ({text})",
+            where=str(where),
+            hint="make room; no reading is lost: what is not stored stays in the log and in memory",
+        )
+    return StoreError(
+        f"cannot {what}: {text or type(cause).__name__}",
+        where=str(where),
+        hint="check that the folder can be written and is on a healthy disk",
+    )
+
+
+def create(folder: Path) -> DeltaTable:
+    """Make an empty table."""
+    with storing("create the observations", folder):
+        return DeltaTable.create(
+            folder,
+            schema=SCHEMA,
+            partition_by=["day"],
+            name="observations",
+            description="Observations by UTC day, sorted by datastream and time; written by Nervure.",
+            configuration=_CONFIGURATION,
+        )
+
+
+def position_of(table: DeltaTable) -> int:
+    """Return the last log position that a version of the table holds."""
+    return table.transaction_version(LOG) or 0
+
+
+def positions(position: int, before: int) -> CommitProperties:
+    """Return the properties of a commit that holds the log up to ``position``."""
+    marks = [Transaction(LOG, position), Transaction(BEFORE, before)]
+    return CommitProperties(custom_metadata=OURS, app_transactions=marks)
+
+
+class Delta:
+    """The writer's side of the table. It is not thread-safe: the caller holds a lock."""
+
+    def __init__(self, folder: Path, table: DeltaTable) -> None:
+        self.folder = folder
+        self._table = table
+        self._commits = 0
+        self._doubt = False
+
+    @property
+    def position(self) -> int:
+        """The last log position in a commit."""
+        return position_of(self._table)
+
+    @property
+    def before(self) -> int:
+        """The log position of the commit before."""
+        return self._table.transaction_version(BEFORE) or 0
+
+    def shelf(self) -> Shelf:
+        """Return the files of the newest version."""
+        with storing("list the observations", self.folder):
+            return shelve(self._table, self.folder)
+
+    def refresh(self) -> None:
+        """See what another process has committed."""
+        with storing("read the observations", self.folder):
+            self._table.update_incremental()
+
+    def certain(self) -> int:
+        """Return the position; if the last commit seemed to fail, look first whether it did."""
+        if self._doubt:
+            with storing("open the observations", self.folder):
+                self._table = DeltaTable(self.folder)
+            self._doubt = False
+        return self.position
+
+    def write(self, rows: pa.Table, position: int) -> None:
+        """Add rows, sorted by day, in one commit that carries ``position``."""
+        with self._committing("store readings"):
+            marks = positions(position, self.position)
+            if rows.num_rows:
+                write_deltalake(
+                    self._table, rows, mode="append", commit_properties=marks, writer_properties=_WRITER
+                )
+            else:
+                self._commit([], marks)
+
+    def exchange(self, shelf: Shelf, old: Sequence[int], new: Path, statistics: str) -> None:
+        """Put one merged file in the place of several of the same day; no row changes."""
+        now = time.time_ns() // 1_000_000
+        day = {"day": day_text(int(shelf.day[old[0]]))}
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(
+                path=new.relative_to(self.folder).as_posix(),
+                size=new.stat().st_size,
+                partition_values=day,
+                modification_time=now,
+                data_change=False,
+                stats=statistics,
+            )
+        ]
+        actions += [_removal(self.folder, shelf, number, now) for number in old]
+        with self._committing("merge files"):
+            self._commit(actions, self._mark())
+
+    def drop(self, shelf: Shelf, files: Sequence[int], *, refill: bool = False) -> None:
+        """Take files out of the table, with their rows.
+
+        With ``refill`` the position goes back as far as the log reaches, so that it is read again.
+        """
+        now = time.time_ns() // 1_000_000
+        actions: list[AddAction | RemoveAction] = [
+            _removal(self.folder, shelf, number, now, change=True) for number in files
+        ]
+        marks = positions(self.before, self.before) if refill else self._mark()
+        with self._committing("drop files"):
+            self._commit(actions, marks)
+
+    def vacuum(self, keep_hours: float = KEEP_FILES_H) -> int:
+        """Delete files that no version needs and that are older than ``keep_hours``; return how many."""
+        with self._committing("delete unused files"):
+            gone = self._table.vacuum(
+                retention_hours=int(keep_hours), dry_run=False, enforce_retention_duration=False, full=True
+            )
+        return len(gone)
+
+    def clear(self, since_ns: int) -> None:
+        """Delete files of readings that a failed commit left, written since an instant."""
+        known = set(self.shelf().path.tolist())
+        for path in self.folder.glob("day=*/part-*.parquet"):
+            if str(path) not in known and path.stat().st_mtime_ns >= since_ns - _CLOCK_NS:
+                path.unlink(missing_ok=True)
+
+    def file_for(self, day: int) -> Path:
+        """Return a fresh file name in a day's folder."""
+        return self.folder / f"day={day_text(day)}" / f"merged-{uuid.uuid4()}.zstd.parquet"
+
+    def _mark(self) -> CommitProperties:
+        """Every commit of ours ends with a transaction identifier: one that was cut off is recognised."""
+        return CommitProperties(
+            custom_metadata=OURS, app_transactions=[Transaction(MERGE, self._table.version())]
+        )
+
+    def _commit(self, actions: list[AddAction | RemoveAction], marks: CommitProperties) -> None:
+        self._table.create_write_transaction(
+            actions, "append", self._table.schema(), ["day"], commit_properties=marks
+        )
+
+    @contextmanager
+    def _committing(self, what: str) -> Iterator[None]:
+        """Commit, and catch up with it. A handle grows slow with each one, so now and then it is renewed."""
+        self._doubt = True
+        with storing(what, self.folder):
+            yield
+            self._commits += 1
+            if self._commits >= _REOPEN_AFTER:
+                self._commits = 0
+                self._table = DeltaTable(self.folder)
+            else:
+                self._table.update_incremental()
+        self._doubt = False
+
+
+def _removal(folder: Path, shelf: Shelf, number: int, now: int, *, change: bool = False) -> RemoveAction:
+    return RemoveAction(
+        path=Path(shelf.path[number]).relative_to(folder).as_posix(),
+        size=int(shelf.size[number]),
+        partition_values={"day": day_text(int(shelf.day[number]))},
+        deletion_timestamp=now,
+        data_change=change,
+    )

@@ -1,0 +1,185 @@
+"""Duplicates: one row a key, and the first one wins.
+
+The key is (Datastream, time, result time). The same result again is a duplicate and only counted;
+another result for a key that is taken is a conflict, which goes to quarantine. Only a reading whose
+time and result time are both no newer than the newest of its Datastream can be one: everything
+else is let through without a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isnan
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.instant import DAY_NS
+from nervure.core.observation import Batch, Quality, Reject, sequence_of
+from nervure.store.group import Groups, grouped
+from nervure.store.latest import Latest
+from nervure.stream.subject import reading_subject
+
+__all__ = ["CONFLICT", "LATE_NS", "Keys", "Verdict", "conflicts", "judge", "lateness", "matches"]
+
+CONFLICT = "conflict"
+"""The reason under which another result for a taken key is quarantined."""
+
+LATE_NS = DAY_NS
+"""A reading this much older than the newest of its Datastream is stored as LATE."""
+
+Longs = NDArray[np.int64]
+Key = tuple[int, int, int]
+Result = tuple[float, str | None]
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """Keys to look for, all ``[row]``; instants in nanoseconds."""
+
+    datastream: Longs
+    time: Longs
+    result_time: Longs
+
+    def tuples(self) -> list[Key]:
+        """Return the keys one by one."""
+        columns = (self.datastream.tolist(), self.time.tolist(), self.result_time.tolist())
+        return list(zip(*columns, strict=True))
+
+
+Find = Callable[[Keys], Mapping[Key, Result]]
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows to keep ``[row]``, and the positions of those that were there before or contradict."""
+
+    keep: NDArray[np.bool_]
+    duplicates: Longs
+    conflicts: Longs
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def judge(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
+    """Sort the rows of a batch into new ones, duplicates and conflicts.
+
+    ``slot`` is each row's place in ``latest``; ``find`` returns what is stored under some keys.
+    """
+    groups = grouped(slot)
+    first = groups.order[groups.starts]
+    if (batch.time[first] > latest.time[slot[first]]).all() and groups.rising(batch.time):
+        return Verdict(keep=np.ones(len(batch), np.bool_), duplicates=_NONE, conflicts=_NONE)
+    return _compare(batch, slot, latest, find)
+
+
+def _compare(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
+    order = np.lexsort((batch.result_time, batch.time, slot))
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = np.diff(slot[order]) != 0
+    fresh[1:] |= np.diff(batch.time[order]) != 0
+    fresh[1:] |= np.diff(batch.result_time[order]) != 0
+    lead = order[fresh]
+    maybe = (batch.time[lead] <= latest.time[slot[lead]]) & (
+        batch.result_time[lead] <= latest.result_time[slot[lead]]
+    )
+    stored = _stored(batch, lead, maybe, find)
+    leader = np.empty(len(order), np.int64)
+    leader[order] = lead[np.cumsum(fresh) - 1]
+    keep = np.zeros(len(order), np.bool_)
+    keep[lead] = True
+    if stored:
+        keep[list(stored)] = False
+    rest = np.flatnonzero(~keep)
+    same = _same(batch, rest, leader[rest], stored)
+    return Verdict(keep=keep, duplicates=rest[same], conflicts=rest[~same])
+
+
+def _stored(batch: Batch, lead: Longs, maybe: NDArray[np.bool_], find: Find) -> dict[int, Result]:
+    """Return, by row, the result that is stored under the row's key."""
+    rows = lead[maybe]
+    if not len(rows):
+        return {}
+    keys = Keys(datastream=batch.datastream[rows], time=batch.time[rows], result_time=batch.result_time[rows])
+    found = find(keys)
+    if not found:
+        return {}
+    pairs = zip(rows.tolist(), keys.tuples(), strict=True)
+    return {row: found[key] for row, key in pairs if key in found}
+
+
+def _same(batch: Batch, rows: Longs, leader: Longs, stored: Mapping[int, Result]) -> NDArray[np.bool_]:
+    """Tell for each row whether its result is the one that its key has."""
+    text = batch.text
+    same = np.empty(len(rows), np.bool_)
+    pairs = zip(rows.tolist(), leader.tolist(), strict=True)
+    for number, (row, first) in enumerate(pairs):
+        value, words = stored.get(first) or (float(batch.value[first]), text[first] if text else None)
+        mine = float(batch.value[row])
+        equal = mine == value or (isnan(mine) and isnan(value))
+        same[number] = equal and (text[row] if text else None) == words
+    return same
+
+
+def matches(batch: Batch, keys: Keys) -> dict[Key, Result]:
+    """Find keys among rows in memory."""
+    near = np.isin(batch.datastream, np.unique(keys.datastream))
+    near &= (batch.time >= keys.time.min()) & (batch.time <= keys.time.max())
+    rows = np.flatnonzero(near)
+    if not len(rows):
+        return {}
+    wanted = set(keys.tuples())
+    some = batch.take(rows)
+    there = Keys(datastream=some.datastream, time=some.time, result_time=some.result_time).tuples()
+    words = some.text if some.text is not None else [None] * len(rows)
+    results = zip(there, some.value.tolist(), words, strict=True)
+    return {key: (value, text) for key, value, text in results if key in wanted}
+
+
+def lateness(batch: Batch, slot: Longs, latest: Latest) -> Batch:
+    """Mark as LATE what is more than a day older than the newest reading before it in the log.
+
+    A forecast (a result from before its time) is never late.
+    """
+    newest = latest.time[slot]
+    groups = grouped(slot)
+    if (batch.time >= newest).all() and groups.rising(batch.time):
+        return batch
+    before = np.maximum(newest, _newest_so_far(batch.time, groups))
+    late = (before > LATE_NS + batch.time) & (batch.result_time >= batch.time)
+    late &= batch.quality == Quality.GOOD
+    if not late.any():
+        return batch
+    quality = np.where(late, np.int8(Quality.LATE), batch.quality).astype(np.int8)
+    return msgspec.structs.replace(batch, quality=quality)
+
+
+def _newest_so_far(time: Longs, groups: Groups) -> Longs:
+    ranked = time[groups.order]
+    for part in np.split(ranked, groups.starts[1:]):
+        np.maximum.accumulate(part, out=part)
+    newest = np.empty_like(ranked)
+    newest[groups.order] = ranked
+    return newest
+
+
+def conflicts(batch: Batch, rows: Longs, now_ns: int) -> list[Reject]:
+    """Describe rows that contradict what is stored, as they go to quarantine."""
+    found = []
+    for row in rows.tolist():
+        datastream, identity = int(batch.datastream[row]), int(batch.id[row])
+        words = batch.text[row] if batch.text else None
+        result = float(batch.value[row]) if words is None else words
+        times = {"time_ns": int(batch.time[row]), "result_time_ns": int(batch.result_time[row])}
+        found.append(
+            Reject(
+                sequence=sequence_of(identity),
+                index=identity & 0xFFFF,
+                subject=reading_subject(datastream),
+                reason=CONFLICT,
+                detail=f"Datastream {datastream} has another result for this instant; the first one stays",
+                payload=msgspec.json.encode(times | {"result": result}),
+                received_ns=now_ns,
+            )
+        )
+    return found

@@ -1,0 +1,158 @@
+"""DuckDB over the files and the tail: the only place that speaks to it.
+
+The engine reads nothing outside the table's folder, and no query can change its settings.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from nervure.core.error import QueryError, StoreError
+from nervure.store.column import COLUMNS, NAMES
+
+__all__ = ["Engine", "single_query"]
+
+_EMPTY = COLUMNS.empty_table()
+_SETTINGS = (
+    "SET TimeZone = 'UTC'",
+    "SET enable_progress_bar = false",
+    "SET python_enable_replacements = false",
+    "SET autoinstall_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+class Engine:
+    """An in-memory DuckDB; every question gets a connection of its own, so threads may ask at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._root = duckdb.connect(":memory:")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+        self._root.execute(f"SET memory_limit = '{memory >> 20}MiB'")
+        self._root.execute(f"SET temp_directory = {_quoted(self._folder / '_spill')}")
+        self._root.execute(f"SET allowed_directories = [{_quoted(self._folder)}]")
+        for setting in _SETTINGS:
+            self._root.execute(setting)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._root.close()
+
+    def rows(
+        self,
+        sql: str,
+        files: Sequence[str],
+        memory: Sequence[pa.Table],
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit_s: float = 60.0,
+        keys: pa.Table | None = None,
+    ) -> pa.Table:
+        """Answer a query over ``{observation}``: the rows of some files and of tables in memory.
+
+        ``keys`` is a table that the query may join, under that name.
+        """
+        parts = [f"SELECT {NAMES} FROM memory"]  # noqa: S608 - constant names
+        values = dict(parameters or {})
+        if files:
+            parts.append(f"SELECT {NAMES} FROM read_parquet($files, hive_partitioning = false)")  # noqa: S608
+            values["files"] = list(files)
+        with self._connection(limit_s) as connection:
+            connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
+            if keys is not None:
+                connection.register("keys", keys)
+            union = "(" + " UNION ALL ".join(parts) + ")"
+            return connection.sql(sql.replace("{observation}", union), params=values or None).to_arrow_table()
+
+    def ask(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
+        """Answer a query over files that it names itself."""
+        with self._connection(600.0) as connection:
+            return connection.sql(sql, params=dict(parameters)).to_arrow_table()
+
+    def view(
+        self,
+        sql: str,
+        files: Sequence[str],
+        memory: Sequence[pa.Table],
+        parameters: Sequence[Any] | Mapping[str, Any] | None,
+        *,
+        limit_s: float,
+    ) -> pa.Table:
+        """Answer a query that came from outside, over the view ``observation``."""
+        with self._connection(limit_s) as connection:
+            single_query(connection, sql)
+            connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
+            parts = [f"SELECT {NAMES} FROM memory"]  # noqa: S608 - constant names
+            if files:
+                listed = ", ".join(_quoted(Path(path)) for path in files)
+                parts.append(f"SELECT {NAMES} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
+            connection.execute(f"CREATE TEMP VIEW observation AS {' UNION ALL '.join(parts)}")
+            return connection.sql(sql, params=parameters or None).to_arrow_table()
+
+    def copy(self, sql: str, parameters: Mapping[str, Any], target: Path) -> None:
+        """Write a query's rows into one Parquet file."""
+        with self._connection(600.0) as connection:
+            statement = (
+                f"COPY ({sql}) TO {_quoted(target)} "
+                "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            )
+            connection.execute(statement, dict(parameters))
+
+    @contextmanager
+    def _connection(self, limit_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection that is interrupted after ``limit_s``, and explain what goes wrong on it."""
+        connection = self._root.cursor()
+        timer = threading.Timer(limit_s, connection.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield connection
+        except duckdb.InterruptException as cause:
+            raise QueryError(
+                f"the query was stopped after {limit_s:g} s",
+                hint="ask for less: fewer Datastreams, less time",
+            ) from cause
+        except (duckdb.IOException, duckdb.InternalException) as cause:
+            raise _unreadable(cause, self._folder) from cause
+        except duckdb.Error as cause:
+            if "arquet" in str(cause) or "magic bytes" in str(cause):
+                raise _unreadable(cause, self._folder) from cause
+            raise QueryError(f"the query cannot be answered: {_first_line(cause)}") from cause
+        finally:
+            timer.cancel()
+            connection.close()
+
+
+def single_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Refuse what is not one query: no statement that changes, copies or attaches anything."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise QueryError(
+            "only one SELECT is answered", hint="ask the view `observation`: SELECT count(*) FROM observation"
+        )
+
+
+def _unreadable(cause: duckdb.Error, folder: Path) -> StoreError:
+    return StoreError(
+        f"a file of the observations cannot be read: {_first_line(cause)}",
+        where=str(folder),
+        hint="stop and start: opening the store checks its files and repairs what the log can refill",
+    )
+
+
+def _first_line(cause: BaseException) -> str:
+    return str(cause).strip().partition("\n")[0]
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,227 @@
+"""Entities in the catalogue: found or made by name, read back as the nouns of core."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from nervure.core.entity import (
+    Datastream,
+    FeatureOfInterest,
+    Location,
+    ObservedProperty,
+    Sensor,
+    Thing,
+)
+from nervure.core.error import NotFoundError
+from nervure.store import sql
+
+__all__ = [
+    "datastreams",
+    "ensure_datastream",
+    "ensure_feature",
+    "ensure_property",
+    "ensure_sensor",
+    "ensure_thing",
+    "features",
+    "history",
+    "locations",
+    "one",
+    "properties",
+    "save_spans",
+    "sensors",
+    "things",
+]
+
+T = TypeVar("T")
+Named = TypeVar("Named", Sensor, ObservedProperty, FeatureOfInterest)
+
+MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
+
+_LINKS = {name: f"{name}_id" for name in ("thing", "sensor", "observed_property", "source")}
+_ABSENT_AS_ZERO = ("sensor", "observed_property")
+
+
+def ensure(
+    connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]
+) -> int:
+    """Return the id of the row with that key; make it, or set what differs."""
+    found = connection.execute(sa.select(table).where(*_equal(table, key))).mappings().one_or_none()
+    if found is None:
+        extra = {"definition": ""} | ({"observation_type": MEASUREMENT} if table is sql.datastream else {})
+        made = connection.execute(sa.insert(table).values({**extra, **key, **values}))
+        identity = made.inserted_primary_key
+        return int(identity[0]) if identity else 0
+    changed = {name: value for name, value in values.items() if found[name] != value}
+    if changed:
+        connection.execute(sa.update(table).where(table.c.id == found["id"]).values(changed))
+    return int(found["id"])
+
+
+def ensure_thing(connection: sa.Connection, thing: Thing, location: Location | None) -> Thing:
+    """Find or make a Thing by its name, and say where it is."""
+    values = {"description": thing.description, "properties": thing.properties}
+    identity = ensure(connection, sql.thing, {"name": thing.name}, values)
+    if location is not None:
+        _place(connection, identity, location)
+    return msgspec.structs.replace(thing, id=identity)
+
+
+def ensure_sensor(connection: sa.Connection, sensor: Sensor) -> Sensor:
+    """Find or make a Sensor by its name."""
+    return _by_name(connection, sql.sensor, sensor)
+
+
+def ensure_property(connection: sa.Connection, observed: ObservedProperty) -> ObservedProperty:
+    """Find or make an ObservedProperty by its name."""
+    return _by_name(connection, sql.observed_property, observed)
+
+
+def ensure_feature(connection: sa.Connection, feature: FeatureOfInterest) -> FeatureOfInterest:
+    """Find or make a FeatureOfInterest by its name."""
+    return _by_name(connection, sql.feature_of_interest, feature)
+
+
+def ensure_datastream(connection: sa.Connection, datastream: Datastream) -> Datastream:
+    """Find or make a Datastream by its Thing and its name."""
+    values = {_LINKS.get(name, name): value for name, value in msgspec.structs.asdict(datastream).items()}
+    for name in _ABSENT_AS_ZERO:
+        values[_LINKS[name]] = values[_LINKS[name]] or None
+    key = {"thing_id": values.pop("thing_id"), "name": values.pop("name")}
+    del values["id"]
+    return msgspec.structs.replace(datastream, id=ensure(connection, sql.datastream, key, values))
+
+
+def things(connection: sa.Connection) -> list[Thing]:
+    """Return every Thing by id."""
+    return _all(connection, sa.select(sql.thing).order_by(sql.thing.c.id), _plain(Thing))
+
+
+def locations(connection: sa.Connection, thing_id: int | None) -> list[Location]:
+    """Return every Location by id, or those where a Thing is now."""
+    query = sa.select(sql.location).order_by(sql.location.c.id)
+    if thing_id is not None:
+        query = query.join(sql.thing_location).where(sql.thing_location.c.thing_id == thing_id)
+    return _all(connection, query, _plain(Location))
+
+
+def history(connection: sa.Connection, thing_id: int) -> list[tuple[int, Location]]:
+    """Return where a Thing was, with the instant from which on, newest first."""
+    past = sql.historical_location
+    query = (
+        sa.select(past.c.time_ns, sql.location)
+        .join(sql.location, past.c.location_id == sql.location.c.id)
+        .where(past.c.thing_id == thing_id)
+        .order_by(past.c.time_ns.desc(), past.c.id.desc())
+    )
+    read = _plain(Location)
+    return [(int(row["time_ns"]), read(dict(row))) for row in connection.execute(query).mappings()]
+
+
+def sensors(connection: sa.Connection) -> list[Sensor]:
+    """Return every Sensor by id."""
+    return _all(connection, sa.select(sql.sensor).order_by(sql.sensor.c.id), _plain(Sensor))
+
+
+def properties(connection: sa.Connection) -> list[ObservedProperty]:
+    """Return every ObservedProperty by id."""
+    table = sql.observed_property
+    return _all(connection, sa.select(table).order_by(table.c.id), _plain(ObservedProperty))
+
+
+def features(connection: sa.Connection) -> list[FeatureOfInterest]:
+    """Return every FeatureOfInterest by id."""
+    table = sql.feature_of_interest
+    return _all(connection, sa.select(table).order_by(table.c.id), _plain(FeatureOfInterest))
+
+
+def datastreams(connection: sa.Connection, **wanted: Any) -> list[Datastream]:
+    """Return the Datastreams by id whose columns have the wanted values; None: any."""
+    table = sql.datastream
+    known = {_LINKS.get(name, name): value for name, value in wanted.items() if value is not None}
+    query = sa.select(table).where(*_equal(table, known)).order_by(table.c.id)
+    return _all(connection, query, _datastream)
+
+
+def one(connection: sa.Connection, kind: type[T], identity: int) -> T:
+    """Return the entity of that kind and id."""
+    table = _TABLES[kind]
+    row = connection.execute(sa.select(table).where(table.c.id == identity)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no {kind.__name__} {identity}")
+    read: Callable[[Mapping[str, Any]], Any] = _datastream if kind is Datastream else _plain(kind)
+    found: T = read(dict(row))
+    return found
+
+
+def save_spans(connection: sa.Connection, spans: Mapping[int, tuple[int, int]]) -> None:
+    """Note the first and the newest phenomenon time of Datastreams."""
+    table = sql.datastream
+    for identity, (start, end) in spans.items():
+        connection.execute(
+            sa.update(table)
+            .where(table.c.id == identity)
+            .values(phenomenon_start_ns=start, phenomenon_end_ns=end)
+        )
+
+
+_TABLES: dict[type[Any], sa.Table] = {
+    Thing: sql.thing,
+    Location: sql.location,
+    Sensor: sql.sensor,
+    ObservedProperty: sql.observed_property,
+    FeatureOfInterest: sql.feature_of_interest,
+    Datastream: sql.datastream,
+}
+
+
+def _by_name(connection: sa.Connection, table: sa.Table, entity: Named) -> Named:
+    values = msgspec.structs.asdict(entity)
+    del values["id"]
+    identity = ensure(connection, table, {"name": values.pop("name")}, values)
+    return msgspec.structs.replace(entity, id=identity)
+
+
+def _place(connection: sa.Connection, thing_id: int, location: Location) -> None:
+    """Say where a Thing is; a place of another name is a move, and is remembered."""
+    link, table = sql.thing_location, sql.location
+    values = msgspec.structs.asdict(location)
+    del values["id"]
+    query = sa.select(table.c.id, table.c.name).join(link).where(link.c.thing_id == thing_id)
+    present = {row.name: row.id for row in connection.execute(query)}
+    if location.name in present:
+        connection.execute(sa.update(table).where(table.c.id == present[location.name]).values(values))
+        return
+    made = connection.execute(sa.insert(table).values({"definition": "", **values})).inserted_primary_key
+    where = {"thing_id": thing_id, "location_id": int(made[0]) if made else 0}
+    connection.execute(sa.delete(link).where(link.c.thing_id == thing_id))
+    connection.execute(sa.insert(link).values(where))
+    connection.execute(sa.insert(sql.historical_location).values(time_ns=time.time_ns(), **where))
+
+
+def _equal(table: sa.Table, values: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in values.items()]
+
+
+def _all(connection: sa.Connection, query: sa.Select[Any], read: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    return [read(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _plain(kind: type[T]) -> Callable[[Mapping[str, Any]], T]:
+    """Read rows whose columns are called as the fields are."""
+    names = [field.name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]  # a Struct
+
+    def read(row: Mapping[str, Any]) -> T:
+        return kind(**{name: row[name] for name in names})
+
+    return read
+
+
+def _datastream(row: Mapping[str, Any]) -> Datastream:
+    names = [field.name for field in msgspec.structs.fields(Datastream)]
+    values = {name: row[_LINKS.get(name, name)] for name in names}
+    return Datastream(**{**values, **{name: values[name] or 0 for name in _ABSENT_AS_ZERO}})

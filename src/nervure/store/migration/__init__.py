@@ -1,0 +1,53 @@
+"""Bringing the catalogue's tables up to date, by Alembic; each change of them is a file in ``versions``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from nervure.core.error import StoreError
+from nervure.store.database import Database
+
+__all__ = ["HEAD", "migrate"]
+
+HEAD = "0002"
+"""The newest revision: where it stands already, Alembic is not even loaded."""
+
+_FOLDER = Path(__file__).parent
+
+
+def migrate(database: Database) -> None:
+    """Bring the tables to :data:`HEAD` in one transaction; nothing happens when they are there."""
+    with database.read() as connection:
+        if _revision(connection) == HEAD:
+            return
+    with database.write() as connection:
+        present = _revision(connection)
+        if present == HEAD:
+            return
+        _upgrade(connection, present, database.where)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _upgrade(connection: sa.Connection, present: str | None, where: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if present is not None and present not in known:
+        raise StoreError(
+            f"the catalogue was written by a newer Nervure (revision {present})",
+            where=where,
+            hint="upgrade Nervure, or bring back the catalogue from before",
+        )
+    command.upgrade(config, HEAD)

@@ -1,0 +1,113 @@
+"""Files of the table: which there are, what each holds, and which ones a question needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from deltalake import DeltaTable
+from numpy.typing import NDArray
+
+from nervure.core.instant import DAY_NS
+
+__all__ = ["Shelf", "day_text", "shelve"]
+
+Longs = NDArray[np.int64]
+
+_LOWEST = np.iinfo(np.int64).min
+_HIGHEST = np.iinfo(np.int64).max
+_SLACK_NS = 1_000_000
+"""Delta cuts the instants in its statistics to milliseconds."""
+
+
+class Shelf(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of one version of the table, as columns ``[file]``; ``low`` and ``high`` are inclusive."""
+
+    version: int
+    path: NDArray[np.object_]
+    day: Longs
+    size: Longs
+    rows: Longs
+    low_stream: Longs
+    high_stream: Longs
+    low_time: Longs
+    high_time: Longs
+    low_id: Longs
+    high_id: Longs
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+    def choose(
+        self,
+        *,
+        ids: Sequence[int] | None = None,
+        start_ns: int | None = None,
+        end_ns: int | None = None,
+        identity: int | None = None,
+    ) -> list[str]:
+        """Return the files that may hold rows of Datastreams, in ``start <= time < end``, of an id."""
+        chosen = np.ones(len(self), dtype=np.bool_)
+        if ids is not None:
+            wanted = np.asarray(ids, dtype=np.int64)
+            lowest, highest = (wanted.min(), wanted.max()) if len(wanted) else (_HIGHEST, _LOWEST)
+            chosen &= (self.high_stream >= lowest) & (self.low_stream <= highest)
+        if start_ns is not None:
+            chosen &= (self.high_time >= start_ns) & (self.day >= start_ns // DAY_NS)
+        if end_ns is not None:
+            chosen &= (self.low_time < end_ns) & (self.day * DAY_NS < end_ns)
+        if identity is not None:
+            chosen &= (self.low_id <= identity) & (self.high_id >= identity)
+        return list(self.path[chosen])
+
+
+def shelve(table: DeltaTable, folder: Path) -> Shelf:
+    """Read what the log of the table in ``folder`` says about each of its files."""
+    actions = pa.table(table.get_add_actions(flatten=True))
+    found: dict[str, Any] = {name: actions[name] for name in actions.column_names}
+    paths = [str(folder / path) for path in found["path"].to_pylist()]
+    return Shelf(
+        version=table.version(),
+        path=np.array(paths, dtype=np.object_),
+        day=_whole(found["partition.day"].cast(pa.int32()), 0),
+        size=_whole(found["size_bytes"], 0),
+        rows=_whole(found["num_records"], 0),
+        low_stream=_bound(found, "min.datastream", len(paths), _LOWEST),
+        high_stream=_bound(found, "max.datastream", len(paths), _HIGHEST),
+        low_time=_instant(found, "min.time", len(paths), _LOWEST, 0),
+        high_time=_instant(found, "max.time", len(paths), _HIGHEST, _SLACK_NS),
+        low_id=_bound(found, "min.id", len(paths), _LOWEST),
+        high_id=_bound(found, "max.id", len(paths), _HIGHEST),
+    )
+
+
+def day_text(day: int) -> str:
+    """Write a partition's day (days since 1970) as the table spells it.
+
+    >>> day_text(19_417)
+    '2023-03-01'
+    """
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _whole(column: Any, missing: int) -> Longs:
+    numbers = column.cast(pa.int64()).fill_null(missing).to_numpy()
+    return np.asarray(numbers, dtype=np.int64)
+
+
+def _bound(found: dict[str, Any], name: str, rows: int, missing: int) -> Longs:
+    """A file without statistics may hold anything."""
+    return _whole(found[name], missing) if name in found else np.full(rows, missing, dtype=np.int64)
+
+
+def _instant(found: dict[str, Any], name: str, rows: int, missing: int, slack: int) -> Longs:
+    if name not in found:
+        return np.full(rows, missing, dtype=np.int64)
+    column = found[name]
+    none = np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
+    return np.where(none, missing, _whole(column, 0) * 1000 + slack)

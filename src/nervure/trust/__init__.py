@@ -1,0 +1,1 @@
+"""Trust: who may be believed; models are signed, and unsigned ones are refused."""

@@ -1,0 +1,115 @@
+"""Scoring depends on the order of the readings only: not on batches, restarts or replays."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nervure.act.engine import Engine
+from nervure.core.alert import Alert
+from nervure.core.observation import Batch
+from nervure.score.pack import Pack
+from nervure.score.runner import Runner
+from nervure.score.scorer import Scorer
+from tests.tiny import START, batch_of, card, datastreams, limit, runner, solution, things
+
+SLOTS = 90
+Outcome = tuple[list[Pack], list[Alert], bytes]
+
+
+@cache
+def _model() -> Runner:
+    return runner(card(limits=limit(height=3.0)))
+
+
+def _readings(seed: int) -> Batch:
+    """Return days of readings with a burst, a stuck meter, gaps, repeats, late ones and weather."""
+    random = np.random.default_rng(seed)
+    rows: list[tuple[int, int, float]] = []
+    for slot in range(SLOTS):
+        hour = [(31, START + slot, float(random.integers(0, 2)))]
+        for stream in (11, 12, 13):
+            value = 20.0 + 5.0 * np.sin(slot * np.pi / 12) + random.normal(0, 0.5)
+            value += 6.0 if stream == 11 and slot > 70 else 0.0
+            hour.append((stream, START + slot, 17.0 if stream == 12 and 45 < slot < 70 else float(value)))
+        hour = [one for one in hour if random.random() > 0.05]
+        random.shuffle(hour)
+        rows += hour
+        if random.random() < 0.2 and rows:
+            rows.append(rows[int(random.integers(max(0, len(rows) - 12), len(rows)))])
+    order = np.argsort(np.arange(len(rows)) + random.uniform(0, 6, len(rows)))
+    return batch_of([rows[place] for place in order])
+
+
+def _pair() -> tuple[Scorer, Engine]:
+    scorer = Scorer(_model(), datastreams(), solution=solution())
+    return scorer, Engine(solution(), things(), datastreams())
+
+
+def _run(batch: Batch, cuts: list[int], restarts: frozenset[int] = frozenset()) -> Outcome:
+    scorer, engine = _pair()
+    packs: list[Pack] = []
+    alerts: list[Alert] = []
+    edges = [0, *sorted(cuts), len(batch)]
+    for number, (start, stop) in enumerate(pairwise(edges)):
+        if number in restarts:
+            saved = scorer.state(), engine.state()
+            scorer, engine = _pair()
+            assert scorer.restore(saved[0])
+            engine.restore(saved[1])
+        scored = scorer.take(batch.take(np.arange(start, stop)))
+        packs += scored.packs
+        alerts += engine.take(scored.findings)
+    return sorted(packs, key=lambda pack: pack.once), alerts, scorer.state()
+
+
+def _told(alerts: list[Alert]) -> list[bytes]:
+    return sorted(msgspec.msgpack.encode(alert) for alert in alerts)
+
+
+@cache
+def _one_by_one(seed: int) -> Outcome:
+    batch = _readings(seed)
+    return _run(batch, list(range(1, len(batch))))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2), st.lists(st.integers(0, 300), max_size=20), st.frozensets(st.integers(0, 20)))
+def test_neither_batches_nor_restarts_change_the_outcome(
+    seed: int, cuts: list[int], restarts: frozenset[int]
+) -> None:
+    batch = _readings(seed)
+    cuts = [min(cut, len(batch)) for cut in cuts]
+    one_by_one = _one_by_one(seed)
+    cut = _run(batch, cuts, restarts)
+    assert cut[0] == one_by_one[0]
+    assert _told(cut[1]) == _told(one_by_one[1])
+    assert cut[2] == one_by_one[2]
+
+
+def test_the_readings_hold_what_they_are_meant_to_test() -> None:
+    rules = {alert.rule for alert in _run(_readings(0), [])[1]}
+    assert {"water.burst", "water.stuck"} <= rules
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 2), st.integers(1, 300))
+def test_a_replayed_batch_gives_the_same_ids(seed: int, cut: int) -> None:
+    batch = _readings(seed)
+    cut = min(cut, len(batch) - 1)
+    scorer, engine = _pair()
+    engine.take(scorer.take(batch.take(np.arange(cut))).findings)
+    saved = scorer.state(), engine.state()
+    outcomes = []
+    for _ in range(2):
+        scorer, engine = _pair()
+        scorer.restore(saved[0])
+        engine.restore(saved[1])
+        scored = scorer.take(batch.take(np.arange(cut, len(batch))))
+        outcomes.append((scored.packs, [alert.id for alert in engine.take(scored.findings)]))
+    assert outcomes[0] == outcomes[1]

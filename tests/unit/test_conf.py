@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nervure.core.error import EnvironmentMissing, SettingError
+from nervure.core.settings import Nats
+from nervure.stream.conf import configuration, read_secret, require_loopback, write_private
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_loopback_is_taken(host: str) -> None:
+    require_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "192.168.1.4", "::", "example.org"])
+def test_an_address_that_others_reach_is_refused(host: str) -> None:
+    with pytest.raises(SettingError, match="anyone could publish"):
+        require_loopback(host)
+
+
+def test_the_secret_is_made_once_and_is_its_owner_s_only(tmp_path: Path) -> None:
+    first = read_secret(tmp_path / "nats")
+    assert first == read_secret(tmp_path / "nats")
+    assert len(first) >= 32
+    assert first != read_secret(tmp_path / "other")
+    assert (tmp_path / "nats" / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentMissing, match="cannot write"):
+        write_private(tmp_path / "file" / "secret", "x")
+
+
+@pytest.mark.parametrize(("sync_s", "written"), [(0.0, "always"), (2.5, "2500ms"), (120.0, "120000ms")])
+def test_the_log_is_flushed_as_often_as_was_set(tmp_path: Path, sync_s: float, written: str) -> None:
+    text = configuration(Nats(sync_s=sync_s), folder=tmp_path, secret="s", name="n", door=True)
+    assert msgspec.json.decode(text)["jetstream"]["sync_interval"] == written
+
+
+def test_no_device_gets_in_by_mqtt_while_the_door_is_shut(tmp_path: Path) -> None:
+    def kinds(*, door: bool) -> list[str]:
+        text = configuration(Nats(), folder=tmp_path, secret="s", name="n", door=door)
+        users = msgspec.json.decode(text)["authorization"]["users"]
+        found: list[str] = next(user for user in users if user["user"] == "device")[
+            "allowed_connection_types"
+        ]
+        return found
+
+    assert kinds(door=True) == ["MQTT"]
+    assert "MQTT" not in kinds(door=False)

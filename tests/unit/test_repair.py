@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from nervure.core.error import StoreError
+from nervure.core.instant import DAY_NS, SECOND_NS
+from nervure.core.observation import Batch, observation_id
+from nervure.store import delta
+from nervure.store.observations import Observations
+
+START = 19_675 * DAY_NS
+COMMITS = 6
+
+
+def message(sequence: int) -> Batch:
+    """Three readings on two days: what the log holds at ``sequence``, always the same."""
+    return Batch.of(
+        id=[observation_id(sequence, index) for index in range(3)],
+        datastream=[1, 2, 2],
+        time=[START + sequence * SECOND_NS, START + sequence * SECOND_NS, START + DAY_NS + sequence * SECOND_NS],
+        value=[sequence + 0.5, -sequence, 7.0],
+    )
+
+
+def fill(store: Observations, upto: int) -> None:
+    """Play the log from where the store stands, a commit a message."""
+    for sequence in range(store.position + 1, upto + 1):
+        store.append(message(sequence), sequence)
+        store.seal()
+
+
+def content(store: Observations) -> list[tuple[int, int, int, float]]:
+    found = store.series([1, 2])
+    return list(zip(found.id.tolist(), found.datastream.tolist(), found.time.tolist(), found.value.tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good") / "observations"
+    store = Observations.open(folder)
+    fill(store, COMMITS)
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def folder(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "observations"))
+
+
+def newest_commit(folder: Path) -> Path:
+    return max((folder / "_delta_log").glob("*.json"))
+
+
+def newest_file(folder: Path) -> Path:
+    added = set(DeltaTable(folder).file_uris()) - set(DeltaTable(folder, version=COMMITS - 1).file_uris())
+    return Path(sorted(added)[0])
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def scramble(path: Path) -> None:
+    """Overwrite the middle and keep the size, as a bad sector does."""
+    data = bytearray(path.read_bytes())
+    data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
+    path.write_bytes(data)
+
+
+def without_position(path: Path) -> None:
+    """Cut before the two transactions that end a commit: every line that is left is whole."""
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
+    "file cut off": (newest_file, half),
+    "file emptied": (newest_file, lambda path: path.write_bytes(b"")),
+    "file gone": (newest_file, lambda path: path.unlink()),
+    "file scrambled": (newest_file, scramble),
+    "commit cut off": (newest_commit, half),
+    "commit cut at a line": (newest_commit, without_position),
+    "commit emptied": (newest_commit, lambda path: path.write_bytes(b"")),
+    "commit scrambled": (newest_commit, lambda path: path.write_bytes(b"\0" * 500)),
+    "commit gone": (newest_commit, lambda path: path.unlink()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_commit_is_refilled_from_the_log(folder: Path, damage: str) -> None:
+    where, harm = DAMAGES[damage]
+    harm(where(folder))
+    store = Observations.open(folder)
+    assert store.position == COMMITS - 1, store.repaired
+    assert store.count() == 3 * (COMMITS - 1)
+    assert store.repaired or damage == "commit gone"  # then there is nothing to be seen of it
+    fill(store, COMMITS + 2)
+    expected = content(store)
+    assert len(expected) == 3 * (COMMITS + 2)
+    store.close()
+    store = Observations.open(folder)
+    assert store.repaired == ()
+    assert content(store) == expected
+    assert {row[0] for row in expected} == {
+        observation_id(sequence, index) for sequence in range(1, COMMITS + 3) for index in range(3)
+    }
+    store.close()
+
+
+def test_the_log_is_kept_as_far_back_as_a_repair_may_go(folder: Path) -> None:
+    store = Observations.open(folder)
+    safe = store.safe_position
+    store.close()
+    half(newest_file(folder))
+    store = Observations.open(folder)
+    assert store.position >= safe
+    store.close()
+
+
+@pytest.mark.parametrize("harm", [half, scramble, lambda path: path.unlink()])
+def test_a_damaged_merged_file_gives_way_to_the_files_before(folder: Path, harm: Callable[[Path], None]) -> None:
+    store = Observations.open(folder)
+    fill(store, 10)
+    expected = content(store)
+    assert store.compact() > 0
+    store.close()
+    harm(next(folder.glob("day=*/merged-*")))
+    store = Observations.open(folder)
+    assert store.repaired
+    assert store.position == 10
+    assert content(store) == expected
+    store.close()
+
+
+@pytest.mark.parametrize("harm", [half, lambda path: path.unlink()])
+def test_a_damaged_checkpoint_is_set_aside(folder: Path, harm: Callable[[Path], None]) -> None:
+    DeltaTable(folder).create_checkpoint()
+    harm(next(folder.glob("_delta_log/*.checkpoint.parquet")))
+    store = Observations.open(folder)
+    assert (store.position, store.count()) == (COMMITS, 3 * COMMITS)
+    store.close()
+
+
+def test_damage_that_the_log_cannot_refill_is_an_error_until_it_is_given_up(folder: Path) -> None:
+    old = Path(sorted(set(DeltaTable(folder, version=1).file_uris()))[0])
+    half(old)
+    half(newest_file(folder))
+    with pytest.raises(StoreError, match="2 files of the observations with .* missing or damaged") as caught:
+        Observations.open(folder)
+    assert caught.value.hint is not None
+    assert "forget=True" in caught.value.hint
+    store = Observations.open(folder, forget=True)
+    assert store.position == COMMITS - 1
+    fill(store, COMMITS)
+    assert store.count() == 3 * COMMITS - _rows(old)
+    store.close()
+    Observations.open(folder).close()
+
+
+def _rows(old: Path) -> int:
+    return 1 if old.parent.name == "day=2023-11-15" else 2
+
+
+def test_a_damaged_older_commit_is_an_error(folder: Path) -> None:
+    sorted((folder / "_delta_log").glob("*.json"))[2].write_bytes(b"\0" * 50)
+    with pytest.raises(StoreError, match="cannot open the observations") as caught:
+        Observations.open(folder)
+    assert caught.value.hint
+
+
+def test_what_a_dead_process_left_half_written_is_swept_away(folder: Path) -> None:
+    left = [folder / "_delta_log" / "_commit_1.json.tmp", folder / "day=2023-11-14" / "part-x.parquet#1"]
+    for path in left:
+        path.write_bytes(b"half")
+    store = Observations.open(folder)
+    assert not any(path.exists() for path in left)
+    assert (store.position, store.repaired) == (COMMITS, ())
+    store.close()
+
+
+def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Observations.open(folder)
+    store.append(message(COMMITS + 1), COMMITS + 1)
+    write = delta.write_deltalake
+
+    def fail_after(*arguments: object, **named: object) -> None:
+        write(*arguments, **named)  # type: ignore[arg-type]
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "write_deltalake", fail_after)
+        with pytest.raises(StoreError, match="Input/output error"):
+            store.seal()
+    store.append(message(COMMITS + 2), COMMITS + 2)
+    store.seal()
+    assert store.position == COMMITS + 2
+    assert store.count() == len(content(store)) == len({row[0] for row in content(store)}) == 3 * (COMMITS + 2)
+    store.close()

@@ -1,0 +1,207 @@
+"""The HTTP door as an ASGI application; with a list for a log, as only the answers matter here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import cbor2
+import httpx
+import pytest
+
+from nervure.core.entity import Datastream
+from nervure.core.error import StreamError
+from nervure.core.observation import observation_id
+from nervure.core.settings import Limits
+from nervure.sense import http as door_module
+from nervure.sense.http import ingest
+from nervure.sense.intake import Intake
+
+STREAMS = (
+    Datastream(id=7, name="inflow", unit="L/s", thing=1),
+    Datastream(id=9, name="door", unit="", thing=1),
+)
+SINGLE = "/v1.1/Datastreams(7)/Observations"
+
+
+class Kept:
+    """A log that keeps what it is given; it can be made slow or made to fail."""
+
+    def __init__(self) -> None:
+        self.items: list[tuple[str, bytes, str | None]] = []
+        self.gate: asyncio.Event | None = None
+        self.fails = False
+
+    async def publish(self, subject: str, payload: bytes, *, once: str | None = None) -> int:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            raise StreamError("the disk is full")
+        self.items.append((subject, payload, once))
+        return len(self.items)
+
+
+def post(kept: Kept, path: str, *, limits: Limits | None = None, **how: Any) -> httpx.Response:
+    async def main() -> httpx.Response:
+        app = ingest(kept.publish, Intake(STREAMS, limits or Limits()))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+            return await client.request(how.pop("method", "POST"), path, **how)
+
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+def test_an_observation_is_created_where_it_is_posted(kept: Kept) -> None:
+    answer = post(kept, SINGLE, content=b'{"result": 3, "phenomenonTime": "2023-03-01T00:00:00Z"}')
+    assert answer.status_code == 201
+    identity = observation_id(1)
+    assert answer.headers["location"] == f"/v1.1/Observations({identity})"
+    assert answer.json() == {
+        "@iot.id": identity,
+        "@iot.selfLink": f"/v1.1/Observations({identity})",
+        "sequence": 1,
+    }
+    subject, payload, once = kept.items[0]
+    assert subject == "v1//1.Datastreams(7).Observations"
+    assert payload == b'{"result": 3, "phenomenonTime": "2023-03-01T00:00:00Z"}'
+    assert once is None
+
+
+def test_an_observation_that_names_its_datastream(kept: Kept) -> None:
+    assert post(kept, "/v1.1/Observations", json={"result": 3, "Datastream": {"@iot.id": 7}}).status_code == 201
+    assert kept.items[0][0] == "v1//1.Observations"
+
+
+def test_data_arrays_are_answered_by_a_link_or_an_error_for_each_row(kept: Kept) -> None:
+    tables = [
+        {"Datastream": {"@iot.id": 7}, "components": ["result"], "dataArray": [[1], ["x"], [3]]},
+        {"Datastream": {"@iot.id": 99}, "components": ["result"], "dataArray": [[1]]},
+        {"Datastream": {"@iot.id": 9}, "components": ["result"], "dataArray": [["open"]]},
+    ]
+    answer = post(kept, "/v1.1/CreateObservations", json=tables)
+    assert answer.status_code == 201
+    links = [f"/v1.1/Observations({observation_id(1, index)})" for index in range(5)]
+    assert answer.json() == [links[0], "error", links[2], "error", links[4]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b'{"t0": 1677628800, "dt": 1, "v": [1, 2]}', b'[{"v": 1}, {"v": 2, "t": -1}]', cbor2.dumps([{2: 1.0}, {2: 2.0, 6: -1}])],
+)
+def test_packs_of_any_kind(kept: Kept, message: bytes) -> None:
+    answer = post(kept, "/ingest/Datastreams(7)", content=message)
+    assert answer.status_code == 201
+    assert answer.json()["readings"] == 2
+    assert answer.json()["rejected"] == []
+    assert kept.items[0][1] == message
+
+
+def test_what_is_good_in_part_is_taken_and_the_rest_named(kept: Kept) -> None:
+    answer = post(kept, "/ingest/Datastreams(7)", content=b'{"dt": 1, "v": ["x", 2, 3]}')
+    assert answer.status_code == 201
+    assert answer.json()["@iot.id"] == observation_id(1, 1)
+    assert answer.json()["rejected"] == [
+        {
+            "index": 0,
+            "count": 1,
+            "reason": "out-of-type",
+            "detail": "the result is the text 'x', where a number in 'L/s' is expected",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "reason"),
+    [
+        (SINGLE, b"{", 400, "malformed"),
+        (SINGLE, b"", 400, "malformed"),
+        (SINGLE, b'{"result": "x"}', 400, "out-of-type"),
+        (SINGLE, b'{"result": 1, "phenomenonTime": "2100-01-01T00:00:00Z"}', 400, "future"),
+        (SINGLE, b'{"result": 1, "unit": "kg"}', 400, "wrong-unit"),
+        ("/v1.1/Datastreams(8)/Observations", b'{"result": 1}', 404, "unknown-stream"),
+        (SINGLE, b'{"v": [null], "dt": 1}', 400, None),
+        (SINGLE, b"x" * 300_000, 413, "too-large"),
+        ("/v1.1/Things", b"{}", 404, None),
+        ("/v1.1/Datastreams(x)/Observations", b"{}", 404, None),
+    ],
+)
+def test_what_is_refused(kept: Kept, path: str, content: bytes, status: int, reason: str | None) -> None:
+    answer = post(kept, path, content=content)
+    assert answer.status_code == status
+    assert answer.json()["code"] == status
+    assert answer.json()["message"]
+    assert answer.json().get("reason") == reason
+    assert kept.items == []
+
+
+def test_a_large_message_in_pieces_without_a_length_is_stopped(kept: Kept) -> None:
+    async def pieces() -> Any:
+        for _ in range(100):
+            yield b"x" * 10_000
+
+    assert post(kept, SINGLE, content=pieces()).status_code == 413
+
+
+def test_other_methods_and_encodings(kept: Kept) -> None:
+    answer = post(kept, SINGLE, method="GET")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+    assert post(kept, SINGLE, content=b"x", headers={"content-encoding": "gzip"}).status_code == 415
+
+
+def test_an_idempotency_key_names_the_message_for_the_log(kept: Kept) -> None:
+    post(kept, SINGLE, content=b'{"result": 1}', headers={"idempotency-key": "a-1"})
+    assert kept.items[0][2] == "http|v1//1.Datastreams(7).Observations|a-1"
+    assert post(kept, SINGLE, content=b'{"result": 1}', headers={"idempotency-key": "a 1"}).status_code == 400
+
+
+def test_a_log_that_fails_is_not_the_clients_fault(kept: Kept) -> None:
+    kept.fails = True
+    answer = post(kept, SINGLE, content=b'{"result": 1}')
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert "the disk is full" in answer.json()["message"]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(door_module, "IN_FLIGHT", 3)
+    yield
+
+
+@pytest.mark.usefixtures("narrow")
+def test_who_comes_when_too_much_is_under_way_is_asked_to_wait(kept: Kept) -> None:
+    async def main() -> tuple[list[httpx.Response], httpx.Response, httpx.Response]:
+        kept.gate = asyncio.Event()
+        app = ingest(kept.publish, Intake(STREAMS, Limits()))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+            first = [asyncio.create_task(client.post(SINGLE, content=b'{"result": 1}')) for _ in range(3)]
+            while app.standing().waiting < 3:
+                await asyncio.sleep(0)
+            over = await client.post(SINGLE, content=b'{"result": 1}')
+            kept.gate.set()
+            done = await asyncio.gather(*first)
+            return done, over, await client.post(SINGLE, content=b'{"result": 1}')
+
+    done, over, after = asyncio.run(main())
+    assert [one.status_code for one in done] == [201, 201, 201]
+    assert over.status_code == 429
+    assert over.headers["retry-after"] == "1"
+    assert after.status_code == 201
+
+
+def test_a_flood_is_asked_to_wait_before_the_log_has_it(kept: Kept) -> None:
+    async def main() -> list[int]:
+        app = ingest(kept.publish, Intake(STREAMS, Limits(per_device_s=2)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+            return [(await client.post(SINGLE, content=b'{"result": 1}')).status_code for _ in range(12)]
+
+    codes = asyncio.run(main())
+    assert codes[:4] == [201] * 4
+    assert codes[-1] == 429
+    assert len(kept.items) == codes.count(201)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from nervure.core.entity import Datastream
+from nervure.core.instant import SECOND_NS, iso
+from nervure.core.settings import Limits
+from nervure.sense.decode import decode
+from nervure.sense.directory import Directory
+from nervure.sense.part import Part, Place
+from nervure.sense.reason import MALFORMED, OUT_OF_TYPE, UNKNOWN_STREAM
+
+NOW = 1_700_000_000 * SECOND_NS
+
+
+def read(message: Any) -> Part:
+    directory = Directory([Datastream(id=1, name="a", unit="m", thing=1), Datastream(id=2, name="b", unit="", thing=1)])
+    place = Place(directory=directory, limits=Limits(), row=None, received_ns=NOW)
+    return decode(json.dumps(message).encode(), place)
+
+
+def table(rows: list[Any], components: list[str], stream: int = 1) -> dict[str, Any]:
+    return {
+        "Datastream": {"@iot.id": stream},
+        "components": components,
+        "dataArray@iot.count": len(rows),
+        "dataArray": rows,
+    }
+
+
+def test_the_example_of_the_standard() -> None:
+    """OGC 18-088, section 16.3, with its times without a colon in the zone."""
+    part = read(
+        [
+            table([["2010-12-23T10:20:00-0700", 20, 1], ["2010-12-23T10:21:00-0700", 30, 1]],
+                  ["phenomenonTime", "result", "FeatureOfInterest/id"]),
+            table([["2010-12-23T10:20:00-0700", 65, 1], ["2010-12-23T10:21:00-0700", 60, 1]],
+                  ["phenomenonTime", "result", "FeatureOfInterest/id"], 2),
+        ]
+    )  # fmt: skip
+    assert part.stream.tolist() == [0, 0, 1, 1]
+    assert part.index.tolist() == [0, 1, 2, 3]
+    assert part.value.tolist() == [20.0, 30.0, 65.0, 60.0]
+    assert iso(int(part.time[0])) == "2010-12-23T17:20:00Z"
+
+
+def test_the_quick_and_the_patient_way_agree() -> None:
+    rows: list[Any] = [[iso(NOW - step * SECOND_NS), iso(NOW), step / 7] for step in range(20)]
+    components = ["phenomenonTime", "resultTime", "result"]
+    quick, slow = read(table(rows, components)), read(table([*rows, [None, None, "x"]], components))
+    for name in ("stream", "index", "time", "result_time", "value"):
+        assert getattr(quick, name).tolist() == getattr(slow, name).tolist()
+    assert [(fault.reason, fault.index) for fault in slow.faults] == [(OUT_OF_TYPE, 20)]
+
+
+def test_rows_and_tables_that_are_wrong_leave_the_others() -> None:
+    part = read(
+        [
+            table([[1], [2, 3], "x"], ["result"]),
+            table([[1], [2]], ["result"], 99),
+            table([[1]], ["phenomenonTime"]),
+            {"Datastream": {"@iot.id": 1}, "dataArray": [[1]]},
+            "nonsense",
+            table([], ["result"]),
+            table([["open"], [None]], ["result"], 2),
+        ]
+    )
+    assert part.stream.tolist() == [0, 1]
+    assert part.index.tolist() == [0, 8]
+    assert part.text == [None, '"open"']
+    assert part.time.tolist() == [NOW, NOW]
+    assert [(fault.reason, fault.count) for fault in part.faults] == [
+        (MALFORMED, 5),
+        ("not-a-number", 1),
+        (UNKNOWN_STREAM, 2),
+    ]
+
+
+@pytest.mark.parametrize("components", [["result", "result"], ["result", "x", "y"]])
+def test_strange_components(components: list[str]) -> None:
+    part = read(table([list(range(len(components)))], components))
+    assert len(part.value) == 1
