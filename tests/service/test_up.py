@@ -71,8 +71,8 @@ class Platform:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    yield Platform(tmp_path)
+def platform(tmp_path: Path) -> Platform:
+    return Platform(tmp_path)
 
 
 @contextlib.contextmanager
@@ -91,7 +91,8 @@ def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> No
         streams = httpx.get(f"{platform.http}/v1.1/Datastreams?$select=id,name").json()["value"]
         key = next(one["@iot.id"] for one in streams if one["name"] == "A/inflow")
         ears = platform.start("listen", "A/inflow", "--count", "3", "--seconds", "40", "--json")
-        time.sleep(2.0)  # until it has subscribed; what was sent before is not heard
+        assert ears.stderr is not None
+        assert "listening" in ears.stderr.readline()
         for words in (
             ("A/inflow", "12.5"),
             (str(key), "13.5", "--http"),
@@ -104,7 +105,7 @@ def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> No
         platform.run("send", "99", "1")
         _until(lambda: sum(platform.ask("status")["quarantine"].values()) == 1)
         rows = httpx.get(f"{platform.http}/v1.1/Datastreams({key})/Observations").json()["value"]
-        assert [row["result"] for row in rows] == [12.5, 13.5, 12.5]
+        assert [row["result"] for row in rows] == pytest.approx([12.5, 13.5, 12.5])
         assert "there is no Datastream named 'B/inflow'" in platform.run("send", "B/inflow", "1", code=1)
         found = platform.ask("status")
         assert (found["stored"], found["problems"]) == (3, [])

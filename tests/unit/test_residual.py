@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nervure.core.residual import CLIP, Accumulator, Issued, Options, excess, history, outlook
+from nervure.core.residual import CLIP, Accumulator, Issued, Options, excess, history, outlook, sure
 from tests.tiny import limit
 
 ONE = np.array([0])

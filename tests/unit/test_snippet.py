@@ -5,14 +5,18 @@ A block right after, marked ``<!-- output -->``, is what they print; ``...`` sta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.support import free_ports
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
@@ -53,23 +57,37 @@ def _matches(expected: str, got: str) -> bool:
     return re.fullmatch(pattern, got.strip(), re.DOTALL) is not None
 
 
+def _environ() -> dict[str, str]:
+    """Find our commands first; ports are free ones, whatever the document says; nothing else is set."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("NERVURE_")}
+    names = ("NERVURE_NATS_PORT", "NERVURE_NATS_MQTT_PORT", "NERVURE_HTTP_PORT")
+    ports = {name: str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**own, **ports, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100"}
+
+
+@pytest.mark.service
 @pytest.mark.parametrize("snippet", _all(), ids=lambda snippet: snippet.where)
 def test_runs(snippet: Snippet, tmp_path: Path) -> None:
     program = [sys.executable, "-"] if snippet.language == "python" else ["bash", "-euo", "pipefail"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    run = subprocess.run(
+    with subprocess.Popen(
         program,
-        input=snippet.code,
         cwd=tmp_path,
-        env={**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "100"},
-        capture_output=True,
+        env=_environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=100,
-        check=False,
-    )
-    assert run.returncode == 0, f"{snippet.where}\n{run.stdout}\n{run.stderr}"
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(snippet.code, timeout=100)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # what a snippet leaves running ends with it
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, f"{snippet.where}\n{out}\n{err}"
     if snippet.output is not None:
-        assert _matches(snippet.output, run.stdout), f"{snippet.where} printed\n{run.stdout}"
+        assert _matches(snippet.output, out), f"{snippet.where} printed\n{out}"
 
 
 def test_the_readme_shows_a_session_that_runs() -> None:

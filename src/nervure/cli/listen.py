@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import time
 from typing import Annotated, Any, Literal
 
@@ -42,6 +43,8 @@ def listen(
     topics = _topics(loaded, datastream, only)
     seen: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     client = _subscribe(loaded, topics, seen)
+    sys.stderr.write(f"listening to {', '.join(topics)}; stop with Ctrl+C\n")
+    sys.stderr.flush()
     end = None if seconds is None else time.monotonic() + seconds
     left = count
     try:

@@ -41,6 +41,7 @@ __all__ = ["Node", "run"]
 _log = logging.getLogger("nervure.node")
 
 COMMIT_S = 1.0
+SEAL_S = 0.1
 HOUSEKEEPING_S = 30.0
 
 
@@ -56,6 +57,8 @@ class Node:
         self._tasks: list[asyncio.Task[None]] = []
         self._gateways: list[ExternalBroker] = []
         self._trouble: dict[str, str] = {}
+        self._stamp: tuple[int, ...] = ()
+        self._switching = asyncio.Lock()
 
     async def start(self) -> None:
         """Start the log, open the stores, take up every view where it stopped."""
@@ -72,6 +75,7 @@ class Node:
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
         for name in settings.project.solutions:
             self.watch.add(find(name))
+        self._stamp = self.catalogue.stamp()
         await self.watch.refresh()
         self.watch.restore()
 
@@ -80,9 +84,9 @@ class Node:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._ingest(),
             self._every(COMMIT_S, self._commit),
-            self._every(0.1, self._seal),
+            self._every(SEAL_S, self._seal),
             self._every(1.0, self._refresh),
-            self._every(0.5, self.watch.notify),
+            self.watch.notify(),
             self._every(HOUSEKEEPING_S, self._housekeep),
             self._serve(),
         ]
@@ -111,8 +115,9 @@ class Node:
         async for entries in self.log.read(after):
             while self.observations.full:  # the disk is full or slow: the log keeps what we do not read
                 await asyncio.sleep(0.2)
-            self.take(entries)
-            await self.watch.backpressure()
+            async with self._switching:
+                self.take(entries)
+                await self.watch.backpressure()
 
     def take(self, entries: Entries) -> None:
         """Bring one batch of log entries into the store and under the models."""
@@ -155,8 +160,13 @@ class Node:
 
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
-        self.intake.learn(self.catalogue.datastreams())
-        await self.watch.refresh()
+        stamp = self.catalogue.stamp()
+        if stamp == self._stamp:
+            return
+        async with self._switching:  # a new model's windows come from the store, which must not move on
+            self.intake.learn(self.catalogue.datastreams())
+            await self.watch.refresh()
+        self._stamp = stamp
 
     async def _housekeep(self) -> None:
         """Forget what every view has passed, merge small files, drop what is too old."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -30,6 +31,7 @@ __all__ = ["Live", "Watch"]
 
 VIEW = "score"
 IN_FLIGHT = 2_000
+NOTIFY_S = 2.0
 
 
 class Live:
@@ -70,6 +72,7 @@ class Watch:
         self._taken = self.position
         self._saved = msgspec.msgpack.decode(saved[1], type=dict[str, Saved]) if saved and saved[1] else {}
         self._lock = asyncio.Lock()
+        self._alerted = asyncio.Event()
 
     def add(self, solution: Solution) -> None:
         """Watch a solution: its rules from now on, its model when there is one."""
@@ -162,10 +165,19 @@ class Watch:
                 await asyncio.gather(*self._sending)
             await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts)
             self.position = position
+        if alerts:
+            self._alerted.set()
 
     async def notify(self) -> None:
-        """Deliver what the last commits left in the outbox."""
-        await self._notifier.deliver()
+        """Deliver, for ever, what commits leave in the outbox; what fails stays there for later.
+
+        It runs beside the readings, so that a slow webhook holds nothing up.
+        """
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._alerted.wait(), NOTIFY_S)
+            self._alerted.clear()
+            await self._notifier.deliver()
 
     def tick(self) -> None:
         """Let time pass for rules that wait for a silence: as far as the newest reading has come.

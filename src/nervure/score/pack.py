@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS, iso
 
 __all__ = ["Pack"]
 
 
-class Pack(msgspec.Struct, frozen=True, kw_only=True):
-    """One forecast: the medians ``v`` of the slots to come, each between ``low`` and ``high``.
+class Pack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One forecast of a stream: the medians of the slots to come, each with its interval.
 
     ``datastream`` is the one that forecasts are stored in, ``issued_ns`` the time of the reading
     they were made with, ``t0_ns`` the first slot foreseen and ``dt_ns`` the step. ``once`` names
-    the forecast, so that the log keeps it once however often it is sent.
+    the forecast, so that the log keeps it once however often it is sent. ``band`` holds float64
+    ``[3, horizon]``: median, low, high; as bytes it costs nothing until it is sent.
 
-    >>> Pack(datastream=9, issued_ns=0, t0_ns=10**9, dt_ns=10**9, v=[1.5], low=[1.0], high=[2.0],
-    ...      once="f.1.9.0").encode()[:60]
+    >>> Pack(datastream=9, issued_ns=0, t0_ns=10**9, dt_ns=10**9, once="1.9.0",
+    ...      band=np.array([[1.5], [1.0], [2.0]]).tobytes()).encode()[:60]
     b'{"t0":"1970-01-01T00:00:01Z","dt":1.0,"v":[1.5],"low":[1.0],'
     """
 
@@ -25,20 +28,40 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
     issued_ns: int
     t0_ns: int
     dt_ns: int
-    v: list[float]
-    low: list[float]
-    high: list[float]
     once: str
+    band: bytes
+
+    def _values(self) -> NDArray[np.float64]:
+        return np.frombuffer(self.band, dtype=np.float64).reshape(3, -1)
+
+    @property
+    def v(self) -> list[float]:
+        """The medians."""
+        values: list[float] = self._values()[0].tolist()
+        return values
+
+    @property
+    def low(self) -> list[float]:
+        """The lower ends of the intervals."""
+        values: list[float] = self._values()[1].tolist()
+        return values
+
+    @property
+    def high(self) -> list[float]:
+        """The upper ends of the intervals."""
+        values: list[float] = self._values()[2].tolist()
+        return values
 
     def encode(self) -> bytes:
         """Return the message as JSON."""
+        v, low, high = self._values().tolist()
         return msgspec.json.encode(
             {
                 "t0": iso(self.t0_ns),
                 "dt": self.dt_ns / SECOND_NS,
-                "v": self.v,
-                "low": self.low,
-                "high": self.high,
+                "v": v,
+                "low": low,
+                "high": high,
                 "resultTime": iso(self.issued_ns),
             }
         )

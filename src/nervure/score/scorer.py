@@ -191,22 +191,20 @@ class Scorer:
         return self._packs(lane, place, time, made.band)
 
     def _packs(self, lane: Lane, place: Longs, time: Longs, band: Floats) -> list[Pack]:
+        """Put each forecast into the message that publishes it."""
         every_ns, version = lane.card.every_ns, lane.card.version
         outlets, issued = self._outlet[place].tolist(), time.tolist()
+        told = np.ascontiguousarray(_short(band).transpose(0, 2, 1))
         return [
             Pack(
                 datastream=outlet,
                 issued_ns=moment,
                 t0_ns=(moment // every_ns + 1) * every_ns,
                 dt_ns=every_ns,
-                v=median,
-                low=low,
-                high=high,
                 once=f"{version}.{outlet}.{moment}",
+                band=told[row].tobytes(),
             )
-            for outlet, moment, (median, low, high) in zip(
-                outlets, issued, _short(band).transpose(0, 2, 1).tolist(), strict=True
-            )
+            for row, (outlet, moment) in enumerate(zip(outlets, issued, strict=True))
             if outlet
         ]
 

@@ -21,6 +21,7 @@ import msgspec
 
 from nervure.core.error import NervureError
 from nervure.core.observation import Batch, Reject, observation_id
+from nervure.sense.bucket import Bucket
 from nervure.sense.gateway import Publish, Standing
 from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import FLOOD, TOO_LARGE, UNKNOWN_STREAM
@@ -57,6 +58,7 @@ class Door:
     def __init__(self, publish: Publish, intake: Intake) -> None:
         self._publish = publish
         self._intake = intake
+        self._bucket = Bucket(per_s=intake.limits.per_device_s, burst_s=1.0)
         self._waiting = self._bytes = 0
         self._received = self._published = self._refused = 0
 
@@ -148,7 +150,11 @@ class Door:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _append(self, subject: str, payload: bytes, once: str | None) -> int:
-        if self._intake.flooded(subject, time.time_ns()):
+        now_ns = time.time_ns()
+        # The bucket is smaller than that of intake: what got 201 must not be left out later as a flood.
+        if subject != SHARED and (
+            self._intake.flooded(subject, now_ns) or not self._bucket.admit(subject, now_ns)
+        ):
             rate = self._intake.limits.per_device_s
             raise _Refused(
                 429, f"a Datastream may send {rate:g} messages a second for long", reason=FLOOD, retry_s=1

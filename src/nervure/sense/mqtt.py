@@ -189,8 +189,8 @@ class ExternalBroker:
     def _on_disconnect(
         self, client: paho.Client, data: object, flags: Any, reason: Any, properties: object
     ) -> None:
-        self._connected = False
-        if reason.is_failure:
+        was, self._connected = self._connected, False
+        if was and reason.is_failure:  # else the broker never took us, and said why
             self._trouble = f"the connection ended: {reason}"
 
     def _on_message(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:

@@ -130,6 +130,14 @@ class Catalogue:
         with self._database.read() as connection:
             return entity.one(connection, Datastream, id)
 
+    def stamp(self) -> tuple[int, ...]:
+        """Return numbers that change when a Thing, Datastream or model is added or a model promoted.
+
+        One cheap query, for those who keep what they read of the catalogue.
+        """
+        with self._database.read() as connection:
+            return model.stamp(connection)
+
     def save_spans(self, spans: Mapping[int, tuple[int, int]]) -> None:
         """Note the first and the newest phenomenon time of Datastreams, in nanoseconds."""
         with self._database.write() as connection:

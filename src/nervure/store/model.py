@@ -13,7 +13,7 @@ from nervure.core.card import Card
 from nervure.core.error import NotFoundError
 from nervure.store import sql
 
-__all__ = ["Entry", "Model", "add", "audit", "audits", "champion", "models", "promote"]
+__all__ = ["Entry", "Model", "add", "audit", "audits", "champion", "models", "promote", "stamp"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +97,15 @@ def promote(connection: sa.Connection, identity: int) -> Model:
     now = {"promoted": True, "promoted_ns": time.time_ns()}
     connection.execute(sa.update(table).where(table.c.id == identity).values(now))
     return one(connection, identity)
+
+
+def stamp(connection: sa.Connection) -> tuple[int, ...]:
+    """Return the newest ids, and when a model was last promoted."""
+    newest = [
+        sa.select(sa.func.coalesce(sa.func.max(column), 0)).scalar_subquery()
+        for column in (sql.thing.c.id, sql.datastream.c.id, sql.model.c.id, sql.model.c.promoted_ns)
+    ]
+    return tuple(int(one) for one in connection.execute(sa.select(*newest)).one())
 
 
 def audit(connection: sa.Connection, who: str, what: str, detail: Mapping[str, Any]) -> None:

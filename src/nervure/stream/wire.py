@@ -24,9 +24,8 @@ Heard = Callable[[bytes, bytes, bytes], None]
 
 _DATA = b"1"
 _OVERHEARD = b"3"
-_ACK = b"$JS.ACK."
 _MSG, _HMSG = b"M"[0], b"H"[0]
-_SHORT_ACK = 9
+_PLACES = {9: 5, 11: 7, 12: 7}  # where the sequence stands in a reply of so many parts
 _H_FIELDS, _M_FIELDS = 6, 5
 _TAKE = 4096
 
@@ -200,9 +199,9 @@ class Feed(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> int:
         """Take the whole messages in ``data`` and return how many bytes they were."""
-        subjects: list[bytes] = []
-        replies: list[bytes] = []
-        payloads: list[bytes] = []
+        arrived, names = self._arrived, self._names
+        add_sequence, add_subject = arrived.sequence.append, arrived.subject.append
+        add_payload, add_time = arrived.payload.append, arrived.received_ns.append
         find, size, begin = data.find, len(data), 0
         while (line := find(b"\r\n", begin)) >= 0:
             field = data[begin:line].split(b" ")
@@ -213,7 +212,6 @@ class Feed(asyncio.Protocol):
             elif len(field) == _M_FIELDS and data[begin] == _MSG:
                 end = start + int(field[4])
             else:
-                self._keep(subjects, replies, payloads)
                 begin = self._rare(data, begin, field, start)
                 if begin < 0:
                     return -begin - 1
@@ -221,41 +219,25 @@ class Feed(asyncio.Protocol):
             if end + 2 > size:
                 break
             begin = end + 2
-            if (body < end and field[2] == _DATA) or field[3].startswith(_ACK):
-                subjects.append(field[1])
-                replies.append(field[3])
-                payloads.append(data[body:end])
-            else:
-                self._keep(subjects, replies, payloads)
+            reply = field[3].split(b".")
+            place = _PLACES.get(len(reply), 0)
+            if not place:
                 self._aside(data, start, body, end, field)
-        self._keep(subjects, replies, payloads)
+                continue
+            self._count += 1
+            if int(reply[place + 1]) != self._count:
+                self.end(f"message {self._count} of the consumer was lost on the way")
+                return size
+            add_sequence(int(reply[place]))
+            add_subject(names.get(field[1]) or self._name(field[1]))
+            add_payload(data[body:end])
+            add_time(int(reply[place + 2]))
         return begin
 
-    def _keep(self, subjects: list[bytes], replies: list[bytes], payloads: list[bytes]) -> None:
-        """Add messages to what has arrived, up to one that is missing; empty the lists."""
-        if not replies:
-            return
-        rows = [reply.split(b".") for reply in replies]
-        place = 5 if len(rows[0]) == _SHORT_ACK else 7
-        numbers = [int(row[place + 1]) for row in rows]
-        first = self._count + 1
-        whole = len(rows)
-        if numbers != list(range(first, first + whole)):
-            whole = next(index for index, number in enumerate(numbers) if number != first + index)
-        names = self._names
-        for subject in set(subjects).difference(names):
-            names[subject] = plain_subject(subject.decode("utf-8", "replace"))
-        arrived = self._arrived
-        arrived.sequence += [int(row[place]) for row in rows[:whole]]
-        arrived.subject += [names[subject] for subject in subjects[:whole]]
-        arrived.payload += payloads[:whole]
-        arrived.received_ns += [int(row[place + 2]) for row in rows[:whole]]
-        self._count += whole
-        if whole < len(rows):
-            self.end(f"message {self._count + 1} of the consumer was lost on the way")
-        subjects.clear()
-        replies.clear()
-        payloads.clear()
+    def _name(self, subject: bytes) -> str:
+        """Return the plain subject, and remember it."""
+        name = self._names[subject] = plain_subject(subject.decode("utf-8", "replace"))
+        return name
 
     def _rare(self, data: bytes, begin: int, field: list[bytes], start: int) -> int:
         """Handle what is no entry; return where the next begins, or -1 - begin if it is not whole."""

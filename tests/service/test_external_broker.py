@@ -1,0 +1,341 @@
+"""A real Mosquitto as the foreign broker, `mosquitto_pub` as the device, a real log behind the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from nervure.core.entity import Datastream
+from nervure.core.error import EnvironmentMissing, StreamError
+from nervure.core.settings import Broker, Limits, Settings
+from nervure.sense.gateway import Publish
+from nervure.sense.intake import Intake
+from nervure.sense.mqtt import ExternalBroker
+from nervure.stream.log import Log
+from tests.support import free_ports, running
+
+pytestmark = pytest.mark.service
+
+STREAMS = (Datastream(id=7, name="hall", unit="Cel", thing=1), Datastream(id=8, name="yard", unit="Cel", thing=2))
+TOPICS = {"v1.1/+/Observations": "{1}", "site/+/temperature": "{1}"}
+
+
+class Mosquitto:
+    """A Mosquitto of our own on a free port, which keeps its sessions in a file."""
+
+    def __init__(self, folder: Path, port: int, extra: str = "") -> None:
+        self.port = port
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            f"user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {folder}/\n"
+            f"autosave_interval 1\nmax_queued_messages 0\n{extra or 'allow_anonymous true'}\n"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self._process = subprocess.Popen([program, "-c", str(self._config)], stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("Mosquitto did not start")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    async def send(self, topic: str, *lines: str, qos: int = 1, retain: bool = False) -> None:
+        """Publish each line as a message by `mosquitto_pub`."""
+        arguments = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-t", topic, "-q", str(qos)]
+        arguments += ["-l"] if not retain else ["-r", "-s"]
+        process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.PIPE)
+        await process.communicate("\n".join(lines).encode())
+        assert process.returncode == 0
+
+
+@contextlib.asynccontextmanager
+async def mosquitto(folder: Path, extra: str = "") -> AsyncIterator[Mosquitto]:
+    broker = Mosquitto(folder, free_ports(1)[0], extra)
+    await broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def make_gateway(broker: Mosquitto, publish: Publish, **how: str | None) -> ExternalBroker:
+    settings = Broker(name="site", host="127.0.0.1", port=broker.port, topics=TOPICS, **how)  # type: ignore[arg-type]
+    return ExternalBroker(settings, publish, Intake(STREAMS, Limits()).named)
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def at_work(gateway: ExternalBroker, *, wait: bool = True) -> AsyncIterator[None]:
+    task = asyncio.create_task(gateway.run())
+    try:
+        if wait:
+            await until(lambda: gateway.standing().connected)
+        yield
+    finally:
+        await gateway.stop()
+        await asyncio.wait_for(task, 10)
+
+
+async def stored(log: Log) -> tuple[dict[int, list[float]], dict[str, int]]:
+    """Read the whole log through intake: values by Datastream, rejects by reason."""
+    intake = Intake(STREAMS, Limits())
+    _, last = await log.first_last()
+    values: dict[int, list[float]] = {7: [], 8: []}
+    reasons: dict[str, int] = {}
+    if last:
+        async for entries in log.read(0):
+            batch, rejects = intake.take(entries)
+            for datastream, value in zip(batch.datastream.tolist(), batch.value.tolist(), strict=True):
+                values[datastream].append(value)
+            for reject in rejects:
+                reasons[reject.reason] = reasons.get(reject.reason, 0) + reject.count
+            if entries.sequence[-1] >= last:
+                break
+    return values, reasons
+
+
+def readings(count: int, start: int = 0) -> list[str]:
+    return [
+        json.dumps({"result": start + number, "phenomenonTime": 1_677_628_800 + start + number})
+        for number in range(count)
+    ]
+
+
+def test_what_mosquitto_has_reaches_the_log_in_order(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            gateway = make_gateway(broker, log.publish)
+            async with at_work(gateway):
+                await broker.send("v1.1/Datastreams(7)/Observations", *readings(500))
+                await broker.send("site/yard/temperature", "21.5", "22")
+                await until(lambda: gateway.standing().published == 502)
+            values, reasons = await stored(log)
+            assert values == {7: [float(number) for number in range(500)], 8: [21.5, 22.0]}
+            assert reasons == {}
+            assert gateway.standing().waiting == 0
+
+    asyncio.run(main())
+
+
+def test_topics_and_payloads_that_have_no_place_are_quarantined(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            gateway = make_gateway(broker, log.publish)
+            async with at_work(gateway):
+                await broker.send("site/the lamp.2/temperature", "21.5")
+                await broker.send("v1.1/Datastreams(99)/Observations", "21.5")
+                await broker.send("site/hall/temperature", '{"result": 1, "pad": "' + "x" * 10_000_000 + '"}')
+                await broker.send("site/hall/temperature", "twenty", "21")
+                await until(lambda: gateway.standing().published == 5)
+                assert gateway.standing().refused == 3
+            values, reasons = await stored(log)
+            assert values == {7: [21.0], 8: []}
+            assert reasons == {"unknown-stream": 2, "too-large": 1, "malformed": 1}
+
+    asyncio.run(main())
+
+
+def test_what_came_while_we_were_away_comes_when_we_are_back(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            async with at_work(make_gateway(broker, log.publish)):
+                pass
+            await broker.send("site/hall/temperature", *readings(50))
+            gateway = make_gateway(broker, log.publish)
+            async with at_work(gateway):
+                await until(lambda: gateway.standing().published == 50)
+            values, _ = await stored(log)
+            assert values[7] == [float(number) for number in range(50)]
+
+    asyncio.run(main())
+
+
+def test_nothing_is_acknowledged_before_the_log_has_it(settings: Settings, tmp_path: Path) -> None:
+    """A gateway whose log fails is killed; the broker has kept everything for the next one."""
+
+    async def failing(subject: str, payload: bytes, *, once: str | None = None) -> int:
+        raise StreamError("the disk is full")
+
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            first = make_gateway(broker, failing)
+            task = asyncio.create_task(first.run())
+            await until(lambda: first.standing().connected)
+            await broker.send("site/hall/temperature", *readings(10))
+            await until(lambda: first.standing().received)
+            await until(lambda: "the disk is full" in first.standing().trouble)
+            assert first.standing().published == 0
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            second = make_gateway(broker, log.publish)
+            async with at_work(second):
+                await until(lambda: second.standing().published == 10)
+            values, _ = await stored(log)
+            assert sorted(values[7]) == [float(number) for number in range(10)]
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            gateway = make_gateway(broker, log.publish)
+            async with at_work(gateway):
+                await broker.send("site/hall/temperature", *readings(100))
+                await until(lambda: gateway.standing().published >= 100)
+                broker.stop()
+                await until(lambda: not gateway.standing().connected)
+                await broker.start()
+                await until(lambda: gateway.standing().connected)
+                await broker.send("site/hall/temperature", *readings(100, 100))
+                await until(lambda: gateway.standing().published >= 200)
+            values, _ = await stored(log)
+            assert values[7] == [float(number) for number in range(200)]
+
+    asyncio.run(main())
+
+
+def test_messages_sent_again_by_the_broker_are_acknowledged_not_doubled(settings: Settings, tmp_path: Path) -> None:
+    """The connection breaks while messages are on their way: the broker sends them again, marked."""
+
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            held = asyncio.Event()
+
+            async def slow(subject: str, payload: bytes, *, once: str | None = None) -> int:
+                await held.wait()
+                return await log.publish(subject, payload, once=once)
+
+            gateway = make_gateway(broker, slow)
+            async with at_work(gateway):
+                await broker.send("site/hall/temperature", *readings(10))
+                await until(lambda: gateway.standing().waiting == 10)
+                sock = gateway._client.socket()
+                assert sock is not None
+                sock.shutdown(2)  # type: ignore[call-arg]
+                await until(lambda: not gateway.standing().connected)
+                await until(lambda: gateway.standing().connected)
+                await asyncio.sleep(0.3)
+                held.set()
+                await broker.send("site/hall/temperature", *readings(1, 10))
+                await until(lambda: gateway.standing().published >= 11)
+            values, _ = await stored(log)
+            assert values[7] == [float(number) for number in range(11)]
+
+    asyncio.run(main())
+
+
+def test_a_retained_reading_comes_once_however_often_we_reconnect(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
+            await broker.send("site/hall/temperature", "21.5", retain=True)
+            gateway = make_gateway(broker, log.publish)
+            async with at_work(gateway):
+                await until(lambda: gateway.standing().published == 1)
+                sock = gateway._client.socket()
+                assert sock is not None
+                sock.shutdown(2)  # type: ignore[call-arg]
+                await until(lambda: not gateway.standing().connected)
+                await until(lambda: gateway.standing().connected)
+                await broker.send("site/hall/temperature", "22.5")
+                await until(lambda: gateway.standing().published >= 2)
+            values, _ = await stored(log)
+            assert values[7] == [21.5, 22.5]
+
+    asyncio.run(main())
+
+
+def test_a_stalled_log_bounds_what_is_held(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with mosquitto(tmp_path, "allow_anonymous true\nmax_inflight_messages 0") as broker:
+            held = asyncio.Event()
+            taken: list[bytes] = []
+
+            async def stalled(subject: str, payload: bytes, *, once: str | None = None) -> int:
+                await held.wait()
+                taken.append(payload)
+                return len(taken)
+
+            gateway = make_gateway(broker, stalled)
+            async with at_work(gateway):
+                await broker.send("site/hall/temperature", *readings(3000))
+                await until(lambda: gateway.standing().waiting == 1024)
+                await asyncio.sleep(0.3)
+                assert gateway.standing().waiting == 1024
+                held.set()
+                await until(lambda: gateway.standing().published == 3000)
+            assert taken == [line.encode() for line in readings(3000)]
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_wants_a_password(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        passwords, secret = tmp_path / "passwords", tmp_path / "secret"
+        subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "nervure", "s3cret"], check=True)
+        passwords.chmod(0o644)
+        secret.write_text("s3cret\n")
+        async with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}") as broker:
+            received: list[bytes] = []
+
+            async def publish(subject: str, payload: bytes, *, once: str | None = None) -> int:
+                received.append(payload)
+                return len(received)
+
+            right = make_gateway(broker, publish, username="nervure", password_file=str(secret))
+            async with at_work(right):
+                assert right.standing().trouble == ""
+            wrong = make_gateway(broker, publish)
+            async with at_work(wrong, wait=False):
+                await until(lambda: "refuses us" in wrong.standing().trouble)
+                assert not wrong.standing().connected
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_is_not_there_is_told_and_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async def publish(subject: str, payload: bytes, *, once: str | None = None) -> int:
+            return 1
+
+        broker = Mosquitto(tmp_path, free_ports(1)[0])
+        gateway = make_gateway(broker, publish)
+        async with at_work(gateway, wait=False):
+            await until(lambda: "cannot reach" in gateway.standing().trouble)
+            await broker.start()
+            await until(lambda: gateway.standing().connected)
+            broker.stop()
+
+    asyncio.run(main())
+
+
+def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
+    async def publish(subject: str, payload: bytes, *, once: str | None = None) -> int:
+        return 1
+
+    with pytest.raises(EnvironmentMissing, match="cannot read the password of broker site"):
+        make_gateway(Mosquitto(tmp_path, 1883), publish, username="x", password_file=str(tmp_path / "none"))

@@ -1,0 +1,142 @@
+"""The platform as a person runs it: up, send, listen, status, down, each a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.support import free_ports
+
+pytestmark = pytest.mark.service
+
+SETTINGS = """
+[nats]
+port = {0}
+mqtt_port = {1}
+max_store_gb = 1
+[http]
+port = {2}
+[[thing]]
+name = "A"
+solution = "water"
+location = [11.35, 46.5]
+"""
+
+
+class Platform:
+    """A node in its own folder, and the commands given to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        ports = free_ports(3)
+        self.http = f"http://127.0.0.1:{ports[2]}"
+        (folder / "nervure.toml").write_text(SETTINGS.format(*ports))
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("NERVURE_")}
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", "import faulthandler,signal,sys; faulthandler.register(signal.SIGUSR1, all_threads=True); faulthandler.dump_traceback_later(75, exit=False) if sys.argv[1]==\"up\" else None; from nervure.cli import main; sys.exit(main(sys.argv[1:]))", *words],
+            cwd=self.folder, env=self.environ, stdout=subprocess.PIPE, stderr=(open("/tmp/clitest/up.err","a") if words[0]=="up" else subprocess.PIPE), text=True,
+        )  # fmt: skip
+
+    def run(self, *words: str, code: int = 0) -> str:
+        with self.start(*words) as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == code, f"{words}: {out}{err}"
+        return err if code else out
+
+    def ask(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+    def wait(self, process: subprocess.Popen[str]) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and process.poll() is None:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.http}/health").status_code == 200:
+                    return
+            time.sleep(0.1)
+        pytest.fail(f"the node did not come up: {process.communicate()}")
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Platform:
+    return Platform(tmp_path)
+
+
+@contextlib.contextmanager
+def node(platform: Platform) -> Iterator[subprocess.Popen[str]]:
+    with platform.start("up", "--json") as process:
+        try:
+            platform.wait(process)
+            yield process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> None:
+    with node(platform) as process:
+        streams = httpx.get(f"{platform.http}/v1.1/Datastreams?$select=id,name").json()["value"]
+        key = next(one["@iot.id"] for one in streams if one["name"] == "A/inflow")
+        ears = platform.start("listen", "A/inflow", "--count", "3", "--seconds", "40", "--json")
+        assert ears.stderr is not None
+        assert "listening" in ears.stderr.readline()
+        for words in (
+            ("A/inflow", "12.5"),
+            (str(key), "13.5", "--http"),
+            ("A/inflow", "45", "--unit", "m3/h"),
+        ):
+            platform.ask("send", *words)
+        heard, err = ears.communicate(timeout=60)
+        assert ears.returncode == 0, err
+        assert [json.loads(line)["message"]["result"] for line in heard.splitlines()] == [12.5, 13.5, 45.0]
+        platform.run("send", "99", "1")
+        _until(lambda: sum(platform.ask("status")["quarantine"].values()) == 1)
+        rows = httpx.get(f"{platform.http}/v1.1/Datastreams({key})/Observations").json()["value"]
+        assert [row["result"] for row in rows] == pytest.approx([12.5, 13.5, 12.5])
+        assert "there is no Datastream named 'B/inflow'" in platform.run("send", "B/inflow", "1", code=1)
+        found = platform.ask("status")
+        assert (found["stored"], found["problems"]) == (3, [])
+        assert platform.ask("down") == {"stopped": True, "pid": process.pid}
+        assert process.wait(5) == 0
+    assert "start one with: nervure up" in platform.run("status", code=1)
+
+
+def test_a_folder_has_one_node_and_down_leaves_nothing_behind(platform: Platform) -> None:
+    with node(platform) as process:
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert any("nats-server" in child.name() for child in children)
+        assert f"already (process {process.pid})" in platform.run("up", code=2)
+        checks = {one["name"]: one for one in platform.ask("doctor")}
+        assert checks["nats.port"]["found"].endswith(f"used by our own process {process.pid}")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not [child for child in children if child.is_running()]
+    assert platform.ask("down") == {"stopped": False, "pid": None}
+
+
+def test_a_thing_that_nobody_would_watch_is_refused(platform: Platform) -> None:
+    file = platform.folder / "nervure.toml"
+    file.write_text(file.read_text().replace('solution = "water"', 'solution = "traffic"'))
+    said = platform.run("up", code=2)
+    assert "'A' is of the solution 'traffic', which does not run here" in said
+    assert "$.thing[0].solution" in said
+
+
+def _until(holds: Any, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.2)
