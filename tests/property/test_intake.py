@@ -19,6 +19,7 @@ from nervure.core.settings import Limits
 from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import REASONS
 from nervure.stream.subject import reading_subject
+from nervure.stream.wire import Entries
 
 NOW = 1_700_000_000 * SECOND_NS
 STREAMS = (
@@ -27,10 +28,33 @@ STREAMS = (
     Datastream(id=3, name="ahead", unit="L/s", thing=1, kind="forecast", source=1),
 )
 SUBJECTS = [*(reading_subject(one.id) for one in STREAMS), SHARED, reading_subject(9), "nv.in.hall.x", "x"]
-KEYS = (
-    "result phenomenonTime resultTime unit v t0 dt t low high Datastream @iot.id components dataArray "
-    "bn bt bu bv bver n u vs vb vd s"
-).split()
+KEYS = [
+    "result",
+    "phenomenonTime",
+    "resultTime",
+    "unit",
+    "v",
+    "t0",
+    "dt",
+    "t",
+    "low",
+    "high",
+    "Datastream",
+    "@iot.id",
+    "components",
+    "dataArray",
+    "bn",
+    "bt",
+    "bu",
+    "bv",
+    "bver",
+    "n",
+    "u",
+    "vs",
+    "vb",
+    "vd",
+    "s",
+]
 
 numbers = st.one_of(
     st.floats(),
@@ -41,7 +65,15 @@ numbers = st.one_of(
 texts = st.one_of(
     st.text(max_size=8),
     st.sampled_from(
-        ["2023-03-01T00:00:00Z", "1970-01-01", "2100-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "m3/h", "flow", "10*999"]
+        [
+            "2023-03-01T00:00:00Z",
+            "1970-01-01",
+            "2100-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "m3/h",
+            "flow",
+            "10*999",
+        ]
     ),
 )
 leaves = st.one_of(st.none(), st.booleans(), numbers, texts, st.binary(max_size=8))
@@ -62,31 +94,41 @@ shaped = st.one_of(
     ),
     st.fixed_dictionaries(
         {"v": columns},
-        optional={"t0": times, "dt": numbers, "t": st.lists(times), "low": columns, "high": columns, "unit": texts},
+        optional={
+            "t0": times,
+            "dt": numbers,
+            "t": st.lists(times),
+            "low": columns,
+            "high": columns,
+            "unit": texts,
+        },
     ),
     st.lists(
         st.fixed_dictionaries(
             {},
-            optional={"v": numbers, "t": numbers, "u": texts, "n": texts, "bn": texts, "bt": numbers, "vs": texts}
+            optional={
+                "v": numbers,
+                "t": numbers,
+                "u": texts,
+                "n": texts,
+                "bn": texts,
+                "bt": numbers,
+                "vs": texts,
+            }
             | {"bv": numbers, "bu": texts, "vb": st.booleans(), "vd": texts, "bver": numbers, "s": numbers},
         ),
         max_size=4,
     ),
     st.fixed_dictionaries(
         {
-            "components": st.lists(st.sampled_from(["result", "phenomenonTime", "resultTime", "x"]), max_size=3),
+            "components": st.lists(
+                st.sampled_from(["result", "phenomenonTime", "resultTime", "x"]), max_size=3
+            ),
             "dataArray": st.lists(st.lists(leaves, max_size=3), max_size=4),
         },
         optional={"Datastream": st.fixed_dictionaries({"@iot.id": st.one_of(st.integers(0, 4), leaves)})},
     ),
 )
-
-
-class Messages(msgspec.Struct, frozen=True):
-    sequence: list[int]
-    subject: list[str]
-    payload: list[bytes]
-    received_ns: list[int]
 
 
 def as_json(tree: Any) -> bytes:
@@ -104,18 +146,26 @@ messages = st.tuples(
         trees.map(as_json),
         shaped.map(as_json),
         shaped.map(as_cbor),
-        st.tuples(st.one_of(trees, shaped).map(as_cbor), st.integers(0, 40)).map(lambda cut: cut[0][: cut[1]]),
+        st.tuples(st.one_of(trees, shaped).map(as_cbor), st.integers(0, 40)).map(
+            lambda cut: cut[0][: cut[1]]
+        ),
         st.tuples(trees.map(as_json), st.integers(0, 40)).map(lambda cut: cut[0][: cut[1]]),
     ),
 )
 
 
-def arrive(sent: list[tuple[str, bytes]]) -> Messages:
-    return Messages(
+def arrive(sent: list[tuple[str, bytes]]) -> Entries:
+    return Entries(
         sequence=list(range(1, len(sent) + 1)),
         subject=[subject for subject, _ in sent],
         payload=[payload for _, payload in sent],
         received_ns=[NOW + place for place in range(len(sent))],
+    )
+
+
+def part_of(entries: Entries, start: int, count: int) -> Entries:
+    return Entries(
+        **{name: getattr(entries, name)[start : start + count] for name in Entries.__struct_fields__}
     )
 
 
@@ -152,10 +202,7 @@ def test_how_messages_are_cut_into_batches_makes_no_difference(
 ) -> None:
     whole, rejected = Intake(STREAMS, Limits()).take(arrive(sent))
     intake, entries = Intake(STREAMS, Limits()), arrive(sent)
-    parts = [
-        intake.take(Messages(*(getattr(entries, name)[cut : cut + size] for name in Messages.__struct_fields__)))
-        for cut in range(0, len(sent), size)
-    ]
+    parts = [intake.take(part_of(entries, cut, size)) for cut in range(0, len(sent), size)]
     batch = Batch.concat([one for one, _ in parts])
     assert batch.id.tolist() == whole.id.tolist()
     assert batch.time.tolist() == whole.time.tolist()

@@ -38,7 +38,9 @@ def tracks(devices: int, rows: int) -> list[Track]:
 
 
 async def everything(log: Log, count: int) -> Batch:
-    intake = Intake([Datastream(id=number, name=f"s{number}", unit="L/s", thing=1) for number in range(1, 9)], Limits())
+    intake = Intake(
+        [Datastream(id=number, name=f"s{number}", unit="L/s", thing=1) for number in range(1, 9)], Limits()
+    )
     parts: list[Batch] = []
     _, last = await log.first_last()
     assert last >= count
@@ -88,7 +90,9 @@ def test_every_reading_arrives_once_and_in_the_order_of_time(settings: Settings)
 def test_a_replay_keeps_its_pace(settings: Settings) -> None:
     async def main() -> None:
         async with running(settings):
-            replay = Replay(tracks(2, 11), host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600 / 0.1)
+            replay = Replay(
+                tracks(2, 11), host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600 / 0.1
+            )
             done = await replay.play()
             assert done.wall_s >= 1.0
             assert done.behind_s < 0.5
@@ -104,7 +108,7 @@ def test_a_replay_can_be_stopped(settings: Settings) -> None:
             replay = Replay(tracks(1, 100), host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600)
             task = asyncio.create_task(replay.play())
             async with asyncio.timeout(10):
-                while not replay.sent:
+                while not replay.sent:  # noqa: ASYNC110 - a replay runs in its own thread
                     await asyncio.sleep(0.01)
             replay.stop()
             done = await asyncio.wait_for(task, 5)
@@ -121,7 +125,7 @@ def test_what_a_dying_server_did_not_acknowledge_is_sent_again(settings: Setting
             task = asyncio.create_task(replay.play())
             for share in (4, 2):
                 async with asyncio.timeout(30):
-                    while replay.acknowledged < replay.total // share:
+                    while replay.acknowledged < replay.total // share:  # noqa: ASYNC110 - the same
                         await asyncio.sleep(0.005)
                 await kill(server)
             done = await asyncio.wait_for(task, 60)

@@ -91,7 +91,9 @@ def test_a_flood_from_one_device_is_cut_and_counted(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def served(log: Log, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = ingest(log.publish, Intake(STREAMS, settings.limits))
-    config = uvicorn.Config(app, host="127.0.0.1", port=settings.http.port, log_level="warning", lifespan="off")  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=settings.http.port, log_level="warning", lifespan="off"
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
@@ -127,7 +129,8 @@ def test_a_request_sent_twice_with_its_key_is_kept_once(settings: Settings) -> N
     async def main() -> None:
         async with running(settings) as (_, log), served(log, settings) as client:
             answers = [
-                await client.post(f"/{TOPIC}", json={"result": 1}, headers={"Idempotency-Key": "k"}) for _ in range(2)
+                await client.post(f"/{TOPIC}", json={"result": 1}, headers={"Idempotency-Key": "k"})
+                for _ in range(2)
             ]
             assert answers[0].json() == answers[1].json()
             assert await log.first_last() == (1, 1)

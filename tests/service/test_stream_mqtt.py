@@ -266,3 +266,19 @@ def test_a_log_can_be_read_by_another_connection(settings: Settings) -> None:
             await other.close()
 
     asyncio.run(run())
+
+
+def test_what_a_device_was_refused_is_counted(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        async with running(settings) as (server, _):
+            port = settings.nats.mqtt_port
+            await asyncio.to_thread(
+                publish_mqtt, port, [("other", b"x")] * 3 + [(reading_topic(1), b"x")] * 3
+            )
+            async with asyncio.timeout(5):
+                while server.refused < 3:  # noqa: ASYNC110 - what a caller of `Server` can see
+                    await asyncio.sleep(0.05)
+            assert server.refused == 3
+
+    asyncio.run(run())
+    assert 'Publish Violation - Subject "other"' in caplog.text

@@ -90,18 +90,8 @@ def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> No
     with node(platform) as process:
         streams = httpx.get(f"{platform.http}/v1.1/Datastreams?$select=id,name").json()["value"]
         key = next(one["@iot.id"] for one in streams if one["name"] == "A/inflow")
-        ears = platform.start("listen", "A/inflow", "--count", "3", "--seconds", "40", "--json")
-        assert ears.stderr is not None
-        assert "listening" in ears.stderr.readline()
-        for words in (
-            ("A/inflow", "12.5"),
-            (str(key), "13.5", "--http"),
-            ("A/inflow", "45", "--unit", "m3/h"),
-        ):
-            platform.ask("send", *words)
-        heard, err = ears.communicate(timeout=60)
-        assert ears.returncode == 0, err
-        assert [json.loads(line)["message"]["result"] for line in heard.splitlines()] == [12.5, 13.5, 45.0]
+        heard = _heard_while_sending(platform, key)
+        assert heard == [12.5, 13.5, 45.0]
         platform.run("send", "99", "1")
         _until(lambda: sum(platform.ask("status")["quarantine"].values()) == 1)
         rows = httpx.get(f"{platform.http}/v1.1/Datastreams({key})/Observations").json()["value"]
@@ -133,6 +123,21 @@ def test_a_thing_that_nobody_would_watch_is_refused(platform: Platform) -> None:
     said = platform.run("up", code=2)
     assert "'A' is of the solution 'traffic', which does not run here" in said
     assert "$.thing[0].solution" in said
+
+
+def _heard_while_sending(platform: Platform, key: int) -> list[float]:
+    with platform.start("listen", "A/inflow", "--count", "3", "--seconds", "40", "--json") as ears:
+        assert ears.stderr is not None
+        assert "listening" in ears.stderr.readline()
+        for words in (
+            ("A/inflow", "12.5"),
+            (str(key), "13.5", "--http"),
+            ("A/inflow", "45", "--unit", "m3/h"),
+        ):
+            platform.ask("send", *words)
+        out, err = ears.communicate(timeout=60)
+    assert ears.returncode == 0, err
+    return [json.loads(line)["message"]["result"] for line in out.splitlines()]
 
 
 def _until(holds: Any, seconds: float = 20.0) -> None:

@@ -12,7 +12,7 @@ from nervure.core.event import count, events, persistence
 from nervure.core.instant import HOUR_NS
 from nervure.core.problem import AlarmPolicy, Anomaly
 from nervure.core.residual import Accumulator, Limit, excess, history, outlook
-from nervure.learn.alarm import History, calibrate, choices, limit_for, unstuck
+from nervure.learn.alarm import PARTS, History, calibrate, choices, limit_for, unstuck
 
 PROBLEM = Anomaly(
     of=("inflow",), window="7d", residual="forecast-inflow", lead="12h", side="high",
@@ -57,7 +57,7 @@ def _scores(limit: Limit, past: History) -> NDArray[np.float64]:
 
 
 def test_the_promise_is_kept_on_what_it_was_made_on(limit: Limit) -> None:
-    assert 0.3 < limit.counted <= limit.promised == 0.5
+    assert 0.2 < limit.counted <= limit.promised == 0.5
     assert limit.days == 56.0
     assert limit.cap == pytest.approx(1.5 * limit.limit, rel=0.2)
 
@@ -67,7 +67,7 @@ def test_the_promise_is_kept_on_weeks_not_seen(limit: Limit) -> None:
     for seed in range(1, 5):
         past = _past(28, seed=seed)
         rates.append(len(events(past.time, _scores(limit, past), limit.limit, SPAN)) / 28)
-    assert 0.25 <= np.mean(rates) <= 0.75
+    assert 0.2 <= np.mean(rates) <= 0.6
 
 
 def test_it_says_what_it_finds_and_how_soon(limit: Limit) -> None:
@@ -102,19 +102,20 @@ def test_too_little_to_judge_by_is_refused() -> None:
         calibrate(PROBLEM, _past(1))
 
 
-@pytest.mark.parametrize("allowed", [0, 1, 3, 10])
-def test_the_limit_is_the_lowest_above_which_the_promise_always_holds(allowed: int) -> None:
+@pytest.mark.parametrize("allowed", [0, 3, 10, 30])
+def test_at_the_limit_and_above_it_the_promise_holds_with_a_margin(allowed: int) -> None:
     random = np.random.default_rng(4)
     score = np.abs(random.normal(size=(400, 3))).cumsum(axis=0) % 7
     time = np.arange(400) * HOUR_NS
     limit = limit_for(time, score, SPAN, allowed)
     known = np.unique(score)
-    rang = count(time, score, known, SPAN)
-    broken = np.flatnonzero(rang > allowed)
-    lowest = known[broken[-1] + 1] if len(broken) else known[0]
-    assert count(time, score, np.array([limit]), SPAN)[0] <= allowed
-    assert limit >= lowest
-    assert limit <= known[min(np.searchsorted(known, lowest) + 60, len(known) - 1)]
+    rang = count(time, score, known[known >= limit], SPAN, parts=PARTS)
+    margin = rang.std(axis=1, ddof=1) * np.sqrt(PARTS)
+    assert (rang.sum(axis=1) + margin <= allowed).mean() > 0.98
+    assert rang[0].sum() + margin[0] <= allowed
+    if limit > known[0]:
+        below = count(time, score, known[known < limit][-1:], SPAN, parts=PARTS)[0]
+        assert below.sum() + below.std(ddof=1) * np.sqrt(PARTS) > allowed
 
 
 def test_a_meter_that_sticks_is_hidden_and_its_first_reading_is_not() -> None:

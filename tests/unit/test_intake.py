@@ -17,6 +17,7 @@ from nervure.sense import reason
 from nervure.sense.gateway import Refusal, refusal_subject
 from nervure.sense.intake import SHARED, Intake
 from nervure.stream.subject import reading_subject
+from nervure.stream.wire import Entries
 
 NOW = 1_677_657_600 * SECOND_NS  # 2023-03-01T08:00:00Z
 STREAMS = (
@@ -27,20 +28,19 @@ STREAMS = (
 )
 
 
-class Messages(msgspec.Struct, frozen=True):
-    sequence: list[int]
-    subject: list[str]
-    payload: list[bytes]
-    received_ns: list[int]
-
-
-def arrive(*messages: tuple[int | str, Any], first: int = 1, gap_ns: int = 0) -> Messages:
+def arrive(*messages: tuple[int | str, Any], first: int = 1, gap_ns: int = 0) -> Entries:
     """Put messages into the log: a Datastream's id or a subject, and what was sent (JSON if no bytes)."""
-    return Messages(
+    return Entries(
         sequence=list(range(first, first + len(messages))),
         subject=[reading_subject(one) if isinstance(one, int) else one for one, _ in messages],
         payload=[one if isinstance(one, bytes) else json.dumps(one).encode() for _, one in messages],
         received_ns=[NOW + place * gap_ns for place in range(len(messages))],
+    )
+
+
+def part_of(entries: Entries, start: int, count: int) -> Entries:
+    return Entries(
+        **{name: getattr(entries, name)[start : start + count] for name in Entries.__struct_fields__}
     )
 
 
@@ -126,7 +126,17 @@ def test_a_pack_without_t0_ends_now_and_without_dt_goes_at_the_streams_pace() ->
 
 def test_a_forecast_is_a_pack_with_an_interval_ahead_of_now() -> None:
     batch, rejects = take(
-        (8, {"t0": iso(NOW), "dt": 3600, "v": [5, 6], "low": [4, None], "high": [6, 7], "resultTime": iso(NOW)})
+        (
+            8,
+            {
+                "t0": iso(NOW),
+                "dt": 3600,
+                "v": [5, 6],
+                "low": [4, None],
+                "high": [6, 7],
+                "resultTime": iso(NOW),
+            },
+        )
     )
     assert rejects == []
     assert batch.time.tolist() == [NOW, NOW + HOUR_NS]
@@ -197,7 +207,9 @@ def test_what_is_no_number_is_kept_as_json_where_anything_is_welcome(result: obj
 
 
 def test_an_observation_type_decides_over_the_unit() -> None:
-    truth = Datastream(id=1, name="a", unit="", thing=1, properties={"observationType": "http://x/OM_Measurement"})
+    truth = Datastream(
+        id=1, name="a", unit="", thing=1, properties={"observationType": "http://x/OM_Measurement"}
+    )
     intake = Intake([truth], Limits())
     _, rejects = intake.take(arrive((1, {"result": "x"})))
     assert rejects[0].reason == reason.OUT_OF_TYPE
@@ -205,7 +217,14 @@ def test_an_observation_type_decides_over_the_unit() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b'{"result": NaN}', b'{"result": Infinity}', b'{"result": -Infinity}', b'{"result": null}', b"NaN", b"null"],
+    [
+        b'{"result": NaN}',
+        b'{"result": Infinity}',
+        b'{"result": -Infinity}',
+        b'{"result": null}',
+        b"NaN",
+        b"null",
+    ],
 )
 def test_no_finite_number(payload: bytes) -> None:
     assert only_reject((7, payload)).reason == reason.NOT_A_NUMBER
@@ -260,7 +279,10 @@ def test_bad_readings_of_a_pack_leave_the_good_ones() -> None:
     batch, rejects = take((7, b'{"dt": 1, "v": [1.0, NaN, null, 4.0, "x", true, Infinity]}'))
     assert batch.value.tolist() == [1.0, 4.0]
     assert batch.id.tolist() == [observation_id(1, 0), observation_id(1, 3)]
-    assert [(one.index, one.count, one.reason) for one in rejects] == [(1, 2, "not-a-number"), (4, 2, "out-of-type")]
+    assert [(one.index, one.count, one.reason) for one in rejects] == [
+        (1, 2, "not-a-number"),
+        (4, 2, "out-of-type"),
+    ]
     assert rejects[0].detail.endswith("(and 1 more like it)")
 
 
@@ -353,7 +375,9 @@ def test_a_message_may_not_speak_for_another_datastream_than_its_subjects() -> N
 
 def test_what_a_gateway_could_not_place_goes_to_quarantine() -> None:
     refusal = Refusal(reason=reason.TOO_LARGE, detail="10 MB", head=b"abc")
-    _, rejects = take((refusal_subject("hall", "a/b"), msgspec.json.encode(refusal)), ("nv.in.hall.c", b"21.5"))
+    _, rejects = take(
+        (refusal_subject("hall", "a/b"), msgspec.json.encode(refusal)), ("nv.in.hall.c", b"21.5")
+    )
     assert [(one.reason, one.detail, one.payload) for one in rejects] == [
         ("too-large", "10 MB", b"abc"),
         ("unknown-stream", "the gateway's topic maps to no Datastream", b"21.5"),
@@ -394,12 +418,7 @@ def test_the_same_messages_in_other_batches_give_the_same_readings_and_rejects()
     )
     whole = Intake(STREAMS, Limits(per_device_s=10)).take(messages)
     intake = Intake(STREAMS, Limits(per_device_s=10))
-    parts = [
-        intake.take(
-            Messages(*(getattr(messages, name)[cut : cut + 7] for name in Messages.__struct_fields__))
-        )
-        for cut in range(0, len(messages.sequence), 7)
-    ]
+    parts = [intake.take(part_of(messages, cut, 7)) for cut in range(0, len(messages.sequence), 7)]
     again = Batch.concat([batch for batch, _ in parts])
     assert again.id.tolist() == whole[0].id.tolist()
     assert again.value.tolist() == whole[0].value.tolist()
@@ -421,7 +440,10 @@ def test_new_datastreams_are_learned_and_changes_taken_over() -> None:
 
 
 def test_a_name_that_two_bear_names_neither() -> None:
-    intake = Intake([Datastream(id=1, name="a", unit="1", thing=1), Datastream(id=2, name="a", unit="1", thing=2)], Limits())
+    intake = Intake(
+        [Datastream(id=1, name="a", unit="1", thing=1), Datastream(id=2, name="a", unit="1", thing=2)],
+        Limits(),
+    )
     assert intake.named("a") is None
 
 

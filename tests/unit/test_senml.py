@@ -53,7 +53,10 @@ def test_the_cbor_example_of_the_rfc() -> None:
 def test_the_json_example_of_the_rfc_says_the_same() -> None:
     pack = [
         {"bn": BOARD, "bt": 1.276020076001e9, "bu": "A", "bver": 5, "n": "voltage", "u": "V", "v": 120.1},
-        *[{"n": "current", "t": step, "v": value} for step, value in zip(range(-5, 1), (1.2, 1.3, 1.4, 1.5, 1.6, 1.7), strict=True)],
+        *[
+            {"n": "current", "t": step, "v": value}
+            for step, value in zip(range(-5, 1), (1.2, 1.3, 1.4, 1.5, 1.6, 1.7), strict=True)
+        ],
     ]
     ours, theirs = read(pack), read(RFC_8428_SECTION_6)
     assert ours.time.tolist() == theirs.time.tolist()
@@ -85,7 +88,17 @@ def test_records_of_another_name_are_not_of_this_datastream() -> None:
 
 def test_a_bad_record_leaves_the_others() -> None:
     part = read(
-        [{"v": 1}, {"v": "x"}, {"s": 4}, {"vs": "open"}, {"u": "kg", "v": 1}, {"t": "x", "v": 1}, 7, {"v": 2}], 4
+        [
+            {"v": 1},
+            {"v": "x"},
+            {"s": 4},
+            {"vs": "open"},
+            {"u": "kg", "v": 1},
+            {"t": "x", "v": 1},
+            7,
+            {"v": 2},
+        ],
+        4,
     )
     assert part.value.tolist() == [1.0, 2.0]
     assert part.index.tolist() == [0, 7]
@@ -137,7 +150,10 @@ def test_every_unit_we_translate_to_is_ucum(code: str) -> None:
 
 def test_columns_and_records_are_read_alike() -> None:
     """The quick way for plain packs and the way for all others give the same."""
-    plain = [{"bn": "x", "bt": 1.6e9, "bu": "cm", "v": 1.5}, *[{"t": step, "v": step / 3} for step in range(50)]]
+    plain = [
+        {"bn": "x", "bt": 1.6e9, "bu": "cm", "v": 1.5},
+        *[{"t": step, "v": step / 3} for step in range(50)],
+    ]
     quick, slow = read(plain, 4), read([*plain, {"n": "other", "v": 0}], 4)
     assert quick.time.tolist() == slow.time.tolist()
     assert quick.value.tolist() == slow.value.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import cbor2
@@ -45,7 +44,7 @@ class Kept:
 def post(kept: Kept, path: str, *, limits: Limits | None = None, **how: Any) -> httpx.Response:
     async def main() -> httpx.Response:
         app = ingest(kept.publish, Intake(STREAMS, limits or Limits()))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             return await client.request(how.pop("method", "POST"), path, **how)
 
     return asyncio.run(main())
@@ -73,7 +72,9 @@ def test_an_observation_is_created_where_it_is_posted(kept: Kept) -> None:
 
 
 def test_an_observation_that_names_its_datastream(kept: Kept) -> None:
-    assert post(kept, "/v1.1/Observations", json={"result": 3, "Datastream": {"@iot.id": 7}}).status_code == 201
+    assert (
+        post(kept, "/v1.1/Observations", json={"result": 3, "Datastream": {"@iot.id": 7}}).status_code == 201
+    )
     assert kept.items[0][0] == "v1//1.Observations"
 
 
@@ -91,7 +92,11 @@ def test_data_arrays_are_answered_by_a_link_or_an_error_for_each_row(kept: Kept)
 
 @pytest.mark.parametrize(
     "message",
-    [b'{"t0": 1677628800, "dt": 1, "v": [1, 2]}', b'[{"v": 1}, {"v": 2, "t": -1}]', cbor2.dumps([{2: 1.0}, {2: 2.0, 6: -1}])],
+    [
+        b'{"t0": 1677628800, "dt": 1, "v": [1, 2]}',
+        b'[{"v": 1}, {"v": 2, "t": -1}]',
+        cbor2.dumps([{2: 1.0}, {2: 2.0, 6: -1}]),
+    ],
 )
 def test_packs_of_any_kind(kept: Kept, message: bytes) -> None:
     answer = post(kept, "/ingest/Datastreams(7)", content=message)
@@ -169,9 +174,8 @@ def test_a_log_that_fails_is_not_the_clients_fault(kept: Kept) -> None:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "IN_FLIGHT", 3)
-    yield
 
 
 @pytest.mark.usefixtures("narrow")
@@ -179,9 +183,9 @@ def test_who_comes_when_too_much_is_under_way_is_asked_to_wait(kept: Kept) -> No
     async def main() -> tuple[list[httpx.Response], httpx.Response, httpx.Response]:
         kept.gate = asyncio.Event()
         app = ingest(kept.publish, Intake(STREAMS, Limits()))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             first = [asyncio.create_task(client.post(SINGLE, content=b'{"result": 1}')) for _ in range(3)]
-            while app.standing().waiting < 3:
+            while app.standing().waiting < 3:  # noqa: ASYNC110 - the door tells it no other way
                 await asyncio.sleep(0)
             over = await client.post(SINGLE, content=b'{"result": 1}')
             kept.gate.set()
@@ -198,7 +202,7 @@ def test_who_comes_when_too_much_is_under_way_is_asked_to_wait(kept: Kept) -> No
 def test_a_flood_is_asked_to_wait_before_the_log_has_it(kept: Kept) -> None:
     async def main() -> list[int]:
         app = ingest(kept.publish, Intake(STREAMS, Limits(per_device_s=2)))
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             return [(await client.post(SINGLE, content=b'{"result": 1}')).status_code for _ in range(12)]
 
     codes = asyncio.run(main())

@@ -240,26 +240,36 @@ class Engine:
                 self._open[number_, stream] = replace(held, alert=alert)
 
     def _told(self, rule: Ruling, alert: Alert, place: int, finding: Finding) -> Alert:
-        """Return the alert with text, evidence, certainty and properties as of this finding."""
+        """Return the alert with text, evidence, certainty and properties as of this finding.
+
+        Of a score, which adds up over several readings, the sentence gives the mean of those shown.
+        """
         stream, thing = self._streams[finding.datastream], self._things.get(alert.thing)
         name = thing.name if thing else f"Thing {alert.thing}"
         evidence = self._recent.since(place, finding.datastream, alert.start_ns)
-        over = [one.value - one.expected for one in evidence if one.expected is not None]
-        excess = sum(over) / len(over) if over else float("nan")
+        value, expected = finding.value, finding.expected
+        shown = [(one.value, one.expected) for one in evidence if one.expected is not None]
+        if shown and rule.condition.measure == "score":  # a score adds up over readings: say their mean
+            value = sum(one for one, _ in shown) / len(shown)
+            expected = sum(one for _, one in shown) / len(shown)
         said = {
             "thing": name,
             "signal": self.solution.signal(stream.signal).phenomenon or stream.signal,
-            "value": number(finding.value),
-            "expected": number(finding.expected),
+            "value": number(value),
+            "expected": number(expected),
             "unit": unit_text(stream.unit),
             "since": local(alert.start_ns, self._zone),
-            "excess": signed(excess),
+            "excess": signed(value - expected),
             "hours": hours((finding.time_ns - alert.start_ns) / SECOND_NS),
         }
         properties = {**alert.properties, "thing": name, "signal": stream.signal, "unit": stream.unit}
         sure = alert.sure
         if rule.condition.measure == "score":
-            properties |= {"excess": excess if over else None, "score": finding.score, "limit": finding.limit}
+            properties |= {
+                "excess": value - expected if shown else None,
+                "score": finding.score,
+                "limit": finding.limit,
+            }
             sure = max(sure or 0.0, finding.sure)
         elif rule.condition.measure in _BROKEN:
             scored = (one for one in self.rulings if one.condition.measure == "score")

@@ -47,7 +47,11 @@ PACK_SLOTS = 4_096
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run the demo. ``speed`` is how much faster than life the devices are replayed."""
+    """How to run the demo.
+
+    ``speed`` is how much faster than life the devices are replayed, ``share`` the burst's part of
+    its district's mean inflow. Without ``compare`` no baselines are fitted.
+    """
 
     folder: Path
     days: int = 28
@@ -55,6 +59,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float = 150.0
     seed: int = 0
     share: float = 0.3
+    compare: bool = True
     webhook: str | None = None
 
 
@@ -185,7 +190,7 @@ class _Demo:
         key = SigningKey.load_or_create(self.settings.folder)
         learned = await asyncio.to_thread(
             course, data, split=split, budget_s=self.options.budget_s, seed=self.options.seed, key=key,
-            progress=lambda share, text: self.watcher.phase("train", share, text),
+            compare=self.options.compare, progress=lambda share, text: self.watcher.phase("train", share, text),
         )
         self.watcher.table(learned.metrics, learned.card.unit)
         await self.log.put_package(learned.name, learned.package)

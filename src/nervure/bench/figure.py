@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nervure.bench.outcome import Outcome, Trace
 from nervure.core.instant import DAY_NS, from_ns
 
-__all__ = ["burst", "districts", "horizons", "latency", "stuck"]
+__all__ = ["burst", "districts", "horizons", "latency", "stuck", "svg"]
 
 INK, FORECAST, BAND, ALARM, QUIET = "#16324f", "#7b3fa0", "#d9c8e8", "#c0392b", "#8a97a6"
 

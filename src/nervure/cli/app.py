@@ -32,6 +32,7 @@ VERBS = (
     Verb("train", "Learn", "Train a solution's model and package it as one signed file."),
     Verb("evaluate", "Learn", "Judge models and plain baselines on the test part of real data."),
     Verb("export", "Learn", "Verify a model package; write it or its card to a file."),
+    Verb("bench", "Learn", "Measure speed beside peers, in one run."),
     Verb("solutions", "Declare", "Show what can be watched: signals, problems, rules."),
     Verb("new", "Declare", "Write a commented file to start from: a solution, a project."),
 )

@@ -31,6 +31,9 @@ def demo(
     ] = 40_000.0,
     budget: Annotated[float, Parameter(help="Seconds the training may take.")] = 150.0,
     seed: Annotated[int, Parameter(help="Draws the injected faults and the net's first weights.")] = 0,
+    compare: Annotated[
+        bool, Parameter(negative="--no-compare", help="Fit the plain baselines too, to stand above the model.")
+    ] = True,
     webhook: Annotated[str | None, Parameter(help="Address that gets each alert as a POST.")] = None,
 ) -> int:
     """Learn two years of real water demand, replay four weeks over MQTT, find the burst, write a report.

@@ -23,7 +23,7 @@ __all__ = ["Check", "doctor", "examine"]
 State = Literal["ok", "missing", "wrong"]
 
 LEAST_PYTHON = (3, 11)
-LEARN = ("torch", "onnx", "onnxscript", "sklearn", "einops")
+LEARN = ("torch", "lightning_fabric", "onnx", "sklearn", "einops")
 LEAST_DISK_GB = 2.0
 ROOM_GB = 10.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from nervure.core.error import EnvironmentMissing, NervureError, UsageError
 __all__ = ["Running", "claim", "find", "stop"]
 
 NAME = "nervure.pid"
+_LOOK_S = 0.05
 CLOCK_S = 2.0  # start times are reckoned from the boot time, which moves when the clock is set
 
 
@@ -79,18 +81,20 @@ def stop(running: Running, timeout_s: float) -> None:
         return
     try:
         process.terminate()
-        process.wait(timeout_s)
     except psutil.NoSuchProcess:
         return
     except psutil.AccessDenied as cause:
         raise UsageError(
             f"process {running.pid} belongs to another user", hint="stop it as that user"
         ) from cause
-    except psutil.TimeoutExpired as cause:
-        raise NervureError(
-            f"process {running.pid} still runs after {timeout_s:g} s",
-            hint="give it longer: nervure down --wait 120",
-        ) from cause
+    end = time.monotonic() + timeout_s
+    while _process(running) is not None:
+        if time.monotonic() > end:
+            raise NervureError(
+                f"process {running.pid} still runs after {timeout_s:g} s",
+                hint="give it longer: nervure down --wait 120",
+            )
+        time.sleep(_LOOK_S)
 
 
 def _locked(path: Path) -> int | None:

@@ -1,0 +1,1 @@
+"""The nouns, as frozen Structs, with units, time, windows, the calendar, settings and errors."""

@@ -165,25 +165,22 @@ def events(time: Longs, score: Floats, limit: float, span: Persistence) -> list[
     return found
 
 
-def count(time: Longs, score: Floats, limits: Floats, span: Persistence) -> Longs:
-    """Count the alarms at each of several limits in one pass: ``[limit]``.
+def count(time: Longs, score: Floats, limits: Floats, span: Persistence, *, parts: int = 1) -> Longs:
+    """Count the alarms at each of several limits in one pass, in equal parts of time: ``[limit, part]``.
 
     >>> count(np.arange(4), np.array([[0.0, 5, 6, 9]]).T, np.array([4.0, 8.0]), Persistence(
     ...     hold_ns=1, gap_ns=2, hole_ns=9)).tolist()
-    [1, 0]
+    [[1], [0]]
     """
     streams = score.shape[1]
     hold = Hold(len(limits) * streams, span)
-    total = np.zeros(len(limits), dtype=np.int64)
+    total = np.zeros((len(limits), parts), dtype=np.int64)
     everyone = np.arange(len(limits) * streams, dtype=np.int64)
     for slot, row in enumerate(score):
-        known = np.tile(~np.isnan(row), len(limits))
-        above = (row[None, :] > limits[:, None]).ravel()
-        if known.all():
-            raised, _ = hold.step(everyone, np.full(len(everyone), time[slot]), above)
-            total += raised.reshape(len(limits), streams).sum(axis=1)
-            continue
-        seen = everyone[known]
-        raised, _ = hold.step(seen, np.full(len(seen), time[slot]), above[known])
-        total += np.bincount(seen[raised] // streams, minlength=len(limits))
+        part = slot * parts // len(score)
+        seen = everyone[np.tile(~np.isnan(row), len(limits))]
+        above = (row[None, :] > limits[:, None]).ravel()[seen]
+        raised, _ = hold.step(seen, np.full(len(seen), time[slot]), above)
+        if raised.any():
+            total[:, part] += np.bincount(seen[raised] // streams, minlength=len(limits))
     return total

@@ -1,4 +1,4 @@
-"""Problems: the question a solution asks of data. (Not "Task", which SensorThings keeps for actuation.)"""
+"""Problems: the question a solution asks of data ("Task" is what SensorThings calls actuation)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 
-__all__ = ["AlarmPolicy", "Anomaly", "Forecast", "Problem"]
+__all__ = ["AlarmPolicy", "Anomaly", "Forecast", "Problem", "steps"]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -219,17 +219,7 @@ def load(
         if value is not None:
             _put(tree, dotted, value, "the command line")
             origin[dotted] = "the command line"
-    try:
-        settings = msgspec.convert(tree, Settings, strict=False)
-    except msgspec.ValidationError as cause:
-        what, _, where = str(cause).partition(" - at ")
-        place = where.strip("`")
-        came = _came(origin, place.removeprefix("$").removeprefix("."), what, str(path))
-        raise SettingError(
-            f"settings: {what}",
-            where=f"{came} {place}".strip(),
-            hint="see docs/settings.md for every setting",
-        ) from cause
+    settings = _convert(tree, origin, path)
     for name in ("nats", "http"):
         _check_host(name, getattr(settings, name).host, origin.get(f"{name}.host", ""))
     _check_ports(settings, origin)
@@ -274,6 +264,20 @@ def variable(dotted: str) -> str | None:
     if dotted.partition(".")[0] in _IN_FILE_ONLY:
         return None
     return PREFIX + ("FOLDER" if dotted == "data" else dotted.replace(".", "_").upper())
+
+
+def _convert(tree: dict[str, Any], origin: Mapping[str, str], path: Path) -> Settings:
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as cause:
+        what, _, where = str(cause).partition(" - at ")
+        place = where.strip("`")
+        came = _came(origin, place.removeprefix("$").removeprefix("."), what, str(path))
+        raise SettingError(
+            f"settings: {what}",
+            where=f"{came} {place}".strip(),
+            hint="see docs/settings.md for every setting",
+        ) from cause
 
 
 def _check_host(section: str, host: str, came: str) -> None:

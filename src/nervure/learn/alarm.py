@@ -1,8 +1,8 @@
 """Alarm limits: from a forecaster's errors on normal data to a promised number of alarms a day.
 
 The limit is the lowest at which the alarms counted on validation data, with the same persistence
-and merging as live rules, stay within the promise over all streams together. How the score is
-made (which leads, how fast it forgets, how much slack) is chosen by faults injected into the same
+and merging as live rules and a margin for their chance, stay within the promise over all streams.
+How the score is made (which leads, how much slack) is chosen by faults injected into the same
 validation data, and a score that finds no more of them than chance does is refused.
 
 Injected faults are constant shifts by a share of the stream's mean. They are judged until forecasts
@@ -38,6 +38,7 @@ Predict = Callable[[Window], NDArray[np.float32]]
 
 SHARES = (0.15, 0.3)
 INJECTIONS = 400
+PARTS = 8
 CAP = 1.5  # a score stops growing at this multiple of the limit
 _GRID = 201
 _PATIENCE = 3  # slots after the rule's own hold in which a fault may still ring in time
@@ -179,8 +180,10 @@ def unstuck(time: Longs, value: Floats, stuck_after_ns: int) -> tuple[Floats, Fl
 def limit_for(time: Longs, score: Floats, span: Persistence, allowed: float) -> float:
     """Return the lowest limit at and above which no more than ``allowed`` alarms ring.
 
-    The search comes down from the highest score: far below it alarms merge into one another and
-    their number falls again, which is not what was promised.
+    Alarms come in clusters, so their number is taken with one standard error on top, from how it
+    varies over ``PARTS`` equal parts of the time. The search comes down from the highest score:
+    far below it alarms merge into one another and their number falls again, which is not what was
+    promised.
     """
     known = np.unique(score[~np.isnan(score)])
     if not len(known):
@@ -188,10 +191,11 @@ def limit_for(time: Longs, score: Floats, span: Persistence, allowed: float) -> 
             "no reading of the validation part could be scored", hint="use a longer validation part"
         )
     low, high = 0, len(known) - 1  # nothing is above the highest score, so `high` always holds
-    while high - low > 0:
+    while high > low:
         places = np.unique(np.linspace(low, high, min(_CANDIDATES, high - low + 1)).astype(np.int64))
-        rang = count(time, score, known[places], span)
-        broken = np.flatnonzero(rang > allowed)
+        rang = count(time, score, known[places], span, parts=PARTS)
+        error = rang.std(axis=1, ddof=1) * np.sqrt(PARTS)
+        broken = np.flatnonzero(rang.sum(axis=1) + error > allowed)
         if not len(broken):
             return float(known[low])
         last = int(broken[-1])
@@ -253,7 +257,7 @@ def _trial(
         scores, held = history(sums, past.time, value, fresh=fresh)
         limit = max(limit_for(past.time, scores, span, allowed), np.finfo(np.float64).eps)
         cap = min(cap, CAP * limit)
-    rang = int(count(past.time, scores, np.array([limit]), span)[0])
+    rang = int(count(past.time, scores, np.array([limit]), span).sum())
     calibrated = Limit(
         problem=problem.name,
         streams=past.streams,

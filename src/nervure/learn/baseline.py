@@ -17,7 +17,17 @@ from nervure.core.instant import DAY_NS
 from nervure.core.window import Window
 from nervure.learn.task import Forecaster, ForecastTask, batches, samples
 
-__all__ = ["HistoricalAverage", "LastValue", "Profile", "SeasonalNaive", "baselines", "spread"]
+__all__ = [
+    "HistoricalAverage",
+    "LastValue",
+    "Profile",
+    "SeasonalNaive",
+    "banded",
+    "baselines",
+    "latest",
+    "middle",
+    "spread",
+]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

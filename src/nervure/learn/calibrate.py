@@ -1,4 +1,8 @@
-"""Calibration of the bands: split-conformal per node and step, on the validation part.
+"""Calibration on the validation part: how much net, how much line, and how wide the bands.
+
+How much of the median is the net's, and how much the linear part's, is the share with the smallest
+error at each step. Then the bands are made to hold what they promise, split-conformal per node and
+step.
 
 The steps between a net's quantiles are stretched so that each quantile covers what it promises on
 validation, newer weeks weighing more. Stretching steps (never negative) keeps quantiles in order.
@@ -16,31 +20,32 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nervure.core.window import Window
-from nervure.learn.task import ForecastTask, batches, samples
+from nervure.learn.task import ForecastTask, Samples, batches, samples
 
 __all__ = ["calibrate", "stretched", "stretches", "weighted_quantile"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Predict = Callable[[Window], NDArray[np.float32]]
 
 _HALF_LIFE = 0.5  # of the validation part: after it a reading weighs half
 _SHRINK = 200.0  # as many readings of all nodes stand beside a node's own
 _MOST = 60_000  # samples that calibrate
+_SHARES = np.linspace(0.0, 1.0, 21)
 _WIDEST = 20.0  # no step is stretched further
 
 
-def calibrate(
-    task: ForecastTask, module: nn.Module, predict: Callable[[Window], NDArray[np.float32]]
-) -> list[tuple[float, float]]:
-    """Set the module's ``stretch [node, horizon, quantile]`` from the validation part.
+def calibrate(task: ForecastTask, module: nn.Module, predict: Predict) -> list[tuple[float, float]]:
+    """Set the module's ``share [horizon]`` and ``stretch [node, horizon, quantile]``.
 
     Returns by how much the outer quantiles moved outwards on average, below and above, for each
     step of the horizon, in raw units.
     """
     chosen = samples(task, "validation")
     chosen = chosen.take(np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST)).astype(np.int64)))
-    stretch: torch.Tensor = module.get_buffer("stretch")
+    stretch = module.get_buffer("stretch")
     stretch.fill_(1.0)
+    _share(task, module.get_buffer("share"), predict, chosen)
     pairs = [(predict(window), real) for window, real in batches(task, chosen, 2048)]
     y = np.concatenate([one for one, _ in pairs])
     real = np.concatenate([one for _, one in pairs])
@@ -62,6 +67,21 @@ def calibrate(
         old = y[start : start + 2048]
         moved += np.stack([(old - new)[:, :, 0], (new - old)[:, :, -1]], axis=2).sum(axis=0)
     return [(float(below), float(above)) for below, above in moved / len(chosen)]
+
+
+def _share(task: ForecastTask, share: torch.Tensor, predict: Predict, chosen: Samples) -> None:
+    """Set the share of the net at each step, the mean of what is best there and at its neighbours."""
+    error = np.zeros((len(_SHARES), task.horizon))
+    for window, real in batches(task, chosen, 2048):
+        share.fill_(0.0)
+        line = predict(window)[:, :, task.median]
+        share.fill_(1.0)
+        net = predict(window)[:, :, task.median]
+        for row, part in enumerate(_SHARES):
+            error[row] += np.nansum(np.abs(real - part * net - (1 - part) * line), axis=0)
+    best = _SHARES[error.argmin(axis=0)]
+    smooth = np.convolve(np.pad(best, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    share.copy_(torch.tensor(smooth, dtype=torch.float32))
 
 
 def stretches(

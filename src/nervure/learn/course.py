@@ -29,7 +29,7 @@ from nervure.learn.task import Forecaster, ForecastTask, pose
 from nervure.learn.train import Trained, fit, predict
 from nervure.trust.signature import SigningKey
 
-__all__ = ["Course", "course", "limits"]
+__all__ = ["Course", "Fitted", "course", "limits"]
 
 Progress = Callable[[float, str], None]
 

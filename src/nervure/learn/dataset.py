@@ -130,9 +130,7 @@ def build(solution: Solution, rows: Rows, *, origin: str, paths: list[Path] | No
     wrong = (value < low[rows.column]) | (value > high[rows.column])
     value[wrong | ~np.isfinite(value)] = np.nan
     order = np.argsort(~np.isnan(value), kind="stable")  # an empty cell never covers a reading of its slot
-    table = tabulate(
-        rows.streams, rows.column[order], rows.time[order], value[order], _every(solution, rows)
-    )
+    table = tabulate(rows.streams, rows.column[order], rows.time[order], value[order], _every(solution, rows))
     return Dataset(
         solution=solution,
         table=table,

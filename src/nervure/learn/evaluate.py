@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -53,11 +54,15 @@ def score(
     name = f"{subject} LEAKY" if task.split.leaky else subject
     point = y[:, :, task.median]
 
-    def row(metric_name: str, value: float, horizon: str = AVERAGE) -> Metric:
+    def row(metric_name: str, value: float | np.floating[Any], horizon: str = AVERAGE) -> Metric:
         return msgspec.convert(
             {
-                "subject": name, "kind": kind, "metric": metric_name, "value": float(value),
-                "horizon": horizon, "part": part,
+                "subject": name,
+                "kind": kind,
+                "metric": metric_name,
+                "value": float(value),
+                "horizon": horizon,
+                "part": part,
             },
             Metric,
         )
@@ -112,7 +117,9 @@ def evaluate(
             spent = time.process_time() - before
             y = forecast(task, fitted, chosen)
             rows = score(task, found, y, subject=fitted.name, kind=fitted.kind, part=part)
-            runs.append([*rows, msgspec.structs.replace(rows[-1], metric="fit_cpu_s", value=spent, horizon="")])
+            runs.append(
+                [*rows, msgspec.structs.replace(rows[-1], metric="fit_cpu_s", value=spent, horizon="")]
+            )
         groups.append(_over_seeds(runs))
     groups.sort(key=lambda rows: (_ORDER[rows[0].kind], -_value(rows, "MAE")))
     if progress:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
 from nervure.core.error import DataError
 
 __all__ = ["fetch", "sha256_of"]
@@ -35,8 +37,6 @@ def fetch(
     ``progress`` is told the bytes so far and in all (0 if unknown). A wrong checksum, a wrong
     status or a file over ``limit_bytes`` is a ``DataError``, and nothing is left behind.
     """
-    import httpx
-
     if target.exists() and sha256_of(target) == sha256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def fetch(
                 f"{url} is not the file it should be: its SHA-256 is {digest}, not {sha256}",
                 hint="the source has changed; put the right file there by hand: " + str(target),
             )
-        os.replace(draft, target)
+        Path(draft).replace(target)
     except (httpx.HTTPError, OSError) as cause:
         raise DataError(
             f"cannot fetch {url}: {cause}", hint=f"check the network, or put the file there by hand: {target}"
@@ -64,15 +64,12 @@ def fetch(
 
 
 def _copy(
-    answer: object,
+    answer: httpx.Response,
     write: Callable[[bytes], int],
     progress: Callable[[int, int], None] | None,
     limit_bytes: int,
     url: str,
 ) -> str:
-    import httpx
-
-    assert isinstance(answer, httpx.Response)
     total = int(answer.headers.get("content-length", 0))
     digest, done = hashlib.sha256(), 0
     for chunk in answer.iter_bytes(_CHUNK):

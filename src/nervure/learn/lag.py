@@ -111,21 +111,20 @@ class LinearLags:
     def _sums(self) -> tuple[Doubles, Doubles]:
         """Return ``X'X [node, feature, feature]`` and ``X'Y [node, feature, horizon]``."""
         task = self.task
-        gram: Doubles | None = None
+        gram, moment = np.zeros((0, 0, 0)), np.zeros((0, 0, 0))
         chosen = samples(task, "train")
         order = np.argsort(chosen.node, kind="stable").astype(np.int64)
         for window, found in batches(task, chosen, _SIZE, order=order, history=self.history):
             x, base = self._features(window)
             y = (found - base) / self._scale[window.node][:, None]
             whole = ~np.isnan(y).any(axis=1)
-            if gram is None:
+            if not gram.size:
                 gram = np.zeros((task.nodes, x.shape[1], x.shape[1]))
                 moment = np.zeros((task.nodes, x.shape[1], task.horizon))
             for node in np.unique(window.node[whole]):
                 rows = whole & (window.node == node)
                 gram[node] += x[rows].T @ x[rows]
                 moment[node] += x[rows].T @ y[rows]
-        assert gram is not None  # samples() raises where there are none
         return gram, moment
 
     def _error(self, weight: Doubles) -> Doubles:

@@ -95,4 +95,5 @@ def _mean(value: Floats) -> Floats:
     known = ~np.isnan(value)
     total = np.where(known, value, 0.0).sum(axis=0)
     count = known.sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean

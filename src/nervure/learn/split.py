@@ -55,7 +55,7 @@ def cuts_of(parts: Sequence[float | str], length: int, every_ns: int) -> tuple[i
     >>> cuts_of(("rest", "8w", "4w"), 19680, 3_600_000_000_000)
     (0, 17664, 19008, 19680)
     """
-    train, validation, test = parts
+    train, validation, _ = parts
     if isinstance(train, str):
         sizes = [0 if one == REST else duration_ns(str(one)) // every_ns for one in parts]
         if train == REST:
@@ -68,7 +68,8 @@ def cuts_of(parts: Sequence[float | str], length: int, every_ns: int) -> tuple[i
         sizes = [first, second - first, length - second]
     if min(sizes) <= 0 or sum(sizes) > length:
         raise DataError(
-            f"{length} rows are too few for the parts {tuple(parts)}", hint="shorten the parts, or load more data"
+            f"{length} rows are too few for the parts {tuple(parts)}",
+            hint="shorten the parts, or load more data",
         )
     return 0, sizes[0], sizes[0] + sizes[1], sum(sizes)
 
@@ -84,7 +85,9 @@ def by_time(cuts: tuple[int, int, int, int], *, purge: int = 0) -> Split:
     """
     start, one, two, end = cuts
     if not start < one - purge or not one < two - purge or not two < end:
-        raise DataError(f"the cuts {cuts} with a purge of {purge} leave a part empty", hint="choose later cuts")
+        raise DataError(
+            f"the cuts {cuts} with a purge of {purge} leave a part empty", hint="choose later cuts"
+        )
     return Split(
         train=np.arange(start, one - purge, dtype=np.int64),
         validation=np.arange(one, two - purge, dtype=np.int64),
@@ -112,7 +115,9 @@ def by_group(
     labels = np.array([2 if one in set(test) else 1 if one in set(validation) else 0 for one in groups])
     rows = [np.flatnonzero(labels == part).astype(np.int64) for part in range(3)]
     if any(len(one) == 0 for one in rows):
-        raise DataError("a part of the split by group is empty", hint="leave groups for training, validation and test")
+        raise DataError(
+            "a part of the split by group is empty", hint="leave groups for training, validation and test"
+        )
     return Split(train=rows[0], validation=rows[1], test=rows[2], how="by group")
 
 
@@ -179,4 +184,5 @@ def allowed(split: Split, part: Part, length: int, *, window: int, horizon: int)
         foreign[split.test] = True
         seen = np.r_[0, np.cumsum(foreign)]
         fits &= seen[last + 1] == seen[last + 1 - window]
-    return last[fits]
+    rows: Longs = last[fits]
+    return rows

@@ -90,15 +90,26 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True):
 class Forecaster(Protocol):
     """What a baseline, a deep model and a peer have in common.
 
-    ``history`` is how many slots of the past ``predict`` wants in its window: the task's own
-    ``window``, or more for a baseline that looks further back. ``predict`` sees nothing but that
-    window, so it cannot look ahead; it gives ``[batch, horizon, quantile]``, quantiles not falling,
-    finite even where readings are missing, and leaves the forecaster as it was.
+    ``predict`` sees nothing but a window of ``history`` slots (the task's own ``window``, or more
+    for a baseline that looks further back), so it cannot look ahead; it gives ``[batch, horizon,
+    quantile]``, quantiles not falling, finite even where readings are missing, and leaves the
+    forecaster as it was.
     """
 
-    name: str
-    kind: Literal["baseline", "deep", "peer"]
-    history: int
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    @property
+    def kind(self) -> Literal["baseline", "deep", "peer"]:
+        """Whether it is one of the plain ones."""
+        ...
+
+    @property
+    def history(self) -> int:
+        """How many slots of the past a window must hold, known once it is fitted."""
+        ...
 
     def fit(self, task: ForecastTask) -> Forecaster:
         """Learn from the train part; the validation part may be used to choose and to calibrate."""
@@ -157,7 +168,9 @@ def _forecast(dataset: Dataset, name: str | None) -> Forecast:
         if isinstance(problem, Forecast) and name in (None, problem.name):
             return problem
     known = ", ".join(problem.name for problem in dataset.solution.problems if isinstance(problem, Forecast))
-    raise DeclarationError(f"{dataset.solution.name}: no forecast {name!r}", hint=f"declared are: {known or 'none'}")
+    raise DeclarationError(
+        f"{dataset.solution.name}: no forecast {name!r}", hint=f"declared are: {known or 'none'}"
+    )
 
 
 def _columns(place: dict[str, int], things: list[str], signals: tuple[str, ...], where: str) -> Longs:
@@ -177,10 +190,12 @@ def samples(task: ForecastTask, part: Part, *, stride: int = 1) -> Samples:
 
     A sample whose target has no reading at all is left out; the others may still have NaN in it.
     """
-    last = allowed(task.split, part, len(task.table.value), window=task.window, horizon=task.horizon)[::stride]
+    rows = len(task.table.value)
+    last = allowed(task.split, part, rows, window=task.window, horizon=task.horizon)[::stride]
     if not len(last):
+        span = f"window {task.window} + horizon {task.horizon}"
         raise DataError(
-            f"{task.solution}: the {part} part holds no sample of window {task.window} + horizon {task.horizon}",
+            f"{task.solution}: the {part} part holds no sample of {span}",
             hint="use a longer part, or a shorter window",
         )
     known = ~np.isnan(task.table.value[:, task.targets])
@@ -201,15 +216,17 @@ def windows(task: ForecastTask, chosen: Samples, *, history: int | None = None) 
     days = _calendar(task, chosen.last, length)
     ahead = None
     if task.ahead.shape[1]:
-        ahead = _cut(task.table.value, chosen.last + task.horizon, task.ahead[chosen.node], task.horizon)
-        ahead = ahead.astype(np.float32)
+        later = _cut(task.table.value, chosen.last + task.horizon, task.ahead[chosen.node], task.horizon)
+        ahead = later.astype(np.float32)
     return Window(x=x, node=chosen.node, calendar=days, ahead=ahead)
 
 
 def truth(task: ForecastTask, chosen: Samples) -> Floats:
     """Return what really happened: ``[batch, horizon]``, NaN where nothing was read."""
     column = task.targets[chosen.node][:, None]
-    return _cut(task.table.value, chosen.last + task.horizon, column, task.horizon)[:, :, 0].astype(np.float32)
+    return _cut(task.table.value, chosen.last + task.horizon, column, task.horizon)[:, :, 0].astype(
+        np.float32
+    )
 
 
 def batches(
@@ -235,7 +252,11 @@ def _cut(values: NDArray[np.float64], last: Longs, columns: Longs, length: int) 
 def _calendar(task: ForecastTask, last: Longs, length: int) -> Longs:
     table = task.table
     days = calendar(
-        task.zone, task.problem.calendar, table.every_ns, table.first - length, len(table.value) + length + task.horizon
+        task.zone,
+        task.problem.calendar,
+        table.every_ns,
+        table.first - length,
+        len(table.value) + length + task.horizon,
     )
     rows = last[:, None] + np.arange(1, length + task.horizon + 1, dtype=np.int64)
     picked: Longs = days[rows]

@@ -40,16 +40,16 @@ _WARM = 10  # steps after which the pace is known
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How to train. ``epochs`` bounds the steps, the budget may bound them further."""
 
-    epochs: float = 1.5
+    epochs: float = 1.3
     least_steps: int = 400
-    batch: int = 512
+    batch: int = 256
     rate: float = 2e-3
     decay: float = 1e-4
     average: float = 0.998
     warm: float = 0.05
     patience: int = 6
     median_weight: float = 4.0
-    dropped: float = 0.3
+    dropped: float = 0.15
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

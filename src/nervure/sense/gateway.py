@@ -14,7 +14,16 @@ import msgspec
 
 from nervure.sense.reason import MALFORMED, REASONS, UNKNOWN_STREAM
 
-__all__ = ["Gateway", "Publish", "Refusal", "Resolve", "Standing", "refusal_of", "refusal_subject"]
+__all__ = [
+    "HEAD_BYTES",
+    "Gateway",
+    "Publish",
+    "Refusal",
+    "Resolve",
+    "Standing",
+    "refusal_of",
+    "refusal_subject",
+]
 
 INBOX = "nv.in"
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
 
 from nervure.core.error import NervureError
-from nervure.core.observation import Batch, Reject, observation_id
+from nervure.core.observation import Reject, observation_id
 from nervure.sense.bucket import Bucket
 from nervure.sense.gateway import Publish, Standing
 from nervure.sense.intake import SHARED, Intake
@@ -102,21 +102,32 @@ class Door:
         subject = SHARED if identity is None else reading_subject(int(identity))
         once = _once(headers, subject)
         payload = await self._body(receive)
-        batch, rejects = self._intake.check(subject, payload, time.time_ns())
-        if not len(batch):
-            self._refuse(rejects)
+        indices, rejects = self._screen(subject, payload)
         sequence = await self._append(subject, payload, once)
         self._published += 1
         root = f"{found['root']}/v1.1/Observations"
         if found["create"]:
-            await _send(send, 201, _links(root, sequence, batch, rejects), [])
+            await _send(send, 201, _links(root, sequence, indices, rejects), [])
             return
-        first = observation_id(sequence, int(batch.id[0]))
+        first = observation_id(sequence, indices[0])
         location = f"{root}({first})"
         answer: dict[str, Any] = {"@iot.id": first, "@iot.selfLink": location, "sequence": sequence}
-        if len(batch) > 1 or rejects:
-            answer |= {"readings": len(batch), "rejected": [_told(reject) for reject in rejects]}
+        if len(indices) > 1 or rejects:
+            answer |= {"readings": len(indices), "rejected": [_told(reject) for reject in rejects]}
         await _send(send, 201, answer, [(b"location", location.encode())])
+
+    def _screen(self, subject: str, payload: bytes) -> tuple[Sequence[int], list[Reject]]:
+        """Return the places in the message of the readings that will be taken, and the rejects."""
+        now_ns = time.time_ns()
+        if self._intake.sound(subject, payload, now_ns):
+            return (0,), []
+        batch, rejects = self._intake.check(subject, payload, now_ns)
+        if len(batch):
+            return batch.id.tolist(), rejects
+        if not rejects:
+            raise _Refused(400, "there is no reading in the message")
+        first = rejects[0]
+        raise _Refused(_STATUS.get(first.reason, 400), first.detail, reason=first.reason)
 
     def _require_room(self, headers: dict[bytes, bytes]) -> None:
         if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -169,12 +180,6 @@ class Door:
             self._waiting -= 1
             self._bytes -= len(payload)
 
-    def _refuse(self, rejects: list[Reject]) -> None:
-        if not rejects:
-            raise _Refused(400, "there is no reading in the message")
-        first = rejects[0]
-        raise _Refused(_STATUS.get(first.reason, 400), first.detail, reason=first.reason)
-
 
 def ingest(publish: Publish, intake: Intake) -> Door:
     """Return the ASGI application that takes readings by HTTP and appends them by ``publish``."""
@@ -192,11 +197,11 @@ def _once(headers: dict[bytes, bytes], subject: str) -> str | None:
     return f"http {subject} {text}".replace(" ", "|")
 
 
-def _links(root: str, sequence: int, batch: Batch, rejects: list[Reject]) -> list[str]:
+def _links(root: str, sequence: int, indices: Sequence[int], rejects: list[Reject]) -> list[str]:
     """Return a link for each reading, in order; one that was not taken is an error (OGC 18-088, 16.3)."""
-    total = len(batch) + sum(reject.count for reject in rejects)
+    total = len(indices) + sum(reject.count for reject in rejects)
     answer = ["error"] * total
-    for index in batch.id.tolist():
+    for index in indices:
         if index < total:
             answer[index] = f"{root}({observation_id(sequence, index)})"
     return answer

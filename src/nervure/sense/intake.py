@@ -6,9 +6,8 @@ by typed decoders and put together as columns; all else goes through `decode`, m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -22,12 +21,14 @@ from nervure.sense.column import Block, joined, pack_columns, plain_pack, readin
 from nervure.sense.decode import PACK, READING, Pack, Reading, decode
 from nervure.sense.directory import Directory
 from nervure.sense.gateway import refusal_of
+from nervure.sense.moment import moment_ns
 from nervure.sense.part import Fault, Part, Place, Rows
 from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, Unreadable
 from nervure.sense.screen import bounds, out_of_range, why_not, wrong
 from nervure.stream.subject import datastream_of
+from nervure.stream.wire import Entries
 
-__all__ = ["Arrivals", "Intake"]
+__all__ = ["SHARED", "Intake"]
 
 Longs = NDArray[np.int64]
 
@@ -39,39 +40,6 @@ KEPT_BYTES = 4096
 
 _BURST_S = 2.0
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
-
-
-class Arrivals(Protocol):
-    """Messages in the order of the log: the columns of ``stream.log.Entries``."""
-
-    @property
-    def sequence(self) -> Sequence[int]:
-        """The position of each in the log."""
-        ...
-
-    @property
-    def subject(self) -> Sequence[str]:
-        """The subject each came in on."""
-        ...
-
-    @property
-    def payload(self) -> Sequence[bytes]:
-        """What each holds."""
-        ...
-
-    @property
-    def received_ns(self) -> Sequence[int]:
-        """When the log took each."""
-        ...
-
-
-class _One(msgspec.Struct, frozen=True):
-    """A single message, as `Arrivals`."""
-
-    sequence: list[int]
-    subject: list[str]
-    payload: list[bytes]
-    received_ns: list[int]
 
 
 class _Sorted:
@@ -92,7 +60,9 @@ class Intake:
 
     >>> intake = Intake([Datastream(id=7, name="inflow", unit="L/s", thing=1)], Limits())
     >>> subject = "v1//1.Datastreams(7).Observations"
-    >>> entries = _One([1, 2], [subject, subject], [b'{"result": 3}', b"?"], [10**18, 10**18])
+    >>> entries = Entries(
+    ...     sequence=[1, 2], subject=[subject] * 2, payload=[b'{"result": 3}', b"?"], received_ns=[10**18] * 2
+    ... )
     >>> batch, rejects = intake.take(entries)
     >>> batch.value, rejects[0].reason
     (array([3.]), 'malformed')
@@ -124,7 +94,7 @@ class Intake:
         row = self._directory.find(name)
         return None if row is None else self._directory.datastreams[row].id
 
-    def take(self, entries: Arrivals) -> tuple[Batch, list[Reject]]:
+    def take(self, entries: Entries) -> tuple[Batch, list[Reject]]:
         """Decode and screen one batch of entries: the readings, and the rejects, both in log order."""
         return self._take(entries, bounded=True)
 
@@ -135,9 +105,24 @@ class Intake:
 
     def check(self, subject: str, payload: bytes, received_ns: int) -> tuple[Batch, list[Reject]]:
         """Tell what :meth:`take` would make of a message, without counting it against its sender."""
-        return self._take(_One([0], [subject], [payload], [received_ns]), bounded=False)
+        one = Entries(sequence=[0], subject=[subject], payload=[payload], received_ns=[received_ns])
+        return self._take(one, bounded=False)
 
-    def _take(self, entries: Arrivals, *, bounded: bool) -> tuple[Batch, list[Reject]]:
+    def sound(self, subject: str, payload: bytes, received_ns: int) -> bool:
+        """Tell at once that a message is one usual reading which will be taken; if not, ask `check`."""
+        if subject not in self._directory.row_of_subject or len(payload) > self.limits.message_bytes:
+            return False
+        try:
+            reading = READING.decode(payload)
+        except _UNREADABLE:
+            return False
+        if reading.unit is not None:
+            return False
+        times = [moment_ns(one) for one in (reading.phenomenonTime, reading.resultTime) if one is not None]
+        latest = received_ns + self._bounds.future
+        return all(self._bounds.oldest <= one <= latest for one in times)
+
+    def _take(self, entries: Entries, *, bounded: bool) -> tuple[Batch, list[Reject]]:
         arrival = np.array(entries.received_ns, dtype=np.int64)
         found = self._sort(entries, bounded=bounded)
         blocks = []
@@ -153,17 +138,13 @@ class Intake:
         rejects.sort(key=lambda one: (one.sequence, one.index))
         return self._batch(block, entries), rejects
 
-    def _sort(self, entries: Arrivals, *, bounded: bool) -> _Sorted:
+    def _sort(self, entries: Entries, *, bounded: bool) -> _Sorted:
         """Decode what is usual at once, and set aside what is not."""
         found = _Sorted()
         readings, reading_rows, reading_entries = found.reading
         packs, pack_rows, pack_entries = found.pack
-        row_of, busy, decode_reading, decode_pack = (
-            self._directory.row_of_subject.get,
-            self._busy,
-            READING.decode,
-            PACK.decode,
-        )
+        row_of, busy = self._directory.row_of_subject.get, self._busy
+        decode_reading, decode_pack = READING.decode, PACK.decode
         burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
         arrivals = zip(entries.subject, entries.payload, entries.received_ns, strict=True)
         for number, (subject, payload, received) in enumerate(arrivals):
@@ -195,7 +176,7 @@ class Intake:
                     found.other.append(number)
         return found
 
-    def _decode(self, entries: Arrivals, number: int) -> Block:
+    def _decode(self, entries: Entries, number: int) -> Block:
         """Decode one message of an unusual kind."""
         try:
             part = self._part(entries.subject[number], entries.payload[number], entries.received_ns[number])
@@ -254,7 +235,7 @@ class Intake:
         kept = Block(part=part.take(good), entry=entry[good], faults=block.faults)
         return kept, [(number, fault) for (number, _), fault in faults.items()]
 
-    def _batch(self, block: Block, entries: Arrivals) -> Batch:
+    def _batch(self, block: Block, entries: Entries) -> Batch:
         part = block.part
         sequence = np.array(entries.sequence, dtype=np.int64)
         return Batch(
@@ -284,7 +265,7 @@ def _unknown(subject: str, payload: bytes) -> Unreadable:
     return Unreadable(UNKNOWN_STREAM, f"there is no Datastream {identity}")
 
 
-def _reject(entries: Arrivals, number: int, fault: Fault) -> Reject:
+def _reject(entries: Entries, number: int, fault: Fault) -> Reject:
     payload, subject = entries.payload[number], entries.subject[number]
     if fault.reason == FLOOD:
         payload = b""  # they are many, and one like the other

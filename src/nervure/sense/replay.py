@@ -23,7 +23,7 @@ from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import iso
 from nervure.stream.subject import reading_topic
 
-__all__ = ["Replay", "Replayed", "Track"]
+__all__ = ["Device", "Replay", "Replayed", "Track"]
 
 KEEPALIVE_S = 60
 WINDOW = 64

@@ -1,9 +1,11 @@
 """Air quality: foresee fine dust at each station for the next twelve hours, warn of bad air."""
 
+from functools import partial
+
 from nervure.core.declaration import Rule, Signal, Solution, Source
 from nervure.core.problem import AlarmPolicy, Anomaly, Forecast
 
-_GAS = {"unit": "ug/m3", "every": "1h", "low": 0}
+_gas = partial(Signal, unit="ug/m3", every="1h", low=0)
 
 solution = Solution(
     name="air",
@@ -11,12 +13,12 @@ solution = Solution(
     thing="air quality station",
     tier="silver",
     signals=(
-        Signal(name="pm25", high=1500, phenomenon="PM2.5 mass concentration", stuck_after="8h", **_GAS),
-        Signal(name="pm10", high=2500, phenomenon="PM10 mass concentration", **_GAS),
-        Signal(name="so2", high=2000, phenomenon="Sulphur dioxide mass concentration", **_GAS),
-        Signal(name="no2", high=1000, phenomenon="Nitrogen dioxide mass concentration", **_GAS),
-        Signal(name="co", high=50000, phenomenon="Carbon monoxide mass concentration", **_GAS),
-        Signal(name="o3", high=1500, phenomenon="Ozone mass concentration", **_GAS),
+        _gas(name="pm25", high=1500, phenomenon="PM2.5 mass concentration", stuck_after="8h"),
+        _gas(name="pm10", high=2500, phenomenon="PM10 mass concentration"),
+        _gas(name="so2", high=2000, phenomenon="Sulphur dioxide mass concentration"),
+        _gas(name="no2", high=1000, phenomenon="Nitrogen dioxide mass concentration"),
+        _gas(name="co", high=50000, phenomenon="Carbon monoxide mass concentration"),
+        _gas(name="o3", high=1500, phenomenon="Ozone mass concentration"),
         Signal(name="temperature", unit="Cel", every="1h", low=-50, high=60, phenomenon="Air temperature"),
         Signal(name="pressure", unit="hPa", every="1h", low=850, high=1100, phenomenon="Air pressure"),
         Signal(name="dew_point", unit="Cel", every="1h", low=-60, high=40, phenomenon="Dew point"),

@@ -27,7 +27,8 @@ solution = Solution(
     rules=(
         Rule(
             name="burst", when="score > limit for 2h", severity="major", problem="anomaly-inflow",
-            say="Likely burst in {thing}: inflow {value} {unit} where {expected} was expected, since {since} ({hours} h).",
+            say="Likely burst in {thing}: {excess} {unit} against the forecast on average since {since} ({hours} h), "
+            "now {value} where {expected} was expected.",
         ),
         Rule(
             name="stuck", when="flat > 6h", severity="minor", of=("inflow",),

@@ -87,9 +87,9 @@ class Database:
             yield
         except sa.exc.SQLAlchemyError as cause:
             text = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
-            raise StoreError(
-                f"cannot {verb} the catalogue: {text}", where=self.where, hint=_hint(text)
-            ) from cause
+            known = isinstance(cause, sa.exc.IntegrityError)
+            hint = "it contradicts what the catalogue holds: nothing was changed" if known else _hint(text)
+            raise StoreError(f"cannot {verb} the catalogue: {text}", where=self.where, hint=hint) from cause
 
 
 def _hint(text: str) -> str:

@@ -21,7 +21,18 @@ from nervure.store.group import Groups, grouped
 from nervure.store.latest import Latest
 from nervure.stream.subject import reading_subject
 
-__all__ = ["CONFLICT", "LATE_NS", "Keys", "Verdict", "conflicts", "judge", "lateness", "matches"]
+__all__ = [
+    "CONFLICT",
+    "LATE_NS",
+    "Key",
+    "Keys",
+    "Result",
+    "Verdict",
+    "conflicts",
+    "judge",
+    "lateness",
+    "matches",
+]
 
 CONFLICT = "conflict"
 """The reason under which another result for a taken key is quarantined."""

@@ -22,6 +22,7 @@ from nervure.store import sql
 
 __all__ = [
     "datastreams",
+    "ensure",
     "ensure_datastream",
     "ensure_feature",
     "ensure_property",

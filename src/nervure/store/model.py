@@ -13,7 +13,7 @@ from nervure.core.card import Card
 from nervure.core.error import NotFoundError
 from nervure.store import sql
 
-__all__ = ["Entry", "Model", "add", "audit", "audits", "champion", "models", "promote", "stamp"]
+__all__ = ["Entry", "Model", "add", "audit", "audits", "champion", "models", "one", "promote", "stamp"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from nervure.core.declaration import Signal, Solution
 from nervure.core.entity import Datastream, Location, ObservedProperty, Sensor, Thing
 from nervure.core.problem import Forecast
 
-__all__ = ["Place", "provision"]
+__all__ = ["Catalogue", "Place", "provision"]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

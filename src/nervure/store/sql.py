@@ -188,7 +188,7 @@ outbox = sa.Table(
 quarantine = sa.Table(
     "quarantine", METADATA, _key(),
     sa.Column("sequence", sa.BigInteger, nullable=False, comment="Log position of the message"),
-    sa.Column("message_index", sa.Integer, nullable=False, comment="First reading of it"),
+    sa.Column("message_index", sa.Integer, nullable=False, comment="Place of the first reading in it"),
     sa.Column("count", sa.Integer, nullable=False, comment="How many readings of the message"),
     _text("subject", "Where the message was published"),
     _text("reason", "Why it was not taken, in a word"),

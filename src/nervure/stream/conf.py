@@ -84,6 +84,7 @@ def configuration(nats: Nats, *, folder: Path, secret: str, name: str, door: boo
         "no_fast_producer_stall": True,  # a node that is busy must not slow down the devices
         "log_file": str(folder / "server.log"),
         "log_size_limit": 8 << 20,
+        "log_max_num": 4,
         "jetstream": {
             "store_dir": str(folder / "js"),
             "max_file_store": int(nats.max_store_gb * (1 << 30)),

@@ -6,7 +6,6 @@ acknowledgement all the same, and the message is dropped. So these lines are the
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -16,16 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-_PAUSE_S = 0.5
 _MOST_BYTES = 1 << 22
 _REFUSALS = ("Publish Violation", "Subscription Violation", "authentication error - User")
-_BROKEN = ("critical write error", "JetStream out of", "JetStream resource limits exceeded")
+_BROKEN = ("critical write error", "will be DISABLED")
 
 _log = logging.getLogger("nervure.stream")
 
 
 class Journal:
-    """Follows one log file: ``refused`` counts refusals, ``broken`` says why the store takes nothing more."""
+    """Follows one log file: ``refused`` counts refusals, ``broken`` says why nothing more is taken."""
 
     def __init__(self, path: Path) -> None:
         self.refused = 0
@@ -44,12 +42,6 @@ class Journal:
             self._inode = self._place = 0
         else:
             self._inode, self._place = stat.st_ino, stat.st_size
-
-    async def run(self) -> None:
-        """Read until cancelled."""
-        while True:
-            await asyncio.sleep(_PAUSE_S)
-            self.look()
 
     def look(self) -> None:
         """Read what was written since the last look."""

@@ -44,7 +44,13 @@ async def read(address: Address, after: int) -> AsyncGenerator[Entries, None]:
         pause = 0.0
         try:
             while (entries := await feed.take(_PATIENCE_S)) is not None:
-                after = entries.sequence[-1]
+                last = entries.sequence[-1]
+                if last - after != len(entries):
+                    gone = last - after - len(entries)
+                    _log.warning(
+                        "%d messages between %d and %d are not in the log any more", gone, after, last
+                    )
+                after = last
                 yield entries
         finally:
             feed.end("the reader has gone")

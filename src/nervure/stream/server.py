@@ -20,23 +20,27 @@ from typing import TYPE_CHECKING, Self
 
 from nervure.core.error import EnvironmentMissing, StreamError
 from nervure.stream import child
-from nervure.stream.api import Address, ensure_stream, log_in, reach
+from nervure.stream.api import Address, ends, ensure_stream, log_in, reach
 from nervure.stream.catch import Catch
 from nervure.stream.conf import NODE_USER, configuration, read_secret, require_loopback, write_private
+from nervure.stream.journal import Journal
 from nervure.stream.publish import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nervure.core.settings import Nats, Settings
+    from nervure.stream.wire import Feed
 
 __all__ = ["Server", "find_program", "nats_folder"]
 
 _READY_S = 60.0
 _STOP_S = 20.0
 _LOCK_S = 10.0
-_HEALTHY_S = 30.0
-_MAX_FAILURES = 5
+_HEALTHY_S = 5.0
+_MAX_FAILURES = 10
+_ATTEND_S = 0.5
+_ROOM_BYTES = 64 << 20
 _PAUSE_S = 0.01
 _PROBE_S = 5.0
 _CONNECT = b"\x10\x19\x00\x04MQTT\x04\x02\x00\x0a\x00\x0dnervure-probe"
@@ -85,12 +89,13 @@ class Server:
         self._command = (str(program), "-c", str(self._conf))
         self._floor = 0
         self._address = Address(host=nats.host, port=nats.port, user=NODE_USER, password=self._secret)
+        self._journal = Journal(self.folder / "server.log")
         self._publisher = Publisher(self._address, nats.max_payload_bytes)
         self._catch = Catch(self._address, self._publisher)
-        self._catching: asyncio.Task[None] | None = None
         self._lock = lock
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(cls, settings: Settings, *, floor: int = 0) -> Self:
@@ -114,13 +119,23 @@ class Server:
             await server._end()
             raise
         server._watch = asyncio.create_task(server._supervise())
-        server._catching = asyncio.create_task(server._catch.run())
+        server._tasks = [asyncio.create_task(work) for work in (server._catch.run(), server._attend())]
         return server
 
     @property
     def shed(self) -> int:
         """How many messages of QoS 0 were dropped because the log could not take them in time."""
         return self._catch.shed
+
+    @property
+    def refused(self) -> int:
+        """How many messages, subscriptions and log-ins of devices were refused."""
+        return self._journal.refused
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no readings are taken now, if so: a full disk, say."""
+        return self._journal.broken
 
     @property
     def pid(self) -> int:
@@ -131,19 +146,20 @@ class Server:
 
     async def stop(self) -> None:
         """Stop the server, which first writes what it holds; kill it if it does not end."""
-        tasks = [task for task in (self._watch, self._catching) if task is not None]
+        tasks = [*self._tasks, self._watch] if self._watch is not None else self._tasks
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._watch = self._catching = None
+        self._watch, self._tasks = None, []
         self._publisher.close()
         await self._end()
 
     async def wait(self) -> None:
         """Return when the server was stopped; raise ``StreamError`` when it cannot be kept running."""
         if self._watch is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(self._watch)
+            await asyncio.wait((self._watch,))
+            if not self._watch.cancelled():
+                self._watch.result()
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -162,6 +178,7 @@ class Server:
     async def _launch(self) -> None:
         """Start the process with the door shut to devices, look after the log, open the door."""
         self._configure(door=False)
+        self._journal.skip()
         arguments = (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *self._command)
         process = self._process = await asyncio.create_subprocess_exec(
             *arguments,
@@ -188,17 +205,28 @@ class Server:
                 try:
                     name = (await feed.info).get("server_name")
                     if name == self._name:
-                        await ensure_stream(feed)
-                        await reach(feed, self._floor)
+                        await self._ready_log(feed)
                         break
                 finally:
                     feed.end("done")
             await asyncio.sleep(_PAUSE_S)
         self._configure(door=True)
         process.send_signal(signal.SIGHUP)
+        await asyncio.sleep(_PAUSE_S)
         while not await _lets_in(self._nats):
             self._check_alive(process)
             await asyncio.sleep(_PAUSE_S)
+
+    async def _ready_log(self, feed: Feed) -> None:
+        await ensure_stream(feed)
+        _, last = await ends(feed)
+        if last < self._floor:
+            _log.warning(
+                "the log ends at %d though it was read up to %d: it was damaged, or is an older copy; "
+                "new messages are numbered from %d",
+                *(last, self._floor, self._floor + 1),
+            )
+            await reach(feed, self._floor)
 
     def _configure(self, *, door: bool) -> None:
         text = configuration(self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door)
@@ -211,6 +239,22 @@ class Server:
                 where=str(self.folder / "server.log"),
                 hint="read its log file; nervure doctor checks ports, disk and rights",
             )
+
+    async def _attend(self) -> None:
+        """Read the server's log; start it again when its store broke and there is room once more.
+
+        After a failed write the server keeps the stream closed until its end, and acknowledges
+        nothing.
+        """
+        while True:
+            await asyncio.sleep(_ATTEND_S)
+            self._journal.look()
+            room = shutil.disk_usage(self.folder).free > _ROOM_BYTES
+            if self._journal.broken and room and self._process is not None:
+                _log.error("nats-server could not write and is started again: %s", self._journal.broken)
+                self._journal.broken = None
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.terminate()
 
     async def _supervise(self) -> None:
         failures = 0

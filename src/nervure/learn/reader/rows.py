@@ -54,16 +54,18 @@ def read_arrow(path: Path) -> pa.Table:
 
 
 def names_of(columns: Mapping[str, str], found: Sequence[str], *, where: str) -> dict[str, str]:
-    """Map the columns of a file to streams or signals by the declared patterns.
+    r"""Map the columns of a file to streams or signals by the declared patterns.
 
-    >>> names_of({r"dma_(\\d+)": r"DMA \\1/inflow", "rain": "rain"}, ["time", "dma_7", "rain"], where="x.csv")
+    >>> names_of({r"dma_(\d+)": r"DMA \1/inflow", "rain": "rain"}, ["time", "dma_7", "rain"], where="x.csv")
     {'dma_7': 'DMA 7/inflow', 'rain': 'rain'}
     """
     named: dict[str, str] = {}
     for pattern, target in columns.items():
         hits = [(name, hit) for name in found if (hit := re.fullmatch(pattern, name))]
         if not hits:
-            raise DataError(f"no column matches {pattern!r}", where=where, hint=f"there are: {', '.join(found[:20])}")
+            raise DataError(
+                f"no column matches {pattern!r}", where=where, hint=f"there are: {', '.join(found[:20])}"
+            )
         named |= {name: hit.expand(target) for name, hit in hits}
     return named
 

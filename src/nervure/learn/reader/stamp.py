@@ -36,10 +36,12 @@ def to_utc(local: Longs, zone: str, *, where: str) -> Longs:
     if len(skipped):
         text = iso(int(local[skipped[0]])).rstrip("Z")
         raise DataError(
-            f"{text} never was in {zone}: clocks skipped that hour ({len(skipped)} rows)", where=where,
+            f"{text} never was in {zone}: clocks skipped that hour ({len(skipped)} rows)",
+            where=where,
             hint="declare the zone the stamps are really in, perhaps UTC",
         )
-    return local - np.where(_again(local) & (first > second), second, first)
+    times: Longs = local - np.where(_again(local) & (first > second), second, first)
+    return times
 
 
 def _again(local: Longs) -> NDArray[np.bool_]:
@@ -62,7 +64,9 @@ def stamps(table: pa.Table, name: str, zone: str, *, where: str) -> Longs:
     """Return a table's time column as UTC nanoseconds; naive stamps are local to ``zone``."""
     if name not in table.column_names:
         raise DataError(
-            f"there is no time column {name!r}", where=where, hint=f"there are: {', '.join(table.column_names[:20])}"
+            f"there is no time column {name!r}",
+            where=where,
+            hint=f"there are: {', '.join(table.column_names[:20])}",
         )
     column = table.column(name)
     if column.null_count:

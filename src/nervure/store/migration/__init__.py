@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -15,18 +16,26 @@ HEAD = "0002"
 """The newest revision: where it stands already, Alembic is not even loaded."""
 
 _FOLDER = Path(__file__).parent
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps its context in globals
 
 
 def migrate(database: Database) -> None:
     """Bring the tables to :data:`HEAD` in one transaction; nothing happens when they are there."""
+    if _stands_at_head(database):
+        return
+    try:
+        with _ONE_AT_A_TIME, database.write() as connection:
+            present = _revision(connection)
+            if present != HEAD:
+                _upgrade(connection, present, database.where)
+    except StoreError:
+        if not _stands_at_head(database):  # another process may have done it at the same moment
+            raise
+
+
+def _stands_at_head(database: Database) -> bool:
     with database.read() as connection:
-        if _revision(connection) == HEAD:
-            return
-    with database.write() as connection:
-        present = _revision(connection)
-        if present == HEAD:
-            return
-        _upgrade(connection, present, database.where)
+        return _revision(connection) == HEAD
 
 
 def _revision(connection: sa.Connection) -> str | None:

@@ -119,9 +119,7 @@ def _quarantine() -> None:
         "quarantine",
         sa.Column("id", _KEY, nullable=False, comment="Key, given by the catalogue"),
         sa.Column("sequence", sa.BigInteger(), nullable=False, comment="Log position of the message"),
-        sa.Column(
-            "message_index", sa.Integer(), nullable=False, comment="First reading of the message it is about"
-        ),
+        sa.Column("message_index", sa.Integer(), nullable=False, comment="Place of the first reading in it"),
         sa.Column("count", sa.Integer(), nullable=False, comment="How many readings of the message"),
         sa.Column("subject", sa.Text(), nullable=False, comment="Where the message was published"),
         sa.Column("reason", sa.Text(), nullable=False, comment="Why it was not taken, in a word"),
