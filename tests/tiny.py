@@ -150,6 +150,20 @@ def _constant(name: str, value: Any, dtype: Any) -> TensorProto:
     return numpy_helper.from_array(np.array(value, dtype=dtype), name)
 
 
+def _constants(channels: int) -> list[TensorProto]:
+    return [
+        _constant("zero", 0.0, np.float32),
+        _constant("filler", [20.0, 0.0][:channels], np.float32),
+        _constant("from", [-DAY], np.int64),
+        _constant("to", [1 << 30], np.int64),
+        _constant("time", [1], np.int64),
+        _constant("first", [0], np.int64),
+        _constant("second", [1], np.int64),
+        _constant("channel", [2], np.int64),
+        _constant("steps", [[[-HALF, 0.0, HALF]]], np.float32),
+    ]
+
+
 def _graph(described: Card) -> bytes:
     """Write ``y = x[-24:, 0] + sum of rain + (-1, 0, 1)``; a missing inflow counts as 20."""
     nodes = [
@@ -169,17 +183,7 @@ def _graph(described: Card) -> bytes:
         helper.make_node("Add", ["band", "naught"], ["calm"]),
         helper.make_node("Add", ["calm", "nothing"], ["y"]),
     ]
-    constants = [
-        _constant("zero", 0.0, np.float32),
-        _constant("filler", [20.0, 0.0][: len(described.channels)], np.float32),
-        _constant("from", [-DAY], np.int64),
-        _constant("to", [1 << 30], np.int64),
-        _constant("time", [1], np.int64),
-        _constant("first", [0], np.int64),
-        _constant("second", [1], np.int64),
-        _constant("channel", [2], np.int64),
-        _constant("steps", [[[-HALF, 0.0, HALF]]], np.float32),
-    ]
+    constants = _constants(len(described.channels))
     length = described.window + described.horizon
     channels = len(described.channels)
     inputs = [

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from nervure.store.observations import Observations
-from tests.chaos.writer import PACK, message
+from tests.chaos.writer import PACK, killed_after, message
 
 ROOT = Path(__file__).parents[2]
 DEATHS = 20
@@ -25,8 +22,7 @@ def check(folder: Path, acknowledged: int) -> int:
         assert store.repaired == ()
         assert store.position >= acknowledged, "what was sealed is there"
         found = store.series([1, 2, 3])
-        numbers = [PACK * (1 + sequence) + index for sequence in range(store.position) for index in range(PACK)]
-        assert sorted(found.value.tolist()) == numbers
+        assert sorted(found.value.tolist()) == list(range(PACK, PACK * (store.position + 1)))
         assert len(set(found.id.tolist())) == len(found) == store.count()
         position = store.position
         again = store.append(message(max(1, position)), position)  # the log goes on from the position
@@ -37,32 +33,30 @@ def check(folder: Path, acknowledged: int) -> int:
 
 
 @pytest.mark.chaos
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_killed_at_any_instant_every_reading_is_stored_once(tmp_path: Path) -> None:
     folder = tmp_path / "observations"
     chance = random.Random(20)
     position = 0
     for _ in range(DEATHS):
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.writer", str(folder)], stdout=subprocess.PIPE, cwd=ROOT, text=True
-        ) as writer:
+        command = [sys.executable, "-m", "tests.chaos.writer", str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as writer:
             assert writer.stdout is not None
-            first = writer.stdout.readline()
-            assert int(first) == position
-            time.sleep(chance.uniform(0.0, 0.25))
-            os.kill(writer.pid, signal.SIGKILL)
-            said = [line for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-        acknowledged = int(said[-1]) if said else position
+            assert int(writer.stdout.readline()) == position
+            acknowledged = killed_after(writer, chance.randrange(6), chance.uniform(0.0, 0.05)) or position
         position = check(folder, acknowledged)
     assert position > DEATHS
     print(f"{position} messages stored once through {DEATHS} deaths")
 
 
 @pytest.mark.chaos
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "observations"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.full", str(folder)], capture_output=True, cwd=ROOT, text=True, check=False
-    )
+    command = [sys.executable, "-m", "tests.chaos.full", str(folder)]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert len(seen["errors"]) >= 4

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from nervure.core.instant import DAY_NS, SECOND_NS
@@ -24,6 +28,17 @@ def message(sequence: int) -> Batch:
         + [START + base[0] * SECOND_NS + base[0] % 2 * DAY_NS],
         value=[float(number) for number in base] + [float(base[0])],
     )
+
+
+def killed_after(process: subprocess.Popen[str], lines: int, seconds: float) -> int:
+    """Let a process say some more numbers, kill it a moment later, and return the last number it said."""
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(lines)]
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGKILL)
+    said += process.stdout.read().splitlines(keepends=True)
+    whole = [line for line in said if line.endswith("\n")]
+    return int(whole[-1]) if whole else 0
 
 
 def main(folder: Path) -> None:

@@ -78,7 +78,8 @@ class Model(RuleBasedStateMachine):
                 continue
             newest = self.newest.get(stream, time)
             late = newest - time > DAY_NS and delay >= 0
-            self.rows[key] = (observation_id(sequence, index), *result, Quality.LATE if late else Quality.GOOD)
+            quality = Quality.LATE if late else Quality.GOOD
+            self.rows[key] = (observation_id(sequence, index), *result, quality)
             self.newest[stream] = max(newest, time)
         return duplicates, conflicts
 
@@ -124,11 +125,14 @@ class Model(RuleBasedStateMachine):
         keys = zip(found.datastream.tolist(), found.time.tolist(), found.result_time.tolist(), strict=True)
         assert list(zip(keys, rows, strict=True)) == sorted(self.rows.items())
         assert self.store.count() == len(self.rows)
-        assert {stream: time for stream, (time, _) in self.store.last([1, 2, 3]).items()} == self.newest
+        last = self.store.last([1, 2, 3])
+        assert {stream: time for stream, (time, _) in last.items()} == self.newest
         for stream in self.newest:
             mine = [key for key in self.rows if key[0] == stream]
             assert self.store.count(stream) == len(mine)
             assert self.store.span(stream) == (min(mine)[1], max(mine)[1])
+            newest = self.rows[max(mine)]
+            assert last[stream][1] == newest[1] or newest[2] is not None
 
     def teardown(self) -> None:
         self.store.close()

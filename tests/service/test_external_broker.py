@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from nervure.sense.gateway import Publish
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.stream.log import Log
+from tests.broker import Mosquitto, mosquitto, until
 from tests.support import free_ports, running
 
 pytestmark = pytest.mark.service
@@ -30,65 +30,9 @@ STREAMS = (
 TOPICS = {"v1.1/+/Observations": "{1}", "site/+/temperature": "{1}"}
 
 
-class Mosquitto:
-    """A Mosquitto of our own on a free port, which keeps its sessions in a file."""
-
-    def __init__(self, folder: Path, port: int, extra: str = "") -> None:
-        self.port = port
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"user root\nlistener {port} 127.0.0.1\npersistence true\npersistence_location {folder}/\n"
-            f"autosave_interval 1\nmax_queued_messages 0\n{extra or 'allow_anonymous true'}\n"
-        )
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        quiet = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(program, "-c", str(self._config), stderr=quiet)
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("Mosquitto did not start")
-
-    async def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            await self._process.wait()
-            self._process = None
-
-    async def send(self, topic: str, *lines: str, qos: int = 1, retain: bool = False) -> None:
-        """Publish each line as a message by `mosquitto_pub`."""
-        arguments = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.port), "-t", topic, "-q", str(qos)]
-        arguments += ["-l"] if not retain else ["-r", "-s"]
-        process = await asyncio.create_subprocess_exec(*arguments, stdin=asyncio.subprocess.PIPE)
-        await process.communicate("\n".join(lines).encode())
-        assert process.returncode == 0
-
-
-@contextlib.asynccontextmanager
-async def mosquitto(folder: Path, extra: str = "") -> AsyncIterator[Mosquitto]:
-    broker = Mosquitto(folder, free_ports(1)[0], extra)
-    await broker.start()
-    try:
-        yield broker
-    finally:
-        await broker.stop()
-
-
 def make_gateway(broker: Mosquitto, publish: Publish, **how: str | None) -> ExternalBroker:
     settings = Broker(name="site", host="127.0.0.1", port=broker.port, topics=TOPICS, **how)  # type: ignore[arg-type]
     return ExternalBroker(settings, publish, Intake(STREAMS, Limits()).named)
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - a gateway tells how it does when it is asked
-            await asyncio.sleep(0.01)
 
 
 class Sink:

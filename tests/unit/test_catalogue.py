@@ -56,11 +56,21 @@ def alert(start: int = 1_000, **changed: object) -> Alert:
 
 def card(version: str) -> Card:
     return Card(
-        name="water-inflow", version=version, solution="water",
-        problem=Forecast(of="inflow", horizon="24h", window="7d"), model="mixer", created="2023-01-01T00:00:00Z",
-        streams=("A/inflow",), channels=(Channel(signal="inflow"),), every_ns=3_600_000_000_000, window=168,
-        horizon=24, quantiles=(0.1, 0.5, 0.9), metrics=(), spread=((0.1, 0.2),), limits={"anomaly": 3.5},
-    )  # fmt: skip
+        name="water-inflow",
+        version=version,
+        solution="water",
+        problem=Forecast(of="inflow", horizon="24h", window="7d"),
+        model="mixer",
+        created="2023-01-01T00:00:00Z",
+        streams=("A/inflow",),
+        channels=(Channel(signal="inflow"),),
+        every_ns=3_600_000_000_000,
+        window=168,
+        horizon=24,
+        quantiles=(0.1, 0.5, 0.9),
+        spread=((0.1, 0.2),),
+        limits={"anomaly": 3.5},
+    )
 
 
 # --- entities ------------------------------------------------------------------------------------
@@ -69,16 +79,23 @@ def card(version: str) -> Card:
 def test_entities_are_made_once_and_changed_to_what_is_declared(catalogue: Catalogue) -> None:
     thing = catalogue.ensure_thing(Thing(name="DMA A", properties={"people": 1000}))
     sensor = catalogue.ensure_sensor(Sensor(name="meter", metadata="https://example.org/meter"))
-    observed = catalogue.ensure_property(ObservedProperty(name="Net inflow", definition="https://example.org/inflow"))
+    observed = catalogue.ensure_property(ObservedProperty(name="Net inflow", definition="urn:inflow"))
     feature = catalogue.ensure_feature(FeatureOfInterest(name="pipe", feature=POINT))
     declared = Datastream(
-        name="inflow", unit="L/s", thing=thing.id, sensor=sensor.id, observed_property=observed.id, solution="water",
-        signal="inflow", every_ns=3_600, low=0.0, high=500.0,
-    )  # fmt: skip
-    readings = catalogue.ensure_datastream(declared)
-    ahead = catalogue.ensure_datastream(
-        msgspec.structs.replace(declared, name="inflow forecast", kind="forecast", source=readings.id, low=None, sensor=0)
+        name="inflow",
+        unit="L/s",
+        thing=thing.id,
+        sensor=sensor.id,
+        observed_property=observed.id,
+        solution="water",
+        signal="inflow",
+        every_ns=3_600,
+        low=0.0,
+        high=500.0,
     )
+    readings = catalogue.ensure_datastream(declared)
+    changes = {"name": "inflow forecast", "kind": "forecast", "source": readings.id, "low": None, "sensor": 0}
+    ahead = catalogue.ensure_datastream(msgspec.structs.replace(declared, **changes))
     assert readings.id != ahead.id
     assert catalogue.ensure_datastream(declared) == readings
     assert catalogue.datastream(readings.id) == readings
@@ -118,7 +135,7 @@ def test_what_is_not_there_is_said(catalogue: Catalogue) -> None:
         catalogue.alert("x")
     with pytest.raises(NotFoundError, match="no model 9"):
         catalogue.promote(9, "ann")
-    with pytest.raises(StoreError, match="(?i)foreign key"):
+    with pytest.raises(StoreError, match=r"(?i)foreign key"):
         catalogue.ensure_datastream(Datastream(name="orphan", unit="L/s", thing=9))
 
 
@@ -127,7 +144,8 @@ def test_spans_are_written_down(catalogue: Catalogue, place: Path) -> None:
     stream = catalogue.ensure_datastream(Datastream(name="a", unit="L/s", thing=thing.id))
     catalogue.save_spans({stream.id: (5, 9)})
     with Database(place).read() as connection:
-        row = connection.execute(sa.text("SELECT phenomenon_start_ns, phenomenon_end_ns FROM datastream")).one()
+        spans = sa.text("SELECT phenomenon_start_ns, phenomenon_end_ns FROM datastream")
+        row = connection.execute(spans).one()
     assert tuple(row) == (5, 9)
 
 
@@ -156,7 +174,7 @@ def test_position_state_alerts_and_news_are_one_transaction(catalogue: Catalogue
 def test_a_commit_that_fails_leaves_nothing(catalogue: Catalogue) -> None:
     catalogue.commit_view("score", 5, b"five")
     broken = alert(text=None)
-    with pytest.raises(StoreError, match="(?i)not.null"):
+    with pytest.raises(StoreError, match=r"(?i)not.null"):
         catalogue.commit_view("score", 6, b"six", [alert(start=9), broken])
     assert catalogue.view("score") == (5, b"five")
     assert catalogue.alerts() == []
@@ -199,7 +217,8 @@ def reject(sequence: int, index: int = 0, reason: str = "future", **more: object
 
 
 def test_rejects_are_counted_once_whatever_is_replayed(catalogue: Catalogue) -> None:
-    some = [reject(1), reject(2, 3, count=5), reject(2, 4, "malformed", payload=b"{", detail="cut off", received_ns=9)]
+    cut_off = reject(2, 4, "malformed", payload=b"{", detail="cut off", received_ns=9)
+    some = [reject(1), reject(2, 3, count=5), cut_off]
     assert catalogue.add_rejects(some) == 3
     assert catalogue.add_rejects(some) == 0
     assert catalogue.add_rejects([]) == 0
@@ -249,7 +268,8 @@ def test_one_model_a_problem_is_promoted(catalogue: Catalogue) -> None:
 # --- the database --------------------------------------------------------------------------------
 
 
-def test_migrations_make_the_tables_that_the_code_declares(catalogue: Catalogue, place: Path) -> None:
+def test_migrations_make_the_tables_that_the_code_declares(place: Path) -> None:
+    Catalogue.open(place).close()
     with Database(place).read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
         present = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()

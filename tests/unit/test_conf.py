@@ -41,14 +41,11 @@ def test_the_log_is_flushed_as_often_as_was_set(tmp_path: Path, sync_s: float, w
     assert msgspec.json.decode(text)["jetstream"]["sync_interval"] == written
 
 
-def test_no_device_gets_in_by_mqtt_while_the_door_is_shut(tmp_path: Path) -> None:
-    def kinds(*, door: bool) -> list[str]:
-        text = configuration(Nats(), folder=tmp_path, secret="s", name="n", door=door)
-        users = msgspec.json.decode(text)["authorization"]["users"]
-        found: list[str] = next(user for user in users if user["user"] == "device")[
-            "allowed_connection_types"
-        ]
+def test_no_device_gets_in_while_the_door_is_shut(tmp_path: Path) -> None:
+    def tree(*, door: bool) -> dict[str, object]:
+        text = configuration(Nats(mqtt_port=1999), folder=tmp_path, secret="s", name="n", door=door)
+        found: dict[str, object] = msgspec.json.decode(text)
         return found
 
-    assert kinds(door=True) == ["MQTT"]
-    assert "MQTT" not in kinds(door=False)
+    assert tree(door=True)["mqtt"] == {"listen": "127.0.0.1:1999", "no_auth_user": "device"}
+    assert "mqtt" not in tree(door=False)

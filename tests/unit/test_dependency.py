@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -28,6 +29,7 @@ LEARN = _names(PROJECT["optional-dependencies"]["learn"])
 DEV = _names(PROJECT["optional-dependencies"]["dev"])
 
 
+@cache
 def _imported() -> dict[str, set[str]]:
     """Return the distributions our code imports, each with the files that do."""
     owners = packages_distributions()

@@ -286,6 +286,16 @@ def test_bad_readings_of_a_pack_leave_the_good_ones() -> None:
     assert rejects[0].detail.endswith("(and 1 more like it)")
 
 
+def test_a_pack_of_mostly_bad_readings_keeps_every_good_one() -> None:
+    values = ",".join(["NaN", '"x"', "7", "1" + "0" * 400] * 3000)
+    batch, rejects = take((7, f'{{"dt": 1, "v": [{values}]}}'.encode()), message_bytes=1 << 24)
+    assert len(batch) == 3000
+    assert [(one.reason, one.index, one.count) for one in rejects] == [
+        ("not-a-number", 0, 6000),
+        ("out-of-type", 1, 3000),
+    ]
+
+
 def test_a_pack_that_runs_into_the_future_keeps_its_past() -> None:
     batch, rejects = take((7, {"t0": iso(NOW), "dt": 3600, "v": [1, 2, 3]}))
     assert batch.value.tolist() == [1.0]

@@ -33,9 +33,9 @@ class Made(NamedTuple):
     runner: Runner
 
 
-def _make(folder: Path, *, ahead: bool) -> Made:
+def _make(folder: Path, recipe: Recipe, *, ahead: bool) -> Made:
     task = weekly_task(ahead=ahead)
-    trained = fit(task, recipe=QUICK)
+    trained = fit(task, recipe=recipe)
     key = SigningKey.load_or_create(folder)
     row = Metric(subject="mixer", kind="deep", metric="MAE", value=1.0)
     model = package(trained, task, [row], key=key, limits={"anomaly-load": {"limit": 3.0}}, now_ns=0)
@@ -44,7 +44,7 @@ def _make(folder: Path, *, ahead: bool) -> Made:
 
 @pytest.fixture(name="made", scope="module")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return _make(tmp_path_factory.mktemp("keys"), ahead=False)
+    return _make(tmp_path_factory.mktemp("keys"), QUICK, ahead=False)
 
 
 @pytest.fixture(name="window")
@@ -137,7 +137,7 @@ def test_the_time_budget_holds() -> None:
     lines: list[tuple[float, str]] = []
     recipe = Recipe(least_steps=100_000)
     trained = fit(
-        weekly_task(), recipe=recipe, budget_s=3.0, progress=lambda part, text: lines.append((part, text))
+        weekly_task(), recipe=recipe, budget_s=2.0, progress=lambda part, text: lines.append((part, text))
     )
     assert trained.wall_s < 6
     assert trained.steps < 100_000
@@ -176,7 +176,7 @@ def test_a_runner_opens_only_what_it_trusts(made: Made, tmp_path: Path) -> None:
 
 
 def test_drivers_known_ahead_are_a_later_input(tmp_path: Path) -> None:
-    made = _make(tmp_path, ahead=True)
+    made = _make(tmp_path, GLANCE, ahead=True)
     chosen = samples(made.task, "test")
     window = windows(made.task, chosen)
     assert [one.signal for one in made.runner.card.future] == ["weather"]
@@ -188,7 +188,7 @@ def test_drivers_known_ahead_are_a_later_input(tmp_path: Path) -> None:
 
 
 def test_deep_is_a_forecaster(made: Made, window: Window) -> None:
-    deep = Deep(budget_s=3)
+    deep = Deep(budget_s=1)
     with pytest.raises(DeclarationError, match="was not trained"):
         deep.predict(window)
     assert deep.fit(made.task) is deep

@@ -5,27 +5,17 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from nervure.core.error import NotFoundError, QueryError, StoreError
+from nervure.core.error import NotFoundError, StoreError
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Quality, observation_id
 from nervure.core.settings import Store
+from nervure.store import digest, observations
 from nervure.store.observations import Observations
-
-START = 19_675 * DAY_NS  # 2023-11-14
-
-
-def batch(sequence: int, readings: list[tuple[int, int, float]], **columns: object) -> Batch:
-    """One message at ``sequence`` with (datastream, second, value) readings."""
-    return Batch.of(
-        id=[observation_id(sequence, index) for index in range(len(readings))],
-        datastream=[reading[0] for reading in readings],
-        time=[START + reading[1] * SECOND_NS for reading in readings],
-        value=[reading[2] for reading in readings],
-        **columns,  # type: ignore[arg-type]
-    )
+from tests.reading import START, batch
 
 
 @pytest.fixture
@@ -98,10 +88,12 @@ def test_the_first_result_of_a_key_stays(folder: Path, sealed: str) -> None:
     if sealed == "files":
         store.close()
         store = Observations.open(folder)
-    again = batch(2, [(7, 0, 1.0), (7, 1, 9.0), (7, 2, 3.0), (7, 2, 3.0), (7, 3, 4.0)], text=[None] * 2 + ['"on"', '"off"', None])
+    readings = [(7, 0, 1.0), (7, 1, 9.0), (7, 2, 3.0), (7, 2, 3.0), (7, 3, 4.0)]
+    again = batch(2, readings, text=[None, None, '"on"', '"off"', None])
     done = store.append(again, 2)
     assert (done.rows, done.duplicates) == (1, 2)
-    assert [(one.sequence, one.index, one.reason) for one in done.conflicts] == [(2, 1, "conflict"), (2, 3, "conflict")]
+    assert [(one.sequence, one.index) for one in done.conflicts] == [(2, 1), (2, 3)]
+    assert {one.reason for one in done.conflicts} == {"conflict"}
     assert b'"result":9.0' in done.conflicts[0].payload
     assert done.conflicts[0].subject == "v1//1.Datastreams(7).Observations"
     assert store.series([7]).value.tolist()[:2] == [1.0, 2.0]
@@ -129,19 +121,6 @@ def test_another_result_time_is_another_key(folder: Path) -> None:
     store.close()
 
 
-def test_instants_are_kept_to_the_microsecond(folder: Path) -> None:
-    store = Observations.open(folder)
-    one = Batch.of(id=[observation_id(1)], datastream=[7], time=[START + 1_234_567], value=[1.0])
-    two = Batch.of(id=[observation_id(2)], datastream=[7], time=[START + 1_234_999], value=[1.0])
-    store.append(one, 1)
-    store.seal()
-    assert store.append(two, 2).duplicates == 1
-    assert store.series([7]).time.tolist() == [START + 1_234_000]
-    assert store.series([7], START + 1_234_000, START + 1_234_001).time.tolist() == [START + 1_234_000]
-    assert len(store.series([7], START + 1_234_001)) == 0
-    store.close()
-
-
 def test_what_is_a_day_older_than_the_newest_is_late(folder: Path) -> None:
     store = Observations.open(folder)
     store.append(batch(1, [(7, 100_000, 1.0), (7, 10_000, 2.0), (7, 50_000, 3.0)]), 1)
@@ -161,104 +140,11 @@ def test_what_is_a_day_older_than_the_newest_is_late(folder: Path) -> None:
     store.close()
 
 
-def test_a_table_takes_the_reading_that_came_last_in_each_slot(folder: Path) -> None:
-    store = Observations.open(folder)
-    readings = [(7, 0, 1.0), (8, 10, 5.0), (7, 3_000, 2.0), (7, 1_000, 3.0), (7, 7_200, 4.0), (7, 7_300, 9.0)]
-    quality = [0, 0, 0, 0, 0, Quality.OUT_OF_RANGE]
-    store.append(batch(1, readings, quality=quality), 1)
-    for _ in range(2):
-        table = store.table([8, 7, 6], ["b", "a", "none"], HOUR_NS)
-        assert table.first == START // HOUR_NS
-        assert table.streams == ("b", "a", "none")
-        np.testing.assert_array_equal(
-            table.value, [[5.0, 3.0, np.nan], [np.nan, np.nan, np.nan], [np.nan, 4.0, np.nan]]
-        )
-        every = store.table([7], ["a"], HOUR_NS, good_only=False)
-        assert every.value[2, 0] == 9.0
-        asked = store.table([7], ["a"], HOUR_NS, START - HOUR_NS, START + 2 * HOUR_NS)
-        np.testing.assert_array_equal(asked.value[:, 0], [np.nan, 3.0, np.nan])
-        assert asked.first == START // HOUR_NS - 1
-        store.seal()
-    assert store.table([6], ["none"], HOUR_NS).value.shape == (0, 1)
-    store.close()
-
-
-def test_pages_follow_each_other_in_either_direction(folder: Path) -> None:
-    store = Observations.open(folder)
-    readings = [(7, number * 40_000, float(number)) for number in range(30)]
-    for sequence, reading in enumerate(readings, 1):
-        store.append(batch(sequence, [reading, (8, reading[1], -1.0)]), sequence)
-        if sequence % 7 == 0:
-            store.seal()
-    for descending in (False, True):
-        expected = sorted(range(30), reverse=descending)
-        skipped = [
-            store.page(7, limit=8, skip=skip, descending=descending).value.tolist() for skip in (0, 8, 16, 24, 32)
-        ]
-        assert sum(skipped, []) == expected
-        after: tuple[int, int] | None = None
-        walked: list[float] = []
-        while len(page := store.page(7, limit=8, descending=descending, after=after)):
-            walked += page.value.tolist()
-            after = (int(page.time[-1]), int(page.id[-1]))
-        assert walked == expected
-    assert store.page(limit=3, order="id", descending=True).id.tolist()[0] == observation_id(30, 1)
-    assert len(store.page(99)) == 0
-    assert len(store.page(7, limit=0)) == 0
-    with pytest.raises(QueryError, match="cannot be ordered by 'value'"):
-        store.page(7, order="value")
-    store.close()
-
-
-def test_results_that_are_no_numbers_keep_their_text(folder: Path) -> None:
-    store = Observations.open(folder)
-    store.append(batch(1, [(7, 0, 1.0)]), 1)
-    store.append(batch(2, [(7, 1, np.nan), (7, 2, 2.0)], text=['"open"', None]), 2)
-    for _ in range(2):
-        found = store.series([7])
-        assert list(found.text or []) == [None, '"open"', None]
-        assert np.isnan(found.value[1])
-        row = store.by_id(observation_id(2, 0))
-        assert row is not None
-        assert row.result == '"open"'
-        store.seal()
-    store.close()
-
-
-def test_sql_sees_files_and_tail_and_nothing_else(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret.csv").write_text("a\n1\n")
-    store = Observations.open(folder)
-    store.append(batch(1, [(7, 0, 1.0)]), 1)
-    store.seal()
-    store.append(batch(2, [(7, 1, 3.0)]), 2)
-    mean = "SELECT avg(value) AS mean, max(time) AS newest FROM observation WHERE datastream = $stream"
-    row = store.query(mean, {"stream": 7}).to_pylist()[0]
-    assert row["mean"] == 2.0
-    assert row["newest"].isoformat() == "2023-11-14T00:00:01+00:00"
-    assert store.query("SELECT count(*) AS n FROM observation WHERE value > ?", [2]).to_pylist() == [{"n": 1}]
-    refused = [
-        f"SELECT * FROM read_csv('{tmp_path}/secret.csv')",
-        "SELECT nothing FROM observation",
-        "DROP VIEW observation",
-        f"COPY (SELECT 1) TO '{tmp_path}/out.csv'",
-        "SELECT 1; SELECT 2",
-        "SET memory_limit = '1TB'",
-        "SELEC 1",
-        "",
-    ]
-    for sql in refused:
-        with pytest.raises(QueryError):
-            store.query(sql)
-    with pytest.raises(QueryError, match=r"stopped after 0\.2 s"):
-        store.query("SELECT count(*) FROM range(1000000000000)", limit_s=0.2)
-    assert not (tmp_path / "out.csv").exists()
-    store.close()
-
-
 def test_merging_changes_no_row(folder: Path) -> None:
     store = Observations.open(folder)
     for sequence in range(1, 13):
-        store.append(batch(sequence, [(9 - sequence % 3, sequence, float(sequence)), (7, -sequence, 0.0)]), sequence)
+        readings = [(9 - sequence % 3, sequence, float(sequence)), (7, -sequence, 0.0)]
+        store.append(batch(sequence, readings), sequence)
         store.seal()
     before = store.series([7, 8, 9])
     files = len(list(folder.glob("day=*/*.parquet")))
@@ -315,15 +201,16 @@ def test_one_process_writes_and_others_may_read(folder: Path) -> None:
 
 def test_it_is_time_to_seal_after_enough_rows_or_long_enough(folder: Path) -> None:
     store = Observations.open(folder, Store(seal_rows=3, seal_s=0.05))
-    assert not store.due
+    seen = [store.due]
     store.append(batch(1, [(7, 0, 1.0)]), 1)
-    assert not store.due
+    seen.append(store.due)
     time.sleep(0.06)
-    assert store.due
+    seen.append(store.due)
     store.seal()
-    assert not store.due
+    seen.append(store.due)
     store.append(batch(2, [(7, second, 1.0) for second in range(1, 4)]), 2)
-    assert store.due
+    seen.append(store.due)
+    assert seen == [False, False, True, False, True]
     store.close()
 
 
@@ -375,13 +262,14 @@ def test_sealing_in_a_thread_leaves_the_loop_free(folder: Path) -> None:
 
 def test_answers_hold_every_row_once_while_others_write(folder: Path) -> None:
     store = Observations.open(folder)
+    counted = "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM observation"
     wrong: list[str] = []
     stop = threading.Event()
 
     def look() -> None:
         while not stop.is_set():
             low = store.taken
-            found = store.query("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM observation").to_pylist()[0]
+            found = store.query(counted).to_pylist()[0]
             if not (found["n"] == found["ids"] and low <= found["n"] <= store.taken):
                 wrong.append(f"{low} <= {found} <= {store.taken}")
 
@@ -400,4 +288,43 @@ def test_answers_hold_every_row_once_while_others_write(folder: Path) -> None:
         thread.join()
     assert wrong == []
     assert store.count() == 60
+    store.close()
+
+
+def test_a_digest_spares_the_next_start_a_full_look(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observations, "SPARE_ROWS", 2)
+    store = Observations.open(folder)
+    store.append(batch(1, [(7, 0, 1.0), (8, 5, 2.0)]), 1)
+    store.seal()
+    store.append(batch(2, [(7, 9, 3.0)]), 2)  # in memory only: not in the digest
+    store.compact()
+    found = digest.load(folder)
+    assert found is not None
+    assert (found.position, found.rows) == (1, 2)
+    store.seal()
+    store._claim.release()  # type: ignore[union-attr]  # as a process that died
+
+    for harm in (None, b"", b"PAR1 nothing PAR1"):
+        if harm is not None:
+            (folder / "_digest.parquet").write_bytes(harm)
+        store = Observations.open(folder)
+        assert store.last([7, 8]) == {7: (START + 9 * SECOND_NS, 3.0), 8: (START + 5 * SECOND_NS, 2.0)}
+        assert (store.count(), store.count(7)) == (3, 2)
+        assert store.append(batch(3, [(7, 0, 1.0), (7, 9, 3.0)]), 3).duplicates == 2
+        store.close()
+
+
+def test_a_digest_that_does_not_fit_the_table_is_not_believed(folder: Path) -> None:
+    store = Observations.open(folder)
+    store.append(batch(1, [(7, 0, 1.0)]), 1)
+    store.seal()
+    store.append(batch(2, [(7, 5, 2.0)]), 2)
+    store.seal()
+    store.close()
+    found = digest.load(folder)
+    assert found is not None
+    wrong = msgspec.structs.replace(found.summary, rows=found.summary.rows + 1)
+    digest.save(folder, digest.Digest(position=2, summary=wrong))
+    store = Observations.open(folder)
+    assert store.count() == 2
     store.close()

@@ -158,3 +158,9 @@ def test_columns_and_records_are_read_alike() -> None:
     assert quick.time.tolist() == slow.time.tolist()
     assert quick.value.tolist() == slow.value.tolist()
     assert slow.faults
+
+
+def test_a_message_of_bad_records_is_given_up_after_a_thousand() -> None:
+    part = read([{"v": 1}, *[{"v": "x"}] * 1500, {"v": 2}], 4)
+    assert part.value.tolist() == [1.0]
+    assert [(fault.reason, fault.count) for fault in part.faults] == [(MALFORMED, 1501)]

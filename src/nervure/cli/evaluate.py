@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from nervure.cli.battle import battle
 from nervure.cli.export import open_package
 from nervure.cli.metric import show
-from nervure.cli.option import Change, File, Json, read
+from nervure.cli.option import Budget, Change, File, Json, Named, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.progress import progress
 from nervure.core.error import LeakError, UsageError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from nervure.core.card import Metric
     from nervure.core.window import Window
     from nervure.learn.task import Forecaster, ForecastTask
     from nervure.score.runner import Runner
@@ -30,21 +31,22 @@ QUICK_S = 20.0
 
 
 def evaluate(
-    name: Annotated[str, Parameter(help="The solution; a file of your own ends in .py.")],
+    name: Named,
     /,
     *,
-    problem: Annotated[str | None, Parameter(help="Which forecast; the first if left out.")] = None,
+    problem: Which = None,
     model: Annotated[
         Path | None,
-        Parameter(help="A package to judge instead of training anew; it must not have seen the test part."),
+        Parameter(help="A package to judge instead of training anew; unfit if it saw the test part."),
     ] = None,
     quick: Annotated[
-        bool, Parameter(help="A rough answer: short training, no boosted trees, fewer windows.")
+        bool, Parameter(help="A rough answer: short training, fewer baselines and windows.")
     ] = False,
-    budget: Annotated[float, Parameter(help="Seconds that training may take.", show_default=True)] = 180.0,
-    seeds: Annotated[
-        int, Parameter(help="How often to train, each time from another seed.", show_default=True)
-    ] = 1,
+    protocol: Annotated[
+        Literal["bwdf"] | None, Parameter(help="Judge by a published protocol instead: bwdf for water.")
+    ] = None,
+    budget: Budget = 180.0,
+    seeds: Annotated[int, Parameter(help="How many trainings to average.", show_default=True)] = 1,
     settings: File = None,
     change: Change = (),
     json: Json = False,
@@ -53,32 +55,44 @@ def evaluate(
 
     The plain baselines stand above the model, worst first, so that what the model adds is seen.
     """
-    from nervure.learn.baseline import baselines
     from nervure.learn.dataset import load
-    from nervure.learn.evaluate import evaluate as judge
     from nervure.learn.task import pose
-    from nervure.learn.train import Deep
     from nervure.solutions import find
 
     loaded, _ = read(settings, change)
     if seeds < 1:
         raise UsageError("--seeds must be 1 at least")
+    budget_s = min(budget, QUICK_S) if quick else budget
+    if protocol is not None:
+        return battle(load(find(name)), budget_s=budget_s, trees=not quick, json=json)
     task = pose(load(find(name)), problem)
-    with progress(f"evaluate {name}") as tell:
-        deep: Forecaster = (
-            Packaged(open_package(model, loaded.folder))
-            if model
-            else Deep(task.problem.model, budget_s=QUICK_S if quick else budget, progress=_inner(tell))
-        )
-        stride = max(1, task.horizon // 2) if quick else 1
-        forecasters = [*baselines(task, trees=not quick), deep]
-        metrics = judge(task, forecasters, stride=stride, seeds=range(seeds), progress=tell)
-    if json:
-        write_json({"solution": name, "problem": task.problem.name, "unit": task.unit, "metrics": metrics})
-    else:
-        show(metrics, task.unit)
-        say(f"{name} {task.problem.name}, {task.unit}, split {task.split.how}")
+    fitted = Packaged(open_package(model, loaded.folder)).fit(task) if model else None
+    metrics = _judge(task, fitted, budget_s=budget_s, quick=quick, seeds=seeds)
+    _tell(task, metrics, json=json)
     return 0
+
+
+def _tell(task: ForecastTask, metrics: list[Metric], *, json: bool) -> None:
+    name = task.problem.name
+    if json:
+        write_json({"solution": task.solution, "problem": name, "unit": task.unit, "metrics": metrics})
+        return
+    show(metrics, task.unit)
+    say(f"{task.solution} {name}, {task.unit}, split {task.split.how}")
+
+
+def _judge(
+    task: ForecastTask, fitted: Packaged | None, *, budget_s: float, quick: bool, seeds: int
+) -> list[Metric]:
+    from nervure.learn.baseline import baselines
+    from nervure.learn.evaluate import evaluate as judge
+    from nervure.learn.train import Deep
+
+    with progress(f"evaluate {task.solution}") as tell:
+        model: Forecaster = fitted or Deep(task.problem.model, budget_s=budget_s)
+        stride = max(1, task.horizon // 2) if quick else 1
+        forecasters = [*baselines(task, trees=not quick), model]
+        return judge(task, forecasters, stride=stride, seeds=range(seeds), progress=tell)
 
 
 class Packaged:
@@ -109,8 +123,3 @@ class Packaged:
     def predict(self, window: Window) -> NDArray[np.float32]:
         """Foresee with the graph: ``[batch, horizon, quantile]``."""
         return self._runner.run(window)
-
-
-def _inner(tell: Callable[[float, str], None]) -> Callable[[float, str], None]:
-    """Tell of a training inside a larger job: its line, without its share."""
-    return lambda _share, line: tell(1.0, line)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from nervure.core.error import SettingError
 from nervure.core.settings import Settings, load
 
-__all__ = ["Change", "File", "Json", "read"]
+__all__ = ["Budget", "Change", "File", "Json", "Named", "Which", "read"]
 
 Json = Annotated[bool, Parameter(name="--json", help="Write JSON for machines.")]
 File = Annotated[
@@ -19,6 +19,11 @@ File = Annotated[
 Change = Annotated[
     tuple[str, ...],
     Parameter(name="--set", help="Change one setting: --set nats.port=4333. May be repeated."),
+]
+Named = Annotated[str, Parameter(help="The solution; a file of your own ends in .py.")]
+Which = Annotated[str | None, Parameter(name="--problem", help="Which forecast; the first if left out.")]
+Budget = Annotated[
+    float, Parameter(name="--budget", help="Seconds that training may take.", show_default=True)
 ]
 
 

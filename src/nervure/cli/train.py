@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from nervure.cli.export import models_folder, write
 from nervure.cli.metric import show
-from nervure.cli.option import Change, File, Json, read
+from nervure.cli.option import Budget, Change, File, Json, Named, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.progress import progress
 from nervure.core.settings import Settings
@@ -22,14 +22,12 @@ __all__ = ["hand_over", "train"]
 
 
 def train(
-    name: Annotated[str, Parameter(help="The solution; a file of your own ends in .py.")],
+    name: Named,
     /,
     *,
-    problem: Annotated[str | None, Parameter(help="Which forecast; the first if left out.")] = None,
-    out: Annotated[
-        Path | None, Parameter(help="Write the package to this file instead of the data folder.")
-    ] = None,
-    budget: Annotated[float, Parameter(help="Seconds that training may take.", show_default=True)] = 180.0,
+    problem: Which = None,
+    out: Annotated[Path | None, Parameter(help="Write the package here, not into the data folder.")] = None,
+    budget: Budget = 180.0,
     seed: Annotated[int, Parameter(help="Where chance starts.", show_default=True)] = 0,
     compare: Annotated[
         bool,
@@ -57,23 +55,19 @@ def train(
         )
     path = out or models_folder(loaded.folder) / learned.name
     write(path, learned.package)
-    taken = hand_over(loaded, learned)
+    running = hand_over(loaded, learned)
+    _tell(learned, path, running=running, json=json)
+    return 0
+
+
+def _tell(learned: Course, path: Path, *, running: bool, json: bool) -> None:
     if json:
-        write_json(
-            {
-                "file": str(path),
-                "sha256": learned.sha256,
-                "version": learned.card.version,
-                "taken_up": taken,
-                "train_s": learned.train_s,
-                "metrics": learned.metrics,
-            }
-        )
-        return 0
+        found = {"file": str(path), "sha256": learned.sha256, "version": learned.card.version}
+        write_json({**found, "running": running, "train_s": learned.train_s, "metrics": learned.metrics})
+        return
     show(learned.metrics, learned.card.unit)
     say(f"wrote {path}")
-    say("the running node takes it up" if taken else "nervure up scores with it")
-    return 0
+    say("the running node takes it up" if running else "nervure up scores with it")
 
 
 def hand_over(settings: Settings, learned: Course) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ def week(dataset: Dataset, iteration: int, *, problem: Forecast | None = None, s
     streams = [place for place, name in enumerate(table.streams) if name.endswith("/inflow")]
     hidden = np.ones(end, dtype=bool)
     hidden[slot[known]] = False
-    value[np.ix_(hidden, streams)] = np.nan
+    value[np.ix_(hidden, np.array(streams))] = np.nan
     start = end - HORIZON
     cut = Table(streams=table.streams, first=table.first, every_ns=table.every_ns, value=value)
     split = by_time((0, start - _VALIDATION, start, end))
@@ -90,6 +91,7 @@ def _a_week(dataset: Dataset) -> Forecast:
     raise DataError(f"{dataset.solution.name}: the solution forecasts nothing")
 
 
+@cache  # the package reads its Excel files anew each time
 def _published(iteration: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the hours of an iteration as UTC nanoseconds, and which of them hold published inflows."""
     bwdf = _package()
@@ -115,7 +117,7 @@ def evaluate(answers: Sequence[tuple[Week, NDArray[np.floating]]], *, subject: s
     for one, point in answers:
         table = one.task.table
         hours = (table.first + int(one.chosen.last[0]) + 1 + np.arange(HORIZON)) * table.every_ns
-        index = pd.DatetimeIndex(hours, tz="UTC").tz_convert(one.task.zone)
+        index = pd.DatetimeIndex(hours, tz="UTC", name="Datetime").tz_convert(one.task.zone)
         names = [one.task.names[node].split("/")[0] for node in one.chosen.node]
         parts.append(pd.DataFrame(point.T.astype(np.float64), index=index, columns=names))
     found = bwdf.evaluate(pd.concat(parts))

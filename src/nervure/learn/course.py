@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -15,9 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from nervure.core.card import CARD_KEY, Card, Metric
-from nervure.core.declaration import Solution, condition
-from nervure.core.instant import duration_ns
-from nervure.core.problem import Anomaly, Forecast
+from nervure.core.problem import Forecast
 from nervure.core.window import Window
 from nervure.learn import alarm
 from nervure.learn.baseline import baselines
@@ -88,11 +86,11 @@ def course(
     fitted = Fitted(trained, task)
     if progress:
         progress(0.9, "setting the alarm limits")
-    found = limits(dataset.solution, task, fitted)
+    limits, refused = alarm.limits_for(dataset.solution, task, fitted.predict, seed=seed)
     if progress:
         progress(0.96, "judging the model on the test part")
     rows += measure(task, fitted)
-    data = package(trained, task, rows, key=key, limits=found)
+    data = package(trained, task, rows, key=key, limits=limits, notes="; ".join(refused))
     card = _card(data)
     if progress:
         progress(1.0, f"{card.name} {card.version}")
@@ -104,21 +102,6 @@ def course(
         metrics=tuple(rows),
         train_s=trained.wall_s,
     )
-
-
-def limits(solution: Solution, task: ForecastTask, fitted: Forecaster) -> dict[str, Any]:
-    """Set the limit of every anomaly problem whose score is this forecast's error, by problem name."""
-    found: dict[str, Any] = {}
-    for problem in solution.problems:
-        if not isinstance(problem, Anomaly) or problem.residual != task.problem.name:
-            continue
-        stuck = solution.signal(task.problem.of).stuck_after
-        past = alarm.observe(task, fitted.predict, stuck_after_ns=duration_ns(stuck) if stuck else None)
-        hold = max(
-            (condition(rule.when).hold_ns for rule in solution.rules if rule.problem == problem.name), default=None
-        )
-        found[problem.name] = msgspec.to_builtins(alarm.calibrate(problem, past, hold_ns=hold))
-    return found
 
 
 def _card(data: bytes) -> Card:

@@ -6,6 +6,8 @@ two together do better than either; how much each counts is chosen by validation
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -18,7 +20,8 @@ __all__ = ["fit_linear"]
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-_PENALTIES = (10.0, 100.0, 1000.0)
+_PENALTIES = (100.0, 1000.0, 10_000.0)
+_NEAR = 2  # steps on either side whose errors count too when a step's penalty is chosen
 _KNOWN = 0.7  # of a window must be known for it to teach
 _ROWS = 8192
 
@@ -27,24 +30,40 @@ def fit_linear(task: ForecastTask, anchor: Anchor) -> Floats:
     """Return the weights ``[node, time + 1, horizon]``, in scales of the node around its level.
 
     The first ``time`` rows weigh the window's distance from anchor and level (0 where missing), the
-    last row weighs the level itself. The penalty of each node is chosen on the validation part.
+    last row weighs the level itself. The penalty of each node and step, and whether the level
+    counts, is chosen on the validation part.
     """
     apart = (task.table.value[:, task.targets] - anchor.seen) / anchor.scale
     train, judged = samples(task, "train"), samples(task, "validation")
     weight = np.zeros((task.nodes, task.window + 1, task.horizon))
     for node in range(task.nodes):
-        last = train.last[train.node == node]
-        gram, moment = _sums(task, apart[:, node], last)
-        value, vector = np.linalg.eigh(gram)
+        gram, moment = _sums(task, apart[:, node], train.last[train.node == node])
         x, y, _ = _cut(task, apart[:, node], judged.last[judged.node == node])
-        least = np.inf
-        for penalty in _PENALTIES:
-            tried = vector @ ((vector.T @ moment) / (np.maximum(value, 0) + penalty)[:, None])
-            error = np.abs(y - x @ tried)
-            mean = float(np.nanmean(error)) if np.isfinite(error).any() else 0.0
-            if mean < least:
-                weight[node], least = tried, mean
+        least = np.full(task.horizon, np.inf)
+        for tried in _solutions(gram, moment):
+            error = _near(np.abs(y - x @ tried))
+            better = error < least
+            weight[node][:, better], least[better] = tried[:, better], error[better]
     return weight
+
+
+def _solutions(gram: Floats, moment: Floats) -> Iterator[Floats]:
+    """Yield the weights of every penalty, with and without the level."""
+    for size in (len(gram) - 1, len(gram)):
+        value, vector = np.linalg.eigh(gram[:size, :size])
+        turned = vector.T @ moment[:size]
+        for penalty in _PENALTIES:
+            solved = np.zeros_like(moment)
+            solved[:size] = vector @ (turned / (np.maximum(value, 0) + penalty)[:, None])
+            yield solved
+
+
+def _near(error: Floats) -> Floats:
+    """Return the mean error of each step and its neighbours; 0 where nothing was read."""
+    known = ~np.isnan(error)
+    mean = np.where(known, error, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    padded = np.pad(mean, _NEAR, mode="edge")
+    return np.convolve(padded, np.full(2 * _NEAR + 1, 1 / (2 * _NEAR + 1)), mode="valid")
 
 
 def _sums(task: ForecastTask, apart: Floats, last: Longs) -> tuple[Floats, Floats]:

@@ -71,13 +71,21 @@ class Scorer:
         if model is not None:
             self._lane = Lane(model, limit_in(model.card, _anomaly(solution, model)), batch=batch)
         self._forecasts = dict(forecasts or {})
+        self._told: list[tuple[int, str, str, int | None]] = []
         self._track = Track(0)
         self._ids: Longs = np.zeros(0, dtype=np.int64)
+        self._place([], {})
         self.learn(known)
 
     def learn(self, datastreams: Iterable[Datastream]) -> None:
         """Take up Datastreams that are new; those already known go on undisturbed."""
         known = list(datastreams)
+        told: list[tuple[int, str, str, int | None]] = [
+            (one.id, one.name, one.kind, one.source) for one in known
+        ]
+        if told == self._told:
+            return
+        self._told = told
         for one in known:
             if one.kind == "forecast" and one.source is not None:
                 self._forecasts.setdefault(one.source, one.id)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from nervure.core.instant import SECOND_NS
 from nervure.sense.cbor import load_cbor
 from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns
-from nervure.sense.part import Fault, Part, Place, Rows, merge_faults, result_of
+from nervure.sense.part import Fault, Part, Place, Rows, result_of
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, Unreadable, shown
 from nervure.sense.senml import Record, read_senml
 from nervure.sense.table import Aware, Table, read_tables
@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _SPAN_S = 4e9
+_NUMERIC = frozenset((float, int, type(None)))
 
 
 class Reading(msgspec.Struct, gc=False):
@@ -222,34 +223,45 @@ def _pack(item: dict[Any, Any], place: Place) -> Part:
 def _numbers(values: object, unit: str | None) -> tuple[Floats, list[Fault]]:
     """Return the values of a pack, NaN where there is no reading, and what is wrong with the others."""
     if isinstance(values, np.ndarray):  # a typed array, in which NaN is no gap but a number gone wrong
-        bad = np.flatnonzero(~np.isfinite(values))
-        return np.where(np.isfinite(values), values, math.nan), _not_numbers(values, bad)
+        return _finite(values, np.zeros(len(values), dtype=bool), [])
     if not isinstance(values, list | tuple):
         raise Unreadable(MALFORMED, f"v is {shown(values)}, not a list of numbers")
-    if {float, int, type(None)}.issuperset(map(type, values)):
+    faults: list[Fault] = []
+    if not _NUMERIC.issuperset(map(type, values)):
+        odd = [index for index, value in enumerate(values) if type(value) not in _NUMERIC]
+        first = odd[0]
         try:
-            plain = np.array(values, dtype=np.float64)
-        except OverflowError:
-            plain = np.array([])
-        if len(plain) == len(values) and np.isfinite(plain).sum() + values.count(None) == len(values):
-            return plain, []
-    numbers, faults = np.full(len(values), math.nan), []
-    for index, value in enumerate(values):
-        if value is None:
-            continue
-        try:
-            numbers[index], _ = result_of(value, unit or "1")
+            result_of(values[first], unit or "1")
         except Unreadable as problem:
-            faults.append(Fault(reason=problem.reason, detail=problem.detail, index=index))
-    return numbers, list(merge_faults(faults))
+            faults.append(Fault(reason=problem.reason, detail=problem.detail, index=first, count=len(odd)))
+        values = [value if type(value) in _NUMERIC else None for value in values]
+    gaps = np.array([value is None for value in values], dtype=bool)
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except OverflowError:
+        numbers = np.array([_float(value) for value in values])
+    return _finite(numbers, gaps, faults)
 
 
-def _not_numbers(values: Floats, bad: Longs) -> list[Fault]:
-    if not len(bad):
-        return []
-    first = int(bad[0])
-    detail = f"the result is {values[first]}, which is not a finite number"
-    return [Fault(reason=NOT_A_NUMBER, detail=detail, index=first, count=len(bad))]
+def _float(value: float | None) -> float:
+    """Turn a number into a float, infinite if it is too large for one."""
+    if value is None:
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _finite(numbers: Floats, gaps: NDArray[np.bool_], faults: list[Fault]) -> tuple[Floats, list[Fault]]:
+    """Leave out what is not finite; where there is a gap, that is no fault."""
+    finite = np.isfinite(numbers)
+    bad = np.flatnonzero(~finite & ~gaps)
+    if len(bad):
+        first = int(bad[0])
+        detail = f"the result is {numbers[first]}, which is not a finite number"
+        faults = [*faults, Fault(reason=NOT_A_NUMBER, detail=detail, index=first, count=len(bad))]
+    return (numbers if finite.all() else np.where(finite, numbers, math.nan)), faults
 
 
 def _bound(item: dict[Any, Any], name: str, count: int) -> Floats:

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from nervure.core.settings import Limits
 from nervure.sense.directory import Directory
-from nervure.sense.reason import NOT_A_NUMBER, OUT_OF_TYPE, UNKNOWN_STREAM, Unreadable, shown
+from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, OUT_OF_TYPE, UNKNOWN_STREAM, Unreadable, shown
 
 __all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "result_of"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+
+MOST_BAD = 1000
+"""How many bad readings of one message are looked at one by one."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +139,18 @@ class Rows:
         self._rows.append((stream, index, time, issued, value, low, high))
         self._text.append(text)
 
-    def refuse(self, index: int, problem: Unreadable) -> None:
-        """Leave one reading out, with its reason."""
+    def refuse(self, index: int, problem: Unreadable, left: int) -> bool:
+        """Leave one reading out, with its reason; ``True`` if the ``left`` that follow are given up too.
+
+        Looking at a bad reading costs more than at a good one, and one message must not cost a
+        device's whole second.
+        """
         self._faults.append(Fault(reason=problem.reason, detail=problem.detail, index=index))
+        if len(self._faults) < MOST_BAD or not left:
+            return False
+        detail = f"after {MOST_BAD:,} bad readings in a message the rest of it is not looked at"
+        self._faults.append(Fault(reason=MALFORMED, detail=detail, index=index + 1, count=left))
+        return True
 
     def part(self) -> Part:
         """Return the columns."""

@@ -215,7 +215,8 @@ def _one_by_one(records: Sequence[Any], place: Place) -> Part:
             rows.add(stream=row, index=index, time=base.time(record), value=number, text=text)
         except Unreadable as problem:
             _check_base(raw, problem, index)
-            rows.refuse(index, problem)
+            if rows.refuse(index, problem, len(records) - index - 1):
+                break
     return rows.part()
 
 

@@ -147,7 +147,8 @@ def _slow(table: _Opened, row: int, start: int, place: Place) -> Part:
                 text=text,
             )
         except Unreadable as problem:
-            found.refuse(index, problem)
+            if found.refuse(index, problem, start + len(table.rows) - index - 1):
+                break
     return found.part()
 
 

@@ -8,7 +8,6 @@ commit before it, up to which the log may be forgotten.
 
 from __future__ import annotations
 
-import errno
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -27,11 +26,11 @@ from deltalake import (
 from deltalake._internal import RemoveAction
 from deltalake.transaction import AddAction
 
-from nervure.core.error import StoreError
 from nervure.store.column import SCHEMA
+from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, day_text, shelve
 
-__all__ = ["BEFORE", "OURS", "Delta", "create", "position_of", "positions", "storing"]
+__all__ = ["BEFORE", "OURS", "Delta", "create", "position_of", "positions"]
 
 LOG = "log"
 BEFORE = "log-before"
@@ -59,38 +58,6 @@ _CONFIGURATION = {
     "delta.checkpointInterval": "100",
 }
 _CLOCK_NS = 100_000_000  # how coarse a file system's clock may be
-_FULL = ("No space left", "File too large", "Disk quota exceeded")
-
-
-@contextmanager
-def storing(what: str, where: Path) -> Iterator[None]:
-    """Turn what the table's library raises into a ``StoreError`` that says what to do."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as cause:
-        raise _explained(what, where, cause) from cause
-    except BaseException as cause:
-        if type(cause).__name__ != "PanicException":  # how a Rust library's failed assertion arrives
-            raise
-        raise _explained(what, where, cause) from cause
-
-
-def _explained(what: str, where: Path, cause: BaseException) -> StoreError:
-    text = str(cause).partition("\n")[0].strip()
-    full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-    if full or any(sign in str(cause) for sign in _FULL):
-        return StoreError(
-            f"cannot {what}: the disk is full ({text})",
-            where=str(where),
-            hint="make room; no reading is lost: what is not stored stays in the log and in memory",
-        )
-    return StoreError(
-        f"cannot {what}: {text or type(cause).__name__}",
-        where=str(where),
-        hint="check that the folder can be written and is on a healthy disk",
-    )
 
 
 def create(folder: Path) -> DeltaTable:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from nervure.core.error import QueryError, StoreError
 from nervure.store.column import COLUMNS, NAMES
+from nervure.store.failure import explained, is_full
 
 __all__ = ["Engine", "single_query"]
 
@@ -123,6 +124,8 @@ class Engine:
                 hint="ask for less: fewer Datastreams, less time",
             ) from cause
         except (duckdb.IOException, duckdb.InternalException) as cause:
+            if is_full(cause):
+                raise explained("merge files or answer a query", self._folder, cause) from cause
             raise _unreadable(cause, self._folder) from cause
         except duckdb.Error as cause:
             if "arquet" in str(cause) or "magic bytes" in str(cause):

@@ -21,11 +21,15 @@ ALWAYS = np.iinfo(np.int64).max
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One row a Datastream ``[stream]``: newest time with its value, newest result time, first time, rows."""
+    """One row a Datastream ``[stream]``: the newest time with its value and result time, and the rest.
+
+    ``result_time`` is the newest of all, which need not be that of the newest time.
+    """
 
     datastream: Longs
     time: Longs
     value: Floats
+    result_of_time: Longs
     result_time: Longs
     first: Longs
     rows: Longs
@@ -60,14 +64,26 @@ class Latest:
     def of(cls, summary: Summary) -> Latest:
         """Start from what lies in the files."""
         latest = cls()
-        latest._insert(summary.datastream)
-        slot = np.searchsorted(latest.datastream, summary.datastream)
-        latest.time[slot] = latest.deep_time[slot] = summary.time
-        latest.result_time[slot] = latest.deep_result[slot] = summary.result_time
-        latest.value[slot] = summary.value
-        latest.first[slot] = summary.first
-        latest.rows[slot] = summary.rows
+        latest.absorb(summary)
         return latest
+
+    def absorb(self, summary: Summary) -> None:
+        """Take up more rows that lie in the files."""
+        slot = self.slots(summary.datastream)
+        newer = (summary.time > self.time[slot]) | (
+            (summary.time == self.time[slot]) & (summary.result_of_time >= self.result_of_time[slot])
+        )
+        self.value[slot[newer]] = summary.value[newer]
+        self.result_of_time[slot[newer]] = summary.result_of_time[newer]
+        self.time[slot] = self.deep_time[slot] = np.maximum(self.time[slot], summary.time)
+        self.result_time[slot] = np.maximum(self.result_time[slot], summary.result_time)
+        self.deep_result[slot] = self.result_time[slot]
+        self.first[slot] = np.minimum(self.first[slot], summary.first)
+        self.rows[slot] += summary.rows
+
+    def summary(self) -> Summary:
+        """Return what :meth:`of` begins with."""
+        return Summary(**{name: getattr(self, name).copy() for name in Summary.__struct_fields__})
 
     def slots(self, datastreams: Longs) -> Longs:
         """Return the place of each row's Datastream ``[row]``, making places for new ones."""

@@ -15,9 +15,9 @@ from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Observation, Quality
 from nervure.core.window import Table
 from nervure.store.column import NAMES, from_arrow, to_arrow
-from nervure.store.delta import storing
 from nervure.store.duplicate import Key, Keys, Result
 from nervure.store.engine import Engine
+from nervure.store.failure import storing
 from nervure.store.latest import Summary
 from nervure.store.shelf import Shelf
 
@@ -51,21 +51,25 @@ def opened(folder: Path) -> DeltaTable:
         return DeltaTable(folder)
 
 
-def summary(view: View) -> Summary:
-    """Read what is newest of each Datastream, in one pass over everything."""
+def summary(view: View, *, since: int = 0) -> Summary:
+    """Read what is newest of each Datastream, in one pass over the rows from an id on."""
     found = view.ask(
         """
         SELECT datastream, max(epoch_us(time)) AS time, arg_max(value, (time, result_time, id)) AS value,
+               arg_max(epoch_us(result_time), (time, result_time, id)) AS result_of_time,
                max(epoch_us(result_time)) AS result_time, min(epoch_us(time)) AS first, count(*) AS rows
-        FROM {observation} GROUP BY datastream ORDER BY datastream
-        """
+        FROM {observation} WHERE id >= $since GROUP BY datastream ORDER BY datastream
+        """,
+        {"since": int(since)},
+        since=since,
     )
-    names = ("datastream", "time", "result_time", "first", "rows")
+    names = ("datastream", "time", "result_of_time", "result_time", "first", "rows")
     whole = {name: found[name].to_numpy().astype(np.int64) for name in names}
     return Summary(
         datastream=whole["datastream"],
         time=whole["time"] * 1000,
         value=found["value"].to_numpy().astype(np.float64),
+        result_of_time=whole["result_of_time"] * 1000,
         result_time=whole["result_time"] * 1000,
         first=whole["first"] * 1000,
         rows=whole["rows"],

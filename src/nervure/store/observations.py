@@ -21,6 +21,7 @@ from nervure.store import look
 from nervure.store.claim import Claim
 from nervure.store.column import in_order, to_arrow
 from nervure.store.delta import Delta
+from nervure.store.digest import SPARE_ROWS, digest, load, save
 from nervure.store.duplicate import Key, Keys, Result
 from nervure.store.engine import Engine
 from nervure.store.latest import Latest
@@ -64,8 +65,8 @@ class Observations:
         self._merging = threading.Lock()  # one merge at a time; taken before _writing
         self._shelf = delta.shelf()
         self._position, self._safe = delta.position, delta.before
-        latest = Latest.of(look.summary(self._files(self._shelf)))
-        self._memory = Memory(latest, self._position, self._search)
+        self._digest = digest(self._files(self._shelf), self._position, load(folder))
+        self._memory = Memory(Latest.of(self._digest.summary), self._position, self._search)
         self._moved = self._vacuumed = time.monotonic()
         self._failures, self._pause_until = 0, 0.0
 
@@ -97,9 +98,11 @@ class Observations:
 
     def close(self) -> None:
         """Let go of the table; what is not sealed is read from the log again at the next start."""
-        self._engine.close()
         if self._claim is not None:
+            with self._merging:
+                self._renew_digest(1)
             self._claim.release()
+        self._engine.close()
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -277,6 +280,7 @@ class Observations:
                     self._delta.exchange(shelf, files, target, statistics)
                     self._see(self._delta.shelf())
                 gone += len(files) - 1
+            self._renew_digest(SPARE_ROWS)
         if time.monotonic() - self._vacuumed >= VACUUM_S:
             self.vacuum()
         return gone
@@ -300,10 +304,11 @@ class Observations:
                 return 0
             self._delta.drop(shelf, old)
             rest = self._delta.shelf()
-            summary = look.summary(self._files(rest))
+            self._digest = digest(self._files(rest), self._delta.position)
             with self._state:
                 self._see(rest)
-                self._memory.latest.recount(summary, self._memory.parts())
+                self._memory.latest.recount(self._digest.summary, self._memory.parts())
+            save(self.folder, self._digest)
             return int(shelf.rows[old].sum())
 
     def refresh(self) -> None:
@@ -313,9 +318,10 @@ class Observations:
         with self._writing:
             self._delta.refresh()
             shelf = self._delta.shelf()
-            latest = Latest.of(look.summary(self._files(shelf)))
+            self._digest = digest(self._files(shelf), self._delta.position, self._digest)
             with self._state:
                 self._see(shelf)
+                latest = Latest.of(self._digest.summary)
                 self._memory = Memory(latest, self._position, self._search)
 
     # --- inside ----------------------------------------------------------------------------------
@@ -336,6 +342,14 @@ class Observations:
         with self._state:
             self._shelf = shelf
             self._position, self._safe = self._delta.position, self._delta.before
+
+    def _renew_digest(self, spare: int) -> None:
+        """Digest what came since the last one, if it was ``spare`` rows or more."""
+        with self._state:
+            shelf, position = self._shelf, self._position
+        if int(shelf.rows.sum()) - self._digest.rows >= spare:
+            self._digest = digest(self._files(shelf), position, self._digest)
+            save(self.folder, self._digest)
 
     def _failed(self, began_ns: int) -> None:
         """Keep the rows of a seal that failed, clear away what it wrote, and let some time pass."""

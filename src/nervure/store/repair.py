@@ -20,7 +20,8 @@ from deltalake import DeltaTable
 
 from nervure.core.error import StoreError
 from nervure.core.observation import observation_id
-from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions, storing
+from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions
+from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, shelve
 
 __all__ = ["damaged", "recover", "sweep"]

@@ -50,8 +50,12 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         start_ns: int | None = None,
         end_ns: int | None = None,
         identity: int | None = None,
+        since: int | None = None,
     ) -> list[str]:
-        """Return the files that may hold rows of Datastreams, in ``start <= time < end``, of an id."""
+        """Return the files that may hold certain rows.
+
+        They may be of some Datastreams, in ``start <= time < end``, of one id, or ``since`` an id.
+        """
         chosen = np.ones(len(self), dtype=np.bool_)
         if ids is not None:
             wanted = np.asarray(ids, dtype=np.int64)
@@ -63,6 +67,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
             chosen &= (self.low_time < end_ns) & (self.day * DAY_NS < end_ns)
         if identity is not None:
             chosen &= (self.low_id <= identity) & (self.high_id >= identity)
+        if since is not None:
+            chosen &= self.high_id >= since
         return list(self.path[chosen])
 
 

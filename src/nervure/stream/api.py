@@ -11,7 +11,7 @@ from nervure.core.error import StreamError
 from nervure.stream.subject import LOG_PREFIX, LOG_SUBJECTS, STREAM
 from nervure.stream.wire import Feed, Heard
 
-__all__ = ["Address", "ask", "ends", "ensure_stream", "log_in", "reach"]
+__all__ = ["Address", "ask", "ends", "ensure_stream", "log_in", "purge", "reach"]
 
 _ANSWER_S = 5.0
 _NAME_IN_USE = 10058
@@ -141,4 +141,9 @@ async def reach(feed: Feed, sequence: int) -> None:
     """Number what comes next above ``sequence``, if it would not be already."""
     _, last = await ends(feed)
     if sequence > last:
-        await ask(feed, f"STREAM.PURGE.{STREAM}", {"seq": sequence + 1})
+        await purge(feed, sequence)
+
+
+async def purge(feed: Feed, upto: int) -> None:
+    """Forget the messages up to and with that sequence."""
+    await ask(feed, f"STREAM.PURGE.{STREAM}", {"seq": upto + 1})

@@ -7,6 +7,7 @@ QoS 0 promises nothing, so when the log cannot take messages as fast as they com
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ __all__ = ["Catch"]
 
 _ROOM_BYTES = 32 << 20
 _PART = 4096
-_PAUSE_S = 0.2
+_PAUSE_S = 0.05
 _MQTT_QOS_0 = b"NATS/1.0\r\nNmqtt-Pub:0"
 _MQTT = b"\r\nNmqtt-Pub:"
 _FROM_STREAM = b"\r\nNats-Stream:"
@@ -35,11 +36,13 @@ class Catch:
     """Listens on the devices' subjects and appends to the log what no stream has kept.
 
     ``shed`` counts the messages that were dropped because the log was too slow or gone. Several
-    of these share the work (a NATS queue group), so that nothing is taken in twice.
+    of these share the work (a NATS queue group), so that nothing is taken in twice. ``listening``
+    is set while it hears.
     """
 
     def __init__(self, address: Address, publisher: Publisher) -> None:
         self.shed = 0
+        self.listening = asyncio.Event()
         self._address = address
         self._publisher = publisher
         self._waiting: deque[Item] = deque()
@@ -62,8 +65,12 @@ class Catch:
                 try:
                     for subject in DEVICE_SUBJECTS:
                         feed.write(f"SUB {subject} nervure 3\r\n".encode())
-                    await feed.lost
+                    with contextlib.suppress(ConnectionError):
+                        await feed.ping()
+                        self.listening.set()
+                        await feed.lost
                 finally:
+                    self.listening.clear()
                     feed.end("no longer listening")
             await asyncio.sleep(_PAUSE_S)
 

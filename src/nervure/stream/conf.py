@@ -73,10 +73,9 @@ def configuration(nats: Nats, *, folder: Path, secret: str, name: str, door: boo
     """Return the text of ``nats-server``'s configuration file, in which JSON is valid.
 
     Two users: the node, who may do anything, and whoever comes by MQTT, who may publish readings,
-    and follow readings and alerts, and nothing else. With ``door`` shut no device gets in: the
-    server could not yet keep what it acknowledges.
+    and follow readings and alerts, and nothing else. Without ``door`` there is no MQTT.
     """
-    tree = {
+    tree: dict[str, object] = {
         "server_name": name,
         "listen": f"{nats.host}:{nats.port}",
         "max_payload": nats.max_payload_bytes,
@@ -91,7 +90,6 @@ def configuration(nats: Nats, *, folder: Path, secret: str, name: str, door: boo
             "sync_interval": "always" if nats.sync_s <= 0 else f"{round(nats.sync_s * 1000)}ms",
             "max_buffered_msgs": _QUEUED,
         },
-        "mqtt": {"listen": f"{nats.host}:{nats.mqtt_port}", "no_auth_user": _DEVICE_USER},
         "authorization": {
             "users": [
                 {"user": NODE_USER, "password": secret},
@@ -99,11 +97,13 @@ def configuration(nats: Nats, *, folder: Path, secret: str, name: str, door: boo
                     "user": _DEVICE_USER,
                     "password": "",
                     "permissions": _device_rights(),
-                    "allowed_connection_types": ["MQTT" if door else "LEAFNODE"],
+                    "allowed_connection_types": ["MQTT"],
                 },
             ]
         },
     }
+    if door:
+        tree["mqtt"] = {"listen": f"{nats.host}:{nats.mqtt_port}", "no_auth_user": _DEVICE_USER}
     return msgspec.json.format(msgspec.json.encode(tree), indent=2).decode()
 
 

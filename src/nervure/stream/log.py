@@ -2,56 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import logging
-from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
-import nats
-import nats.errors
-import nats.js.errors
-from nats.js.api import StorageType
-
-from nervure.core.error import EnvironmentMissing, NotFoundError, SettingError, StreamError
-from nervure.stream.api import Address, ensure_stream, log_in
+from nervure.core.error import EnvironmentMissing, SettingError, StreamError
+from nervure.stream.api import Address, ends, ensure_stream, log_in, purge, reach
 from nervure.stream.conf import NODE_USER, read_secret
+from nervure.stream.package import get_package, list_packages, put_package
 from nervure.stream.publish import Publisher
 from nervure.stream.reader import read
 from nervure.stream.server import nats_folder
-from nervure.stream.subject import STREAM
 from nervure.stream.wire import Entries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
-
-    from nats.aio.client import Client
-    from nats.js import JetStreamContext
-    from nats.js.object_store import ObjectStore
-
     from nervure.core.settings import Settings
     from nervure.stream.publish import Item
+    from nervure.stream.wire import Feed
 
 __all__ = ["Entries", "Log", "address_of"]
 
-_PACKAGES = "packages"
-_ANSWER_S = 5.0
+_PATIENCE_S = 10.0
+_PAUSE_S = 0.05
 
-_log = logging.getLogger("nervure.stream")
+Answer = TypeVar("Answer")
 
 
 class Log:
-    """A connection to the log, good for publishing, reading, and keeping model packages.
+    """The log: appending to it, reading it, keeping model packages beside it.
 
-    It reconnects by itself. What `publish` has returned for is in the server's store, survives the
-    death of any process, and stays until `trim`.
+    It connects again by itself. What `publish` has returned for is in the server's store, survives
+    the death of any process, and stays until `trim`.
     """
 
-    def __init__(self, client: Client, address: Address, max_payload: int) -> None:
-        self._client = client
-        self._stream: JetStreamContext = client.jetstream(timeout=_ANSWER_S)
+    def __init__(self, address: Address, max_payload: int) -> None:
         self._address = address
         self._publisher = Publisher(address, max_payload)
-        self._packages: ObjectStore | None = None
 
     @classmethod
     async def connect(cls, settings: Settings, url: str | None = None) -> Self:
@@ -63,34 +52,19 @@ class Log:
         address = address_of(settings, url)
         try:
             feed = await log_in(address, "nervure")
-            await ensure_stream(feed)
-            feed.end("done")
-            client = await nats.connect(
-                address.url,
-                user=address.user,
-                password=address.password,
-                token=address.token,
-                name="nervure log",
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.1,
-                ping_interval=10,
-                connect_timeout=5,
-                error_cb=_on_error,
-            )
-        except (OSError, nats.errors.Error, TimeoutError) as cause:
+            with contextlib.closing(feed):
+                await ensure_stream(feed)
+        except (OSError, TimeoutError) as cause:
             raise EnvironmentMissing(
                 f"cannot connect to the log at {address.url}: {_said(cause)}",
                 where="$.nats",
                 hint="start it with nervure up, or correct nats.url; it needs JetStream with file storage",
             ) from cause
-        return cls(client, address, settings.nats.max_payload_bytes)
+        return cls(address, settings.nats.max_payload_bytes)
 
     async def close(self) -> None:
         """Close the connection; readings already published are safe."""
         self._publisher.close()
-        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-            await self._client.close()
 
     async def publish(self, subject: str, payload: bytes, *, once: str | None = None) -> int:
         """Append a message and return its sequence once the log has it.
@@ -107,11 +81,14 @@ class Log:
 
     async def send(self, subject: str, payload: bytes) -> None:
         """Send a message to whoever listens now, by NATS or MQTT; it is not kept."""
-        try:
-            await self._client.publish(subject, payload)
-            await self._client.flush(timeout=round(_ANSWER_S))
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot send to {subject}: {_said(cause)}") from cause
+        if not subject.isprintable() or " " in subject or not subject:
+            raise StreamError(f"{subject!r} is no subject", hint="write words joined by dots")
+
+        async def say(feed: Feed) -> None:
+            feed.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
+            await feed.ping()
+
+        await self._with_feed(say, f"send to {subject}")
 
     def read(self, after: int) -> AsyncGenerator[Entries, None]:
         """Yield everything after that sequence, as it comes, for ever; over restarts, without gap or double.
@@ -123,79 +100,51 @@ class Log:
 
     async def first_last(self) -> tuple[int, int]:
         """Return the sequences of the first and the last message; (n + 1, n) when all are trimmed."""
-        try:
-            state = (await self._stream.stream_info(STREAM)).state
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot ask the log for its state: {_said(cause)}") from cause
-        return max(1, state.first_seq), state.last_seq
+        return await self._with_feed(ends, "ask the log for its state")
 
     async def trim(self, upto: int) -> None:
         """Forget the messages up to and with that sequence, which every view has passed."""
         first, last = await self.first_last()
         if upto > last:
             raise StreamError(f"cannot trim to {upto}: the log ends at {last}")
-        if upto < first:
-            return
-        try:
-            await self._stream.purge_stream(STREAM, seq=upto + 1)
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot trim the log to {upto}: {_said(cause)}") from cause
+        if upto >= first:
+            await self._with_feed(lambda feed: purge(feed, upto), f"trim the log to {upto}")
 
     async def reach(self, sequence: int) -> None:
         """Make sure that new messages are numbered above ``sequence``.
 
         A view can be ahead of the log after a power cut or when an older copy was put back; without
         this, the numbers it has seen would be given out again and the new messages be passed over.
-        Everything now in the log is at or before ``sequence`` then, and is forgotten.
+        If the log ends before ``sequence``, everything in it has been read, and is forgotten.
         """
-        _, last = await self.first_last()
-        if sequence <= last:
-            return
-        try:
-            await self._stream.purge_stream(STREAM, seq=sequence + 1)
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot move the log to {sequence}: {_said(cause)}") from cause
+        await self._with_feed(lambda feed: reach(feed, sequence), f"move the log to {sequence}")
 
     async def put_package(self, name: str, data: bytes) -> None:
         """Keep a file, such as a model, under a name; a second one replaces the first."""
-        store = await self._package_store()
-        try:
-            await store.put(name, data)
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot keep the package {name!r}: {_said(cause)}") from cause
+        await put_package(self._address, name, data)
 
     async def get_package(self, name: str) -> bytes:
         """Return a kept file, checked against its SHA-256; ``NotFoundError`` if there is none."""
-        store = await self._package_store()
-        try:
-            found = await store.get(name)
-        except nats.js.errors.NotFoundError as cause:
-            raise NotFoundError(f"there is no package {name!r}") from cause
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot read the package {name!r}: {_said(cause)}") from cause
-        return found.data or b""
+        return await get_package(self._address, name)
 
     async def packages(self) -> list[str]:
         """Return the names of the kept files, sorted."""
-        store = await self._package_store()
-        try:
-            return sorted(info.name for info in await store.list() if info.name and not info.deleted)
-        except nats.js.errors.NotFoundError:
-            return []
-        except (nats.errors.Error, OSError, TimeoutError) as cause:
-            raise StreamError(f"cannot list the packages: {_said(cause)}") from cause
+        return await list_packages(self._address)
 
-    async def _package_store(self) -> ObjectStore:
-        if self._packages is None:
-            make = self._stream.create_object_store
+    async def _with_feed(self, work: Callable[[Feed], Awaitable[Answer]], wish: str) -> Answer:
+        """Ask the server something that may be asked twice, over interruptions."""
+        begun = time.monotonic()
+        while True:
             try:
-                try:
-                    self._packages = await self._stream.object_store(_PACKAGES)
-                except nats.js.errors.NotFoundError:
-                    self._packages = await make(_PACKAGES, storage=StorageType.FILE)
-            except (nats.errors.Error, OSError, TimeoutError) as cause:
-                raise StreamError(f"cannot open the package store: {_said(cause)}") from cause
-        return self._packages
+                return await work(await self._publisher.connection())
+            except (OSError, TimeoutError) as cause:
+                if time.monotonic() - begun > _PATIENCE_S:
+                    raise StreamError(
+                        f"cannot {wish}: {_said(cause)}",
+                        where=self._address.url,
+                        hint="is nats-server running? its log file may tell why not",
+                    ) from cause
+            await asyncio.sleep(_PAUSE_S)
 
 
 def address_of(settings: Settings, url: str | None = None) -> Address:
@@ -212,18 +161,12 @@ def address_of(settings: Settings, url: str | None = None) -> Address:
             where="$.nats.url",
             hint="write nats://user:password@host:port",
         )
-    token = parts.username if parts.password is None else None
-    return Address(
-        host=parts.hostname or "127.0.0.1",
-        port=parts.port or 4222,
-        user=None if token else parts.username,
-        password=parts.password,
-        token=token,
-    )
-
-
-async def _on_error(cause: Exception) -> None:
-    _log.debug("connection to the log: %s", _said(cause))
+    user = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 4222
+    if password is None:
+        return Address(host=host, port=port, token=user)
+    return Address(host=host, port=port, user=user, password=password)
 
 
 def _said(cause: Exception) -> str:

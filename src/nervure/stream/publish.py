@@ -100,7 +100,7 @@ class Publisher:
         begun = time.monotonic()
         pause = 0.02
         why = "no answer came"
-        while not self._closed:
+        while True:
             try:
                 answers = await self._send([messages[index] for index in waiting])
                 for index, answer in zip(waiting, answers, strict=True):
@@ -111,18 +111,17 @@ class Publisher:
             if not waiting:
                 return sequences
             if time.monotonic() - begun > _GIVE_UP_S:
-                break
+                raise StreamError(
+                    f"the log did not take {len(waiting)} messages in {_GIVE_UP_S:.0f} s: {why}",
+                    where=self._address.url,
+                    hint="is nats-server running? its log file tells of a full disk or a broken store",
+                )
             _log.debug("%d messages are sent again: %s", len(waiting), why)
             await asyncio.sleep(pause)
             pause = min(1.0, 2 * pause)
-        raise StreamError(
-            f"the log did not take {len(waiting)} messages in {time.monotonic() - begun:.0f} s: {why}",
-            where=self._address.url,
-            hint="is nats-server running? its log file tells of a full disk or a broken store",
-        )
 
     async def _send(self, messages: list[tuple[bytes, bytes, bytes]]) -> list[bytes | None]:
-        feed = await self._connection()
+        feed = await self.connection()
         answers = feed.request(messages)
         try:
             async with asyncio.timeout(_ACK_S):
@@ -131,7 +130,10 @@ class Publisher:
             feed.end(f"no answer came in {_ACK_S:.0f} s")
         return answers.found
 
-    async def _connection(self) -> Feed:
+    async def connection(self) -> Feed:
+        """Return the connection, made again if it broke; ``OSError`` or ``TimeoutError`` if it cannot be."""
+        if self._closed:
+            raise StreamError("this connection to the log was closed", hint="connect again")
         async with self._opening:
             if self._feed is None or self._feed.ended is not None:
                 self._feed = await log_in(self._address, "nervure publisher")

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import sysconfig
@@ -114,12 +113,13 @@ class Server:
         server._floor = floor
         try:
             _require_free(settings.nats)
+            server._tasks = [asyncio.create_task(server._catch.run())]
             await server._launch()
         except BaseException:
-            await server._end()
+            await server.stop()
             raise
         server._watch = asyncio.create_task(server._supervise())
-        server._tasks = [asyncio.create_task(work) for work in (server._catch.run(), server._attend())]
+        server._tasks.append(asyncio.create_task(server._attend()))
         return server
 
     @property
@@ -163,24 +163,43 @@ class Server:
 
     async def _end(self) -> None:
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_S)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        if process is not None:
+            await _terminate(process)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     async def _launch(self) -> None:
-        """Start the process with the door shut to devices, look after the log, open the door."""
-        self._configure(door=False)
+        """Look after the log while no device can reach the server, then start it with its door open.
+
+        Were the log not there, or not the way we keep it, the server would make one of its own for
+        the first device, and acknowledge what it does not keep. The door cannot be opened while it
+        runs, so it is started twice.
+        """
         self._journal.skip()
+        self._catch.listening.clear()
+        try:
+            async with asyncio.timeout(_READY_S):
+                process = await self._spawn(door=False)
+                await self._ready_log(await self._answer(process))
+                await _terminate(process)
+                process = await self._spawn(door=True)
+                (await self._answer(process)).end("it is up")
+                while not await _lets_in(self._nats):
+                    self._check_alive(process)
+                    await asyncio.sleep(_PAUSE_S)
+                await self._catch.listening.wait()
+        except TimeoutError:
+            raise EnvironmentMissing(
+                f"nats-server was not ready within {_READY_S:.0f} s: {_last_words(self.folder)}",
+                where=str(self.folder / "server.log"),
+            ) from None
+
+    async def _spawn(self, *, door: bool) -> asyncio.subprocess.Process:
+        text = configuration(self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door)
+        write_private(self._conf, text)
         arguments = (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *self._command)
-        process = self._process = await asyncio.create_subprocess_exec(
+        self._process = await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
@@ -188,36 +207,21 @@ class Server:
             pass_fds=(self._lock,),  # the lock lasts as long as the server does
             start_new_session=True,  # Ctrl-C is ours to handle, the server goes last
         )
-        try:
-            async with asyncio.timeout(_READY_S):
-                await self._settle(process)
-        except TimeoutError:
-            raise EnvironmentMissing(
-                f"nats-server was not ready within {_READY_S:.0f} s: {_last_words(self.folder)}",
-                where=str(self.folder / "server.log"),
-            ) from None
+        return self._process
 
-    async def _settle(self, process: asyncio.subprocess.Process) -> None:
+    async def _answer(self, process: asyncio.subprocess.Process) -> Feed:
+        """Wait until this server, and no other, lets us in."""
         while True:
             self._check_alive(process)
             with contextlib.suppress(OSError):
                 feed = await log_in(self._address, "nervure server")
-                try:
-                    name = (await feed.info).get("server_name")
-                    if name == self._name:
-                        await self._ready_log(feed)
-                        break
-                finally:
-                    feed.end("done")
-            await asyncio.sleep(_PAUSE_S)
-        self._configure(door=True)
-        process.send_signal(signal.SIGHUP)
-        await asyncio.sleep(_PAUSE_S)
-        while not await _lets_in(self._nats):
-            self._check_alive(process)
+                if (await feed.info).get("server_name") == self._name:
+                    return feed
+                feed.end("another server")
             await asyncio.sleep(_PAUSE_S)
 
     async def _ready_log(self, feed: Feed) -> None:
+        """Make or correct the log, and number what comes above what was read already."""
         await ensure_stream(feed)
         _, last = await ends(feed)
         if last < self._floor:
@@ -227,10 +231,7 @@ class Server:
                 *(last, self._floor, self._floor + 1),
             )
             await reach(feed, self._floor)
-
-    def _configure(self, *, door: bool) -> None:
-        text = configuration(self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door)
-        write_private(self._conf, text)
+        feed.end("the log is ready")
 
     def _check_alive(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:
@@ -276,6 +277,19 @@ class Server:
             except EnvironmentMissing as cause:
                 _log.warning("nats-server did not start: %s", cause.what)
             self.restarts += 1
+
+
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    """End a server, which first writes what it holds; kill it if it does not end."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 async def _lock_folder(folder: Path) -> int:

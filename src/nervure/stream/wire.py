@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -94,7 +95,7 @@ class Feed(asyncio.Protocol):
         self._names: dict[bytes, str] = {}
         self._asked = 0
         self._answers: dict[bytes, tuple[Answers, int]] = {}
-        self._pong: asyncio.Future[None] | None = None
+        self._pongs: deque[asyncio.Future[None]] = deque()
         self._wake: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,8 +124,8 @@ class Feed(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
         failure = ConnectionError(self.ended)
-        for waiting in (self.info, self._pong):
-            if waiting is not None and not waiting.done():
+        for waiting in (self.info, *self._pongs):
+            if not waiting.done():
                 waiting.set_exception(failure)
                 waiting.exception()  # whoever waited has it; nobody need be warned of it
         if not self.lost.done():
@@ -135,6 +136,10 @@ class Feed(asyncio.Protocol):
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    def close(self) -> None:
+        """Close the connection, as whoever opened it."""
+        self.end("it was closed here")
+
     def write(self, data: bytes) -> None:
         """Send bytes of the protocol."""
         if self._transport is not None and not self._transport.is_closing():
@@ -142,11 +147,12 @@ class Feed(asyncio.Protocol):
 
     async def ping(self) -> None:
         """Wait until the server has read everything sent before; ``ConnectionError`` if it refused."""
-        self._pong = asyncio.get_running_loop().create_future()
-        self.write(b"PING\r\n")
         if self.ended is not None:
             raise ConnectionError(self.ended)
-        await self._pong
+        pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self.write(b"PING\r\n")
+        await pong
 
     def request(self, messages: list[tuple[bytes, bytes, bytes]]) -> Answers:
         """Send messages ``(subject, headers, payload)``, each asking for an answer."""
@@ -256,8 +262,8 @@ class Feed(asyncio.Protocol):
         if field[0] == b"PING":
             self.write(b"PONG\r\n")
         elif field[0] == b"PONG":
-            if self._pong is not None and not self._pong.done():
-                self._pong.set_result(None)
+            if self._pongs and not (pong := self._pongs.popleft()).done():
+                pong.set_result(None)
         elif field[0] == b"INFO":
             if not self.info.done():
                 self.info.set_result(msgspec.json.decode(data[begin + 5 : start - 2]))

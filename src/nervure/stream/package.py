@@ -1,0 +1,81 @@
+"""Files beside the log, such as signed models, in the object store of NATS (ADR-20).
+
+They are few and rarely asked for, so each question has a connection of its own, by the NATS client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.js.api import StorageType
+
+from nervure.core.error import NotFoundError, StreamError
+
+if TYPE_CHECKING:
+    from nats.js.object_store import ObjectStore
+
+    from nervure.stream.api import Address
+
+__all__ = ["get_package", "list_packages", "put_package"]
+
+_BUCKET = "packages"
+_ANSWER_S = 5
+
+
+async def put_package(address: Address, name: str, data: bytes) -> None:
+    """Keep a file under a name; a second one replaces the first."""
+    async with _store(address, f"keep the package {name!r}") as store:
+        await store.put(name, data)
+
+
+async def get_package(address: Address, name: str) -> bytes:
+    """Return a kept file, checked against its SHA-256; ``NotFoundError`` if there is none."""
+    async with _store(address, f"read the package {name!r}") as store:
+        try:
+            found = await store.get(name)
+        except nats.js.errors.NotFoundError as cause:
+            raise NotFoundError(f"there is no package {name!r}") from cause
+        return found.data or b""
+
+
+async def list_packages(address: Address) -> list[str]:
+    """Return the names of the kept files, sorted."""
+    async with _store(address, "list the packages") as store:
+        try:
+            return sorted(info.name for info in await store.list() if info.name and not info.deleted)
+        except nats.js.errors.NotFoundError:
+            return []
+
+
+@contextlib.asynccontextmanager
+async def _store(address: Address, wish: str) -> AsyncIterator[ObjectStore]:
+    try:
+        client = await nats.connect(
+            address.url,
+            user=address.user,
+            password=address.password,
+            token=address.token,
+            name="nervure packages",
+            allow_reconnect=False,
+            connect_timeout=_ANSWER_S,
+        )
+        try:
+            stream = client.jetstream(timeout=_ANSWER_S)
+            try:
+                store = await stream.object_store(_BUCKET)
+            except nats.js.errors.NotFoundError:
+                store = await stream.create_object_store(_BUCKET, storage=StorageType.FILE)
+            yield store
+        finally:
+            await client.close()
+    except (nats.errors.Error, OSError, TimeoutError) as cause:
+        raise StreamError(
+            f"cannot {wish}: {str(cause) or type(cause).__name__}",
+            where=address.url,
+            hint="is the log running?",
+        ) from cause

@@ -1,0 +1,233 @@
+"""A whole node: bad input disturbs nothing, foreign brokers are read, alerts reach MQTT and a webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import httpx
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from nervure.bench.process import NodeProcess, free_settings
+from nervure.core.entity import Datastream
+from nervure.core.instant import HOUR_NS, iso
+from nervure.core.settings import Broker, Limits, Notify, Project
+from nervure.solutions import find
+from nervure.store.catalogue import Catalogue
+from nervure.store.provision import Place, provision
+from tests.broker import mosquitto
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
+
+BEGIN = 1_677_628_800_000_000_000
+
+
+class Station:
+    """A node with two districts, and a device that waits for each acknowledgement."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.settings = free_settings(
+            folder / "data", project=Project(name="test", solutions=("water",)), **changes
+        )
+        self.settings.folder.mkdir(parents=True)
+        catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
+        self.streams: dict[str, Datastream] = provision(
+            catalogue, find("water"), [Place(name="A"), Place(name="B")]
+        )
+        catalogue.close()
+        self.node = NodeProcess(self.settings)
+
+    def id(self, name: str) -> int:
+        return self.streams[name].id
+
+    def publish(self, *messages: tuple[str, bytes]) -> None:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"device-{time.monotonic_ns()}")
+        client.connect("127.0.0.1", self.settings.nats.mqtt_port)
+        client.loop_start()
+        try:
+            for sent in [client.publish(topic, payload, qos=1) for topic, payload in messages]:
+                sent.wait_for_publish(20)
+                assert sent.is_published()
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    def topic(self, name: str) -> str:
+        return f"v1.1/Datastreams({self.id(name)})/Observations"
+
+    async def until(self, key: str, wanted: int) -> dict[str, Any]:
+        for _ in range(300):
+            status = await self.node.status()
+            if status.get(key, 0) >= wanted:
+                return status
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{key} never came to {wanted}: {status}")
+
+    async def get(self, path: str) -> Any:
+        async with httpx.AsyncClient(timeout=20) as client:
+            return (await client.get(f"{self.node.url}{path}")).raise_for_status().json()
+
+
+@contextlib.asynccontextmanager
+async def standing(station: Station) -> AsyncIterator[Station]:
+    await station.node.start()
+    try:
+        yield station
+    finally:
+        await station.node.stop()
+
+
+def _reading(value: object, hour: int = 0, **more: object) -> bytes:
+    return json.dumps({"result": value, "phenomenonTime": iso(BEGIN + hour * HOUR_NS), **more}).encode()
+
+
+def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
+    station = Station(tmp_path, limits=Limits(per_device_s=50.0))
+    good = [(station.topic("B/inflow"), _reading(20.0 + hour, hour)) for hour in range(40)]
+    here = station.topic("A/inflow")
+    bad = [
+        (here, b'{"result": NaN}'),
+        (here, _reading("twelve")),
+        (here, _reading(12.0, unit="Cel")),
+        ("v1.1/Datastreams(999999)/Observations", _reading(1.0)),
+        (here, b'{"result": 1.0, "phenomenonTime": "1970-01-01T00:00:00Z"}'),
+        (here, b'{"result": 1.0, "phenomenonTime": "2100-01-01T00:00:00Z"}'),
+        (here, cbor2.dumps([{-2: "A/inflow", 2: 12.0, 6: 1677628800}])[:-3]),
+        (here, b"x" * 300_000),
+        (here, b""),
+    ]
+
+    async def scenario() -> None:
+        async with standing(station):
+            station.publish(*good[:20], *bad, *good[20:])
+            station.publish(*[(here, _reading(float(one % 7), 100 + one)) for one in range(400)])
+            status = await station.until("entries", len(good) + len(bad) + 400)
+            reasons = status["rejected"]
+            for reason in ("not-a-number", "out-of-type", "wrong-unit", "unknown-stream", "too-old", "future"):
+                assert reasons[reason] == 1, reasons
+            assert reasons["malformed"] == 2
+            assert reasons["too-large"] == 1
+            assert 0 < reasons["flood"] < 400
+            for _ in range(50):
+                kept = (await station.node.status())["quarantine"]
+                if kept == reasons:
+                    break
+                await asyncio.sleep(0.1)
+            assert kept == reasons
+            found = await station.get(f"/v1.1/Datastreams({station.id('B/inflow')})/Observations?$count=true&$top=100")
+            assert found["@iot.count"] == len(good)
+            assert sorted(one["result"] for one in found["value"]) == [20.0 + hour for hour in range(40)]
+            assert status["stored"] == len(good) + 400 - reasons["flood"]
+            too_much = b'{"result": 1.0, "pad": "' + b"x" * 10_000_000 + b'"}'
+            async with httpx.AsyncClient(timeout=20) as client:
+                answer = await client.post(f"{station.node.url}/{here}", content=too_much)
+            assert answer.status_code == 413
+            station.publish((here, _reading(3.0, 1000)))
+            assert (await station.until("entries", len(good) + len(bad) + 401))["problems"] == []
+
+    asyncio.run(scenario())
+
+
+def test_what_is_posted_can_be_read_at_once(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+
+    async def scenario() -> None:
+        async with standing(station), httpx.AsyncClient(base_url=station.node.url, timeout=20) as client:
+            path = f"/v1.1/Datastreams({station.id('A/inflow')})/Observations"
+            for hour in range(5):
+                answer = await client.post(path, content=_reading(float(hour), hour))
+                assert answer.status_code == 201
+                await station.until("readings", hour + 1)
+                newest = (await client.get(f"{path}?$orderby=phenomenonTime desc&$top=1")).json()["value"][0]
+                assert newest["result"] == hour
+                assert newest["phenomenonTime"] == iso(BEGIN + hour * HOUR_NS)
+            assert "nervure_" in (await client.get("/metrics")).text
+
+    asyncio.run(scenario())
+
+
+def test_a_foreign_broker_is_read(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with mosquitto(tmp_path) as broker:
+            foreign = Broker(name="yard", host="127.0.0.1", port=broker.port, topics={"flow/+": "{1}/inflow"})
+            station = Station(tmp_path, broker=(foreign,))
+            async with standing(station):
+                for _ in range(100):
+                    if (await station.node.status())["gateways"][0]["connected"]:
+                        break
+                    await asyncio.sleep(0.1)
+                await broker.send("flow/A", *[_reading(7.5, hour).decode() for hour in range(3)])
+                await broker.send("flow/Z", _reading(7.5).decode())
+                status = await station.until("entries", 4)
+                assert status["stored"] == 3
+                assert status["rejected"] == {"unknown-stream": 1}
+
+    asyncio.run(scenario())
+
+
+@contextlib.contextmanager
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Take posts on loopback; the first one is refused, as a server that restarts would."""
+    got: list[dict[str, Any]] = []
+    refused: list[bool] = []
+
+    class Sink(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            first = not refused
+            refused.append(True)
+            self.send_response(503 if first else 204)
+            self.end_headers()
+            if not first:
+                got.append({"key": self.headers["idempotency-key"], **json.loads(body)})
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Sink)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/alerts", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_an_alert_reaches_mqtt_the_webhook_and_http_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with webhook() as (url, posted):
+            station = Station(tmp_path, notify=Notify(webhook=url))
+            heard: list[dict[str, Any]] = []
+            async with standing(station):
+                ear = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ear")
+                ear.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
+                ear.on_connect = lambda client, *_: client.subscribe("nervure/alerts/#", 1)
+                ear.connect("127.0.0.1", station.settings.nats.mqtt_port)
+                ear.loop_start()
+                await asyncio.sleep(0.5)
+                station.publish(*[(station.topic("A/inflow"), _reading(5.0, hour)) for hour in range(8)])
+                for _ in range(150):
+                    if heard and posted:
+                        break
+                    await asyncio.sleep(0.1)
+                ear.disconnect()
+                ear.loop_stop()
+                alerts = await station.get("/alerts")
+            shown = alerts["value"] if isinstance(alerts, dict) else alerts
+            assert [one["rule"] for one in shown] == ["water.stuck"]
+            assert {one["id"] for one in heard} == {one["id"] for one in posted} == {shown[0]["id"]}
+            assert len({one["key"] for one in posted}) == len(posted)
+            assert "without change since" in posted[0]["text"]
+
+    asyncio.run(scenario())
