@@ -43,9 +43,7 @@ def learn(folder: Path) -> tuple[Dataset, Course]:
     data = msgspec.structs.replace(data, table=table)
     cut = rows - LIVE_DAYS * 24
     split = by_time((0, cut - 40 * 24, cut, rows))
-    return data, course(
-        data, split=split, key=SigningKey.load_or_create(folder), budget_s=8.0, compare=False
-    )
+    return data, course(data, split=split, key=SigningKey.load_or_create(folder), budget_s=8.0, compare=False)
 
 
 class City:
@@ -108,7 +106,8 @@ class City:
         catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
         catalogue.add_model(self.learned.card, self.learned.name, self.learned.sha256, promoted=True)
         catalogue.close()
-        while (await self.node.status())["models"].get("water") != self.learned.card.version:
+        version = self.learned.card.version
+        while (await self.node.status())["models"].get("water") != version:  # noqa: ASYNC110 - its own process
             await asyncio.sleep(0.1)
 
     async def reached(self, last: int, timeout_s: float = 120.0) -> None:
@@ -155,14 +154,18 @@ class City:
         alerts = catalogue.alerts(limit=1000)
         catalogue.close()
         observations.close()
-        stuck = [one for one in alerts if one.datastream == self.streams[self.stuck].id and "stuck" in one.rule]
+        stuck = [
+            one for one in alerts if one.datastream == self.streams[self.stuck].id and "stuck" in one.rule
+        ]
         assert len(stuck) == 1
         assert len({(one.rule, one.datastream, one.start_ns) for one in alerts}) == len(alerts)
 
     def _check_forecasts(self, observations: Observations, replay: Replay, start: int) -> None:
         horizon = self.learned.card.horizon
         made = observations.series([one.id for one in self.outlets], start, start + 60 * DAY_NS)
-        keys = Counter(zip(made.datastream.tolist(), made.result_time.tolist(), made.time.tolist(), strict=True))
+        keys = Counter(
+            zip(made.datastream.tolist(), made.result_time.tolist(), made.time.tolist(), strict=True)
+        )
         assert max(keys.values()) == 1
         source = {one.id: one.source for one in self.outlets}
         issued = Counter((source[stream], moment) for stream, moment, _ in keys if moment >= start)
@@ -173,5 +176,5 @@ class City:
 
 def pauses(count: int, least: float, most: float, seed: int) -> list[float]:
     """Draw how long to wait before each crash."""
-    chance = random.Random(seed)  # noqa: S311 - crash times, not secrets
+    chance = random.Random(seed)
     return [chance.uniform(least, most) for _ in range(count)]

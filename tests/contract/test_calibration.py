@@ -69,9 +69,7 @@ def _time() -> NDArray[np.int64]:
     return (START + np.arange(SLOTS)) * HOUR_NS + HOUR_NS // 6
 
 
-@pytest.mark.parametrize(
-    ("leads", "side"), [((12,), "high"), ((1, 5), "low"), ((12, 16, 20, 24), "both")]
-)
+@pytest.mark.parametrize(("leads", "side"), [((12,), "high"), ((1, 5), "low"), ((12, 16, 20, 24), "both")])
 def test_live_scores_are_the_calibrations_scores(leads: tuple[int, ...], side: str) -> None:
     limits = limit(leads=leads)
     limits = msgspec.structs.replace(limits, options=msgspec.structs.replace(limits.options, side=side))

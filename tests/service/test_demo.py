@@ -16,9 +16,22 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
     folder = tmp_path_factory.mktemp("demo")
-    command = ["demo", "--headless", "--json", "--no-compare", "--budget", "20", "--data", str(folder / "demo")]
+    command = [
+        "demo",
+        "--headless",
+        "--json",
+        "--no-compare",
+        "--budget",
+        "20",
+        "--data",
+        str(folder / "demo"),
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "nervure.cli", *command], capture_output=True, text=True, timeout=380, check=False
+        [sys.executable, "-m", "nervure.cli", *command],
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout), done.stderr, folder / "demo"
@@ -34,7 +47,9 @@ def test_forecasts_are_made_live_and_their_band_holds(ran: tuple[dict[str, Any],
     found = ran[0]
     assert found["forecast"]["points"] > 100_000
     assert len(found["forecast"]["mae_by_hour"]) == 24
-    assert found["forecast"]["mae"] < 1.3  # L/s; the same hour last week is off by 1.16, the day before by 1.41
+    assert (
+        found["forecast"]["mae"] < 1.3
+    )  # L/s; the same hour last week is off by 1.16, the day before by 1.41
     assert 0.7 < found["coverage_80"] < 0.9
 
 
@@ -52,7 +67,7 @@ def test_the_report_stands_alone(ran: tuple[dict[str, Any], str, Path]) -> None:
     page = (ran[2] / "report.html").read_text("utf-8")
     assert page.count("<svg") == 5
     assert "src=" not in page
-    assert "href=\"http" not in page.replace('xlink:href="#', "")
+    assert 'href="http' not in page.replace('xlink:href="#', "")
     assert "Likely burst" in page
 
 

@@ -113,7 +113,14 @@ def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
             station.publish(*[(here, _reading(float(one % 7), 100 + one)) for one in range(400)])
             status = await station.until("entries", len(good) + len(bad) + 400)
             reasons = status["rejected"]
-            for reason in ("not-a-number", "out-of-type", "wrong-unit", "unknown-stream", "too-old", "future"):
+            for reason in (
+                "not-a-number",
+                "out-of-type",
+                "wrong-unit",
+                "unknown-stream",
+                "too-old",
+                "future",
+            ):
                 assert reasons[reason] == 1, reasons
             assert reasons["malformed"] == 2
             assert reasons["too-large"] == 1
@@ -124,7 +131,9 @@ def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
                     break
                 await asyncio.sleep(0.1)
             assert kept == reasons
-            found = await station.get(f"/v1.1/Datastreams({station.id('B/inflow')})/Observations?$count=true&$top=100")
+            found = await station.get(
+                f"/v1.1/Datastreams({station.id('B/inflow')})/Observations?$count=true&$top=100"
+            )
             assert found["@iot.count"] == len(good)
             assert sorted(one["result"] for one in found["value"]) == [20.0 + hour for hour in range(40)]
             assert status["stored"] == len(good) + 400 - reasons["flood"]

@@ -21,7 +21,12 @@ SCENARIO = Scenario(
 
 def _table(things: tuple[str, ...], hours: int) -> Table:
     value = np.tile(np.arange(hours, dtype=np.float64)[:, None], (1, len(things)))
-    return Table(streams=tuple(f"{name}/inflow" for name in things), first=START // HOUR_NS, every_ns=HOUR_NS, value=value)
+    return Table(
+        streams=tuple(f"{name}/inflow" for name in things),
+        first=START // HOUR_NS,
+        every_ns=HOUR_NS,
+        value=value,
+    )
 
 
 def _forecast(stream: int, issued: int, off: list[float]) -> Batch:
@@ -29,15 +34,26 @@ def _forecast(stream: int, issued: int, off: list[float]) -> Batch:
     hours = issued + 1 + np.arange(len(off))
     value = hours + np.array(off)
     return Batch.of(
-        id=np.arange(len(off)), datastream=np.full(len(off), stream), time=START + hours * HOUR_NS,
-        result_time=np.full(len(off), START + issued * HOUR_NS), value=value, low=value - 1, high=value + 1,
+        id=np.arange(len(off)),
+        datastream=np.full(len(off), stream),
+        time=START + hours * HOUR_NS,
+        result_time=np.full(len(off), START + issued * HOUR_NS),
+        value=value,
+        low=value - 1,
+        high=value + 1,
     )
 
 
 def _score(forecasts: Batch, things: dict[int, str], hours: int) -> tuple[list[float], float, int]:
     found = errors(
-        forecasts, things, "inflow", _table(tuple(things.values()), hours), SCENARIO,
-        start_ns=START, end_ns=START + hours * HOUR_NS, horizon=2,
+        forecasts,
+        things,
+        "inflow",
+        _table(tuple(things.values()), hours),
+        SCENARIO,
+        start_ns=START,
+        end_ns=START + hours * HOUR_NS,
+        horizon=2,
     )
     return found.mae.tolist(), found.coverage, found.points
 
@@ -73,17 +89,27 @@ def test_a_trace_takes_the_forecast_of_one_lead_only() -> None:
 
 def _alert(rule: str, thing: int, hour: int) -> Alert:
     return Alert(
-        id=f"{rule}{thing}{hour}", solution="water", rule=f"water.{rule}", severity="major", thing=thing,
-        datastream=thing, text="", start_ns=START + hour * HOUR_NS, raised_ns=START + hour * HOUR_NS,
+        id=f"{rule}{thing}{hour}",
+        solution="water",
+        rule=f"water.{rule}",
+        severity="major",
+        thing=thing,
+        datastream=thing,
+        text="",
+        start_ns=START + hour * HOUR_NS,
+        raised_ns=START + hour * HOUR_NS,
     )
 
 
 def test_the_first_alert_in_time_finds_the_burst_and_all_others_are_false() -> None:
     names = {1: "A", 2: "B", 3: "C"}
     raised = [
-        _alert("burst", 2, 27), _alert("burst", 2, 30),  # the burst, found after 3 h
+        _alert("burst", 2, 27),
+        _alert("burst", 2, 30),  # the burst, found after 3 h
         _alert("stuck", 3, 31),  # the meter, found after 7 h
-        _alert("burst", 1, 30), _alert("burst", 2, 100), _alert("stuck", 2, 30),  # false
+        _alert("burst", 1, 30),
+        _alert("burst", 2, 100),
+        _alert("stuck", 2, 30),  # false
         _alert("silent", 1, 5),  # no claim about either
     ]
     found = alarms(raised, names, SCENARIO, days=10)

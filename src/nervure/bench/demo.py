@@ -7,12 +7,14 @@ provisions, loads the history, trains, plays the field devices, and judges what 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from nervure.bench import judge
 from nervure.bench.ear import Ear
@@ -134,19 +136,24 @@ class _Demo:
         self.start_ns = (self.end_ns - self.options.days * DAY_NS) // table.every_ns * table.every_ns
         self.cut = self.start_ns // table.every_ns - table.first
         self.settings = free_settings(
-            self.options.folder, project=Project(name="demo", solutions=("water",)),
+            self.options.folder,
+            project=Project(name="demo", solutions=("water",)),
             notify=Notify(webhook=self.options.webhook),
         )
         self.settings.folder.mkdir(parents=True, exist_ok=True)
         catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
-        places = [Place(name=one.name, location=one.location, properties=one.properties) for one in self.data.things]
+        places = [
+            Place(name=one.name, location=one.location, properties=one.properties) for one in self.data.things
+        ]
         self.streams: dict[str, Datastream] = provision(catalogue, self.solution, places)
         self.outlets = {one.id: one for one in catalogue.datastreams(solution="water", kind="forecast")}
         self.names = {thing.id: thing.name for thing in catalogue.things()}
         catalogue.close()
         self.scenario = self.draw()
         self.node = NodeProcess(self.settings)
-        self.watcher.phase("data", 1.0, f"{len(places)} districts, {len(table.value):,} hours, from {self.data.origin}")
+        self.watcher.phase(
+            "data", 1.0, f"{len(places)} districts, {len(table.value):,} hours, from {self.data.origin}"
+        )
 
     def draw(self) -> Scenario:
         things = [one.name for one in self.data.things]
@@ -162,9 +169,11 @@ class _Demo:
             first, end = iso((table.first + start) * table.every_ns), min(start + PACK_SLOTS, self.cut)
             for name, stream in self.streams.items():
                 column = table.value[start:end, table.streams.index(name)].tolist()
-                values = [None if one != one else one for one in column]  # noqa: PLR0124 - NaN
+                values = [None if math.isnan(one) else one for one in column]
                 pack = {"t0": first, "dt": table.every_ns / SECOND_NS, "v": values}
-                items.append((reading_subject(stream.id), msgspec.json.encode(pack), f"history.{stream.id}.{start}"))
+                items.append(
+                    (reading_subject(stream.id), msgspec.json.encode(pack), f"history.{stream.id}.{start}")
+                )
         self.loaded = int(np.isfinite(table.value[: self.cut]).sum())
         begun = time.monotonic()
         last = max(await self.log.publish_many(items))
@@ -178,7 +187,11 @@ class _Demo:
             status = await self.node.status()
             if status[key] >= wanted:
                 return
-            self.watcher.phase(phase, min(1.0, status.get("stored", 0) / max(1, total)), f"{status.get('stored', 0):,} stored")
+            self.watcher.phase(
+                phase,
+                min(1.0, status.get("stored", 0) / max(1, total)),
+                f"{status.get('stored', 0):,} stored",
+            )
             await asyncio.sleep(0.2)
 
     async def learn(self) -> Course:
@@ -189,8 +202,14 @@ class _Demo:
         split = by_time((0, self.cut - VALIDATION_DAYS * DAY_NS // every, self.cut, len(table.value)))
         key = SigningKey.load_or_create(self.settings.folder)
         learned = await asyncio.to_thread(
-            course, data, split=split, budget_s=self.options.budget_s, seed=self.options.seed, key=key,
-            compare=self.options.compare, progress=lambda share, text: self.watcher.phase("train", share, text),
+            course,
+            data,
+            split=split,
+            budget_s=self.options.budget_s,
+            seed=self.options.seed,
+            key=key,
+            compare=self.options.compare,
+            progress=lambda share, text: self.watcher.phase("train", share, text),
         )
         self.watcher.table(learned.metrics, learned.card.unit)
         await self.log.put_package(learned.name, learned.package)
@@ -218,7 +237,8 @@ class _Demo:
         """Play one MQTT client a district, QoS 1, with the injections in their readings."""
         table = self.data.table
         ear = Ear(
-            self.settings.nats.mqtt_port, {outlet.id: outlet.source or 0 for outlet in self.outlets.values()},
+            self.settings.nats.mqtt_port,
+            {outlet.id: outlet.source or 0 for outlet in self.outlets.values()},
             on_alert=lambda payload: self.watcher.alert(msgspec.json.decode(payload, type=Alert)),
         )
         ear.wait()
@@ -227,7 +247,9 @@ class _Demo:
         for name in sorted(self.streams, key=lambda name: "/" in name):  # the weather of an hour comes first
             thing = name.rpartition("/")[0]
             value = self.scenario.apply(thing, times, table.value[self.cut :, table.streams.index(name)])
-            tracks.append(Track(device=thing or "site", datastream=self.streams[name].id, time=times, value=value))
+            tracks.append(
+                Track(device=thing or "site", datastream=self.streams[name].id, time=times, value=value)
+            )
         self.tracks = {track.datastream: track for track in tracks}
         replay = Replay(
             tracks, host="127.0.0.1", port=self.settings.nats.mqtt_port, speed_up=self.options.speed
@@ -284,31 +306,21 @@ class _Demo:
         wanted = set(replay.sent_ns)
         found = list(zip(stored.datastream.tolist(), stored.time.tolist(), strict=True))
         every, horizon = self.data.table.every_ns, learned.card.horizon
-        thing_of = {outlet.id: self.names[outlet.thing] for outlet in self.outlets.values()}
-        error = judge.errors(
-            forecasts, thing_of, SIGNAL, self.data.table, self.scenario,
-            start_ns=self.start_ns, end_ns=self.end_ns, horizon=horizon,
-        )
         days = (self.end_ns - self.start_ns) / DAY_NS
         alarms = judge.alarms(alerts, self.names, self.scenario, days)
-        samples = ear.latency_ms(replay.sent_ns)
-        p50, p99 = np.percentile(samples, [50, 99]) if len(samples) else (float("nan"), float("nan"))
         return Outcome(
             sent=replay.acknowledged,
             stored=len(found),
             lost=len(wanted - set(found)),
             duplicates=len(found) - len(set(found)),
             quarantined=quarantined,
-            live=Live(
-                mae=error.mae, coverage_80=error.coverage, points=error.points,
-                baselines=tuple(one for one in learned.metrics if one.kind == "baseline"),
-            ),
+            live=self._live(forecasts, learned),
             alerts=alerts,
             names=self.names,
             burst_detected_after_h=alarms.burst_after_h,
             stuck_detected_after_h=alarms.stuck_after_h,
             false_alarms_per_day=alarms.false_per_day,
-            latency=Latency(p50=float(p50), p99=float(p99), samples=samples),
+            latency=_latency(ear.latency_ms(replay.sent_ns)),
             wall_s=time.monotonic() - self.begun,
             train_s=learned.train_s,
             speed=self.options.speed,
@@ -317,15 +329,40 @@ class _Demo:
             traces=self.traces(forecasts, stored, every, horizon),
         )
 
+    def _live(self, forecasts: Batch, learned: Course) -> Live:
+        """Hold what was foreseen live against what the meters really read."""
+        error = judge.errors(
+            forecasts,
+            {outlet.id: self.names[outlet.thing] for outlet in self.outlets.values()},
+            SIGNAL,
+            self.data.table,
+            self.scenario,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            horizon=learned.card.horizon,
+        )
+        return Live(
+            mae=error.mae,
+            coverage_80=error.coverage,
+            points=error.points,
+            baselines=tuple(one for one in learned.metrics if one.kind == "baseline"),
+        )
+
     def traces(self, forecasts: Batch, stored: Batch, every: int, horizon: int) -> tuple[Trace, ...]:
         """Put each stream's readings beside what was foreseen a day before."""
-        found = []
-        for outlet in self.outlets.values():
-            found.append(
-                judge.trace(
-                    forecasts.take(forecasts.datastream == outlet.id),
-                    stored.take(stored.datastream == outlet.source),
-                    self.names[outlet.thing], outlet.unit, every, horizon,
-                )
+        return tuple(
+            judge.trace(
+                forecasts.take(forecasts.datastream == outlet.id),
+                stored.take(stored.datastream == outlet.source),
+                self.names[outlet.thing],
+                outlet.unit,
+                every,
+                horizon,
             )
-        return tuple(found)
+            for outlet in self.outlets.values()
+        )
+
+
+def _latency(samples: NDArray[np.float64]) -> Latency:
+    p50, p99 = np.percentile(samples, [50, 99]) if len(samples) else (float("nan"), float("nan"))
+    return Latency(p50=float(p50), p99=float(p99), samples=samples)

@@ -33,7 +33,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Pack(msgspec.Struct):
-    resultTime: str | int  # noqa: N815 - SensorThings spells it so
+    resultTime: str | int  # noqa: N815 - as SensorThings writes it
     v: list[float | None]
     low: list[float | None] | None = None
     high: list[float | None] | None = None
@@ -77,8 +77,13 @@ class Ear:
         issued = pack.resultTime
         moment = issued if isinstance(issued, int) else to_ns(msgspec.convert(issued, type=datetime))
         self._heard.setdefault((stream, moment), now)
-        first = [column[0] if column and column[0] is not None else np.nan for column in (pack.v, pack.low, pack.high)]
-        self._last[stream] = Heard(stream=stream, issued_ns=moment, value=first[0], low=first[1], high=first[2])
+        first = [
+            column[0] if column and column[0] is not None else np.nan
+            for column in (pack.v, pack.low, pack.high)
+        ]
+        self._last[stream] = Heard(
+            stream=stream, issued_ns=moment, value=first[0], low=first[1], high=first[2]
+        )
 
     @property
     def heard(self) -> int:

@@ -49,8 +49,12 @@ def _moments(time: NDArray[np.int64]) -> list[datetime]:
 def _draw(axes: Any, trace: Trace, start_ns: int, end_ns: int) -> None:
     held = (trace.time >= start_ns) & (trace.time < end_ns)
     when = _moments(trace.time[held])
-    axes.fill_between(when, trace.low[held], trace.high[held], color=BAND, linewidth=0, label="80 % band, a day ahead")
-    axes.plot(when, trace.median[held], color=FORECAST, linewidth=1.1, linestyle="--", label="forecast, a day ahead")
+    axes.fill_between(
+        when, trace.low[held], trace.high[held], color=BAND, linewidth=0, label="80 % band, a day ahead"
+    )
+    axes.plot(
+        when, trace.median[held], color=FORECAST, linewidth=1.1, linestyle="--", label="forecast, a day ahead"
+    )
     axes.plot(when, trace.sent[held], color=INK, linewidth=1.3, label="as the meter sent it")
     axes.set_ylabel(trace.unit, fontsize=8)
 
@@ -67,7 +71,9 @@ def _story(outcome: Outcome, thing: str, start_ns: int, end_ns: int, label: str)
     for alert in outcome.alerts:
         inside = start_ns - 4 * DAY_NS <= alert.raised_ns < end_ns + 3 * DAY_NS
         if outcome.names.get(alert.thing) == thing and inside:
-            axes.axvline(from_ns(alert.raised_ns), color=ALARM, linewidth=1.6, label=None if shown else "alert raised")
+            axes.axvline(
+                from_ns(alert.raised_ns), color=ALARM, linewidth=1.6, label=None if shown else "alert raised"
+            )
             shown = True
     axes.legend(fontsize=7, frameon=False, ncols=5, loc="upper center", bbox_to_anchor=(0.5, 1.16))
     return svg(figure)
@@ -112,7 +118,15 @@ def horizons(outcome: Outcome) -> str:
             by_subject.setdefault(metric.subject, []).append((float(metric.horizon[:-1]), metric.value))
     for shade, (subject, points) in enumerate(sorted(by_subject.items())):
         points.sort()
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1, label=subject, color=f"C{shade}", alpha=0.8)
+        axes.plot(
+            *zip(*points, strict=True),
+            marker="o",
+            markersize=3,
+            linewidth=1,
+            label=subject,
+            color=f"C{shade}",
+            alpha=0.8,
+        )
     axes.plot(hours, outcome.live.mae, color=FORECAST, linewidth=2.4, label="live model")
     axes.set_xlabel("hours ahead", fontsize=8)
     axes.set_ylabel("mean absolute error", fontsize=8)

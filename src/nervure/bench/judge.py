@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 class Errors(msgspec.Struct, frozen=True, kw_only=True):
-    """How far live forecasts were from the readings: ``mae [horizon]``, the share inside the band, how many."""
+    """How far live forecasts were from the readings: ``mae [horizon]``, share inside the band, how many."""
 
     mae: Floats
     coverage: float
@@ -37,8 +37,15 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def errors(
-    forecasts: Batch, thing_of: Mapping[int, str], signal: str, table: Table, scenario: Scenario,
-    *, start_ns: int, end_ns: int, horizon: int,
+    forecasts: Batch,
+    thing_of: Mapping[int, str],
+    signal: str,
+    table: Table,
+    scenario: Scenario,
+    *,
+    start_ns: int,
+    end_ns: int,
+    horizon: int,
 ) -> Errors:
     """Compare forecasts issued in the replay with the readings as they really were.
 
@@ -48,7 +55,9 @@ def errors(
     total, count = np.zeros(horizon), np.zeros(horizon, dtype=np.int64)
     inside = 0
     for stream, thing in thing_of.items():
-        rows = (forecasts.datastream == stream) & (forecasts.result_time >= start_ns) & (forecasts.time < end_ns)
+        rows = (
+            (forecasts.datastream == stream) & (forecasts.result_time >= start_ns) & (forecasts.time < end_ns)
+        )
         span = scenario.touched(thing)
         if span is not None:
             rows &= (forecasts.time < span[0]) | (forecasts.result_time >= span[1])
@@ -86,7 +95,9 @@ def trace(forecasts: Batch, readings: Batch, thing: str, unit: str, every_ns: in
         column[place[known]] = values[known]
         columns.append(column)
     median, low, high = columns
-    return Trace(thing=thing, unit=unit, time=time, sent=readings.value[first], median=median, low=low, high=high)
+    return Trace(
+        thing=thing, unit=unit, time=time, sent=readings.value[first], median=median, low=low, high=high
+    )
 
 
 def alarms(alerts: Sequence[Alert], names: Mapping[int, str], scenario: Scenario, days: float) -> Found:

@@ -18,10 +18,10 @@ IN_FLIGHT = 1_000
 
 
 def frame(topic: str, payload: bytes, packet: int) -> bytes:
-    """Return a PUBLISH of QoS 1.
+    r"""Return a PUBLISH of QoS 1.
 
     >>> frame("a/b", b"1", 7)
-    b'2\\x08\\x00\\x03a/b\\x00\\x071'
+    b'2\x08\x00\x03a/b\x00\x071'
     """
     name = topic.encode()
     body = struct.pack(">H", len(name)) + name + struct.pack(">H", packet) + payload
@@ -50,7 +50,9 @@ class Burst:
             self.writes.append((data, len(part)))
 
 
-def send(host: str, port: int, burst: Burst, *, client: str = "nervure-bench-load", timeout_s: float = 60.0) -> int:
+def send(
+    host: str, port: int, burst: Burst, *, client: str = "nervure-bench-load", timeout_s: float = 60.0
+) -> int:
     """Send a burst on one connection and return how many messages were acknowledged."""
     with socket.create_connection((host, port), timeout=timeout_s) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -27,7 +27,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream over the replay, all ``[time]``: what its device sent, and what was foreseen a day before."""
+    """One stream over the replay, all ``[time]``: what its device sent, what was foreseen a day before."""
 
     thing: str
     unit: str

@@ -75,7 +75,9 @@ def _tiles(outcome: Outcome) -> str:
         (f"{100 * outcome.live.coverage_80:.1f} %", "of readings inside the 80 % band"),
         (f"{outcome.latency.p50:.1f} / {outcome.latency.p99:.1f} ms", "reading to forecast, p50 / p99"),
     )
-    cells = "".join(f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in tiles)
+    cells = "".join(
+        f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in tiles
+    )
     return f'<div class="tiles">{cells}</div>'
 
 
@@ -108,7 +110,9 @@ def _error_text(outcome: Outcome) -> str:
 
 
 def _table(outcome: Outcome) -> str:
-    columns = list(dict.fromkeys(one.horizon for one in outcome.live.baselines if one.metric == "MAE" and one.horizon))
+    columns = list(
+        dict.fromkeys(one.horizon for one in outcome.live.baselines if one.metric == "MAE" and one.horizon)
+    )
     rows: dict[str, dict[str, float]] = {}
     for one in outcome.live.baselines:
         if one.metric == "MAE":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,31 +21,49 @@ import psutil
 from nervure.core.error import EnvironmentMissing
 from nervure.core.settings import Http, Nats, Settings
 
-__all__ = ["NodeProcess", "free_settings"]
+__all__ = ["NodeProcess", "free_ports", "free_settings"]
 
 READY_S = 60.0
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports on loopback that nobody listens on.
+
+    They lie below those the system hands out to outgoing connections, so that a server that is
+    started again does not find its port taken by somebody's client.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(12_000, 31_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in found:
+                found.append(port)
+    return found
+
+
 def free_settings(folder: Path, **changes: Any) -> Settings:
     """Return settings with free ports on loopback and data in ``folder``."""
-    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-        for probe in (one, two, three):
-            probe.bind(("127.0.0.1", 0))
-        ports = [probe.getsockname()[1] for probe in (one, two, three)]
+    port, mqtt_port, http_port = free_ports(3)
     settings = Settings(
-        data=str(folder), nats=Nats(port=ports[0], mqtt_port=ports[1]), http=Http(port=ports[2])
+        data=str(folder), nats=Nats(port=port, mqtt_port=mqtt_port), http=Http(port=http_port)
     )
     return msgspec.structs.replace(settings, **changes)
 
 
 def _toml(settings: Settings) -> str:
     """Write settings as TOML; what is ``None`` is left out, as TOML has no word for it."""
-    tree = {name: value for name, value in msgspec.to_builtins(settings).items() if value not in (None, ())}
-    plain = {
-        name: {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
-        for name, value in tree.items()
-    }
-    return msgspec.toml.encode(plain).decode()
+    return msgspec.toml.encode(_known(msgspec.to_builtins(settings))).decode()
+
+
+def _known(tree: Any) -> Any:
+    match tree:
+        case dict():
+            return {name: _known(value) for name, value in tree.items() if value is not None}
+        case list() | tuple():
+            return [_known(value) for value in tree]
+        case _:
+            return tree
 
 
 class NodeProcess:
@@ -75,7 +95,11 @@ class NodeProcess:
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "nervure.cli", "up", "--settings", str(file)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
+                start_new_session=True,
             )
         await self._ready()
 
@@ -83,7 +107,9 @@ class NodeProcess:
         begun = time.monotonic()
         while time.monotonic() - begun < READY_S:
             if not self.alive:
-                raise EnvironmentMissing(f"the node ended while starting: {self.last_words()}", where=str(self.log))
+                raise EnvironmentMissing(
+                    f"the node ended while starting: {self.last_words()}", where=str(self.log)
+                )
             if await self._answers():
                 return
             await asyncio.sleep(0.05)

@@ -60,7 +60,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def plan(things: list[str], mean: NDArray[np.float64], start_ns: int, *, share: float = 0.3, seed: int = 0) -> Scenario:
+def plan(
+    things: list[str], mean: NDArray[np.float64], start_ns: int, *, share: float = 0.3, seed: int = 0
+) -> Scenario:
     """Draw a scenario for a replay from ``start_ns``: which district bursts and which meter sticks.
 
     ``mean [thing]`` is each district's mean inflow; the burst adds ``share`` of it, from 01:00 UTC on

@@ -35,6 +35,9 @@ __all__ = ["Row", "machine", "measure"]
 
 BEGIN_NS = 1_672_531_200_000_000_000
 
+_SHOWN = {"stored": "stored", "forecasts": "forecasts", "memory MB": "memory_mb"}
+"""What a row is called, and what the node's status calls it."""
+
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One figure: ``value`` in messages per CPU-second, and its ratio to another subject's."""
@@ -48,7 +51,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    *, messages: int, streams: int = 1_000, model: Course | None = None, keys: Path | None = None,
+    *,
+    messages: int,
+    streams: int = 1_000,
+    model: Course | None = None,
+    keys: Path | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> list[Row]:
     """Send so many messages once and return the figures of both sides.
@@ -61,14 +68,24 @@ def measure(
 
 
 async def _run(
-    folder: Path, messages: int, streams: int, model: Course | None, keys: Path | None,
+    folder: Path,
+    messages: int,
+    streams: int,
+    model: Course | None,
+    keys: Path | None,
     progress: Callable[[float, str], None] | None,
 ) -> list[Row]:
     settings = free_settings(folder, project=Project(name="bench", solutions=("water",)))
-    names = [one.partition("/")[0] for one in model.card.streams] if model else [f"D{one}" for one in range(streams)]
+    names = (
+        [one.partition("/")[0] for one in model.card.streams]
+        if model
+        else [f"D{one}" for one in range(streams)]
+    )
     catalogue = Catalogue.open(folder / "catalogue.db")
     ids = [
-        one.id for name, one in provision(catalogue, find("water"), [Place(name=name) for name in names]).items() if "/" in name
+        one.id
+        for name, one in provision(catalogue, find("water"), [Place(name=name) for name in names]).items()
+        if "/" in name
     ]
     if model is not None and keys is not None:
         for file in keys.iterdir():
@@ -95,13 +112,18 @@ async def _promote(node: NodeProcess, catalogue: Catalogue, model: Course) -> No
 
 
 async def _measured(
-    node: NodeProcess, ids: list[int], messages: int, model: Course | None,
+    node: NodeProcess,
+    ids: list[int],
+    messages: int,
+    model: Course | None,
     progress: Callable[[float, str], None] | None,
 ) -> list[Row]:
     port = node.settings.nats.mqtt_port
     burst = Burst([_message(ids, number) for number in range(messages)])
     peer = subprocess.Popen(
-        [sys.executable, "-m", "nervure.bench.peer", str(port), str(messages)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "nervure.bench.peer", str(port), str(messages)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if peer.stdout is None or peer.stdout.readline().strip() != "ready":
         raise EnvironmentMissing("the paho subscriber did not start")
@@ -115,25 +137,38 @@ async def _measured(
     spent = _cpu(node.pid) - before
     if progress:
         progress(1.0, f"{status['readings']:,} stored")
-    case = "model at every message" if model else "no model"
-    ours, theirs = acknowledged / spent, counted["count"] / counted["cpu_s"]
-    rows = [
-        Row(
-            bench="stream", case=case, subject="node: decode, store, score", metric="messages per CPU-s",
-            value=round(ours), ratio_to={"bare paho": round(ours / theirs, 3)},
-        ),
-        Row(bench="stream", case=case, subject="bare paho", metric="messages per CPU-s", value=round(theirs)),
-        Row(bench="stream", case=case, subject="node", metric="acknowledged", value=acknowledged),
-        Row(bench="stream", case=case, subject="node", metric="stored", value=status["stored"]),
-        Row(bench="stream", case=case, subject="node", metric="forecasts", value=status.get("forecasts", 0)),
-        Row(bench="stream", case=case, subject="node", metric="memory MB", value=status["memory_mb"]),
-    ]
+    rows = _rows(
+        "model at every message" if model else "no model",
+        acknowledged / spent,
+        counted["count"] / counted["cpu_s"],
+        {"acknowledged": acknowledged} | {name: status.get(key, 0) for name, key in _SHOWN.items()},
+    )
     if broker:
-        spent = _cpu(broker) - broker_before
         rows.append(
-            Row(bench="stream", case=case, subject="nats-server, both sides", metric="CPU-s", value=round(spent, 3))
+            _row(rows[0].case, "nats-server, both sides", "CPU-s", round(_cpu(broker) - broker_before, 3))
         )
     return rows
+
+
+def _rows(case: str, ours: float, theirs: float, seen: dict[str, float]) -> list[Row]:
+    metric = "messages per CPU-s"
+    first = Row(
+        bench="stream",
+        case=case,
+        subject="node: decode, store, score",
+        metric=metric,
+        value=round(ours),
+        ratio_to={"bare paho": round(ours / theirs, 3)},
+    )
+    return [
+        first,
+        _row(case, "bare paho", metric, round(theirs)),
+        *(_row(case, "node", name, value) for name, value in seen.items()),
+    ]
+
+
+def _row(case: str, subject: str, metric: str, value: float) -> Row:
+    return Row(bench="stream", case=case, subject=subject, metric=metric, value=value)
 
 
 def _message(ids: list[int], number: int) -> tuple[str, bytes]:
@@ -141,7 +176,10 @@ def _message(ids: list[int], number: int) -> tuple[str, bytes]:
     turn, place = divmod(number, len(ids))
     moment = iso(BEGIN_NS + turn * HOUR_NS)
     value = 20.0 + (turn * 7 + place) % 11
-    return f"v1.1/Datastreams({ids[place]})/Observations", f'{{"result":{value},"phenomenonTime":"{moment}"}}'.encode()
+    return (
+        f"v1.1/Datastreams({ids[place]})/Observations",
+        f'{{"result":{value},"phenomenonTime":"{moment}"}}'.encode(),
+    )
 
 
 async def _drained(node: NodeProcess, wanted: int) -> dict[str, Any]:
@@ -151,7 +189,10 @@ async def _drained(node: NodeProcess, wanted: int) -> dict[str, Any]:
         while True:
             _, last = await log.first_last()
             status = await node.status()
-            if status["entries"] >= wanted and min(status["sealed_position"], status["score_position"]) >= last:
+            if (
+                status["entries"] >= wanted
+                and min(status["sealed_position"], status["score_position"]) >= last
+            ):
                 return status
             await asyncio.sleep(0.2)
     finally:

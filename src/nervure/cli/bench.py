@@ -20,7 +20,9 @@ def bench(
     /,
     *,
     messages: Annotated[int, Parameter(help="How many messages are sent.", show_default=True)] = 200_000,
-    streams: Annotated[int, Parameter(help="From how many streams, without a model.", show_default=True)] = 1_000,
+    streams: Annotated[
+        int, Parameter(help="From how many streams, without a model.", show_default=True)
+    ] = 1_000,
     model: Annotated[bool, Parameter(help="Also with a model at every message (trains one first).")] = False,
     json: Json = False,
 ) -> int:

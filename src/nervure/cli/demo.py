@@ -14,6 +14,7 @@ from nervure.cli.output import write_json
 
 if TYPE_CHECKING:
     from nervure.bench.demo import Watcher
+    from nervure.bench.outcome import Outcome
 
 __all__ = ["demo"]
 
@@ -32,7 +33,8 @@ def demo(
     budget: Annotated[float, Parameter(help="Seconds the training may take.")] = 150.0,
     seed: Annotated[int, Parameter(help="Draws the injected faults and the net's first weights.")] = 0,
     compare: Annotated[
-        bool, Parameter(negative="--no-compare", help="Fit the plain baselines too, to stand above the model.")
+        bool,
+        Parameter(negative="--no-compare", help="Fit the plain baselines too, to stand above the model."),
     ] = True,
     webhook: Annotated[str | None, Parameter(help="Address that gets each alert as a POST.")] = None,
 ) -> int:
@@ -45,18 +47,29 @@ def demo(
     from nervure.cli.view import Plain, Screen
 
     folder = _fresh(data)
-    quiet = headless or json or not sys.stdout.isatty()
-    watcher: Watcher = Plain(sys.stderr) if quiet else Screen()
+    watcher: Watcher = Plain(sys.stderr) if headless or json or not sys.stdout.isatty() else Screen()
     options = Options(
-        folder=folder / "data", days=days, speed=speed, budget_s=budget, seed=seed, webhook=webhook
+        folder=folder / "data",
+        days=days,
+        speed=speed,
+        budget_s=budget,
+        seed=seed,
+        webhook=webhook,
+        compare=compare,
     )
     with watcher:
         outcome, card = asyncio.run(perform(options, watcher))
         page = write(outcome, card, folder / "report.html")
-    if json:
-        write_json({**outcome.summary(), "report": str(page)})
+    return _tell(outcome, page, None if json else watcher)
+
+
+def _tell(outcome: Outcome, page: Path, watcher: Watcher | None) -> int:
+    """Show what came of it, as JSON if nobody watches; 1 if a reading was lost or stored twice."""
+    figures = outcome.summary()
+    if watcher is None:
+        write_json({**figures, "report": str(page)})
     else:
-        watcher.summary(outcome.summary(), page)
+        watcher.summary(figures, page)
     return 0 if outcome.lost == 0 and outcome.duplicates == 0 else 1
 
 

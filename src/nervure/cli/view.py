@@ -39,7 +39,8 @@ class _View(Watcher):
             f"{figures['duplicates']} doubled, {figures['quarantined']} quarantined"
         )
         self.line(
-            f"forecast error {figures['forecast']['mae']}, 80 % band held {100 * figures['coverage_80']:.1f} %"
+            f"forecast error {figures['forecast']['mae']}, "
+            f"80 % band held {100 * figures['coverage_80']:.1f} %"
         )
         found = figures["burst_detected_after_h"]
         self.line(
@@ -47,7 +48,8 @@ class _View(Watcher):
             + f", {figures['false_alarms_per_day']} false alarms a day"
         )
         self.line(
-            f"reading to forecast p50 {figures['latency_ms']['p50']} ms, p99 {figures['latency_ms']['p99']} ms"
+            f"reading to forecast p50 {figures['latency_ms']['p50']} ms, "
+            f"p99 {figures['latency_ms']['p99']} ms"
         )
         self.line(f"report: file://{page}")
 

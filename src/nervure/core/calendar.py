@@ -31,7 +31,9 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as cause:
-        raise DeclarationError(f"{name!r} is not a time zone", hint="write an IANA name: Europe/Rome") from cause
+        raise DeclarationError(
+            f"{name!r} is not a time zone", hint="write an IANA name: Europe/Rome"
+        ) from cause
 
 
 def zone_offset_ns(zone: str, time_ns: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -50,7 +52,9 @@ def _holiday(country: str, day: int) -> bool:
     try:
         return moment in _holidays_of(land, region, moment.year, holidays)
     except NotImplementedError as cause:
-        raise DeclarationError(f"no public holidays are known for {country!r}", hint="use ISO 3166: IT, US-CA") from cause
+        raise DeclarationError(
+            f"no public holidays are known for {country!r}", hint="use ISO 3166: IT, US-CA"
+        ) from cause
 
 
 _YEARS: dict[tuple[str, str, int], object] = {}
@@ -87,4 +91,3 @@ def calendar(zone: str, country: str | None, every_ns: int, first: int, count: i
     table = np.stack([slot, weekday, holiday, weekday * per_day + slot], axis=1)
     table.flags.writeable = False
     return table
-

@@ -25,8 +25,9 @@ Measure = Literal["score", "value", "flat", "silent"]
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of reading: its UCUM unit, sampling interval and physically possible range.
 
-    ``phenomenon`` is the observed property's full name. ``site`` signals (weather) belong to the place as a whole, not to each Thing. ``stuck_after``
-    is how long an unchanged value is still believable.
+    ``phenomenon`` is the observed property's full name. ``site`` signals (weather) belong to the
+    place as a whole, not to each Thing. ``stuck_after`` is how long an unchanged value is still
+    believable.
     """
 
     name: str
@@ -49,9 +50,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """When to raise an alert, and the sentence a person reads.
 
     ``when`` is ``MEASURE OP NUMBER|limit [for DURATION]``; the measures are ``score`` (of the
-    anomaly ``problem``), ``value`` (of the signals ``of``), ``flat`` and ``silent`` (seconds without change, and
-    without a reading). ``say`` may use ``{thing}``, ``{signal}``, ``{value}``, ``{expected}``,
-    ``{unit}``, ``{since}``, ``{excess}`` and ``{hours}``.
+    anomaly ``problem``), ``value`` (of the signals ``of``), ``flat`` and ``silent`` (seconds
+    without change, and without a reading). ``say`` may use ``{thing}``, ``{signal}``, ``{value}``,
+    ``{expected}``, ``{unit}``, ``{since}``, ``{excess}`` and ``{hours}``.
     """
 
     name: str
@@ -154,7 +155,8 @@ def condition(text: str, *, where: str = "$.when") -> Condition:
     found = _WHEN.fullmatch(text)
     if not found:
         raise DeclarationError(
-            f"{text!r} is not a condition", where=where,
+            f"{text!r} is not a condition",
+            where=where,
             hint="write MEASURE > NUMBER [for DURATION]: 'score > limit for 2h', 'flat > 6h'",
         )
     measure, sign, limit, hold = found.groups()
@@ -201,7 +203,8 @@ def validate(solution: Solution) -> Solution:
         read = condition(rule.when, where=f"{where}.when")
         if read.measure == "score" and rule.problem not in names:
             raise DeclarationError(
-                f"{at}: rule {rule.name!r} needs the problem whose score it reads", where=f"{where}.problem",
+                f"{at}: rule {rule.name!r} needs the problem whose score it reads",
+                where=f"{where}.problem",
                 hint=f"one of: {', '.join(sorted(names))}",
             )
         for name in rule.of:
@@ -225,6 +228,8 @@ def _check_problem(solution: Solution, problem: Problem, where: str) -> None:
             for name in problem.of:
                 solution.signal(name)
             if problem.policy.alarms_per_day <= 0:
-                raise DeclarationError("alarms_per_day must be positive", where=f"{where}.policy.alarms_per_day")
+                raise DeclarationError(
+                    "alarms_per_day must be positive", where=f"{where}.policy.alarms_per_day"
+                )
             if problem.residual is not None:
                 solution.problem(problem.residual)

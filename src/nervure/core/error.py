@@ -1,18 +1,18 @@
 """One hierarchy of errors, each of which says what, where and what to do.
 
-    NervureError
-    ├── UsageError            the command or the settings are wrong        (exit 2)
-    │   ├── SettingError
-    │   └── DeclarationError  a solution, rule or problem is declared wrongly
-    ├── EnvironmentMissing    a program, package, port or file is missing  (exit 3)
-    └── Problem found         the work itself found something wrong        (exit 1)
-        ├── DataError         readings or files that cannot be used
-        ├── LeakError         a split that would let the test part into training
-        ├── ModelError        a model file that cannot be trusted or does not fit
-        ├── QueryError        a query that is malformed or over its limits
-        ├── NotFoundError     a thing that was asked for does not exist
-        ├── StreamError       the log cannot be reached or refused
-        └── StoreError        the store cannot be read or written
+NervureError
+├── UsageError            the command or the settings are wrong        (exit 2)
+│   ├── SettingError
+│   └── DeclarationError  a solution, rule or problem is declared wrongly
+├── EnvironmentMissing    a program, package, port or file is missing  (exit 3)
+└── Problem found         the work itself found something wrong        (exit 1)
+    ├── DataError         readings or files that cannot be used
+    ├── LeakError         a split that would let the test part into training
+    ├── ModelError        a model file that cannot be trusted or does not fit
+    ├── QueryError        a query that is malformed or over its limits
+    ├── NotFoundError     a thing that was asked for does not exist
+    ├── StreamError       the log cannot be reached or refused
+    └── StoreError        the store cannot be read or written
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ def steps(text: str, every_ns: int, *, where: str, at_least: int = 1) -> int:
     count = length // every_ns
     if count < at_least or length % every_ns:
         raise DeclarationError(
-            f"{text!r} is not a whole number (at least {at_least}) of samples", where=where,
+            f"{text!r} is not a whole number (at least {at_least}) of samples",
+            where=where,
             hint=f"use a multiple of {every_ns / 1e9:g} s",
         )
     return int(count)

@@ -63,7 +63,8 @@ def linear(source: str, target: str) -> tuple[float, float]:
         return 1.0, 0.0
     if not convertible(source, target):
         raise DeclarationError(
-            f"a value in {source!r} cannot be written in {target!r}", hint="declare the unit the device really sends"
+            f"a value in {source!r} cannot be written in {target!r}",
+            hint="declare the unit the device really sends",
         )
     registry = _registry()
     unit_in, unit_out = _quantity(source), _quantity(target)

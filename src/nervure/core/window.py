@@ -55,9 +55,7 @@ def gather(values: Floats, last: Longs, columns: Longs, length: int) -> Floats:
     return picked
 
 
-def tabulate(
-    streams: tuple[str, ...], column: Longs, time: Longs, value: Floats, every_ns: int
-) -> Table:
+def tabulate(streams: tuple[str, ...], column: Longs, time: Longs, value: Floats, every_ns: int) -> Table:
     """Put readings (``column``, ``time``, ``value``, all ``[row]``) on the slots of a table.
 
     Rows must be in the order they came in: the last reading of a slot stays.

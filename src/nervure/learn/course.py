@@ -1,6 +1,6 @@
 """A whole course: from a data set to one signed model file, with its proof in its card.
 
-    data ─▶ task ─▶ fit, calibrate bands ─▶ set alarm limits ─▶ hold against baselines ─▶ package
+data ─▶ task ─▶ fit, calibrate bands ─▶ set alarm limits ─▶ hold against baselines ─▶ package
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nervure.learn.task import Forecaster, ForecastTask, pose
 from nervure.learn.train import Trained, fit, predict
 from nervure.trust.signature import SigningKey
 
-__all__ = ["Course", "Fitted", "course", "limits"]
+__all__ = ["Course", "Fitted", "course"]
 
 Progress = Callable[[float, str], None]
 
@@ -82,7 +82,9 @@ def course(
     rows: list[Metric] = []
     if compare:
         rows = evaluate(task, baselines(task), progress=_part(progress, 0.0, 0.4, "baseline "))
-    trained = fit(task, model=task.problem.model, budget_s=budget_s, seed=seed, progress=_part(progress, 0.4, 0.9, ""))
+    trained = fit(
+        task, model=task.problem.model, budget_s=budget_s, seed=seed, progress=_part(progress, 0.4, 0.9, "")
+    )
     fitted = Fitted(trained, task)
     if progress:
         progress(0.9, "setting the alarm limits")

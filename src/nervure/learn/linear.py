@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _PENALTIES = (100.0, 1000.0, 10_000.0)
+_MILD = 0.15  # errors below this, in scales, all weigh about the same
 _NEAR = 2  # steps on either side whose errors count too when a step's penalty is chosen
 _KNOWN = 0.7  # of a window must be known for it to teach
 _ROWS = 8192
@@ -37,7 +38,9 @@ def fit_linear(task: ForecastTask, anchor: Anchor) -> Floats:
     train, judged = samples(task, "train"), samples(task, "validation")
     weight = np.zeros((task.nodes, task.window + 1, task.horizon))
     for node in range(task.nodes):
-        gram, moment = _sums(task, apart[:, node], train.last[train.node == node])
+        last = train.last[train.node == node]
+        first = list(_solutions(*_sums(task, apart[:, node], last)))[1]
+        gram, moment = _sums(task, apart[:, node], last, first)
         x, y, _ = _cut(task, apart[:, node], judged.last[judged.node == node])
         least = np.full(task.horizon, np.inf)
         for tried in _solutions(gram, moment):
@@ -66,15 +69,25 @@ def _near(error: Floats) -> Floats:
     return np.convolve(padded, np.full(2 * _NEAR + 1, 1 / (2 * _NEAR + 1)), mode="valid")
 
 
-def _sums(task: ForecastTask, apart: Floats, last: Longs) -> tuple[Floats, Floats]:
-    """Return ``X'X`` and ``X'Y`` over the windows whose targets are known and whose gaps are few."""
+def _sums(
+    task: ForecastTask, apart: Floats, last: Longs, before: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return ``X'X`` and ``X'Y`` over the windows whose targets are known and whose gaps are few.
+
+    With the weights found ``before``, a window counts the less the worse they did on it: one step
+    of reweighted least squares towards the least absolute error.
+    """
     size = task.window + 1
     gram, moment = np.zeros((size, size)), np.zeros((size, task.horizon))
     for start in range(0, len(last), _ROWS):
         x, y, known = _cut(task, apart, last[start : start + _ROWS])
         whole = ~np.isnan(y).any(axis=1) & (known >= _KNOWN)
-        gram += x[whole].T @ x[whole]
-        moment += x[whole].T @ y[whole]
+        x, y = x[whole], y[whole]
+        heavy = x
+        if before is not None:
+            heavy = x / (_MILD + np.abs(y - x @ before).mean(axis=1, keepdims=True))
+        gram += heavy.T @ x
+        moment += heavy.T @ y
     return gram, moment
 
 

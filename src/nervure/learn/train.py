@@ -138,17 +138,25 @@ class Deep:
     history = 0
 
     def __init__(
-        self, model: str = "mixer", *, budget_s: float = 180.0, progress: Progress | None = None
+        self,
+        model: str = "mixer",
+        *,
+        budget_s: float = 180.0,
+        recipe: Recipe | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.name = model
         self.budget_s = budget_s
+        self.recipe = recipe
         self.progress = progress
         self.trained: Trained | None = None
 
     def fit(self, task: ForecastTask) -> Deep:
         """Train and calibrate."""
         self.history = task.window
-        self.trained = fit(task, model=self.name, budget_s=self.budget_s, progress=self.progress)
+        self.trained = fit(
+            task, model=self.name, budget_s=self.budget_s, recipe=self.recipe, progress=self.progress
+        )
         return self
 
     def predict(self, window: Window) -> Floats:
@@ -199,7 +207,8 @@ class _Run:
             if self.step % look == 0 or done:
                 better = self._look()
                 worse = 0 if better else worse + 1
-                history.append(Step(step=self.step, loss=losses / look, validation=self.seen))
+                passed = self.step - (history[-1].step if history else 0)
+                history.append(Step(step=self.step, loss=losses / passed, validation=self.seen))
                 losses = 0.0
                 if progress:
                     progress(

@@ -22,9 +22,10 @@ import uvicorn
 
 from nervure.core.error import EnvironmentMissing, NervureError, StoreError, StreamError
 from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch, Reject, observation_id
+from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
 from nervure.node.meter import Meter
+from nervure.node.watch import Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
@@ -34,7 +35,6 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
 from nervure.stream.log import Entries, Log
 from nervure.stream.server import Server
-from nervure.node.watch import Watch
 
 __all__ = ["Node", "run"]
 
@@ -53,7 +53,6 @@ class Node:
         self.meter = Meter()
         self.server: Server | None = None
         self._stop = asyncio.Event()
-        self._rejects: list[Reject] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._gateways: list[ExternalBroker] = []
         self._trouble: dict[str, str] = {}
@@ -83,7 +82,7 @@ class Node:
         """Work until :meth:`stop`; a loop that dies takes the node down with its error."""
         jobs: list[Coroutine[Any, Any, None]] = [
             self._ingest(),
-            self._every(COMMIT_S, self._commit),
+            self._every(COMMIT_S, self.watch.commit),
             self._every(SEAL_S, self._seal),
             self._every(1.0, self._refresh),
             self.watch.notify(),
@@ -113,7 +112,7 @@ class Node:
     async def _ingest(self) -> None:
         after = min(self.observations.position, self.watch.position)
         async for entries in self.log.read(after):
-            while self.observations.full:  # the disk is full or slow: the log keeps what we do not read
+            while self.observations.full:  # noqa: ASYNC110 - slow or full disk: the log keeps what we leave
                 await asyncio.sleep(0.2)
             async with self._switching:
                 self.take(entries)
@@ -125,7 +124,7 @@ class Node:
         batch, rejects = self.intake.take(entries)
         appended = self.observations.append(batch, upto)
         refused = [*rejects, *appended.conflicts]
-        self._rejects += refused
+        self.watch.refuse(refused)
         self.meter.count(entries=len(entries), readings=len(batch), duplicates=appended.duplicates)
         self.meter.rejects(refused)
         self.watch.take(self._unseen(batch), upto)
@@ -137,12 +136,6 @@ class Node:
         if len(batch) and batch.id[0] < known:
             return batch.take(batch.id >= known)
         return batch
-
-    async def _commit(self) -> None:
-        rejects, self._rejects = self._rejects, []
-        if rejects:
-            await asyncio.to_thread(self.catalogue.add_rejects, rejects)
-        await self.watch.commit()
 
     async def _seal(self) -> None:
         if self.observations.due:
@@ -173,7 +166,6 @@ class Node:
         with contextlib.suppress(StreamError):  # the server is being started again; next time
             await self.log.trim(min(self.observations.safe_position, self.watch.position))
         await self._guarded("compaction", self.observations.compact)
-        await self._guarded("vacuum", self.observations.vacuum)
         keep = self.settings.store.keep_days
         if keep:
             await self._guarded("retention", lambda: self.observations.retain(time.time_ns() - keep * DAY_NS))
@@ -185,14 +177,17 @@ class Node:
 
     async def _serve(self) -> None:
         http = self.settings.http
-        app = application(self.catalogue, self.observations, self.status, ingest(self.log.publish, self.intake))
+        app = application(
+            self.catalogue, self.observations, self.status, ingest(self.log.publish, self.intake)
+        )
         config = uvicorn.Config(app, host=http.host, port=http.port, log_level="warning", lifespan="off")
         server = _Quiet(config)
         try:
             await server.serve()
         except SystemExit as cause:
             raise EnvironmentMissing(
-                f"the HTTP port {http.port} on {http.host} cannot be used", where="$.http.port",
+                f"the HTTP port {http.port} on {http.host} cannot be used",
+                where="$.http.port",
                 hint="stop the program that uses it, or set http.port to a free port",
             ) from cause
 
@@ -217,7 +212,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
-            await self._commit()
+            await self.watch.commit()
             await asyncio.to_thread(self.observations.seal)
         await self.watch.close()
         await self.log.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,12 +14,12 @@ from nervure.act.notify import Notifier
 from nervure.core.alert import Alert
 from nervure.core.declaration import Solution
 from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch
+from nervure.core.observation import Batch, Reject
 from nervure.core.problem import Forecast
 from nervure.core.settings import Settings
 from nervure.node.meter import Meter
-from nervure.score.runner import Runner
 from nervure.score.pack import Pack
+from nervure.score.runner import Runner
 from nervure.score.scorer import Scorer
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
@@ -65,6 +65,7 @@ class Watch:
         self._settings = settings
         self._live: dict[str, Live] = {}
         self._alerts: list[Alert] = []
+        self._rejects: list[Reject] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._notifier = Notifier(catalogue, log.send, settings.notify)
         saved = catalogue.view(VIEW)
@@ -110,7 +111,11 @@ class Watch:
         ids = scorer.inputs
         last = max((time for time, _ in self._observations.last(ids).values()), default=0)
         table = self._observations.table(
-            ids, [str(one) for one in ids], card.every_ns, last - (card.window + card.horizon) * card.every_ns, last + 1
+            ids,
+            [str(one) for one in ids],
+            card.every_ns,
+            last - (card.window + card.horizon) * card.every_ns,
+            last + 1,
         )
         scorer.warm(table)
         return scorer
@@ -139,6 +144,10 @@ class Watch:
             self._alerts += live.engine.take(scored.findings)
         self._taken = max(self._taken, upto)
 
+    def refuse(self, rejects: Sequence[Reject]) -> None:
+        """Keep what could not be taken until the next commit writes it down."""
+        self._rejects += rejects
+
     async def _publish(self, packs: list[Pack]) -> None:
         items = [(reading_subject(pack.datastream), pack.encode(), pack.once) for pack in packs]
         await self._log.publish_many(items)
@@ -156,13 +165,18 @@ class Watch:
         """Write position, state and alerts together, after every forecast up to there is in the log."""
         async with self._lock:
             self.tick()
-            if self._taken == self.position and not self._alerts:
+            if self._taken == self.position and not self._alerts and not self._rejects:
                 return
-            position = self._taken
+            position, state = (
+                self._taken,
+                msgspec.msgpack.encode({name: _save(one) for name, one in self._live.items()}),
+            )
             alerts, self._alerts = self._alerts, []
-            state = msgspec.msgpack.encode({name: _save(live) for name, live in self._live.items()})
+            rejects, self._rejects = self._rejects, []
             if self._sending:
                 await asyncio.gather(*self._sending)
+            if rejects:  # before the position: after a crash they are found again, never missed
+                await asyncio.to_thread(self._catalogue.add_rejects, rejects)
             await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts)
             self.position = position
         if alerts:

@@ -8,10 +8,9 @@ from nervure.core.problem import AlarmPolicy, Anomaly, Forecast
 _gas = partial(Signal, unit="ug/m3", every="1h", low=0)
 
 solution = Solution(
-    name="air",
+    name="air", tier="silver",
     title="Fine dust and gases by monitoring station",
     thing="air quality station",
-    tier="silver",
     signals=(
         _gas(name="pm25", high=1500, phenomenon="PM2.5 mass concentration", stuck_after="8h"),
         _gas(name="pm10", high=2500, phenomenon="PM10 mass concentration"),

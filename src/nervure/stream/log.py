@@ -136,7 +136,8 @@ class Log:
         begun = time.monotonic()
         while True:
             try:
-                return await work(await self._publisher.connection())
+                async with asyncio.timeout(_PATIENCE_S):
+                    return await work(await self._publisher.connection())
             except (OSError, TimeoutError) as cause:
                 if time.monotonic() - begun > _PATIENCE_S:
                     raise StreamError(

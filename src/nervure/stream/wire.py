@@ -12,7 +12,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -123,11 +123,9 @@ class Feed(asyncio.Protocol):
             self.ended = why
         if self._transport is not None:
             self._transport.close()
-        failure = ConnectionError(self.ended)
-        for waiting in (self.info, *self._pongs):
-            if not waiting.done():
-                waiting.set_exception(failure)
-                waiting.exception()  # whoever waited has it; nobody need be warned of it
+        _fail(self.info, self.ended)
+        for pong in self._pongs:
+            _fail(pong, self.ended)
         if not self.lost.done():
             self.lost.set_result(None)
         for answers, _ in self._answers.values():
@@ -296,6 +294,12 @@ class Feed(asyncio.Protocol):
             self.write(reply)
         else:
             self._owed = reply
+
+
+def _fail(waiting: asyncio.Future[Any], why: str) -> None:
+    if not waiting.done():
+        waiting.set_exception(ConnectionError(why))
+        waiting.exception()  # whoever waited has it; nobody need be warned of it
 
 
 def _part(entries: Entries, rows: slice) -> Entries:

@@ -37,10 +37,10 @@ _SHARE = 0.6  # of the net in the median, until validation has chosen
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes of the net."""
 
-    hidden: int = 128
+    hidden: int = 192
     blocks: int = 2
-    context: int = 16
-    decoder: int = 96
+    context: int = 32
+    decoder: int = 128
     node: int = 16
     time: int = 8
     dropout: float = 0.25
