@@ -25,7 +25,7 @@ from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
 from nervure.node.meter import Meter
-from nervure.node.watch import Watch
+from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
@@ -63,13 +63,13 @@ class Node:
         """Start the log, open the stores, take up every view where it stopped."""
         settings = self.settings
         settings.folder.mkdir(parents=True, exist_ok=True)
-        url = settings.nats.url
-        if url is None:
-            self.server = await Server.start(settings)
-            url = self.server.url
-        self.log = await Log.connect(settings)
         self.catalogue = Catalogue.open(settings.folder / "catalogue.db")
         self.observations = Observations.open(settings.folder / "observations", settings.store)
+        scored = self.catalogue.view(VIEW)
+        reached = max(self.observations.position, scored[0] if scored else 0)
+        if settings.nats.url is None:  # numbers that a view has passed must never be given out again
+            self.server = await Server.start(settings, floor=reached)
+        self.log = await Log.connect(settings)
         self.intake = Intake(self.catalogue.datastreams(), settings.limits)
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
         for name in settings.project.solutions:
@@ -202,10 +202,22 @@ class Node:
             "models": self.watch.models(),
             "open_alerts": self.watch.open_alerts(),
             "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
-            "broker_restarts": self.server.restarts if self.server else 0,
+            "broker": self._broker(),
             "repaired": list(self.observations.repaired),
-            "problems": [f"{name}: {text}" for name, text in self._trouble.items()],
+            "problems": self._problems(),
         }
+
+    def _broker(self) -> dict[str, int]:
+        """Return how the embedded server does: restarts, refused rights, QoS 0 messages shed."""
+        server = self.server
+        return {"restarts": server.restarts, "refused": server.refused, "shed": server.shed} if server else {}
+
+    def _problems(self) -> list[str]:
+        """Return what keeps readings from being taken or kept, in words; nothing when all is well."""
+        found = [f"{name}: {text}" for name, text in self._trouble.items()]
+        if self.server is not None and self.server.trouble:
+            found.append(f"log: {self.server.trouble}")
+        return found
 
     async def _shut(self) -> None:
         for task in self._tasks:

@@ -9,11 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-import nats
-import nats.errors
-import nats.js.errors
-from nats.js.api import StorageType
-
 from nervure.core.error import NotFoundError, StreamError
 
 if TYPE_CHECKING:
@@ -35,25 +30,34 @@ async def put_package(address: Address, name: str, data: bytes) -> None:
 
 async def get_package(address: Address, name: str) -> bytes:
     """Return a kept file, checked against its SHA-256; ``NotFoundError`` if there is none."""
+    from nats.js.errors import NotFoundError as Missing
+
     async with _store(address, f"read the package {name!r}") as store:
         try:
             found = await store.get(name)
-        except nats.js.errors.NotFoundError as cause:
+        except Missing as cause:
             raise NotFoundError(f"there is no package {name!r}") from cause
         return found.data or b""
 
 
 async def list_packages(address: Address) -> list[str]:
     """Return the names of the kept files, sorted."""
+    from nats.js.errors import NotFoundError as Missing
+
     async with _store(address, "list the packages") as store:
         try:
             return sorted(info.name for info in await store.list() if info.name and not info.deleted)
-        except nats.js.errors.NotFoundError:
+        except Missing:
             return []
 
 
 @contextlib.asynccontextmanager
 async def _store(address: Address, wish: str) -> AsyncIterator[ObjectStore]:
+    import nats  # half a second, which a start need not wait for
+    import nats.errors
+    import nats.js.errors
+    from nats.js.api import StorageType
+
     try:
         client = await nats.connect(
             address.url,
