@@ -19,7 +19,7 @@ from nervure.learn.task import ForecastTask, Samples, samples, truth
 
 __all__ = ["FINEST", "Anchor", "Kind", "choose", "fit_anchor", "keys", "per_day"]
 
-Kind = Literal["week", "day", "none"]
+Kind = Literal["week", "workday", "day", "none"]
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
@@ -63,11 +63,8 @@ def fit_anchor(task: ForecastTask, kind: Kind) -> Anchor:
     days = calendar(task.zone, task.problem.calendar, table.every_ns, table.first, len(table.value))
     fine = per_day(table.every_ns)
     slot = keys(days, table.every_ns)
-    if kind == "day":
-        slot = slot % fine
-    elif kind == "none":
-        slot = np.zeros_like(slot)
-    size = {"week": 7 * fine, "day": fine, "none": 1}[kind]
+    whole_week = _slots(np.arange(7 * fine), fine, kind)  # which slot of the profile each of the week's is
+    slot, size = whole_week[slot], int(whole_week.max()) + 1
     local = (table.slots - days[:, 0]) // max(1, DAY_NS // table.every_ns)
     group = local // 7 if kind == "week" else local
     group = group - group.min()
@@ -81,10 +78,19 @@ def fit_anchor(task: ForecastTask, kind: Kind) -> Anchor:
         whole = float(np.nanmean(value)) if np.isfinite(value).any() else 0.0
         apart = value - _level(value, max(7 * DAY_NS // table.every_ns, 2 * task.window))
         course, without = _leave_out(apart, slot, size, None if kind == "none" else group)
-        profiles[node] = np.tile(course, 7 * fine // size) + whole
+        profiles[node] = course[whole_week] + whole
         seen[:, node] = without + whole
         scale[node] = _scale(apart - without, value)
     return Anchor(kind=kind, table=profiles, scale=scale, seen=seen)
+
+
+def _slots(week: Longs, fine: int, kind: Kind) -> Longs:
+    """Return the slots of a profile for those of the week: one a day, working days apart, or none."""
+    if kind == "week":
+        return week
+    if kind == "workday":
+        return week % fine + fine * (week >= 5 * fine)
+    return week % fine if kind == "day" else np.zeros_like(week)
 
 
 def choose(task: ForecastTask) -> Anchor:
@@ -96,9 +102,9 @@ def choose(task: ForecastTask) -> Anchor:
     chosen = samples(task, "validation")
     if len(chosen) > _JUDGED:
         chosen = chosen.take(np.linspace(0, len(chosen) - 1, _JUDGED).astype(np.int64))
-    kinds: list[Kind] = ["none", "day", "week"]
-    if task.table.every_ns >= DAY_NS:
-        kinds.remove("day")
+    kinds: list[Kind] = ["none", "week"]
+    if task.table.every_ns < DAY_NS:
+        kinds = ["none", "day", "workday", "week"]
     best, least = None, np.inf
     for kind in kinds:
         profile = fit_anchor(task, kind)

@@ -138,6 +138,8 @@ def weighted_quantile(value: Floats, weight: Floats, share: float) -> Floats:
     >>> weighted_quantile(np.arange(1.0, 10.0)[:, None], np.ones(9), 0.8)
     array([8.])
     """
+    if not len(value):
+        return np.ones(value.shape[1])
     order = np.argsort(value, axis=0, kind="stable")  # NaN last
     ranked = np.take_along_axis(value, order, axis=0)
     heavy = np.where(np.isnan(ranked), 0.0, weight[order])

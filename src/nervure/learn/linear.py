@@ -20,7 +20,7 @@ __all__ = ["fit_linear"]
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-_PENALTIES = (100.0, 1000.0, 10_000.0)
+_PENALTIES = (10.0, 100.0, 1000.0, 10_000.0)
 _MILD = 0.15  # errors below this, in scales, all weigh about the same
 _NEAR = 2  # steps on either side whose errors count too when a step's penalty is chosen
 _KNOWN = 0.7  # of a window must be known for it to teach

@@ -38,9 +38,14 @@ _WARM = 10  # steps after which the pace is known
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train. ``epochs`` bounds the steps, the budget may bound them further."""
+    """How to train.
+
+    Windows overlap, so an epoch shows each reading as often as a window and its horizon are long:
+    ``views`` is how often it is shown in all, in ``epochs`` at least. The budget may end it sooner.
+    """
 
     epochs: float = 1.3
+    views: float = 120.0
     least_steps: int = 400
     batch: int = 256
     rate: float = 2e-3
@@ -193,7 +198,8 @@ class _Run:
         """Train until the steps are done, the error no longer falls, or the time is up."""
         chosen = samples(self.task, "train")
         recipe = self.recipe
-        total = max(recipe.least_steps, math.ceil(recipe.epochs * len(chosen) / recipe.batch))
+        epochs = max(recipe.epochs, recipe.views / (self.task.window + self.task.horizon))
+        total = max(recipe.least_steps, math.ceil(epochs * len(chosen) / recipe.batch))
         history: list[Step] = []
         began, losses, worse = time.monotonic(), 0.0, 0
         look = max(1, total // _LOOKS)

@@ -27,7 +27,7 @@ Longs = NDArray[np.int64]
 
 LAGS = (1, 2, 3, 4, 6, 12, 24, 48, 168)
 _SIZE = 4096
-_Rows = tuple[Floats, Doubles, Doubles]  # features, targets, weights
+_Rows = tuple[Floats, Doubles]  # features, targets
 _CATEGORIES = 254  # scikit-learn admits no more in one feature
 
 
@@ -74,9 +74,8 @@ class BoostedTrees:
     def _trial(self, loss: str, drawn: _Rows, held: _Rows) -> float:
         """Return the error on the validation part after a short boost on a part of the rows."""
         few = slice(None, None, 8)
-        part = drawn[0][few], drawn[1][few], drawn[2][few]
-        model = self._boost(loss, part, held, self.iterations // 5 + 1)
-        return float(np.average(np.abs(model.predict(held[0]) - held[1]), weights=held[2]))
+        model = self._boost(loss, (drawn[0][few], drawn[1][few]), held, self.iterations // 5 + 1)
+        return float(np.abs(model.predict(held[0]) - held[1]).mean())
 
     def _boost(self, loss: str, drawn: _Rows, held: _Rows, iterations: int) -> HistGradientBoostingRegressor:
         model = HistGradientBoostingRegressor(
@@ -92,8 +91,7 @@ class BoostedTrees:
             n_iter_no_change=20,
             random_state=self.task.seed,
         )
-        x, y, weight = drawn
-        model.fit(x, y, weight, X_val=held[0], y_val=held[1], sample_weight_val=held[2])
+        model.fit(*drawn, X_val=held[0], y_val=held[1])
         return model
 
     def predict(self, window: Window) -> Floats:
@@ -101,10 +99,11 @@ class BoostedTrees:
         return banded(self.task, self._point(window), window.node, self._offset)
 
     def _draw(self, chosen: Samples, rows: int, random: np.random.Generator) -> _Rows:
-        """Return features, targets and weights of pairs (window, horizon) drawn at random."""
+        """Return features and targets of pairs (window, horizon) drawn at random."""
         task = self.task
         each = min(task.horizon, 4)
-        picked = random.permutation(len(chosen))[: max(1, rows // each)].astype(np.int64)
+        share = self._scale[chosen.node]  # large streams count more in the mean absolute error
+        picked = random.choice(len(chosen), max(1, rows // each), p=share / share.sum())
         parts: list[_Rows] = []
         for start in range(0, len(picked), _SIZE):
             part = chosen.take(np.sort(picked[start : start + _SIZE]))
@@ -113,9 +112,9 @@ class BoostedTrees:
             x, base, scale = self._features(window, step)
             y = (np.take_along_axis(truth(task, part), step, axis=1).reshape(-1) - base) / scale
             known = ~np.isnan(y)
-            parts.append((x[known], y[known], scale[known]))
-        x, y, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return x, y, weight / weight.mean()
+            parts.append((x[known], y[known]))
+        x, y = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return x, y
 
     def _point(self, window: Window) -> Doubles:
         horizon = self.task.horizon

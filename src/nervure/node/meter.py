@@ -35,7 +35,8 @@ class Meter:
 
     def rejects(self, rejects: Sequence[Reject]) -> None:
         """Count what went to quarantine, by reason."""
-        self._reasons.update(reject.reason for reject in rejects)
+        for reject in rejects:
+            self._reasons[reject.reason] += reject.count
 
     def arrival(self, received_ns: Sequence[int], now_ns: int) -> None:
         """Note how long after reaching the log these messages were stored in memory and scored."""

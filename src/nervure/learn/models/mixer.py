@@ -105,7 +105,7 @@ class _Seen(NamedTuple):
 
 
 class _Block(nn.Module):
-    """A residual block: normalise, widen, bend, add."""
+    """A residual block: normalise, widen, bend, add; steps of one window are dropped out together."""
 
     def __init__(self, size: int, dropout: float) -> None:
         super().__init__()
@@ -115,8 +115,10 @@ class _Block(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., size]`` to ``[..., size]``."""
-        mixed: Tensor = self.drop(self.down(gelu(self.up(self.norm(x)))))
+        """``[batch, size]`` or ``[batch, step, size]``, and back."""
+        mixed: Tensor = self.down(gelu(self.up(self.norm(x))))
+        if self.training:
+            mixed = mixed * self.drop(torch.ones_like(mixed if mixed.ndim == 2 else mixed[:, :1]))
         return x + mixed
 
 
