@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 from typing import TYPE_CHECKING
 
 import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from nervure.bench.process import free_ports
 from nervure.core.settings import Http, Nats, Settings
 from nervure.stream.log import Entries, Log
 from nervure.stream.server import Server
@@ -23,21 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["collect", "free_ports", "kill", "make_settings", "publish_mqtt", "running"]
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on, below those the system hands out itself."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(12_000, 31_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
 
 
 def make_settings(folder: Path, **nats: object) -> Settings:

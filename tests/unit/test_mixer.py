@@ -21,8 +21,8 @@ from nervure.score.runner import Runner
 from nervure.trust.signature import SigningKey, sign
 from tests.series import NOISE, weekly_task
 
-QUICK = Recipe(least_steps=120, epochs=0.1, views=1.0, batch=256)
-GLANCE = Recipe(least_steps=12, epochs=0.01, views=0.1, batch=64)
+QUICK = Recipe(least_steps=120, epochs=0.1, batch=256)
+GLANCE = Recipe(least_steps=12, epochs=0.01, batch=64)
 
 
 class Made(NamedTuple):

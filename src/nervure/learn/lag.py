@@ -12,7 +12,7 @@ from nervure.core.window import Window
 from nervure.learn.baseline import Profile, banded, spread
 from nervure.learn.task import ForecastTask, batches, samples
 
-__all__ = ["LinearLags", "Seasons", "shift", "spans"]
+__all__ = ["LinearLags", "Seasons", "carry", "shift", "spans"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -68,12 +68,26 @@ def spans(task: ForecastTask, columns: Longs) -> tuple[Doubles, Doubles]:
     return centre.reshape(columns.shape), np.where(scale > 0, scale, 1.0).reshape(columns.shape)
 
 
+def carry(values: Doubles) -> Doubles:
+    """Fill what is missing in ``[batch, time, ...]`` with what was before it, or 0 at the start.
+
+    >>> carry(np.array([[np.nan, 2.0, np.nan, 5.0]])).tolist()
+    [[0.0, 2.0, 2.0, 5.0]]
+    """
+    known = ~np.isnan(values)
+    shape = (1, values.shape[1]) + (1,) * (values.ndim - 2)
+    place = np.where(known, np.arange(values.shape[1]).reshape(shape), 0)
+    np.maximum.accumulate(place, axis=1, out=place)
+    return np.nan_to_num(np.take_along_axis(values, place, axis=1), nan=0.0)
+
+
 class LinearLags:
     """Ridge regression on lags, one for each node and all horizons at once.
 
     It eats the window (at most ``lags`` of it), the same slots one day and one week before the
-    targets, and the last value of each driver, all as deviations from the profile; a missing one
-    counts as no deviation. The penalty is chosen on the validation part.
+    targets, and the last value of each driver, all as deviations from the profile (drivers: from
+    their median); a missing one deviates as the one before did. The penalty is chosen on the
+    validation part.
     """
 
     name = "linear with lags"
@@ -155,15 +169,17 @@ class LinearLags:
         node, horizon = window.node, self.task.horizon
         level = self._level(node, window.calendar)
         scale = self._scale[node][:, None]
-        away = (window.x[:, :, 0] - level[:, :-horizon]) / scale
+        away = carry((window.x[:, :, 0] - level[:, :-horizon]) / scale)
         step = np.tile(np.arange(horizon, dtype=np.int64), (len(node), 1))
         parts = [np.ones((len(node), 1)), away[:, -min(self.lags, self.task.window) :]]
         parts += [self._seasons.before(away, period, 1, step) for period in self._seasons.periods]
         (centre, width), (later, span) = self._drivers
-        parts.append(((window.x[:, -1] - centre[node]) / width[node])[:, 1:])
+        driver = carry((window.x[:, :, 1:] - centre[node][:, None, 1:]) / width[node][:, None, 1:])
+        parts.append(driver[:, -1])
         if window.ahead is not None:
             known = (window.ahead - later[node][:, None]) / span[node][:, None]
-            parts.append(known.reshape(len(node), -1))
+            newest = driver[:, -1:, driver.shape[2] - known.shape[2] :]  # the same drivers stand last
+            parts.append(carry(np.concatenate([newest, known], axis=1))[:, 1:].reshape(len(node), -1))
         return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0), level[:, -horizon:]
 
     def _level(self, node: Longs, days: Longs) -> Doubles:

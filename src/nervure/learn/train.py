@@ -34,6 +34,7 @@ Progress = Callable[[float, str], None]
 
 _JUDGED = 6_000  # validation samples that decide when to stop
 _LOOKS = 15  # times the validation part is looked at
+_CELLS = 12_000  # steps of a horizon that a batch holds, window by window
 _WARM = 10  # steps after which the pace is known
 
 
@@ -41,11 +42,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """How to train.
 
     Windows overlap, so an epoch shows each reading as often as a window and its horizon are long:
-    ``views`` is how often it is shown in all, in ``epochs`` at least. The budget may end it sooner.
+    ``views`` is how often it is shown in all, in ``epochs`` at most. The budget may end it sooner.
+    ``batch`` counts windows, fewer where more than ``_CELLS`` steps would have to be foreseen.
     """
 
-    epochs: float = 1.3
-    views: float = 120.0
+    epochs: float = 5.0
+    views: float = 250.0
     least_steps: int = 400
     batch: int = 256
     rate: float = 2e-3
@@ -124,9 +126,10 @@ def fit(
     return trained
 
 
-def predict(module: nn.Module, window: Window, *, size: int = 1024) -> Floats:
-    """Foresee with a torch module, ``size`` windows at a time: ``[batch, horizon, quantile]``."""
+def predict(module: nn.Module, window: Window) -> Floats:
+    """Foresee with a torch module, some windows at a time: ``[batch, horizon, quantile]``."""
     module.eval()
+    size = max(1, 2 * _CELLS // (window.calendar.shape[1] - window.x.shape[1]))
     device = next(module.parameters()).device
     parts = []
     with torch.inference_mode():
@@ -184,6 +187,7 @@ class _Run:
         self.module, self.optimizer = self.fabric.setup(module, optimizer)
         self.average = deepcopy(module).eval()
         self.best = deepcopy(module).eval()
+        self.size = max(1, min(recipe.batch, _CELLS // task.horizon))
         self.least = math.inf
         self.step = 0
         self.unit = float(anchor.scale.mean())
@@ -198,19 +202,20 @@ class _Run:
         """Train until the steps are done, the error no longer falls, or the time is up."""
         chosen = samples(self.task, "train")
         recipe = self.recipe
-        epochs = max(recipe.epochs, recipe.views / (self.task.window + self.task.horizon))
-        total = max(recipe.least_steps, math.ceil(epochs * len(chosen) / recipe.batch))
+        epochs = min(recipe.epochs, recipe.views / (self.task.window + self.task.horizon))
+        total = max(recipe.least_steps, math.ceil(epochs * len(chosen) / self.size))
         history: list[Step] = []
         began, losses, worse = time.monotonic(), 0.0, 0
-        look = max(1, total // _LOOKS)
+        due = max(1, total // _LOOKS)
         for rows in self._order(len(chosen)):
             losses += self._learn(chosen.take(rows), self._rate(total))
-            if self.step == _WARM:
-                pace = (time.monotonic() - began) / _WARM
-                total = max(_WARM + 1, min(total, int((until - began) / pace)))
-                look = max(1, total // _LOOKS)
+            if self.step == _WARM or self.step >= due:
+                now = time.monotonic()
+                left = int((until - now) * self.step / (now - began))
+                total = max(_WARM + 1, min(total, self.step + left))
             done = self.step >= total or time.monotonic() > until
-            if self.step % look == 0 or done:
+            if self.step >= due or done:
+                due = self.step + max(1, total // _LOOKS)
                 better = self._look()
                 worse = 0 if better else worse + 1
                 passed = self.step - (history[-1].step if history else 0)
@@ -226,7 +231,7 @@ class _Run:
 
     def _order(self, count: int) -> Iterator[Longs]:
         """Yield the rows of each batch, epoch after epoch, without end."""
-        size = min(self.recipe.batch, count)
+        size = min(self.size, count)
         while True:
             order = self.random.permutation(count)
             for start in range(0, count - size + 1, size):

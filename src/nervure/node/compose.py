@@ -14,13 +14,12 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
-import uvicorn
 
-from nervure.core.error import EnvironmentMissing, NervureError, StoreError, StreamError
+from nervure.core.error import NervureError, StoreError, StreamError
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
@@ -29,7 +28,9 @@ from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
+from nervure.serve.answer import ASGI
 from nervure.serve.app import application
+from nervure.serve.listener import bind, listen
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
@@ -63,6 +64,7 @@ class Node:
         """Start the log, open the stores, take up every view where it stopped."""
         settings = self.settings
         settings.folder.mkdir(parents=True, exist_ok=True)
+        self._door = bind(settings.http.host, settings.http.port)
         self.catalogue = Catalogue.open(settings.folder / "catalogue.db")
         self.observations = Observations.open(settings.folder / "observations", settings.store)
         scored = self.catalogue.view(VIEW)
@@ -87,7 +89,7 @@ class Node:
             self._every(1.0, self._refresh),
             self.watch.notify(),
             self._every(HOUSEKEEPING_S, self._housekeep),
-            self._serve(),
+            listen(self._application(), self._door),
         ]
         if self.server is not None:
             jobs.append(self.server.wait())
@@ -175,21 +177,10 @@ class Node:
             await asyncio.sleep(seconds)
             await work()
 
-    async def _serve(self) -> None:
-        http = self.settings.http
-        app = application(
+    def _application(self) -> ASGI:
+        return application(
             self.catalogue, self.observations, self.status, ingest(self.log.publish, self.intake)
         )
-        config = uvicorn.Config(app, host=http.host, port=http.port, log_level="warning", lifespan="off")
-        server = _Quiet(config)
-        try:
-            await server.serve()
-        except SystemExit as cause:
-            raise EnvironmentMissing(
-                f"the HTTP port {http.port} on {http.host} cannot be used",
-                where="$.http.port",
-                hint="stop the program that uses it, or set http.port to a free port",
-            ) from cause
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
@@ -232,15 +223,6 @@ class Node:
         self.catalogue.close()
         if self.server is not None:
             await self.server.stop()
-
-
-class _Quiet(uvicorn.Server):
-    """A server that leaves signals to the node."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
 
 
 def run(settings: Settings) -> None:
