@@ -105,6 +105,8 @@ class LinearLags:
         self.history = self._seasons.history
         self._profile, self._centre, self._scale = shift(task)
         self._drivers = spans(task, task.channels), spans(task, task.ahead)
+        columns = task.channels[0, 1:].tolist()
+        self._same = [columns.index(column) for column in task.ahead[0]]  # where each driver's past is
         gram, moment = self._sums()
         value, vector = np.linalg.eigh(gram)
         rotated = np.einsum("nij,nih->njh", vector, moment)
@@ -178,8 +180,8 @@ class LinearLags:
         parts.append(driver[:, -1])
         if window.ahead is not None:
             known = (window.ahead - later[node][:, None]) / span[node][:, None]
-            newest = driver[:, -1:, driver.shape[2] - known.shape[2] :]  # the same drivers stand last
-            parts.append(carry(np.concatenate([newest, known], axis=1))[:, 1:].reshape(len(node), -1))
+            joined = np.concatenate([driver[:, -1:, self._same], known], axis=1)
+            parts.append(carry(joined)[:, 1:].reshape(len(node), -1))
         return np.nan_to_num(np.concatenate(parts, axis=1), nan=0.0), level[:, -horizon:]
 
     def _level(self, node: Longs, days: Longs) -> Doubles:

@@ -1,0 +1,139 @@
+"""What every solution keeps: it can be read, its data have their place, its problems can be posed."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from nervure.core.calendar import calendar
+from nervure.core.declaration import Solution, condition, validate
+from nervure.core.instant import duration_ns
+from nervure.core.problem import Anomaly, Forecast
+from nervure.learn.baseline import LastValue
+from nervure.learn.dataset import Dataset, load
+from nervure.learn.evaluate import measure
+from nervure.learn.split import Part, cuts_of
+from nervure.learn.task import pose, samples, truth, windows
+from nervure.solutions import find, names
+from tests.made import write
+
+SAYABLE = {"thing", "signal", "value", "expected", "unit", "since", "excess", "hours"}
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+def _places() -> Iterator[Path]:
+    """Where real data may lie: ``NERVURE_DATA``, or a folder beside the checkout."""
+    if "NERVURE_DATA" in os.environ:
+        yield Path(os.environ["NERVURE_DATA"])
+    yield Path(__file__).parents[3] / "shared" / "data"
+
+
+def _real() -> list[tuple[str, Path]]:
+    found = []
+    for name in names():
+        source = find(name).data
+        for place in _places():
+            if source and all((place / source.folder / file).exists() for file in source.files):
+                found.append((name, place))
+                break
+    return found
+
+
+@pytest.fixture(name="solution", params=names(), scope="module")
+def _solution(request: pytest.FixtureRequest) -> Solution:
+    return find(str(request.param))
+
+
+@pytest.fixture(name="made", scope="module")
+def _made(solution: Solution, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp(solution.name)
+    write(solution, folder)
+    return load(solution, folder)
+
+
+def test_it_is_whole(solution: Solution) -> None:
+    assert validate(solution) is solution
+    assert solution.title
+    assert solution.thing
+    assert all(signal.phenomenon for signal in solution.signals)
+    assert any(isinstance(problem, Forecast) for problem in solution.problems)
+    told = [problem.name for problem in solution.problems]
+    assert len(set(told)) == len(told)
+
+
+def test_its_rules_can_be_said(solution: Solution) -> None:
+    for rule in solution.rules:
+        assert {name for _, name, _, _ in string.Formatter().parse(rule.say) if name} <= SAYABLE
+        assert rule.say.endswith(".")
+        read = condition(rule.when)
+        if read.measure != "score":
+            assert rule.of, f"{rule.name} says of which signals"
+        if read.measure == "flat":
+            stuck = {solution.signal(name).stuck_after for name in rule.of}
+            assert {None if one is None else duration_ns(one) / 1e9 for one in stuck} == {read.limit}
+
+
+def test_its_alarms_hold_as_long_as_its_rules(solution: Solution) -> None:
+    for problem in solution.problems:
+        if isinstance(problem, Anomaly):
+            rules = [rule for rule in solution.rules if rule.problem == problem.name]
+            assert rules, f"{problem.name} has a rule"
+            for rule in rules:
+                assert condition(rule.when).hold_ns == duration_ns(problem.policy.min_duration)
+
+
+def test_its_data_are_declared(solution: Solution) -> None:
+    source = solution.data
+    assert source is not None
+    assert ZoneInfo(source.zone)
+    assert source.cite
+    assert source.licence
+    assert source.protocol
+    told = {target.rpartition("/")[2] for target in source.columns.values()}
+    assert told == {signal.name for signal in solution.signals}
+    horizon = min(duration_ns(one.horizon) for one in solution.problems if isinstance(one, Forecast))
+    assert all(duration_ns(one) <= horizon for one in source.report_at)
+    assert cuts_of(source.split, 100_000, solution.signals[0].every_ns)
+
+
+def test_its_data_become_a_table_of_its_streams(solution: Solution, made: Dataset) -> None:
+    assert made.things
+    for stream in made.table.streams:
+        thing, _, signal = stream.rpartition("/")
+        assert solution.signal(signal).site == (thing == "")
+    assert made.hidden == 0
+    assert 0.01 < np.isnan(made.table.value).mean() < 0.03
+
+
+def test_its_forecasts_can_be_posed(solution: Solution, made: Dataset) -> None:
+    for problem in solution.problems:
+        if not isinstance(problem, Forecast):
+            continue
+        task = pose(made, problem.name)
+        assert task.nodes >= 1
+        assert [channel.signal for channel in task.inputs][0] == problem.of
+        days = calendar(task.zone, problem.calendar, task.table.every_ns, task.table.first, 10)
+        assert days.shape == (10, 4)
+        for part in PARTS:
+            chosen = samples(task, part).take(slice(0, 20))
+            window = windows(task, chosen)
+            assert window.x.shape == (len(chosen), task.window, 1 + len(problem.past) + len(problem.future))
+            assert window.calendar.shape == (len(chosen), task.window + task.horizon, 4)
+            assert np.isfinite(window.x).any()
+            assert not np.isnan(truth(task, chosen)).all(axis=1).any()
+
+
+@pytest.mark.parametrize(("name", "place"), _real() or [("water", None)])
+def test_its_real_data_are_what_it_says(name: str, place: Path | None) -> None:
+    dataset = load(find(name), place)
+    assert np.isnan(dataset.table.value).mean() < 0.2
+    assert dataset.hidden < 0.001 * dataset.table.value.size
+    task = pose(dataset)
+    rows = measure(task, LastValue().fit(task), stride=7)
+    assert np.isfinite([row.value for row in rows]).all()
