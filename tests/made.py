@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from nervure.core.calendar import zone_offset_ns
 from nervure.core.declaration import Solution, Source
 from nervure.core.instant import duration_ns
 from nervure.core.problem import Forecast
@@ -37,7 +38,8 @@ def write(solution: Solution, folder: Path, *, rows: int | None = None) -> Sourc
     count = rows or _enough(solution, source)
     every = solution.signals[0].every_ns
     start = np.datetime64("2023-01-02T00:00", "ns").astype(np.int64)
-    time = pa.array(start + np.arange(count) * every, pa.timestamp("ns"))
+    moment = start + np.arange(count) * every
+    time = pa.array(moment + zone_offset_ns(source.zone, moment), pa.timestamp("ns"))  # local, as in files
     target = folder / source.folder
     target.mkdir(parents=True)
     random = np.random.default_rng(0)

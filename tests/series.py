@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nervure.core.card import Channel
 from nervure.core.instant import HOUR_NS
@@ -16,20 +17,25 @@ __all__ = ["NOISE", "weekly_task"]
 NOISE = 0.5
 
 
+def _values(rows: int, nodes: int, *, effect: float, seed: int) -> NDArray[np.float64]:
+    """Return the streams, then the driver: ``[slot, node + 1]``."""
+    random = np.random.default_rng(seed)
+    hours = np.arange(rows)
+    weather = np.cumsum(random.normal(0, 0.3, rows))
+    columns = []
+    for node in range(nodes):
+        course = 3 * np.sin(2 * np.pi * hours / 24 + node) + 2 * (hours // 24 % 7 >= 5)
+        columns.append(20 + 5 * node + course + effect * weather + random.normal(0, NOISE, rows))
+    value = np.stack([*columns, weather], axis=1)
+    value[random.random(value.shape) < 0.02] = np.nan
+    return value
+
+
 def weekly_task(
     *, weeks: int = 12, nodes: int = 3, window: int = 48, horizon: int = 6, ahead: bool = False, seed: int = 0
 ) -> ForecastTask:
     """Return a task on hourly streams ``a, b, ...`` with a driver, some gaps, and noise of ``NOISE``."""
-    random = np.random.default_rng(seed)
-    hours = np.arange(weeks * 168)
-    weather = np.cumsum(random.normal(0, 0.3, len(hours)))
-    columns = []
-    for node in range(nodes):
-        course = 3 * np.sin(2 * np.pi * hours / 24 + node) + 2 * (hours // 24 % 7 >= 5)
-        effect = 1.5 * weather if ahead else 0.0
-        columns.append(20 + 5 * node + course + effect + random.normal(0, NOISE, len(hours)))
-    value = np.stack([*columns, weather], axis=1)
-    value[random.random(value.shape) < 0.02] = np.nan
+    value = _values(weeks * 168, nodes, effect=1.5 if ahead else 0.0, seed=seed)
     names = tuple(f"{chr(97 + node)}/load" for node in range(nodes))
     drivers = ("weather",)
     problem = Forecast(
@@ -39,7 +45,7 @@ def weekly_task(
         past=() if ahead else drivers,
         future=drivers * ahead,
     )
-    third = len(hours) // 6
+    third = len(value) // 6
     return ForecastTask(
         solution="toy",
         problem=problem,
@@ -49,7 +55,7 @@ def weekly_task(
         channels=np.stack([np.arange(nodes), np.full(nodes, nodes)], axis=1),
         inputs=(Channel(signal="load"), Channel(signal="weather", shared=True)),
         ahead=np.full((nodes, int(ahead)), nodes),
-        split=by_time((0, len(hours) - 2 * third, len(hours) - third, len(hours))),
+        split=by_time((0, len(value) - 2 * third, len(value) - third, len(value))),
         zone="Europe/Rome",
         window=window,
         horizon=horizon,

@@ -117,7 +117,7 @@ def test_its_forecasts_can_be_posed(solution: Solution, made: Dataset) -> None:
             continue
         task = pose(made, problem.name)
         assert task.nodes >= 1
-        assert [channel.signal for channel in task.inputs][0] == problem.of
+        assert task.inputs[0].signal == problem.of
         days = calendar(task.zone, problem.calendar, task.table.every_ns, task.table.first, 10)
         assert days.shape == (10, 4)
         for part in PARTS:

@@ -73,6 +73,15 @@ class Station:
             await asyncio.sleep(0.1)
         raise AssertionError(f"{key} never came to {wanted}: {status}")
 
+    async def kept(self, reasons: dict[str, int]) -> None:
+        """Wait until quarantine holds what was rejected."""
+        for _ in range(100):
+            kept = (await self.node.status())["quarantine"]
+            if kept == reasons:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"quarantine holds {kept}, rejected were {reasons}")
+
     async def get(self, path: str) -> Any:
         async with httpx.AsyncClient(timeout=20) as client:
             return (await client.get(f"{self.node.url}{path}")).raise_for_status().json()
@@ -91,11 +100,12 @@ def _reading(value: object, hour: int = 0, **more: object) -> bytes:
     return json.dumps({"result": value, "phenomenonTime": iso(BEGIN + hour * HOUR_NS), **more}).encode()
 
 
-def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
-    station = Station(tmp_path, limits=Limits(per_device_s=50.0))
-    good = [(station.topic("B/inflow"), _reading(20.0 + hour, hour)) for hour in range(40)]
-    here = station.topic("A/inflow")
-    bad = [
+ONCE = ("not-a-number", "out-of-type", "wrong-unit", "unknown-stream", "too-old", "future", "too-large")
+
+
+def _bad(here: str) -> list[tuple[str, bytes]]:
+    """Return a message of every kind that cannot be taken; two of them cannot be read at all."""
+    return [
         (here, b'{"result": NaN}'),
         (here, _reading("twelve")),
         (here, _reading(12.0, unit="Cel")),
@@ -107,42 +117,45 @@ def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
         (here, b""),
     ]
 
+
+def test_bad_input_is_quarantined_and_disturbs_nothing(tmp_path: Path) -> None:
+    station = Station(tmp_path, limits=Limits(per_device_s=50.0))
+    good = [(station.topic("B/inflow"), _reading(20.0 + hour, hour)) for hour in range(40)]
+    here = station.topic("A/inflow")
+    bad = _bad(here)
+    flood = [(here, _reading(float(one % 7), 100 + one)) for one in range(400)]
+
     async def scenario() -> None:
         async with standing(station):
             station.publish(*good[:20], *bad, *good[20:])
-            station.publish(*[(here, _reading(float(one % 7), 100 + one)) for one in range(400)])
-            status = await station.until("entries", len(good) + len(bad) + 400)
+            station.publish(*flood)
+            status = await station.until("entries", len(good) + len(bad) + len(flood))
             reasons = status["rejected"]
-            for reason in (
-                "not-a-number",
-                "out-of-type",
-                "wrong-unit",
-                "unknown-stream",
-                "too-old",
-                "future",
-            ):
-                assert reasons[reason] == 1, reasons
+            assert {name: reasons[name] for name in ONCE} == dict.fromkeys(ONCE, 1)
             assert reasons["malformed"] == 2
-            assert reasons["too-large"] == 1
-            assert 0 < reasons["flood"] < 400
-            for _ in range(50):
-                kept = (await station.node.status())["quarantine"]
-                if kept == reasons:
-                    break
-                await asyncio.sleep(0.1)
-            assert kept == reasons
-            found = await station.get(
-                f"/v1.1/Datastreams({station.id('B/inflow')})/Observations?$count=true&$top=100"
-            )
+            assert 0 < reasons["flood"] < len(flood)
+            assert status["stored"] == len(good) + len(flood) - reasons["flood"]
+            await station.kept(reasons)
+            path = f"/v1.1/Datastreams({station.id('B/inflow')})/Observations?$count=true&$top=100"
+            found = await station.get(path)
             assert found["@iot.count"] == len(good)
             assert sorted(one["result"] for one in found["value"]) == [20.0 + hour for hour in range(40)]
-            assert status["stored"] == len(good) + 400 - reasons["flood"]
-            too_much = b'{"result": 1.0, "pad": "' + b"x" * 10_000_000 + b'"}'
-            async with httpx.AsyncClient(timeout=20) as client:
-                answer = await client.post(f"{station.node.url}/{here}", content=too_much)
-            assert answer.status_code == 413
+            await asyncio.sleep(1.0)
             station.publish((here, _reading(3.0, 1000)))
-            assert (await station.until("entries", len(good) + len(bad) + 401))["problems"] == []
+            assert (await station.until("entries", status["entries"] + 1))["problems"] == []
+
+    asyncio.run(scenario())
+
+
+def test_ten_megabytes_are_refused_at_the_door(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    too_much = b'{"result": 1.0, "pad": "' + b"x" * 10_000_000 + b'"}'
+
+    async def scenario() -> None:
+        async with standing(station), httpx.AsyncClient(base_url=station.node.url, timeout=20) as client:
+            answer = await client.post(f"/{station.topic('A/inflow')}", content=too_much)
+            assert answer.status_code == 413
+            assert (await client.get("/health")).status_code == 200
 
     asyncio.run(scenario())
 

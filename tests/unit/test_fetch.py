@@ -39,7 +39,7 @@ def _site() -> Iterator[Site]:
                 self.send_header("Location", "/file.csv")
                 self.end_headers()
                 return
-            found = self.path == "/file.csv" or self.path == "/broken"
+            found = self.path in {"/file.csv", "/broken"}
             self.send_response(200 if found else 404)
             self.send_header("Content-Length", str(len(BODY) + 9 * (self.path == "/broken")))
             self.end_headers()
@@ -94,7 +94,7 @@ def test_what_goes_wrong_is_said_and_leaves_nothing(
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot fetch http://127.0.0.1:1/x") as caught:
+    with pytest.raises(DataError, match=r"cannot fetch http://127\.0\.0\.1:1/x") as caught:
         fetch("http://127.0.0.1:1/x", tmp_path / "x", SHA256)
     assert str(tmp_path / "x") in str(caught.value)
 

@@ -93,15 +93,20 @@ def course(
         progress(0.96, "judging the model on the test part")
     rows += measure(task, fitted)
     data = package(trained, task, rows, key=key, limits=limits, notes="; ".join(refused))
-    card = _card(data)
+    learned = _learned(data, tuple(rows), trained)
     if progress:
-        progress(1.0, f"{card.name} {card.version}")
+        progress(1.0, f"{learned.card.name} {learned.card.version}")
+    return learned
+
+
+def _learned(data: bytes, metrics: tuple[Metric, ...], trained: Trained) -> Course:
+    card = _card(data)
     return Course(
         name=f"{card.name}-{card.version}.onnx",
         package=data,
         sha256=sha256(data).hexdigest(),
         card=card,
-        metrics=tuple(rows),
+        metrics=metrics,
         train_s=trained.wall_s,
     )
 

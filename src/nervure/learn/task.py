@@ -136,21 +136,18 @@ def pose(
     things = [thing.name for thing in dataset.things if f"{thing.name}/{asked.of}" in place]
     names = [f"{thing}/{asked.of}" for thing in things] or [asked.of]
     inputs = (asked.of, *asked.past, *(name for name in asked.future if name not in asked.past))
-    source = solution.data
-    if split is None:
-        parts = source.split if source else (0.7, 0.1, 0.2)
-        split = by_time(cuts_of(parts, len(table.value), every))
-    report = source.report_at if source else ()
+    channels = _columns(place, things, inputs, where)
+    report = solution.data.report_at if solution.data else ()
     return ForecastTask(
         solution=solution.name,
         problem=asked,
         table=table,
         names=tuple(names),
-        targets=np.array([place[name] for name in names], dtype=np.int64),
-        channels=_columns(place, things, inputs, where),
+        targets=channels[:, 0].copy(),
+        channels=channels,
         inputs=tuple(Channel(signal=name, shared=solution.signal(name).site) for name in inputs),
         ahead=_columns(place, things, asked.future, where),
-        split=check(split),
+        split=check(split or _declared(dataset)),
         zone=dataset.zone,
         window=steps(asked.window, every, where=f"{where}.window", at_least=3),
         horizon=steps(asked.horizon, every, where=f"{where}.horizon"),
@@ -161,6 +158,12 @@ def pose(
         adjacency=dataset.adjacency if len(things) == len(dataset.things) else None,
         seed=seed,
     )
+
+
+def _declared(dataset: Dataset) -> Split:
+    source, table = dataset.solution.data, dataset.table
+    parts = source.split if source else (0.7, 0.1, 0.2)
+    return by_time(cuts_of(parts, len(table.value), table.every_ns))
 
 
 def _forecast(dataset: Dataset, name: str | None) -> Forecast:

@@ -31,7 +31,7 @@ def read(source: Source, paths: list[Path]) -> Rows:
     for thing in pc.unique(names).to_pylist():
         part = table.filter(pc.equal(names, thing))
         time = stamps(part, source.time, source.zone, where=f"{path} {thing}")
-        value = np.stack([numbers(part, name) for name in named], axis=1)
+        value = np.stack([numbers(part, name, where=f"{path} {thing}") for name in named], axis=1)
         parts.append(Rows.of_grid([f"{thing}/{signal}" for signal in named.values()], time, value))
     return join(parts)
 

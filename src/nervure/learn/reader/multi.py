@@ -21,7 +21,7 @@ def read(source: Source, paths: list[Path]) -> Rows:
         table = read_arrow(path)
         named = names_of(source.columns, table.column_names, where=str(path))
         time = stamps(table, source.time, source.zone, where=str(path))
-        value = np.stack([numbers(table, name) for name in named], axis=1)
+        value = np.stack([numbers(table, name, where=str(path)) for name in named], axis=1)
         thing = path.name.split(".")[0]
         parts.append(Rows.of_grid([f"{thing}/{signal}" for signal in named.values()], time, value))
     return join(parts)

@@ -70,8 +70,11 @@ def names_of(columns: Mapping[str, str], found: Sequence[str], *, where: str) ->
     return named
 
 
-def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+def numbers(table: pa.Table, name: str, *, where: str) -> NDArray[np.float64]:
     """Return a column as floats, NaN where it is empty."""
-    column = table.column(name).cast(pa.float64())
+    try:
+        column = table.column(name).cast(pa.float64())
+    except pa.ArrowInvalid as cause:
+        raise DataError(f"column {name!r} holds no numbers: {cause}", where=where) from cause
     values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
     return values

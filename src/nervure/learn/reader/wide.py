@@ -21,5 +21,5 @@ def read(source: Source, paths: list[Path]) -> Rows:
     others = [name for name in table.column_names if name != source.time]
     named = names_of(source.columns, others, where=where)
     time = stamps(table, source.time, source.zone, where=where)
-    value = np.stack([numbers(table, name) for name in named], axis=1)
+    value = np.stack([numbers(table, name, where=where) for name in named], axis=1)
     return Rows.of_grid(list(named.values()), time, value)
