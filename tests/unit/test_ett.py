@@ -32,8 +32,8 @@ def test_the_last_value_by_hand(dataset: Dataset) -> None:
         scale = np.nanstd(series[:8640])
         known = np.where(np.isnan(series), 0, np.arange(len(series)))
         held = series[np.maximum.accumulate(known)]
-        for last in range(8640 + 2880 - 1, 14400 - 96):
-            errors.append((series[last + 1 : last + 97] - held[last]) / scale)
+        ends = range(8640 + 2880 - 1, 14400 - 96)
+        errors += [(series[last + 1 : last + 97] - held[last]) / scale for last in ends]
     assert found.subject == "last value"
     assert found.channels == len(dataset.table.streams)
     assert found.mae == pytest.approx(np.nanmean(np.abs(errors)), rel=2e-3)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nervure.bench import figure
 from nervure.bench.outcome import Outcome
+from nervure.core.alert import Alert
 from nervure.core.card import Card
 from nervure.core.instant import iso
 
@@ -26,7 +27,7 @@ th,td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid #e4e8ed}
 th:first-child,td:first-child{text-align:left}tr.model{font-weight:600;background:#f4effa}
 .alert{border-left:4px solid #c0392b;padding:.5rem .9rem;margin:.6rem 0;background:#fdf4f2}
 .alert.minor,.alert.warning{border-color:#c98a1b;background:#fdf9f0}
-svg{max-width:100%;height:auto}code{background:#f1f4f7;padding:.1rem .3rem;border-radius:4px}
+svg{width:100%;height:auto}details{margin:.8rem 0}summary{cursor:pointer}code{background:#f1f4f7;padding:.1rem .3rem;border-radius:4px}
 """
 
 
@@ -129,17 +130,30 @@ def _cells(row: dict[str, float], columns: list[str]) -> str:
 
 
 def _alerts(outcome: Outcome) -> str:
-    if not outcome.alerts:
-        return "<section><h2>Alerts</h2><p>None.</p></section>"
-    items = []
+    """List the alerts of what was injected, then, folded, all others: false as far as is known."""
+    injected = {outcome.scenario.burst.thing: "burst", outcome.scenario.stuck.thing: "stuck"}
+    ours: list[str] = []
+    others: list[str] = []
     for alert in outcome.alerts:
-        sure = "" if alert.sure is None else f" More unusual than {100 * alert.sure:.1f} % of normal hours."
-        shown = "; ".join(_evidence(one.time_ns, one.value, one.expected) for one in alert.evidence[-3:])
-        items.append(
-            f'<div class="alert {escape(alert.severity)}"><strong>{escape(alert.text)}</strong>{sure}'
-            f"<br><small>{escape(alert.severity)}, raised {iso(alert.raised_ns)}; {shown}</small></div>"
-        )
-    return f"<section><h2>Alerts</h2>{''.join(items)}</section>"
+        kind = injected.get(outcome.names.get(alert.thing, ""))
+        (ours if kind == alert.rule.rpartition(".")[2] else others).append(_alert(alert))
+    found = "".join(ours) or "<p>None of what was injected was found.</p>"
+    rest = (
+        f"<details><summary>{len(others)} other alerts, where nothing was injected</summary>"
+        f"{''.join(others)}</details>"
+        if others
+        else ""
+    )
+    return f"<section><h2>Alerts</h2>{found}{rest}</section>"
+
+
+def _alert(alert: Alert) -> str:
+    sure = "" if alert.sure is None else f" More unusual than {100 * alert.sure:.1f} % of normal hours."
+    shown = "; ".join(_evidence(one.time_ns, one.value, one.expected) for one in alert.evidence[:3])
+    return (
+        f'<div class="alert {escape(alert.severity)}"><strong>{escape(alert.text)}</strong>{sure}'
+        f"<br><small>{escape(alert.severity)}, raised {iso(alert.raised_ns)}; {shown}</small></div>"
+    )
 
 
 def _evidence(time_ns: int, value: float, expected: float | None) -> str:

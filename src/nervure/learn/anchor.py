@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 FINEST = 288  # a day is cut into at most this many slots: 5 min
+_ENOUGH = 32  # readings that make a slot's mean
 _JUDGED = 20_000  # samples that judge a profile
 
 
@@ -67,7 +68,7 @@ def fit_anchor(task: ForecastTask, kind: Kind) -> Anchor:
     slot, size = whole_week[slot], int(whole_week.max()) + 1
     local = (table.slots - days[:, 0]) // max(1, DAY_NS // table.every_ns)
     group = local // 7 if kind == "week" else local
-    group = group - group.min()
+    group = group - group.min() if kind != "none" else np.zeros_like(group)
     profiles = np.empty((task.nodes, 7 * fine))
     scale = np.empty(task.nodes)
     seen = np.empty((len(table.value), task.nodes))
@@ -77,7 +78,7 @@ def fit_anchor(task: ForecastTask, kind: Kind) -> Anchor:
         value = np.where(mine, table.value[:, column], np.nan)
         whole = float(np.nanmean(value)) if np.isfinite(value).any() else 0.0
         apart = value - _level(value, max(7 * DAY_NS // table.every_ns, 2 * task.window))
-        course, without = _leave_out(apart, slot, size, None if kind == "none" else group)
+        course, without = _leave_out(apart, slot, size, group, reach=fine // 48)
         profiles[node] = course[whole_week] + whole
         seen[:, node] = without + whole
         scale[node] = _scale(apart - without, value)
@@ -143,21 +144,31 @@ def _level(value: Floats, width: int) -> Floats:
     return np.where(held >= max(enough, 1), level, np.nan)
 
 
-def _leave_out(value: Floats, slot: Longs, size: int, group: Longs | None) -> tuple[Floats, Floats]:
-    """Return the mean per slot, and for each row the mean of its slot without the row's own group."""
+def _leave_out(value: Floats, slot: Longs, size: int, group: Longs, *, reach: int) -> tuple[Floats, Floats]:
+    """Return the mean per slot, and for each row the mean of its slot without the row's own group.
+
+    Where few readings fall on a slot, as many neighbours (up to ``reach`` on a side) count too as
+    make it ``_ENOUGH``.
+    """
     known = np.isfinite(value)
-    filled = np.where(known, value, 0.0)
-    total = np.bincount(slot, weights=filled, minlength=size)
-    count = np.bincount(slot, weights=known, minlength=size)
-    course = total / np.maximum(count, 1)
-    if group is None:
+    pair, cells = group * size + slot, (int(group.max()) + 1) * size
+    total: Floats = np.bincount(pair, weights=np.where(known, value, 0.0), minlength=cells).reshape(-1, size)
+    count: Floats = np.bincount(pair, weights=known.astype(np.float64), minlength=cells).reshape(-1, size)
+    each = float(np.median(count.sum(axis=0)))
+    side = min(reach, int(_ENOUGH / max(each, 1) / 2), (size - 1) // 2)
+    total, count = _spread(total, side), _spread(count, side)
+    course = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+    if len(total) == 1:
         return course, course[slot]
-    pair = group * size + slot
-    own_total = np.bincount(pair, weights=filled)[pair]
-    own_count = np.bincount(pair, weights=known)[pair]
-    rest = count[slot] - own_count
-    without = np.where(rest > 0, (total[slot] - own_total) / np.maximum(rest, 1), 0.0)
-    return course, without
+    rest = count.sum(axis=0) - count
+    without = np.where(rest > 0.5, (total.sum(axis=0) - total) / np.maximum(rest, 1), 0.0)
+    return course, without[group, slot]
+
+
+def _spread(sums: Floats, side: int) -> Floats:
+    """Add to each slot ``[group, slot]`` its neighbours, around the end to the start."""
+    added: Floats = np.sum([np.roll(sums, shift, axis=1) for shift in range(-side, side + 1)], axis=0)
+    return added
 
 
 def _scale(apart: Floats, value: Floats) -> float:

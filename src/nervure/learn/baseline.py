@@ -113,7 +113,7 @@ class LastValue:
 class SeasonalNaive:
     """The reading one season before: the same time yesterday, or the same time last week.
 
-    Where that is missing it goes one season further back, and then to the last value.
+    Where that is missing it goes further seasons back, at least one, and then to the last value.
     """
 
     kind: Literal["baseline"] = "baseline"

@@ -32,11 +32,11 @@ _CATEGORIES = 254  # scikit-learn admits no more in one feature
 
 
 class BoostedTrees:
-    """Gradient boosting, stopped early by the validation part, which also chooses the loss.
+    """Gradient boosting, stopped early by the validation part, which also chooses loss and anchor.
 
     It learns from at most ``rows`` pairs of a window and a horizon, drawn at random, what to add
-    to the last value. The loss is squared or absolute, whichever gives the smaller mean absolute
-    error on the validation part after a short trial.
+    to the last value, or to the seasonal profile shifted to the last value. The loss is squared or
+    absolute. Short trials tell which of them errs less on the validation part.
     """
 
     name = "boosted trees"
@@ -52,24 +52,35 @@ class BoostedTrees:
         self.leaves = leaves
 
     def fit(self, task: ForecastTask) -> BoostedTrees:
-        """Draw rows, build features, choose the loss, boost."""
+        """Draw rows, build features, choose loss and anchor, boost."""
         self.task = task
         self._seasons = Seasons(task, depth=2)
         most = max(task.window, len(task.split.train) // 4)
         self.history = max(self._seasons.history, *(lag for lag in LAGS if lag <= most))
         self._profile, self._centre, self._scale = shift(task)
-        random = np.random.default_rng(task.seed)
-        drawn = self._draw(samples(task, "train"), self.rows, random)
-        held = self._draw(samples(task, "validation"), max(1, self.rows // 8), random)
-        empty = np.isnan(drawn[0][::8]).all(axis=0)  # binning refuses a feature that was never read
-        drawn[0][:, empty], held[0][:, empty], self._empty = 0.0, 0.0, empty
         with threadpool_limits(max(1, cpu_count() // 2)):  # waiting threads burn the cores others need
-            self.loss = min(
-                ("squared_error", "absolute_error"), key=lambda loss: self._trial(loss, drawn, held)
-            )
+            drawn, held = self._anchor()
+            errors = {loss: self._trial(loss, drawn, held) for loss in ("squared_error", "absolute_error")}
+            self.loss = min(errors, key=lambda loss: errors[loss])
             self._model = self._boost(self.loss, drawn, held, self.iterations)
             self._offset = spread(task, self._point, self.history)
         return self
+
+    def _anchor(self) -> tuple[_Rows, _Rows]:
+        """Choose the anchor, and return the rows drawn for it from the train and validation parts."""
+        best: tuple[float, bool, np.ndarray, tuple[_Rows, _Rows]] | None = None
+        for seasonal in (False, True) if self._profile is not None else (False,):
+            self.seasonal = seasonal
+            random = np.random.default_rng(self.task.seed)
+            drawn = self._draw(samples(self.task, "train"), self.rows, random)
+            held = self._draw(samples(self.task, "validation"), max(1, self.rows // 8), random)
+            empty = np.isnan(drawn[0][::8]).all(axis=0)  # binning refuses a feature that was never read
+            drawn[0][:, empty], held[0][:, empty] = 0.0, 0.0
+            error = self._trial("squared_error", drawn, held)
+            if best is None or error < best[0]:
+                best = error, seasonal, empty, (drawn, held)
+        _, self.seasonal, self._empty, rows = best
+        return rows
 
     def _trial(self, loss: str, drawn: _Rows, held: _Rows) -> float:
         """Return the error on the validation part after a short boost on a part of the rows."""
@@ -128,41 +139,50 @@ class BoostedTrees:
     def _features(self, window: Window, step: Longs) -> tuple[Floats, Doubles, Doubles]:
         """Return features ``[batch * step, feature]``, the anchor and the scale, ``[batch * step]``.
 
-        ``step [batch, one]`` are the horizons asked for, 0 being the next slot.
+        ``step [batch, one]`` are the horizons asked for, 0 being the next slot. Readings are scaled,
+        and taken as distances from the profile where that is the anchor.
         """
-        task, node = self.task, window.node
+        node, horizon = window.node, self.task.horizon
         centre, scale = self._centre[node][:, None], self._scale[node][:, None]
-        z = (window.x[:, :, 0] - centre) / scale
+        usual = self._usual(node, window.calendar)
+        ground = usual if self.seasonal else np.zeros_like(usual)
+        z = (window.x[:, :, 0] - centre) / scale - ground[:, :-horizon]
         held = latest(z, np.zeros(len(z)))[:, None]
-        past = z[:, -task.window :]
-        days = window.calendar[:, -task.horizon :]
-        target = np.take_along_axis(days, step[:, :, None], axis=1)
-        lags = [lag for lag in LAGS if lag <= self.history]
-        fixed: list[NDArray[Any]] = [
-            z[:, [-lag for lag in lags]] - held,
-            held,
-            *_shape(past, held),
-            *_shape(past[:, -3:], held),
-        ]
-        fixed.append(window.x[:, -1, 1:])
-        fixed.append(_level(window.x[:, -min(24, task.window) :, 1:]))
-        moving: list[NDArray[Any]] = [target[:, :, 0], target[:, :, 1], target[:, :, 2], step]
+        fixed = [node[:, None], *self._fixed(window, z, held), usual[:, -horizon - 1 : -horizon]]
+        later = np.take_along_axis(ground[:, -horizon:], step, axis=1)
+        moving = [*self._moving(window, z, held, step), np.take_along_axis(usual[:, -horizon:], step, axis=1)]
+        shape = (len(node), step.shape[1])
+        wide = np.repeat(np.concatenate(fixed, axis=1).astype(np.float32), shape[1], axis=0)
+        rest = np.stack([one.reshape(-1) for one in moving], axis=1).astype(np.float32)
+        anchor = (centre + (held + later) * scale).reshape(-1)
+        return np.concatenate([wide, rest], axis=1), anchor, np.broadcast_to(scale, shape).reshape(-1)
+
+    def _fixed(self, window: Window, z: Doubles, held: Doubles) -> list[NDArray[Any]]:
+        """Return what a window shows whatever the horizon: lags, shape, drivers, ``[batch, some]`` each."""
+        lags = [-lag for lag in LAGS if lag <= self.history]
+        past = z[:, -self.task.window :]
+        recent = window.x[:, -min(24, self.task.window) :, 1:]
+        shape = [*_shape(past, held), *_shape(past[:, -3:], held)]
+        return [z[:, lags] - held, held, *shape, window.x[:, -1, 1:], _level(recent)]
+
+    def _moving(self, window: Window, z: Doubles, held: Doubles, step: Longs) -> list[NDArray[Any]]:
+        """Return what goes with the horizon: calendar, seasons, drivers known ahead, ``[batch, one]`` each."""
+        days = np.take_along_axis(window.calendar[:, -self.task.horizon :], step[:, :, None], axis=1)
+        moving = [days[:, :, 0], days[:, :, 1], days[:, :, 2], step]
         for period in self._seasons.periods:
             moving += [self._seasons.before(z, period, back, step) - held for back in (1, 2)]
-        if self._profile is not None:
-            moving.append((self._profile.at(node, target) - centre) / scale - held)
-            now = (
-                self._profile.at(node, window.calendar[:, -task.horizon - 1 : -task.horizon]) - centre
-            ) / scale
-            fixed.append(held - now)
         if window.ahead is not None:
             moving += list(np.take_along_axis(window.ahead, step[:, :, None], axis=1).transpose(2, 0, 1))
-        shape = (len(node), step.shape[1])
-        first = np.concatenate([node[:, None].astype(np.float32), *fixed], axis=1).astype(np.float32)
-        wide = np.repeat(first, shape[1], axis=0)
-        rest = np.stack([one.reshape(-1) for one in moving], axis=1).astype(np.float32)
-        anchor = np.broadcast_to(centre + held * scale, shape).reshape(-1)
-        return np.concatenate([wide, rest], axis=1), anchor, np.broadcast_to(scale, shape).reshape(-1)
+        return moving
+
+    def _usual(self, node: Longs, days: Longs) -> Doubles:
+        """Return the profile, scaled, at calendar rows ``[batch, time, 4]``: ``[batch, time]``; 0 if none."""
+        if self._profile is None:
+            return np.zeros(days.shape[:2])
+        usual: Doubles = (self._profile.at(node, days) - self._centre[node][:, None]) / self._scale[node][
+            :, None
+        ]
+        return usual
 
 
 def _shape(past: NDArray[np.floating], held: Doubles) -> list[Doubles]:

@@ -27,7 +27,7 @@ from nervure.stream.log import Log
 from nervure.stream.subject import reading_subject
 from nervure.trust.signature import trusted
 
-__all__ = ["Live", "Saved", "Watch"]
+__all__ = ["VIEW", "Live", "Saved", "Watch"]
 
 VIEW = "score"
 IN_FLIGHT = 2_000

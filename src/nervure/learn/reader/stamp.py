@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -53,6 +54,7 @@ def _again(local: Longs) -> NDArray[np.bool_]:
     return again
 
 
+@lru_cache(maxsize=1 << 16)
 def _offsets(zone: str, hour: int) -> tuple[int, int]:
     """Return the offset from UTC of a local hour, at its first and at its second coming."""
     moment = datetime(1970, 1, 1) + timedelta(hours=hour)  # noqa: DTZ001  local by intent
