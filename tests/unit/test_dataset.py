@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from nervure.core.calendar import zone_offset_ns
 from nervure.core.declaration import Signal, Solution, Source
 from nervure.core.error import DataError, DeclarationError
 from nervure.core.instant import HOUR_NS, iso
@@ -213,3 +214,25 @@ def test_water_comes_with_its_package_and_is_kept(monkeypatch: pytest.MonkeyPatc
     kept[0].write_bytes(b"PAR1 not")
     with pytest.raises(DataError, match="the kept copy is damaged"):
         load(find("water"))
+
+
+def test_water_is_the_same_from_a_file_of_local_stamps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written with the clocks of Rome, two years lose three hours, tell two twice, and come back whole."""
+    monkeypatch.delenv("NERVURE_DATA")
+    wanted = load(find("water")).table
+    moment = wanted.slots * wanted.every_ns
+    local = moment + zone_offset_ns("Europe/Rome", moment)
+    assert len(np.unique(local)) == len(local) - 2
+    names = [f"dma_{number}_l_s" for number in range(1, 11)]
+    names += ["rain_mm", "air_temp_c", "humidity_pct", "wind_km_h"]
+    columns = {name: wanted.value[:, place] for place, name in enumerate(names)}
+    (tmp_path / "water" / "bwdf_demand").mkdir(parents=True)
+    stamps = {"timestamp_local": pa.array(local, pa.timestamp("ns"))}
+    pa.parquet.write_table(pa.table(stamps | columns), tmp_path / "water" / "bwdf_demand" / "bwdf.parquet")
+    found = load(find("water"), tmp_path)
+    assert found.origin == str(tmp_path / "water" / "bwdf_demand")
+    assert found.table.streams == wanted.streams
+    assert found.table.first == wanted.first
+    assert np.array_equal(found.table.value, wanted.value, equal_nan=True)

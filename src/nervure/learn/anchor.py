@@ -152,8 +152,10 @@ def _leave_out(value: Floats, slot: Longs, size: int, group: Longs, *, reach: in
     """
     known = np.isfinite(value)
     pair, cells = group * size + slot, (int(group.max()) + 1) * size
-    total: Floats = np.bincount(pair, weights=np.where(known, value, 0.0), minlength=cells).reshape(-1, size)
-    count: Floats = np.bincount(pair, weights=known.astype(np.float64), minlength=cells).reshape(-1, size)
+    total, count = (
+        np.bincount(pair, weights=weights, minlength=cells).astype(np.float64).reshape(-1, size)
+        for weights in (np.where(known, value, 0.0), known)
+    )
     each = float(np.median(count.sum(axis=0)))
     side = min(reach, int(_ENOUGH / max(each, 1) / 2), (size - 1) // 2)
     total, count = _spread(total, side), _spread(count, side)

@@ -6,7 +6,7 @@ histogram gradient boosting (Ke et al., LightGBM, NeurIPS 2017, is the same algo
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from joblib import cpu_count
@@ -31,6 +31,16 @@ _Rows = tuple[Floats, Doubles]  # features, targets
 _CATEGORIES = 254  # scikit-learn admits no more in one feature
 
 
+class _Drawn(NamedTuple):
+    """Rows drawn for an anchor, and the error of a short trial on them."""
+
+    error: float
+    seasonal: bool
+    empty: NDArray[np.bool_]
+    train: _Rows
+    held: _Rows
+
+
 class BoostedTrees:
     """Gradient boosting, stopped early by the validation part, which also chooses loss and anchor.
 
@@ -44,7 +54,7 @@ class BoostedTrees:
     history = 0
 
     def __init__(
-        self, *, rows: int = 400_000, iterations: int = 300, rate: float = 0.08, leaves: int = 127
+        self, *, rows: int = 300_000, iterations: int = 250, rate: float = 0.08, leaves: int = 127
     ) -> None:
         self.rows = rows
         self.iterations = iterations
@@ -59,28 +69,29 @@ class BoostedTrees:
         self.history = max(self._seasons.history, *(lag for lag in LAGS if lag <= most))
         self._profile, self._centre, self._scale = shift(task)
         with threadpool_limits(max(1, cpu_count() // 2)):  # waiting threads burn the cores others need
-            drawn, held = self._anchor()
+            _, _, _, drawn, held = self._anchor()
             errors = {loss: self._trial(loss, drawn, held) for loss in ("squared_error", "absolute_error")}
             self.loss = min(errors, key=lambda loss: errors[loss])
             self._model = self._boost(self.loss, drawn, held, self.iterations)
             self._offset = spread(task, self._point, self.history)
         return self
 
-    def _anchor(self) -> tuple[_Rows, _Rows]:
-        """Choose the anchor, and return the rows drawn for it from the train and validation parts."""
-        best: tuple[float, bool, np.ndarray, tuple[_Rows, _Rows]] | None = None
+    def _anchor(self) -> _Drawn:
+        """Choose the anchor, and return the rows drawn for it."""
+        tried: list[_Drawn] = []
         for seasonal in (False, True) if self._profile is not None else (False,):
             self.seasonal = seasonal
             random = np.random.default_rng(self.task.seed)
-            drawn = self._draw(samples(self.task, "train"), self.rows, random)
+            train = self._draw(samples(self.task, "train"), self.rows, random)
             held = self._draw(samples(self.task, "validation"), max(1, self.rows // 8), random)
-            empty = np.isnan(drawn[0][::8]).all(axis=0)  # binning refuses a feature that was never read
-            drawn[0][:, empty], held[0][:, empty] = 0.0, 0.0
-            error = self._trial("squared_error", drawn, held)
-            if best is None or error < best[0]:
-                best = error, seasonal, empty, (drawn, held)
-        _, self.seasonal, self._empty, rows = best
-        return rows
+            empty = np.asarray(
+                np.isnan(train[0][::8]).all(axis=0)
+            )  # binning refuses a feature that was never read
+            train[0][:, empty], held[0][:, empty] = 0.0, 0.0
+            tried.append(_Drawn(self._trial("squared_error", train, held), seasonal, empty, train, held))
+        best = min(tried, key=lambda one: one.error)
+        self.seasonal, self._empty = best.seasonal, best.empty
+        return best
 
     def _trial(self, loss: str, drawn: _Rows, held: _Rows) -> float:
         """Return the error on the validation part after a short boost on a part of the rows."""
@@ -158,7 +169,7 @@ class BoostedTrees:
         return np.concatenate([wide, rest], axis=1), anchor, np.broadcast_to(scale, shape).reshape(-1)
 
     def _fixed(self, window: Window, z: Doubles, held: Doubles) -> list[NDArray[Any]]:
-        """Return what a window shows whatever the horizon: lags, shape, drivers, ``[batch, some]`` each."""
+        """Return what a window shows whatever the horizon: lags, shape, drivers, ``[batch, some]``."""
         lags = [-lag for lag in LAGS if lag <= self.history]
         past = z[:, -self.task.window :]
         recent = window.x[:, -min(24, self.task.window) :, 1:]
@@ -166,9 +177,9 @@ class BoostedTrees:
         return [z[:, lags] - held, held, *shape, window.x[:, -1, 1:], _level(recent)]
 
     def _moving(self, window: Window, z: Doubles, held: Doubles, step: Longs) -> list[NDArray[Any]]:
-        """Return what goes with the horizon: calendar, seasons, drivers known ahead, ``[batch, one]`` each."""
+        """Return what goes with the horizon: calendar, seasons, drivers known ahead, ``[batch, one]``."""
         days = np.take_along_axis(window.calendar[:, -self.task.horizon :], step[:, :, None], axis=1)
-        moving = [days[:, :, 0], days[:, :, 1], days[:, :, 2], step]
+        moving: list[NDArray[Any]] = [days[:, :, 0], days[:, :, 1], days[:, :, 2], step]
         for period in self._seasons.periods:
             moving += [self._seasons.before(z, period, back, step) - held for back in (1, 2)]
         if window.ahead is not None:
@@ -176,12 +187,11 @@ class BoostedTrees:
         return moving
 
     def _usual(self, node: Longs, days: Longs) -> Doubles:
-        """Return the profile, scaled, at calendar rows ``[batch, time, 4]``: ``[batch, time]``; 0 if none."""
+        """Return the profile, scaled, at calendar rows ``[batch, time, 4]``; 0 where there is none."""
         if self._profile is None:
             return np.zeros(days.shape[:2])
-        usual: Doubles = (self._profile.at(node, days) - self._centre[node][:, None]) / self._scale[node][
-            :, None
-        ]
+        centre, scale = self._centre[node][:, None], self._scale[node][:, None]
+        usual: Doubles = (self._profile.at(node, days) - centre) / scale
         return usual
 
 
