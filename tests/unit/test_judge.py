@@ -8,6 +8,7 @@ import pytest
 from nervure.bench.judge import alarms, errors, trace
 from nervure.bench.scenario import Burst, Scenario, Stuck, plan
 from nervure.core.alert import Alert
+from nervure.core.error import UsageError
 from nervure.core.instant import DAY_NS, HOUR_NS
 from nervure.core.observation import Batch
 from nervure.core.window import Table
@@ -136,3 +137,15 @@ def test_a_plan_takes_two_different_things(seed: int) -> None:
     drawn = plan(["A", "B", "C"], np.array([10.0, 20.0, 30.0]), START, seed=seed)
     assert drawn.burst.thing != drawn.stuck.thing
     assert drawn == plan(["A", "B", "C"], np.array([10.0, 20.0, 30.0]), START, seed=seed)
+
+
+@pytest.mark.parametrize("days", [4, 7, 28])
+def test_a_plan_fits_into_the_replay(days: int) -> None:
+    drawn = plan(["A", "B"], np.array([10.0, 20.0]), START, days=days)
+    for part in (drawn.burst, drawn.stuck):
+        assert START <= part.start_ns < part.end_ns <= START + days * DAY_NS
+
+
+def test_a_replay_that_is_too_short_is_refused() -> None:
+    with pytest.raises(UsageError, match="3 days are too few"):
+        plan(["A", "B"], np.array([10.0, 20.0]), START, days=3)

@@ -159,7 +159,8 @@ class _Demo:
         things = [one.name for one in self.data.things]
         columns = [self.data.table.streams.index(f"{name}/{SIGNAL}") for name in things]
         mean = np.nanmean(self.data.table.value[: self.cut, columns], axis=0)
-        return plan(things, mean, self.start_ns, share=self.options.share, seed=self.options.seed)
+        chosen = self.options
+        return plan(things, mean, self.start_ns, days=chosen.days, share=chosen.share, seed=chosen.seed)
 
     async def load_history(self) -> None:
         """Put everything before the replay into the log, as packs, and wait until it is stored."""

@@ -9,9 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.error import UsageError
 from nervure.core.instant import DAY_NS, HOUR_NS
 
 __all__ = ["Burst", "Scenario", "Stuck", "plan"]
+
+LEAST_DAYS = 4
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,18 +64,29 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    things: list[str], mean: NDArray[np.float64], start_ns: int, *, share: float = 0.3, seed: int = 0
+    things: list[str],
+    mean: NDArray[np.float64],
+    start_ns: int,
+    *,
+    days: int = 28,
+    share: float = 0.3,
+    seed: int = 0,
 ) -> Scenario:
     """Draw a scenario for a replay from ``start_ns``: which district bursts and which meter sticks.
 
-    ``mean [thing]`` is each district's mean inflow; the burst adds ``share`` of it, from 01:00 UTC on
-    the tenth day for 36 h; the meter sticks from 09:00 on the seventeenth day for 30 h.
+    ``mean [thing]`` is each district's mean inflow; the burst adds ``share`` of it, from 01:00 UTC
+    after a third of the ``days`` for 36 h; the meter sticks from 09:00 after four sevenths of them
+    for 30 h. Fewer than four days have no room for both.
     """
+    if days < LEAST_DAYS:
+        raise UsageError(
+            f"{days} days are too few for a burst and a stuck meter", hint=f"replay at least {LEAST_DAYS}"
+        )
     chance = np.random.default_rng(seed)
     burst, stuck = (int(one) for one in chance.choice(len(things), size=2, replace=False))
     day = start_ns // DAY_NS * DAY_NS
-    begin = day + 9 * DAY_NS + 1 * HOUR_NS
-    hold = day + 16 * DAY_NS + 9 * HOUR_NS
+    begin = day + days // 3 * DAY_NS + HOUR_NS
+    hold = day + days * 4 // 7 * DAY_NS + 9 * HOUR_NS
     return Scenario(
         burst=Burst(
             thing=things[burst],
