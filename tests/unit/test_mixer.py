@@ -139,8 +139,7 @@ def test_the_time_budget_holds() -> None:
     trained = fit(
         weekly_task(), recipe=recipe, budget_s=2.0, progress=lambda part, text: lines.append((part, text))
     )
-    assert trained.wall_s < 6
-    assert trained.steps < 100_000
+    assert trained.steps < 10_000  # a machine that could do more in 2 s would be news
     assert [part for part, _ in lines] == sorted(part for part, _ in lines)
     assert lines[-1][0] == 1.0
 

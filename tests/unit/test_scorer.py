@@ -76,11 +76,16 @@ def test_a_repeated_reading_is_ignored(scorer: Scorer) -> None:
     assert scorer.state() == before
 
 
-def test_a_late_reading_fills_its_slot_and_raises_nothing(scorer: Scorer) -> None:
+def test_a_late_reading_is_foreseen_from_once_and_raises_nothing(scorer: Scorer) -> None:
     _feed(scorer, range(WINDOW - 2))
     _feed(scorer, range(WINDOW - 1, WINDOW))
-    late = scorer.take(batch_of([(11, START + WINDOW - 2, 33.0)]))
-    assert (len(late.packs), len(late.findings)) == (0, 0)
+    reading = batch_of([(11, START + WINDOW - 2, 33.0)])
+    late = scorer.take(reading)
+    assert (len(late.packs), len(late.findings)) == (1, 0)
+    assert late.packs[0].issued_ns == int(reading.time[0])
+    assert late.packs[0].v[-1] == 33.0  # its window ends with it, not with what came since
+    again = scorer.take(reading)
+    assert (len(again.packs), len(again.findings)) == (0, 0)
     after = _feed(scorer, range(WINDOW, WINDOW + 1))[0]
     assert after.packs[0].v[-3] == 33.0
 

@@ -46,7 +46,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ``batch`` counts windows, fewer where more than ``_CELLS`` steps would have to be foreseen.
     """
 
-    epochs: float = 5.0
+    epochs: float = 3.5
     views: float = 250.0
     least_steps: int = 400
     batch: int = 256

@@ -102,8 +102,8 @@ class Lane:
         opened: Flags = self._rings.push(columns, time, value) == 1
         return opened
 
-    def fill(self, columns: Longs, time: Longs, value: Floats) -> None:
-        """Put late readings into slots that are still held and empty; later windows show them."""
+    def fill(self, columns: Longs, time: Longs, value: Floats) -> Flags:
+        """Put late readings into slots that are still held and empty; tells which went in."""
         rings = self._rings
         slot = time // rings.every_ns
         head = rings.head[columns]
@@ -111,6 +111,13 @@ class Lane:
         held &= np.isnan(rings.value[slot % rings.length, columns])
         if held.any():
             rings.push(columns[held], time[held], value[held])
+        filled: Flags = held
+        return filled
+
+    def again(self, nodes: Longs, time: Longs) -> Floats:
+        """Foresee from slots that are over: ``[row, horizon, 3]``. Nobody is judged by it."""
+        band, _ = self._foresee(nodes, time // self.card.every_ns)
+        return self._bands.widen(nodes, band)
 
     def distrust(self, column: int, node: int | None, since_ns: int, until_ns: int) -> None:
         """Take out what a stuck meter repeated, and what was foreseen with it.

@@ -153,17 +153,15 @@ class Scorer:
         """Take one reading a stream; returns which rows were new, what was found, what was foreseen."""
         seen = self._track.step(place, time, value)
         column = self._column[place]
-        if not seen.newer.all():
-            late = ~seen.newer & good & (column >= 0)
-            if self._lane is not None and late.any():
-                self._lane.fill(column[late], time[late], value[late])
+        late = ~seen.newer & good & (column >= 0)
+        filled = self._fill(place[late], time[late], value[late])
         newer = np.flatnonzero(seen.newer)
         place, column, time, value = place[newer], column[newer], time[newer], value[newer]
         flat = seen.flat_ns[newer]
         findings = Findings.blank(self._ids[place], time, value, flat / SECOND_NS, model=self.model_name)
         fed = np.flatnonzero(column >= 0)
         if self._lane is None or not len(fed):
-            return newer, findings, []
+            return newer, findings, self._again(*filled)
         stuck = flat > self._stuck_ns[place]
         believed = np.where(good[newer] & ~stuck, value, np.nan)
         opened = np.zeros(len(place), dtype=bool)
@@ -171,12 +169,26 @@ class Scorer:
         if stuck.any():
             just = stuck & (column >= 0) & (seen.before_ns[newer] <= self._stuck_ns[place])
             self._distrust(self._lane, place[just], time[just] - flat[just], time[just])
+        packs = self._again(*filled)
         judged = np.flatnonzero(opened & self._target[place])
         if not len(judged):
-            return newer, findings, []
+            return newer, findings, packs
         fresh = (seen.fresh[newer] | (self._stuck_ns[place] == _FOREVER))[judged]
-        made = self._judge(self._lane, place[judged], believed[judged], fresh, (findings, judged))
-        return newer, findings, made
+        packs += self._judge(self._lane, place[judged], believed[judged], fresh, (findings, judged))
+        return newer, findings, packs
+
+    def _fill(self, place: Longs, time: Longs, value: Floats) -> tuple[Longs, Longs]:
+        """Take in late readings; returns place and time of the targets that were never foreseen from."""
+        if self._lane is None or not len(place):
+            return place[:0], time[:0]
+        filled = self._lane.fill(self._column[place], time, value) & self._target[place]
+        return place[filled], time[filled]
+
+    def _again(self, place: Longs, time: Longs) -> list[Pack]:
+        """Foresee from late readings: a device that was cut off sends what it kept after what came since."""
+        if self._lane is None or not len(place):
+            return []
+        return self._packs(self._lane, place, time, self._lane.again(self._node[place], time))
 
     def _distrust(self, lane: Lane, place: Longs, since: Longs, until: Longs) -> None:
         """Take back what meters repeated that turned out to be stuck."""
