@@ -10,6 +10,7 @@ import importlib
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Literal, Protocol
 
@@ -78,7 +79,7 @@ class Trained(msgspec.Struct, kw_only=True):
     cpu_s: float
     wall_s: float
     parameters: int
-    spread: list[tuple[float, float]] = msgspec.field(default_factory=list)
+    spread: list[tuple[float, float]]
 
 
 class _Builder(Protocol):
@@ -93,37 +94,51 @@ def fit(
     progress: Progress | None = None,
     seed: int | None = None,
     recipe: Recipe | None = None,
+    threads: int = 1,
 ) -> Trained:
     """Train a model on the task's train part, choose by its validation part, calibrate on it too.
 
-    ``progress`` is told a fraction and a line to show. ``seed`` is the task's own unless given.
+    ``progress`` is told a fraction and a line to show. ``seed`` is the task's own unless given. On
+    one thread the weights are the same on machines with more cores, and a node that runs beside
+    the training keeps its own.
     """
     started, spent = time.monotonic(), time.process_time()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(task.seed if seed is None else seed)
-        if progress:
-            progress(0.0, "choosing the seasonal profile")
+    tell = progress or _silent
+    number = task.seed if seed is None else seed
+    with _threads(threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(number)
+        tell(0.0, "choosing the seasonal profile")
         anchor = choose(task)
-        module = _builder(model)(task, anchor)
-        run = _Run(task, anchor, module, recipe or Recipe(), task.seed if seed is None else seed)
-        history = run.train(started + 0.9 * budget_s, progress)
-    trained = Trained(
+        run = _Run(task, anchor, _builder(model)(task, anchor), recipe or Recipe(), number)
+        history = run.train(started + 0.9 * budget_s, tell)
+        tell(0.97, "calibrating the bands")
+        spread = calibrate(task, run.best, lambda window: predict(run.best, window))
+    tell(1.0, f"trained: {run.step} steps, validation MAE {run.least:.4g} {task.unit}")
+    return Trained(
         model=model,
         module=run.best,
         anchor=anchor.kind,
         history=history,
         steps=run.step,
-        cpu_s=0.0,
-        wall_s=0.0,
-        parameters=sum(one.numel() for one in module.parameters()),
+        cpu_s=time.process_time() - spent,
+        wall_s=time.monotonic() - started,
+        parameters=sum(one.numel() for one in run.best.parameters()),
+        spread=spread,
     )
-    if progress:
-        progress(0.97, "calibrating the bands")
-    trained.spread = calibrate(task, trained.module, lambda window: predict(trained.module, window))
-    trained.cpu_s, trained.wall_s = time.process_time() - spent, time.monotonic() - started
-    if progress:
-        progress(1.0, f"trained: {trained.steps} steps, validation MAE {run.least:.4g} {task.unit}")
-    return trained
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _silent(share: float, text: str) -> None:
+    """Tell nobody."""
 
 
 def predict(module: nn.Module, window: Window) -> Floats:
@@ -198,7 +213,7 @@ class _Run:
         judged = samples(task, "validation")
         self.judged = judged.take(_spaced(len(judged), _JUDGED))
 
-    def train(self, until: float, progress: Progress | None) -> list[Step]:
+    def train(self, until: float, progress: Progress) -> list[Step]:
         """Train until the steps are done, the error no longer falls, or the time is up."""
         chosen = samples(self.task, "train")
         recipe = self.recipe
@@ -221,10 +236,8 @@ class _Run:
                 passed = self.step - (history[-1].step if history else 0)
                 history.append(Step(step=self.step, loss=losses / passed, validation=self.seen))
                 losses = 0.0
-                if progress:
-                    progress(
-                        0.95 * self.step / total, f"step {self.step}/{total}, validation MAE {self.seen:.4g}"
-                    )
+                share = 0.95 * self.step / total
+                progress(share, f"step {self.step}/{total}, validation MAE {self.seen:.4g}")
             if done or worse >= recipe.patience:
                 break
         return history
