@@ -95,8 +95,8 @@ class Plain(_View):
 class Screen(_View):
     """A live screen: progress, the table, the districts, the alerts."""
 
-    def __init__(self) -> None:
-        self._console = Console()
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
         self._progress = Progress(
             TextColumn("{task.description:8}"),
             BarColumn(),
@@ -131,9 +131,7 @@ class Screen(_View):
     def table(self, metrics: tuple[Metric, ...], unit: str) -> None:
         """Show the table of baselines above the model."""
         columns, rows = _pivot(metrics)
-        self._learned = Table(
-            "mean absolute error", *columns, title=f"Four weeks ahead of the replay, {unit}"
-        )
+        self._learned = Table("mean absolute error", *columns, title=f"On the weeks to be replayed, {unit}")
         for name, cells in rows:
             self._learned.add_row(name, *(f"{cell:.3f}" for cell in cells))
 
@@ -160,16 +158,9 @@ class Screen(_View):
 
 
 def _districts(state: LiveState) -> Table:
-    table = Table("district", "now", "next hour", "80 % band", "")
+    table = Table("district", "now", "next hour", "80 % band")
     for name, value, median, low, high in state.rows:
-        inside = low <= value <= high
-        table.add_row(
-            name,
-            f"{value:.2f}",
-            f"{median:.2f}",
-            f"{low:.2f} to {high:.2f}",
-            "" if inside else Text("outside", "yellow"),
-        )
+        table.add_row(name, f"{value:.2f}", f"{median:.2f}", f"{low:.2f} to {high:.2f}")
     return table
 
 
