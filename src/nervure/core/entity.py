@@ -81,13 +81,18 @@ class Datastream(msgspec.Struct, frozen=True, kw_only=True):
 
     ``signal`` and ``solution`` say which declaration it fulfils; ``kind`` tells readings from
     forecasts and scores, whose ``source`` is the Datastream of the readings they are about.
-    ``every_ns`` is the declared sampling interval (0 when irregular).
+    ``every_ns`` is the declared sampling interval (0 when irregular). One without a solution was made
+    by a client and takes any result at any time. ``data_types`` are those of a MultiDatastream, whose
+    results are arrays with a value for each.
     """
 
     id: int = 0
+    key: str | None = None
     name: str
     description: str = ""
     unit: str
+    multi: bool = False
+    data_types: list[str] | None = None
     thing: int
     sensor: int = 0
     observed_property: int = 0

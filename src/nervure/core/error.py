@@ -10,7 +10,13 @@ NervureError
     ├── LeakError         a split that would let the test part into training
     ├── ModelError        a model file that cannot be trusted or does not fit
     ├── QueryError        a query that is malformed or over its limits
+    │   ├── TooLargeError     a message of more bytes than are taken
+    │   └── UnsupportedQuery  one that the standard allows and that is not answered here
     ├── NotFoundError     a thing that was asked for does not exist
+    ├── ConflictError     a change that contradicts what is there
+    ├── DeniedError       somebody may not do this
+    │   └── SignInError       nobody said who they are, or nobody believes it
+    ├── BusyError         somebody asks too often, or too much at once
     ├── StreamError       the log cannot be reached or refused
     └── StoreError        the store cannot be read or written
 """
@@ -18,8 +24,11 @@ NervureError
 from __future__ import annotations
 
 __all__ = [
+    "BusyError",
+    "ConflictError",
     "DataError",
     "DeclarationError",
+    "DeniedError",
     "EnvironmentMissing",
     "LeakError",
     "ModelError",
@@ -27,8 +36,11 @@ __all__ = [
     "NotFoundError",
     "QueryError",
     "SettingError",
+    "SignInError",
     "StoreError",
     "StreamError",
+    "TooLargeError",
+    "UnsupportedQuery",
     "UsageError",
 ]
 
@@ -94,6 +106,36 @@ class ModelError(NervureError):
 
 class QueryError(NervureError):
     """A query that is malformed or goes over its limits."""
+
+
+class TooLargeError(QueryError):
+    """A message of more bytes than are taken (HTTP 413)."""
+
+
+class UnsupportedQuery(QueryError):
+    """A question that the standard allows and that is not answered here (HTTP 501)."""
+
+
+class ConflictError(NervureError):
+    """A change that contradicts what is there: a key that is taken (HTTP 409)."""
+
+
+class DeniedError(NervureError):
+    """Somebody may not do this (HTTP 403)."""
+
+
+class SignInError(DeniedError):
+    """Nobody said who they are, or what they said is not believed (HTTP 401)."""
+
+
+class BusyError(NervureError):
+    """Somebody asks too often, or too much at once (HTTP 429): again in ``retry_s`` seconds."""
+
+    def __init__(
+        self, what: str, *, retry_s: float = 1.0, where: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.retry_s = retry_s
 
 
 class NotFoundError(NervureError):

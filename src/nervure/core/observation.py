@@ -16,12 +16,35 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PACK_BITS", "Batch", "Observation", "Quality", "Reject", "observation_id", "sequence_of"]
+from nervure.core.columnar import joined, taken
+
+__all__ = [
+    "NEUTRAL",
+    "NO_END",
+    "NO_RESULT_TIME",
+    "PACK_BITS",
+    "Batch",
+    "Draft",
+    "Group",
+    "Observation",
+    "Quality",
+    "Reject",
+    "observation_id",
+    "sequence_of",
+]
 
 PACK_BITS = 16
 
+NO_END = int(np.iinfo(np.int64).min)
+"""The ``end_time`` of an Observation whose phenomenon time is an instant."""
+
+NO_RESULT_TIME = 1
+"""The bit of ``marks`` which says that nobody gave a result time: it is written as null."""
+
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Bytes = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 
 
 class Quality(IntEnum):
@@ -48,6 +71,28 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     low: float | None = None
     high: float | None = None
     quality: int = Quality.GOOD
+    end_time_ns: int | None = None
+    feature: int | None = None
+    marks: int = 0
+    extra: str | None = None
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An Observation on its way into the log: the message, as its Datastream's subject takes it."""
+
+    datastream: int
+    message: bytes
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Observations of one Datastream as rows of ``components`` (OGC 18-088, section 16).
+
+    ``rows`` is the JSON text of ``dataArray``, ids of features in it are internal.
+    """
+
+    datastream: int
+    components: tuple[str, ...]
+    rows: bytes
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +134,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     ``text`` is ``None`` when every result is a number; otherwise it holds the JSON text of results
     that are not, whose ``value`` is NaN. ``low`` and ``high`` are NaN where there is no interval.
+
+    What plain readings do not have is ``None`` as a whole: ``end_time`` (:data:`NO_END` for an
+    instant), ``feature`` (the id of what it is about, 0 for none), ``marks`` (bits, see
+    :data:`NO_RESULT_TIME`), ``extra`` (a JSON object with ``parameters``, ``resultQuality``,
+    ``validTime``) and ``keyed``: whether the Datastream has one row for each (time, result time);
+    without it all have.
     """
 
     id: Longs
@@ -98,8 +149,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     value: Floats
     low: Floats
     high: Floats
-    quality: NDArray[np.int8]
+    quality: Bytes
     text: Sequence[str | None] | None = None
+    end_time: Longs | None = None
+    feature: Longs | None = None
+    marks: Bytes | None = None
+    extra: Sequence[str | None] | None = None
+    keyed: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.id)
@@ -117,6 +173,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         high: Any = None,
         quality: Any = None,
         text: Sequence[str | None] | None = None,
+        end_time: Any = None,
+        feature: Any = None,
+        marks: Any = None,
+        extra: Sequence[str | None] | None = None,
+        keyed: Any = None,
     ) -> Batch:
         """Build a Batch from anything array-like; what is left out gets its neutral value."""
         moment = np.asarray(time, dtype=np.int64)
@@ -132,25 +193,16 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
             high=nothing if high is None else np.asarray(high, dtype=np.float64),
             quality=np.zeros(rows, np.int8) if quality is None else np.asarray(quality, dtype=np.int8),
             text=text,
+            end_time=None if end_time is None else np.asarray(end_time, dtype=np.int64),
+            feature=None if feature is None else np.asarray(feature, dtype=np.int64),
+            marks=None if marks is None else np.asarray(marks, dtype=np.int8),
+            extra=extra,
+            keyed=None if keyed is None else np.asarray(keyed, dtype=np.bool_),
         )
 
     def take(self, rows: NDArray[Any]) -> Batch:
         """Return the rows chosen by a boolean mask or by positions."""
-        text = self.text
-        if text is not None:
-            chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-            text = [text[int(row)] for row in chosen]
-        return Batch(
-            id=self.id[rows],
-            datastream=self.datastream[rows],
-            time=self.time[rows],
-            result_time=self.result_time[rows],
-            value=self.value[rows],
-            low=self.low[rows],
-            high=self.high[rows],
-            quality=self.quality[rows],
-            text=text,
-        )
+        return Batch(**taken(self, self.__struct_fields__, rows))
 
     @classmethod
     def concat(cls, parts: Sequence[Batch]) -> Batch:
@@ -159,17 +211,21 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
             return parts[0]
         if not parts:
             return cls.of(id=[], datastream=[], time=[], value=[])
-        text: list[str | None] | None = None
-        if any(part.text is not None for part in parts):
-            text = [one for part in parts for one in (part.text or [None] * len(part))]
-        return cls(
-            id=np.concatenate([part.id for part in parts]),
-            datastream=np.concatenate([part.datastream for part in parts]),
-            time=np.concatenate([part.time for part in parts]),
-            result_time=np.concatenate([part.result_time for part in parts]),
-            value=np.concatenate([part.value for part in parts]),
-            low=np.concatenate([part.low for part in parts]),
-            high=np.concatenate([part.high for part in parts]),
-            quality=np.concatenate([part.quality for part in parts]),
-            text=text,
-        )
+        return cls(**joined(parts, cls.__struct_fields__, [len(part) for part in parts], NEUTRAL))
+
+
+NEUTRAL: dict[str, Any] = {
+    "id": np.int64(0),
+    "datastream": np.int64(0),
+    "time": np.int64(0),
+    "result_time": np.int64(0),
+    "value": np.float64(np.nan),
+    "low": np.float64(np.nan),
+    "high": np.float64(np.nan),
+    "quality": np.int8(0),
+    "end_time": np.int64(NO_END),
+    "feature": np.int64(0),
+    "marks": np.int8(0),
+    "keyed": np.bool_(True),
+}
+"""What stands in a column of numbers where a row has nothing."""

@@ -19,18 +19,23 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from nervure.core.access import Access, Oidc, Tls
 from nervure.core.error import SettingError
 
 __all__ = [
+    "Access",
     "Broker",
+    "Catalogue",
     "Http",
     "Limits",
     "Nats",
     "Notify",
+    "Oidc",
     "Project",
     "Score",
     "Settings",
     "Store",
+    "Tls",
     "Watched",
     "flat",
     "is_loopback",
@@ -42,6 +47,7 @@ FILE = "nervure.toml"
 PREFIX = "NERVURE_"
 NO_SETTING = ("NERVURE_DATA",)
 _IN_FILE_ONLY = ("broker", "thing")
+_LISTS = ("project.solutions", "tls.names")
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +74,9 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=1, le=65535, description="The TCP port of the log.")] = 4222
+    mqtt_host: Annotated[
+        str, Meta(description="The address MQTT listens on; one that others reach needs `tls.on`.")
+    ] = "127.0.0.1"
     mqtt_port: Annotated[int, Meta(ge=1, le=65535, description="The TCP port for MQTT devices.")] = 1883
     sync_s: Annotated[
         float, Meta(ge=0, description="How often the log is flushed to the platters; 0: at every message.")
@@ -89,6 +98,12 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seal_s: Annotated[float, Meta(gt=0, description="The longest a reading waits in memory.")] = 2.0
     compact_s: Annotated[float, Meta(gt=0, description="How often small files are merged.")] = 300.0
     keep_days: Annotated[int, Meta(ge=0, description="Days until readings are dropped; 0: never.")] = 0
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where entities, alerts and models are written down."""
+
+    url: Annotated[str | None, Meta(description="`postgresql+psycopg://user@host/name`; none: file.")] = None
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,9 +133,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The HTTP listener."""
 
-    host: Annotated[str, Meta(description="The address the HTTP API listens on; loopback only.")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, Meta(description="The address HTTP listens on; one that others reach needs `tls.on`.")
+    ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="The TCP port of the HTTP API.")] = 8088
 
 
@@ -176,9 +191,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     project: Project = Project()
     nats: Nats = Nats()
     store: Store = Store()
+    catalogue: Catalogue = Catalogue()
     score: Score = Score()
     limits: Limits = Limits()
     http: Http = Http()
+    access: Access = Access()
+    tls: Tls = Tls()
+    oidc: Oidc = Oidc()
     notify: Notify = Notify()
     broker: tuple[Broker, ...] = ()
     thing: tuple[Watched, ...] = ()
@@ -187,6 +206,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def folder(self) -> Path:
         """The data folder."""
         return Path(self.data)
+
+    @property
+    def catalogue_place(self) -> str | Path:
+        """Where the catalogue is: the database of the settings, or a file in the data folder."""
+        return self.catalogue.url or self.folder / "catalogue.db"
 
 
 def load(
@@ -220,8 +244,8 @@ def load(
             _put(tree, dotted, value, "the command line")
             origin[dotted] = "the command line"
     settings = _convert(tree, origin, path)
-    for name in ("nats", "http"):
-        _check_host(name, getattr(settings, name).host, origin.get(f"{name}.host", ""))
+    for dotted in ("nats.host", "nats.mqtt_host", "http.host"):
+        _check_host(settings, dotted, origin.get(dotted, ""))
     _check_ports(settings, origin)
     return settings, origin
 
@@ -280,12 +304,29 @@ def _convert(tree: dict[str, Any], origin: Mapping[str, str], path: Path) -> Set
         ) from cause
 
 
-def _check_host(section: str, host: str, came: str) -> None:
-    if not is_loopback(host):
+def _check_host(settings: Settings, dotted: str, came: str) -> None:
+    """Let nobody listen where others reach, but for HTTP and MQTT with sign-in and TLS."""
+    host = flat(settings)[dotted]
+    if is_loopback(host):
+        return
+    where = f"{came} $.{dotted}".strip()
+    if dotted == "nats.host":
         raise SettingError(
-            f"settings: {section} may only listen on this machine, not on {host!r}",
-            where=f"{came} $.{section}.host".strip(),
-            hint="use 127.0.0.1; other addresses come with device identities and access rights",
+            f"settings: nats.host may only be this machine, not {host!r}",
+            where=where,
+            hint="use 127.0.0.1; devices come by nats.mqtt_host",
+        )
+    if settings.access.open:
+        raise SettingError(
+            f"settings: an open node may only listen on this machine, not on {host!r}",
+            where=where,
+            hint="use 127.0.0.1, or leave out --open",
+        )
+    if not settings.tls.on:
+        raise SettingError(
+            f"settings: others can reach {host!r}, where secrets would pass in the clear",
+            where=where,
+            hint="set tls.on = true, or use 127.0.0.1",
         )
 
 
@@ -352,6 +393,6 @@ def _put(tree: dict[str, Any], dotted: str, value: Any, came: str) -> None:
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise SettingError(f"settings: {part} is a section, not a value", where=came)
-    if isinstance(value, str) and dotted == "project.solutions":
+    if isinstance(value, str) and dotted in _LISTS:
         value = [one.strip() for one in value.split(",") if one.strip()]
     tree[last] = value

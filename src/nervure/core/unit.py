@@ -6,12 +6,19 @@ Source: The Unified Code for Units of Measure, https://ucum.org.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 from nervure.core.error import DeclarationError
 
-__all__ = ["check", "convert", "convertible", "linear"]
+__all__ = ["check", "code_of", "convert", "convertible", "describe", "known", "linear"]
+
+_PREFIXES = ("ucum:", "http://www.opengis.net/def/uom/UCUM/0/", "http://www.opengis.net/def/uom/UCUM/")
+_SPOKEN = {"°C": "Cel", "degC": "Cel", "°F": "[degF]", "°": "deg", "µg/m³": "ug/m3", "m³/h": "m3/h"}
+_LONGEST = 40
+_POWERS = {"2": "square", "3": "cubic"}
 
 
 @cache
@@ -82,3 +89,54 @@ def convert(value: float, source: str, target: str) -> float:
     """
     factor, offset = linear(source, target)
     return value * factor + offset
+
+
+@lru_cache(maxsize=1024)
+def known(code: str) -> bool:
+    """Tell whether a text is a UCUM code.
+
+    >>> known("L/s"), known("litres a second")
+    (True, False)
+    """
+    if not 0 < len(code) <= _LONGEST or not code.isascii() or " " in code:
+        return False
+    try:
+        _quantity(code)
+    except DeclarationError:
+        return False
+    return True
+
+
+def describe(code: str) -> dict[str, str]:
+    """Return the ``unitOfMeasurement`` of a UCUM code, as SensorThings writes it (18-088, section 8.2.4).
+
+    What is not a UCUM code names itself.
+
+    >>> describe("ug/m3")
+    {'name': 'microgram per cubic meter', 'symbol': 'ug/m3', 'definition': 'ucum:ug/m3'}
+    """
+    plain = {"name": code, "symbol": code, "definition": f"ucum:{code}"}
+    if "{" in code or not known(code):
+        return plain
+    quantity = _quantity(code)
+    if quantity.magnitude != 1 or quantity.dimensionless:
+        return plain
+    name = re.sub(r"(\w+) \*\* ([23])", lambda found: f"{_POWERS[found[2]]} {found[1]}", str(quantity.units))
+    name = name.replace(" * ", " ").replace(" / ", " per ").replace("_", " ").removeprefix("1 ")
+    return plain | {"name": name}
+
+
+def code_of(unit: Mapping[str, Any]) -> str:
+    """Return the UCUM code that a ``unitOfMeasurement`` means, or "" where none can be told.
+
+    >>> code_of({"name": "degree Celsius", "symbol": "°C", "definition": "http://qudt.org/vocab/unit#DEG_C"})
+    'Cel'
+    """
+    for part in ("definition", "symbol"):
+        text = str(unit.get(part) or "")
+        for prefix in _PREFIXES:
+            text = text.removeprefix(prefix)
+        code = _SPOKEN.get(text, text)
+        if known(code):
+            return code
+    return ""
