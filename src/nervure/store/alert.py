@@ -13,7 +13,18 @@ from nervure.core.alert import Alert, Evidence
 from nervure.core.error import NotFoundError, StoreError
 from nervure.store import sql
 
-__all__ = ["acknowledge", "alerts", "commit_view", "delivered", "one", "outbox", "save", "shelve", "view"]
+__all__ = [
+    "acknowledge",
+    "alerts",
+    "announce",
+    "commit_view",
+    "delivered",
+    "one",
+    "outbox",
+    "save",
+    "shelve",
+    "view",
+]
 
 _COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
 
@@ -35,21 +46,31 @@ def save(connection: sa.Connection, found: Sequence[Alert]) -> list[Alert]:
 
 
 def alerts(
-    connection: sa.Connection, *, active: bool | None, solution: str | None, limit: int
+    connection: sa.Connection,
+    *,
+    active: bool | None,
+    solution: str | None,
+    limit: int,
+    project: int | None = None,
 ) -> list[Alert]:
-    """Return alerts, the newest first."""
+    """Return alerts, the newest first; of the Things of one project, if ``project`` names it."""
     table = sql.alert
     query = sa.select(table).order_by(table.c.raised_ns.desc(), table.c.id).limit(limit)
     if active is not None:
         query = query.where(table.c.active == active)
     if solution is not None:
         query = query.where(table.c.solution == solution)
+    if project is not None:
+        query = query.where(_of_project(project))
     return [_read(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def one(connection: sa.Connection, identity: str) -> Alert:
-    """Return the alert of that id."""
+def one(connection: sa.Connection, identity: str, project: int | None = None) -> Alert:
+    """Return the alert of that id, if it is of that project."""
     found = _find(connection, identity)
+    if found is not None and project is not None:
+        seen = sa.select(sql.alert.c.id).where(sql.alert.c.id == identity, _of_project(project))
+        found = found if connection.execute(seen).first() else None
     if found is None:
         raise NotFoundError(f"there is no alert {identity!r}")
     return found
@@ -91,6 +112,11 @@ def commit_view(
         connection.execute(
             sa.update(table).where(table.c.name == name).values(sequence=sequence, state=state)
         )
+    announce(connection, found)
+
+
+def announce(connection: sa.Connection, found: Sequence[Alert]) -> None:
+    """Write alerts, and the news of those that are new or were changed by it."""
     now = time.time_ns()
     for alert in save(connection, found):
         news = {"alert_id": alert.id, "alert": msgspec.to_builtins(alert), "created_ns": now}
@@ -119,6 +145,10 @@ def delivered(connection: sa.Connection, key: str) -> None:
     """Note that a piece of news was delivered."""
     table = sql.outbox
     connection.execute(sa.update(table).where(table.c.id == int(key)).values(delivered_ns=time.time_ns()))
+
+
+def _of_project(project: int) -> sa.ColumnElement[bool]:
+    return sql.alert.c.thing_id.in_(sa.select(sql.thing.c.id).where(sql.thing.c.project_id == project))
 
 
 def _find(connection: sa.Connection, identity: str) -> Alert | None:

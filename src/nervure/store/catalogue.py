@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,8 +19,10 @@ from nervure.core.entity import (
 )
 from nervure.core.instant import iso
 from nervure.core.observation import Reject
-from nervure.store import alert, entity, model, quarantine
+from nervure.store import alert, entity, intent, model, quarantine
 from nervure.store.database import Database
+from nervure.store.due import Due, due, thing_of
+from nervure.store.intent import Intent
 from nervure.store.migration import migrate
 from nervure.store.model import Entry, Model
 
@@ -50,6 +53,25 @@ class Catalogue:
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
+
+    @property
+    def database(self) -> Database:
+        """The connections, for the parts of the store that read and write entities themselves."""
+        return self._database
+
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of all that this thread reads and writes within the block."""
+        return self._database.together()
+
+    def due_tasks(self, limit: int = 1000) -> list[Due]:
+        """Return the Tasks that nobody was told yet, the oldest first."""
+        with self._database.read() as connection:
+            return due(connection, limit)
+
+    def thing_of_task(self, id: int) -> int | None:
+        """Return the Thing of which a Task asks something, or None."""
+        with self._database.read() as connection:
+            return thing_of(connection, id)
 
     # --- entities --------------------------------------------------------------------------------
 
@@ -131,7 +153,7 @@ class Catalogue:
             return entity.one(connection, Datastream, id)
 
     def stamp(self) -> tuple[int, ...]:
-        """Return numbers that change when a Thing, Datastream or model is added or a model promoted.
+        """Return numbers that change with the entities that streams are about, and with the models.
 
         One cheap query, for those who keep what they read of the catalogue.
         """
@@ -150,17 +172,27 @@ class Catalogue:
         with self._database.write() as connection:
             return alert.save(connection, alerts)
 
-    def alerts(
-        self, *, active: bool | None = None, solution: str | None = None, limit: int = 100
-    ) -> list[Alert]:
-        """Return alerts, the newest first."""
-        with self._database.read() as connection:
-            return alert.alerts(connection, active=active, solution=solution, limit=limit)
+    def announce(self, alerts: Sequence[Alert]) -> None:
+        """Write alerts that no view of the log has raised, and the news of them."""
+        with self._database.write() as connection:
+            alert.announce(connection, alerts)
 
-    def alert(self, id: str) -> Alert:
+    def alerts(
+        self,
+        *,
+        active: bool | None = None,
+        solution: str | None = None,
+        limit: int = 100,
+        project: int | None = None,
+    ) -> list[Alert]:
+        """Return alerts, the newest first; of the Things of one project, if ``project`` names it."""
+        with self._database.read() as connection:
+            return alert.alerts(connection, active=active, solution=solution, limit=limit, project=project)
+
+    def alert(self, id: str, project: int | None = None) -> Alert:
         """Return one alert."""
         with self._database.read() as connection:
-            return alert.one(connection, id)
+            return alert.one(connection, id, project)
 
     def acknowledge(self, id: str, who: str) -> Alert:
         """Note that a person saw an alert."""
@@ -199,6 +231,23 @@ class Catalogue:
         """Note that a piece of news was delivered."""
         with self._database.write() as connection:
             alert.delivered(connection, key)
+
+    # --- what is between the catalogue and the log -------------------------------------------------
+
+    def intents(self, limit: int = 1000) -> list[Intent]:
+        """Return what the log was not told yet of changes of entities, the oldest first."""
+        with self._database.read() as connection:
+            return intent.pending(connection, limit)
+
+    def fulfilled(self, id: int) -> None:
+        """Note that the log has what an intent says."""
+        with self._database.write() as connection:
+            intent.clear(connection, id)
+
+    def forget_drafted(self, upto: int) -> None:
+        """Forget what messages of the log have made, up to a position that nobody reads again."""
+        with self._database.write() as connection:
+            intent.forget(connection, upto)
 
     # --- quarantine, models, audit ---------------------------------------------------------------
 

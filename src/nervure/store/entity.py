@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +18,8 @@ from nervure.core.entity import (
     Thing,
 )
 from nervure.core.error import NotFoundError
-from nervure.store import sql
+from nervure.core.unit import describe
+from nervure.store import sql, tally
 
 __all__ = [
     "datastreams",
@@ -31,10 +32,12 @@ __all__ = [
     "features",
     "history",
     "locations",
+    "move",
     "one",
     "properties",
     "save_spans",
     "sensors",
+    "settle",
     "things",
 ]
 
@@ -43,6 +46,10 @@ Named = TypeVar("Named", Sensor, ObservedProperty, FeatureOfInterest)
 
 MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 
+_PROJECT = 1
+"""What a solution declares belongs to the first project."""
+
+_UNIT = "unit_of_measurement"
 _LINKS = {name: f"{name}_id" for name in ("thing", "sensor", "observed_property", "source")}
 _ABSENT_AS_ZERO = ("sensor", "observed_property")
 
@@ -51,15 +58,19 @@ def ensure(
     connection: sa.Connection, table: sa.Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> int:
     """Return the id of the row with that key; make it, or set what differs."""
-    found = connection.execute(sa.select(table).where(*_equal(table, key))).mappings().one_or_none()
+    mine = sa.select(table).where(table.c.project_id == _PROJECT, *_equal(table, key))
+    found = connection.execute(mine.order_by(table.c.id).limit(1)).mappings().one_or_none()
     if found is None:
         extra = {"definition": ""} | ({"observation_type": MEASUREMENT} if table is sql.datastream else {})
         made = connection.execute(sa.insert(table).values({**extra, **key, **values}))
         identity = made.inserted_primary_key
         return int(identity[0]) if identity else 0
     changed = {name: value for name, value in values.items() if found[name] != value}
+    if "unit" not in changed and found.get(_UNIT) is not None:
+        changed.pop(_UNIT, None)  # what somebody called the unit stays
     if changed:
         connection.execute(sa.update(table).where(table.c.id == found["id"]).values(changed))
+        tally.count(connection)
     return int(found["id"])
 
 
@@ -94,6 +105,7 @@ def ensure_datastream(connection: sa.Connection, datastream: Datastream) -> Data
         values[_LINKS[name]] = values[_LINKS[name]] or None
     key = {"thing_id": values.pop("thing_id"), "name": values.pop("name")}
     del values["id"]
+    values[_UNIT] = describe(datastream.unit)
     return msgspec.structs.replace(datastream, id=ensure(connection, sql.datastream, key, values))
 
 
@@ -112,10 +124,11 @@ def locations(connection: sa.Connection, thing_id: int | None) -> list[Location]
 
 def history(connection: sa.Connection, thing_id: int) -> list[tuple[int, Location]]:
     """Return where a Thing was, with the instant from which on, newest first."""
-    past = sql.historical_location
+    past, place = sql.historical_location, sql.historical_place
     query = (
         sa.select(past.c.time_ns, sql.location)
-        .join(sql.location, past.c.location_id == sql.location.c.id)
+        .join(place, place.c.historical_location_id == past.c.id)
+        .join(sql.location, place.c.location_id == sql.location.c.id)
         .where(past.c.thing_id == thing_id)
         .order_by(past.c.time_ns.desc(), past.c.id.desc())
     )
@@ -187,21 +200,45 @@ def _by_name(connection: sa.Connection, table: sa.Table, entity: Named) -> Named
     return msgspec.structs.replace(entity, id=identity)
 
 
+def move(connection: sa.Connection, thing_id: int, location_ids: Sequence[int], time_ns: int) -> int:
+    """Bring a Thing to its new Locations, and return the HistoricalLocation that remembers it."""
+    settle(connection, thing_id, location_ids)
+    past = sql.historical_location
+    project = sa.select(sql.thing.c.project_id).where(sql.thing.c.id == thing_id).scalar_subquery()
+    values = {"thing_id": thing_id, "time_ns": time_ns, "project_id": project}
+    made = connection.execute(sa.insert(past).values(values)).inserted_primary_key
+    stay = int(made[0]) if made else 0
+    rows = [{"historical_location_id": stay, "location_id": one} for one in location_ids]
+    connection.execute(sa.insert(sql.historical_place), rows)
+    return stay
+
+
+def settle(connection: sa.Connection, thing_id: int, location_ids: Sequence[int]) -> None:
+    """Say where a Thing is now, without remembering it."""
+    link = sql.thing_location
+    connection.execute(sa.delete(link).where(link.c.thing_id == thing_id))
+    rows = [{"thing_id": thing_id, "location_id": one} for one in location_ids]
+    if rows:
+        connection.execute(sa.insert(link), rows)
+    tally.count(connection)
+
+
 def _place(connection: sa.Connection, thing_id: int, location: Location) -> None:
     """Say where a Thing is; a place of another name is a move, and is remembered."""
     link, table = sql.thing_location, sql.location
     values = msgspec.structs.asdict(location)
     del values["id"]
-    query = sa.select(table.c.id, table.c.name).join(link).where(link.c.thing_id == thing_id)
-    present = {row.name: row.id for row in connection.execute(query)}
-    if location.name in present:
-        connection.execute(sa.update(table).where(table.c.id == present[location.name]).values(values))
+    query = sa.select(table.c.id, table.c.name, table.c.location).join(link, link.c.location_id == table.c.id)
+    present = {row.name: row for row in connection.execute(query.where(link.c.thing_id == thing_id))}
+    here = present.get(location.name)
+    if here is not None:
+        if here.location != location.location:
+            values["feature_id"] = None  # what was observed before was observed there
+            tally.count(connection)
+        connection.execute(sa.update(table).where(table.c.id == here.id).values(values))
         return
     made = connection.execute(sa.insert(table).values({"definition": "", **values})).inserted_primary_key
-    where = {"thing_id": thing_id, "location_id": int(made[0]) if made else 0}
-    connection.execute(sa.delete(link).where(link.c.thing_id == thing_id))
-    connection.execute(sa.insert(link).values(where))
-    connection.execute(sa.insert(sql.historical_location).values(time_ns=time.time_ns(), **where))
+    move(connection, thing_id, [int(made[0]) if made else 0], time.time_ns())
 
 
 def _equal(table: sa.Table, values: Mapping[str, Any]) -> list[sa.ColumnElement[bool]]:
@@ -217,12 +254,17 @@ def _plain(kind: type[T]) -> Callable[[Mapping[str, Any]], T]:
     names = [field.name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]  # a Struct
 
     def read(row: Mapping[str, Any]) -> T:
-        return kind(**{name: row[name] for name in names})
+        return kind(**{name: _given(name, row[name]) for name in names})
 
     return read
 
 
+def _given(name: str, value: Any) -> Any:
+    """Return the value of a field; properties that nobody gave are none."""
+    return {} if value is None and name == "properties" else value
+
+
 def _datastream(row: Mapping[str, Any]) -> Datastream:
     names = [field.name for field in msgspec.structs.fields(Datastream)]
-    values = {name: row[_LINKS.get(name, name)] for name in names}
+    values = {name: _given(name, row[_LINKS.get(name, name)]) for name in names}
     return Datastream(**{**values, **{name: values[name] or 0 for name in _ABSENT_AS_ZERO}})

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from nervure.core.card import Card
 from nervure.core.error import NotFoundError
-from nervure.store import sql
+from nervure.store import sql, tally
 
 __all__ = ["Entry", "Model", "add", "audit", "audits", "champion", "models", "one", "promote", "stamp"]
 
@@ -100,12 +100,14 @@ def promote(connection: sa.Connection, identity: int) -> Model:
 
 
 def stamp(connection: sa.Connection) -> tuple[int, ...]:
-    """Return the newest ids, and when a model was last promoted."""
+    """Return the newest ids, how often entities changed, and when a model was last promoted."""
     newest = [
         sa.select(sa.func.coalesce(sa.func.max(column), 0)).scalar_subquery()
         for column in (sql.thing.c.id, sql.datastream.c.id, sql.model.c.id, sql.model.c.promoted_ns)
     ]
-    return tuple(int(one) for one in connection.execute(sa.select(*newest)).one())
+    changes = sa.select(sql.tally.c.number).where(sql.tally.c.name == tally.ENTITY).scalar_subquery()
+    row = connection.execute(sa.select(*newest, sa.func.coalesce(changes, 0))).one()
+    return tuple(int(one) for one in row)
 
 
 def audit(connection: sa.Connection, who: str, what: str, detail: Mapping[str, Any]) -> None:

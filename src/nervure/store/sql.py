@@ -2,9 +2,12 @@
 
 Entities follow OGC SensorThings 1.1 (18-088, section 8.2) with the columns that 2.0 (OGC 23-019)
 adds, so that either is a view of the same rows. Instants are nanoseconds since 1970 in UTC.
+The id of an entity that was deleted is never given again (``sqlite_autoincrement``).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -46,8 +49,16 @@ def _json(name: str, comment: str, *, required: bool = True) -> sa.Column[object
     return sa.Column(name, sa.JSON, nullable=not required, comment=comment)
 
 
-def _described() -> tuple[sa.Column[str], sa.Column[str], sa.Column[str]]:
+def _named() -> tuple[sa.Column[str], sa.Column[int]]:
     return (
+        _text("key", "Key that the client chose, where it is not a number", required=False),
+        sa.Column("project_id", KEY, nullable=False, index=True, server_default="1", comment="Whose it is"),
+    )
+
+
+def _described() -> tuple[sa.Column[Any], ...]:
+    return (
+        *_named(),
         _text("name", "Name, as people call it"),
         _text("description", "What it is, in a sentence"),
         _text("definition", "IRI of what defines it (SensorThings 2.0)"),
@@ -60,7 +71,9 @@ def _properties() -> sa.Column[object]:
 
 thing = sa.Table(
     "thing", METADATA, _key(), *_described(), _properties(),
-    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_thing_name", "name"),
+    sqlite_autoincrement=True,
     comment="Objects of the world that are sensed or acted on",
 )  # fmt: skip
 
@@ -69,6 +82,9 @@ location = sa.Table(
     _text("encoding_type", "How the location is written, as a media type"),
     _json("location", "Where, usually GeoJSON in WGS 84, longitude first"),
     _properties(),
+    _link("feature_id", "feature_of_interest", "The feature made of it for Observations", required=False),
+    sa.UniqueConstraint("project_id", "key"),
+    sqlite_autoincrement=True,
     comment="Where Things are",
 )  # fmt: skip
 
@@ -86,25 +102,43 @@ thing_location = sa.Table(
 )  # fmt: skip
 
 historical_location = sa.Table(
-    "historical_location", METADATA, _key(),
+    "historical_location", METADATA, _key(), *_named(),
     _link("thing_id", "thing", "Which Thing"),
-    _link("location_id", "location", "Where it was"),
     _instant("time_ns", "Since when it was there", required=True),
-    comment="Where each Thing was, and since when",
+    sa.UniqueConstraint("project_id", "key"),
+    sqlite_autoincrement=True,
+    comment="Since when each Thing was somewhere",
+)  # fmt: skip
+
+historical_place = sa.Table(
+    "historical_place", METADATA,
+    sa.Column(
+        "historical_location_id", KEY, sa.ForeignKey("historical_location.id", ondelete="CASCADE"),
+        primary_key=True, comment="Which stay",
+    ),
+    sa.Column(
+        "location_id", KEY, sa.ForeignKey("location.id", ondelete="CASCADE"), primary_key=True, index=True,
+        comment="Where it was",
+    ),
+    comment="The Locations of each stay",
 )  # fmt: skip
 
 sensor = sa.Table(
     "sensor", METADATA, _key(), *_described(),
     _text("encoding_type", "How the metadata are written, as a media type"),
-    _text("metadata", "Data sheet of the instrument, or the model"),
+    _json("metadata", "Data sheet of the instrument, or the model"),
     _properties(),
-    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_sensor_name", "name"),
+    sqlite_autoincrement=True,
     comment="Instruments and models that yield observations",
 )  # fmt: skip
 
 observed_property = sa.Table(
     "observed_property", METADATA, _key(), *_described(), _properties(),
-    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_observed_property_name", "name"),
+    sqlite_autoincrement=True,
     comment="Phenomena that are observed",
 )  # fmt: skip
 
@@ -113,7 +147,9 @@ feature_of_interest = sa.Table(
     _text("encoding_type", "How the feature is written, as a media type"),
     _json("feature", "What the observations are about, usually GeoJSON"),
     _properties(),
-    sa.UniqueConstraint("name"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_feature_of_interest_name", "name"),
+    sqlite_autoincrement=True,
     comment="What observations are about, where that is not the Thing",
 )  # fmt: skip
 
@@ -122,7 +158,14 @@ datastream = sa.Table(
     _link("thing_id", "thing", "Whose property is observed"),
     _link("sensor_id", "sensor", "What observes it", required=False),
     _link("observed_property_id", "observed_property", "What is observed", required=False),
-    _text("unit", "UCUM code; name and symbol of unitOfMeasurement come from it"),
+    sa.Column(
+        "multi", sa.Boolean, nullable=False, server_default=sa.false(),
+        comment="Whether its results are arrays of several observed properties (MultiDatastream)",
+    ),
+    _text("unit", "UCUM code of the results, where it is known"),
+    _json("unit_of_measurement", "Name, symbol and definition of the unit", required=False),
+    _json("units_of_measurement", "The same for each place of an array result", required=False),
+    _json("data_types", "The kind of result of each place of an array result", required=False),
     _text("observation_type", "IRI of the kind of result (SensorThings 1.1)"),
     _json("result_type", "SWE Common description of the result (SensorThings 2.0)", required=False),
     _json("observed_area", "GeoJSON polygon around what was observed", required=False),
@@ -138,9 +181,79 @@ datastream = sa.Table(
     sa.Column("low", sa.Float(53), comment="Least possible value"),
     sa.Column("high", sa.Float(53), comment="Greatest possible value"),
     _properties(),
-    sa.UniqueConstraint("thing_id", "name"),
+    sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_datastream_thing_id_name", "thing_id", "name"),
     sa.Index("ix_datastream_solution_signal_kind", "solution", "signal", "kind"),
+    sqlite_autoincrement=True,
     comment="Series of observations of one property of one Thing by one Sensor in one unit",
+)  # fmt: skip
+
+datastream_property = sa.Table(
+    "datastream_property", METADATA,
+    sa.Column(
+        "datastream_id", KEY, sa.ForeignKey("datastream.id", ondelete="CASCADE"), primary_key=True,
+        comment="Which MultiDatastream",
+    ),
+    sa.Column("position", sa.Integer, primary_key=True, comment="Place in its array results"),
+    sa.Column(
+        "observed_property_id", KEY, sa.ForeignKey("observed_property.id", ondelete="CASCADE"),
+        nullable=False, index=True, comment="What is observed there",
+    ),
+    comment="The observed properties of each MultiDatastream, in order",
+)  # fmt: skip
+
+datastream_feature = sa.Table(
+    "datastream_feature", METADATA,
+    sa.Column(
+        "datastream_id", KEY, sa.ForeignKey("datastream.id", ondelete="CASCADE"), primary_key=True,
+        comment="Which Datastream",
+    ),
+    sa.Column(
+        "feature_id", KEY, sa.ForeignKey("feature_of_interest.id", ondelete="CASCADE"), primary_key=True,
+        index=True, comment="Which feature its Observations are about",
+    ),
+    comment="The features that each Datastream has observed, from which its observedArea comes",
+)  # fmt: skip
+
+actuator = sa.Table(
+    "actuator", METADATA, _key(), *_described(),
+    _text("encoding_type", "How the metadata are written, as a media type"),
+    _json("metadata", "Data sheet of the actuator"),
+    _properties(),
+    sa.UniqueConstraint("project_id", "key"),
+    sqlite_autoincrement=True,
+    comment="Devices that carry out Tasks (OGC 17-079)",
+)  # fmt: skip
+
+tasking_capability = sa.Table(
+    "tasking_capability", METADATA, _key(), *_described(),
+    _json("tasking_parameters", "What may be asked, in SWE Common"),
+    _properties(),
+    _link("thing_id", "thing", "Of which Thing"),
+    _link("actuator_id", "actuator", "What carries it out"),
+    sa.UniqueConstraint("project_id", "key"),
+    sqlite_autoincrement=True,
+    comment="What may be asked of Things (OGC 17-079)",
+)  # fmt: skip
+
+task = sa.Table(
+    "task", METADATA, _key(), *_named(),
+    _instant("creation_ns", "When it was asked", required=True),
+    _json("tasking_parameters", "What is asked, by the names of its capability's parameters"),
+    _text("status", "requested, dispatched, acknowledged, rejected, failed, completed"),
+    _json("run_log", "What became of it, with the instants"),
+    _properties(),
+    _link("tasking_capability_id", "tasking_capability", "Which capability is asked for"),
+    sa.UniqueConstraint("project_id", "key"),
+    sqlite_autoincrement=True,
+    comment="What was asked of Things (OGC 17-079, with the status of SensorThings 2.0)",
+)  # fmt: skip
+
+tally = sa.Table(
+    "tally", METADATA,
+    sa.Column("name", sa.Text, primary_key=True, comment="What is counted"),
+    sa.Column("number", sa.BigInteger, nullable=False, comment="How often it happened"),
+    comment="Counts of changes, for those who keep in memory what they read",
 )  # fmt: skip
 
 alert = sa.Table(
@@ -183,6 +296,26 @@ outbox = sa.Table(
     _instant("created_ns", "When it was written", required=True),
     sa.Column("delivered_ns", sa.BigInteger, index=True, comment="When it was delivered; null: not yet"),
     comment="News of alerts on their way to people, written with the alerts",
+)  # fmt: skip
+
+intent = sa.Table(
+    "intent", METADATA, _key(),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="The event, as the log takes it"),
+    sa.Column("made", sa.Integer, nullable=False, comment="How many Observations it makes"),
+    sqlite_autoincrement=True,
+    comment="What the log must still be told, written with the change of entities that asks for it",
+)  # fmt: skip
+
+drafted = sa.Table(
+    "drafted", METADATA,
+    sa.Column(
+        "sequence", sa.BigInteger, primary_key=True, autoincrement=False,
+        comment="Log position of the message",
+    ),
+    # No foreign key: the log may hold the message longer than the catalogue its Datastream.
+    sa.Column("datastream_id", sa.BigInteger, nullable=False, comment="Whose Observation it is"),
+    sa.Column("message", sa.LargeBinary, nullable=False, comment="The Observation, its relations by number"),
+    comment="Messages for which entities were made, so that a replay of the log finds them",
 )  # fmt: skip
 
 quarantine = sa.Table(
