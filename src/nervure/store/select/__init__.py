@@ -1,0 +1,1 @@
+"""Reading SensorThings entities: conditions, pages, expansions, over the catalogue and the observations."""

@@ -1,0 +1,139 @@
+"""What is at hand: pages of a Datastream's Observations in the order of time, answered out of memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from nervure.core.observation import NO_END, Batch
+from nervure.core.sensorthings import BY_NAME
+from nervure.store.language.option import Options, Order
+from nervure.store.language.tree import Path
+from nervure.store.recent import Near
+from nervure.store.select.entity import Rows, page_size
+from nervure.store.select.keyset import Key, following, keys, read_token
+from nervure.store.select.row import Within
+from nervure.store.select.session import Session
+from nervure.store.select.source import OBSERVATION
+
+__all__ = ["TIME", "groups", "order", "rows"]
+
+TIME = sa.func.epoch_us(OBSERVATION.c.time, type_=sa.BigInteger)
+"""The time of an Observation in microseconds."""
+
+_KIND = BY_NAME["Observation"]
+_RISING = (
+    Key(expression=TIME, label="kt", exact=True),
+    Key(expression=OBSERVATION.c.id, label="k0", exact=True),
+)
+_SHORT = len(_RISING)
+_FURTHEST = 20_000
+_FEW = 64
+_EXACT_US = 1 << 53
+
+
+_BY_TIME: dict[bool, tuple[Key, ...]] = {}  # no session counts for these: made once
+
+
+def order(options: Options, session: Session) -> tuple[tuple[Key, ...], bool | None]:
+    """Return what Observations are sorted by, and whether they fall in time; None for another order."""
+    if not options.order:
+        return _RISING, False
+    falling = _by_time(options)
+    if falling is None:
+        return keys(options, _KIND, session, OBSERVATION), None
+    if falling not in _BY_TIME:
+        _BY_TIME[falling] = keys(options, _KIND, session, OBSERVATION)
+    return _BY_TIME[falling], falling
+
+
+def rows(session: Session, options: Options, within: Within | None) -> Rows | None:
+    """Return a page of one Datastream, or None if it takes more than what is at hand."""
+    if within is None or len(within.ids) != 1:
+        return None
+    return groups(session, options, within).get(within.ids[0])
+
+
+def groups(session: Session, options: Options, within: Within) -> dict[int, Rows]:
+    """Return a page for each of the Datastreams for which memory has it."""
+    known = within.relation.foreign == "datastream" and len(within.ids) <= _FEW
+    if not known or options.filter is not None or options.skip > _FURTHEST:
+        return {}
+    by, falling = order(options, session)
+    if falling is None:
+        return {}
+    after = None
+    if options.token is not None and (after := _instants(read_token(by, options))) is None:
+        return {}
+    limit = page_size(session, options, len(within.ids))
+    found: dict[int, Rows] = {}
+    for one in within.ids:
+        wanted = Near(
+            datastream=one,
+            rows=limit + 1 + options.skip,
+            falling=falling,
+            ends=len(by) > _SHORT,
+            after=after,
+        )
+        batch = session.near(wanted) if limit else Batch.concat([])
+        if batch is None:
+            continue
+        more = len(batch) == wanted.rows
+        page = _dicts(batch.take(np.arange(options.skip, len(batch) - more)), by)
+        found[one] = Rows(
+            rows=page,
+            total=session.observed.count(one) if options.count else None,
+            following=following(by, page[-1], options, limit) if more and page else None,
+        )
+    return found
+
+
+def _by_time(options: Options) -> bool | None:
+    match options.order:
+        case (Order(expression=Path(steps=("phenomenonTime",)), descending=descending),):
+            return descending
+    return None
+
+
+def _instants(values: list[Any]) -> tuple[int, ...] | None:
+    """Return the keys of a token in nanoseconds, as far as they are instants in microseconds and an id."""
+    *instants, last = values
+    if not all(type(one) is int and abs(one) < _EXACT_US for one in instants):
+        return None
+    return (*(one * 1000 for one in instants), last)
+
+
+def _dicts(batch: Batch, by: tuple[Key, ...]) -> list[dict[str, Any]]:
+    """Write rows as DuckDB would return them, instants in microseconds, with what they are sorted by."""
+    nothing = [None] * len(batch)
+    start = (batch.time // 1000).tolist()
+    end = nothing if batch.end_time is None else _some(batch.end_time // 1000, batch.end_time == NO_END)
+    keys = [start, batch.id.tolist()]
+    if len(by) > _SHORT:
+        keys.insert(1, [one if until is None else until for one, until in zip(start, end, strict=True)])
+    columns = {
+        "datastream": batch.datastream.tolist(),
+        "time": start,
+        "end_time": end,
+        "result_time": (batch.result_time // 1000).tolist(),
+        "id": keys[-1],
+        "value": _some(batch.value, np.isnan(batch.value)),
+        "low": _some(batch.low, np.isnan(batch.low)),
+        "high": _some(batch.high, np.isnan(batch.high)),
+        "quality": batch.quality.tolist(),
+        "text": batch.text or nothing,
+        "feature": nothing if batch.feature is None else _some(batch.feature, batch.feature == 0),
+        "marks": [0] * len(batch) if batch.marks is None else batch.marks.tolist(),
+        "extra": batch.extra or nothing,
+        **{key.label: column for key, column in zip(by, keys, strict=True)},
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _some(values: Any, missing: Any) -> list[Any]:
+    """List values, None where one is missing."""
+    if not missing.any():
+        return list(values.tolist())
+    return [None if none else one for one, none in zip(values.tolist(), missing.tolist(), strict=True)]
