@@ -1,0 +1,1 @@
+"""Writing SensorThings entities: what a request says, checked and kept in one transaction."""
