@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.observation import NO_RESULT_TIME
 from nervure.sense.decode import Pack, Reading, step_ns
 from nervure.sense.directory import Directory
 from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns, moments_ns
-from nervure.sense.part import Fault, Part
+from nervure.sense.part import Fault, Part, unissued
 from nervure.sense.reason import Unreadable
 
 __all__ = ["Block", "joined", "pack_columns", "plain_pack", "reading_columns"]
@@ -45,18 +46,24 @@ def reading_columns(
     issued = [message.resultTime for message in messages]
     codes = [message.unit for message in messages]
     nothing = np.full(count, math.nan)
+    bare = issued.count(None)
     part = Part(
         stream=stream,
         index=np.zeros(count, dtype=np.int64),
         time=time,
-        result_time=time if issued.count(None) == count else _times(issued, time),
+        result_time=time if bare == count else _times(issued, time),
         value=value,
         low=nothing,
         high=nothing,
+        marks=unissued(count) if bare == count else _marks(issued) if bare else None,
     )
     if codes.count(None) == count:
         return Block(part=part, entry=where)
     return _converted(part, where, codes, directory)
+
+
+def _marks(issued: Sequence[object]) -> NDArray[np.int8]:
+    return np.array([one is None for one in issued], dtype=np.int8) * np.int8(NO_RESULT_TIME)
 
 
 def _times(moments: Sequence[object], otherwise: Longs) -> Longs:
@@ -131,6 +138,7 @@ def pack_columns(
         value=value,
         low=_bounds([pack.low for pack in packs], counts),
         high=_bounds([pack.high for pack in packs], counts),
+        marks=np.repeat(_marks(issues), counts) if None in issues else None,
     )
     where = np.repeat(np.array([entry[place] for place in kept], dtype=np.int64), counts)
     read = ~np.isnan(value)

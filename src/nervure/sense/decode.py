@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS
+from nervure.core.observation import NO_END
 from nervure.sense.cbor import load_cbor
-from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns
-from nervure.sense.part import Fault, Part, Place, Rows, result_of
-from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, Unreadable, shown
+from nervure.sense.extra import extra_of, feature_of
+from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns, span_ns
+from nervure.sense.part import Fault, Part, Place, Rows, result_of, unissued
+from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNRESOLVED, Unreadable, shown
 from nervure.sense.senml import Record, read_senml
 from nervure.sense.table import Aware, Table, read_tables
 
@@ -39,12 +41,19 @@ _NUMERIC = frozenset((float, int, type(None)))
 
 
 class Reading(msgspec.Struct, gc=False):
-    """One Observation whose result is a number; fields that are not known here are passed over."""
+    """One Observation whose result is a number; fields that are not known here are passed over.
+
+    One with more to it does not fit here, as what more there can be must be null: `decode` reads it.
+    """
 
     result: float
     phenomenonTime: Aware | int | float | None = None  # noqa: N815 - SensorThings' own name
     resultTime: Aware | int | float | None = None  # noqa: N815
     unit: str | None = None
+    FeatureOfInterest: None = None
+    validTime: None = None  # noqa: N815
+    parameters: None = None
+    resultQuality: None = None  # noqa: N815
 
 
 class Pack(msgspec.Struct, gc=False):
@@ -161,7 +170,13 @@ def _read_object(item: dict[Any, Any], place: Place) -> Part:
 
 def _target(item: dict[Any, Any], place: Place) -> int:
     named = item.get("Datastream")
-    return place.target(named.get("@iot.id") if isinstance(named, dict) else named)
+    if named is None:
+        named = item.get("MultiDatastream")
+    if not isinstance(named, dict):
+        return place.target(named)
+    if place.row is None and "@iot.id" not in named:
+        raise Unreadable(UNRESOLVED, "the message describes its Datastream")
+    return place.target(named.get("@iot.id"))
 
 
 def _when(item: dict[Any, Any], key: str) -> int | None:
@@ -180,17 +195,22 @@ def _factor(item: dict[Any, Any], row: int, place: Place) -> tuple[float, float]
 
 def _observation(item: dict[Any, Any], place: Place) -> Part:
     row = _target(item, place)
-    number, text = result_of(item["result"], place.directory.number_unit(row))
+    number, text = place.result(row, item["result"])
     factor, offset = _factor(item, row, place)
-    time = _when(item, "phenomenonTime")
+    time, end = (
+        (place.received_ns, None) if item.get("phenomenonTime") is None else span_ns(item["phenomenonTime"])
+    )
     rows = Rows()
     rows.add(
         stream=row,
         index=0,
-        time=place.received_ns if time is None else time,
+        time=time,
+        end_time=NO_END if end is None else end,
         result_time=_when(item, "resultTime"),
         value=number * factor + offset,
         text=text,
+        feature=feature_of(item.get("FeatureOfInterest")),
+        extra=extra_of(item),
     )
     return rows.part()
 
@@ -216,6 +236,7 @@ def _pack(item: dict[Any, Any], place: Place) -> Part:
         value=values * factor + offset,
         low=low,
         high=high,
+        marks=unissued(count) if issued is None else None,
     )
     return msgspec.structs.replace(part.take(kept), faults=tuple(faults))
 

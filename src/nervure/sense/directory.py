@@ -17,6 +17,7 @@ __all__ = ["Directory"]
 _BY_ID = re.compile(r"(?:Datastreams\()?(\d{1,18})\)?")
 _PLAUSIBLE = re.compile(r"[!-~]{1,32}")
 _LONG_NUMBER = re.compile(r"\d{4,}|[*^]\D?\d{3,}")
+_SUBJECT_KEY = re.compile(r"[^\s*>/\x00-\x1f]{1,200}")
 _FOREIGN_UNITS = 8
 
 
@@ -35,21 +36,37 @@ class Directory:
         self.low = np.array([-np.inf if one.low is None else one.low for one in self.datastreams])
         self.high = np.array([np.inf if one.high is None else one.high for one in self.datastreams])
         self.ahead = np.array([one.kind == "forecast" for one in self.datastreams], dtype=bool)
-        self.row_of_id = {one.id: row for row, one in enumerate(self.datastreams)}
-        self.row_of_subject = {reading_subject(one.id): row for row, one in enumerate(self.datastreams)}
-        self._row_of_name: dict[str, int | None] = {}
-        for row, one in enumerate(self.datastreams):
-            self._row_of_name[one.name] = None if one.name in self._row_of_name else row
+        self.declared = np.array([bool(one.solution) for one in self.datastreams], dtype=bool)
+        self.all_declared = bool(self.declared.all())
+        self.places = tuple(len(one.data_types or ()) if one.multi else 0 for one in self.datastreams)
+        numbered = list(enumerate(self.datastreams))
+        self.row_of_id = {one.id: row for row, one in numbered}
+        self.plain = {reading_subject(one.id): row for row, one in numbered if not one.multi}
+        self.row_of_subject = self.plain | self._other_subjects()
+        self._row_of_name = _unique((one.name, row) for row, one in numbered)
+        self._row_of_key = _unique((one.key, row) for row, one in numbered if one.key)
         self._unit = [_number_unit(one) for one in self.datastreams]
         self._linear: dict[int, dict[str, tuple[float, float] | None]] = {}
 
     def __len__(self) -> int:
         return len(self.datastreams)
 
-    def find(self, identity: object) -> int | None:
-        """Return the row of a Datastream by id, ``"7"``, ``"Datastreams(7)"`` or its name.
+    def _other_subjects(self) -> dict[str, int]:
+        """Return where else readings come in: of MultiDatastreams, and by the keys that clients chose."""
+        found: dict[str, int] = {}
+        for row, one in enumerate(self.datastreams):
+            if one.multi:
+                found |= {reading_subject(one.id): row, reading_subject(one.id, multi=True): row}
+            if one.key and _SUBJECT_KEY.fullmatch(one.key):
+                quoted = one.key.replace("'", "''").replace(".", "//")
+                subject = reading_subject(f"'{quoted}'", multi=one.multi)
+                found[subject] = -1 if subject in found else row
+        return {subject: row for subject, row in found.items() if row >= 0}
 
-        A name that several Datastreams bear names none of them.
+    def find(self, identity: object) -> int | None:
+        """Return the row of a Datastream by id, by its key, ``"7"``, ``"Datastreams(7)"`` or its name.
+
+        A key or a name that several Datastreams bear names none of them.
 
         >>> directory = Directory([Datastream(id=7, name="mill inflow", unit="L/s", thing=1)])
         >>> directory.find("mill inflow"), directory.find("Datastreams(7)"), directory.find(8)
@@ -61,7 +78,9 @@ class Directory:
             return self.row_of_id.get(identity)
         if not isinstance(identity, str):
             return None
-        row = self._row_of_name.get(identity)
+        row = self._row_of_key.get(identity)
+        if row is None:
+            row = self._row_of_name.get(identity)
         if row is None and (found := _BY_ID.fullmatch(identity)):
             return self.row_of_id.get(int(found[1]))
         return row
@@ -95,6 +114,13 @@ class Directory:
         return found
 
 
+def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for name, row in pairs:
+        found[name] = None if name in found else row
+    return found
+
+
 def _linear(code: str, own: str) -> tuple[float, float] | None:
     if not _PLAUSIBLE.fullmatch(code) or _LONG_NUMBER.search(code):
         return None
@@ -106,7 +132,12 @@ def _linear(code: str, own: str) -> tuple[float, float] | None:
 
 
 def _number_unit(datastream: Datastream) -> str | None:
-    """A Datastream measures numbers if its observationType says so, or else if it has a unit."""
+    """A Datastream measures numbers if its observationType says so, or else if it has a unit.
+
+    Only those that a solution declares are held to it.
+    """
+    if not datastream.solution:
+        return None
     kind = str(datastream.properties.get("observationType", "")).rpartition("/")[2]
     if kind in {"OM_Measurement", "OM_CountObservation"}:
         return datastream.unit or "1"

@@ -1,13 +1,11 @@
-"""Readings by HTTP: a plain ASGI application, SensorThings' ways of creating and one for packs.
+"""Readings by HTTP as devices send them: a plain ASGI application.
 
-    POST /v1.1/Datastreams(7)/Observations    one Observation
-    POST /v1.1/Observations                   one that names its Datastream
-    POST /v1.1/CreateObservations             data arrays (OGC 18-088, section 16)
-    POST /ingest/Datastreams(7)               anything `decode` reads: packs, SenML, in JSON or CBOR
-    POST /ingest                              the same, for messages that name their Datastreams
+    POST /ingest/Datastreams(7)   anything `decode` reads: readings, packs, SenML, in JSON or CBOR
+    POST /ingest                  the same, for messages that name their Datastreams
 
 201 means that the log has it. A message none of whose readings can be taken is refused and leaves
 no trace; one that is good in part is taken, and the answer names what is wrong with the rest.
+SensorThings' own ways of creating Observations are answered by its service.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from nervure.core.error import NervureError
 from nervure.core.observation import Reject, observation_id
@@ -27,7 +26,7 @@ from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import FLOOD, TOO_LARGE, UNKNOWN_STREAM
 from nervure.stream.subject import reading_subject
 
-__all__ = ["Door", "ingest"]
+__all__ = ["Allow", "Door", "ingest"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,10 +35,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 IN_FLIGHT = 1024
 IN_FLIGHT_BYTES = 64 << 20
 
-_PATH = re.compile(
-    r"(?P<root>.*?)/(?:v1\.1/(?:Datastreams\((?P<one>\d{1,18})\)/)?(?P<create>Create)?Observations"
-    r"|ingest(?:/Datastreams\((?P<pack>\d{1,18})\))?)/?"
-)
+Allow = Callable[[Scope, Sequence[int]], Awaitable[None]]
+"""Returns if whoever sent a request may write to some Datastreams, else raises an error."""
+
+_PATH = re.compile(r"(?P<root>.*?)/ingest(?:/Datastreams\((?P<one>\d{1,18})\))?/?")
 _KEY = re.compile(r"[!-~]{1,128}")
 _STATUS = {UNKNOWN_STREAM: 404, TOO_LARGE: 413, FLOOD: 429}
 
@@ -55,9 +54,10 @@ class _Refused(Exception):
 class Door:
     """The ASGI application: at most so many requests and bytes under way, the others are asked to wait."""
 
-    def __init__(self, publish: Publish, intake: Intake) -> None:
+    def __init__(self, publish: Publish, intake: Intake, allow: Allow | None = None) -> None:
         self._publish = publish
         self._intake = intake
+        self._allow = allow
         self._bucket = Bucket(per_s=intake.limits.per_device_s, burst_s=1.0)
         self._waiting = self._bytes = 0
         self._received = self._published = self._refused = 0
@@ -98,17 +98,15 @@ class Door:
             raise _Refused(405, "readings are sent by POST")
         headers = dict(scope["headers"])
         self._require_room(headers)
-        identity = found["one"] or found["pack"]
+        identity = found["one"]
         subject = SHARED if identity is None else reading_subject(int(identity))
         once = _once(headers, subject)
         payload = await self._body(receive)
-        indices, rejects = self._screen(subject, payload)
+        indices, streams, rejects = self._screen(subject, payload)
+        await self._require_allowed(scope, streams or [int(identity or 0)])
         sequence = await self._append(subject, payload, once)
         self._published += 1
         root = f"{found['root']}/v1.1/Observations"
-        if found["create"]:
-            await _send(send, 201, _links(root, sequence, indices, rejects), [])
-            return
         first = observation_id(sequence, indices[0])
         location = f"{root}({first})"
         answer: dict[str, Any] = {"@iot.id": first, "@iot.selfLink": location, "sequence": sequence}
@@ -116,14 +114,26 @@ class Door:
             answer |= {"readings": len(indices), "rejected": [_told(reject) for reject in rejects]}
         await _send(send, 201, answer, [(b"location", location.encode())])
 
-    def _screen(self, subject: str, payload: bytes) -> tuple[Sequence[int], list[Reject]]:
-        """Return the places in the message of the readings that will be taken, and the rejects."""
+    async def _require_allowed(self, scope: Scope, streams: Sequence[int]) -> None:
+        """Refuse to write to what the sender does not see."""
+        if self._allow is None:
+            return
+        try:
+            await self._allow(scope, streams)
+        except NervureError as cause:
+            raise _Refused(404, cause.what, reason=UNKNOWN_STREAM) from cause
+
+    def _screen(self, subject: str, payload: bytes) -> tuple[Sequence[int], Sequence[int], list[Reject]]:
+        """Return the places in the message of the readings that will be taken, whose they are, the rejects.
+
+        Of one usual reading on its Datastream's own subject it is plain whose it is.
+        """
         now_ns = time.time_ns()
         if self._intake.sound(subject, payload, now_ns):
-            return (0,), []
+            return (0,), (), []
         batch, rejects = self._intake.check(subject, payload, now_ns)
         if len(batch):
-            return batch.id.tolist(), rejects
+            return batch.id.tolist(), np.unique(batch.datastream).tolist(), rejects
         if not rejects:
             raise _Refused(400, "there is no reading in the message")
         first = rejects[0]
@@ -181,9 +191,12 @@ class Door:
             self._bytes -= len(payload)
 
 
-def ingest(publish: Publish, intake: Intake) -> Door:
-    """Return the ASGI application that takes readings by HTTP and appends them by ``publish``."""
-    return Door(publish, intake)
+def ingest(publish: Publish, intake: Intake, allow: Allow | None = None) -> Door:
+    """Return the ASGI application that takes readings by HTTP and appends them by ``publish``.
+
+    ``allow`` says who may write where; without it everybody may.
+    """
+    return Door(publish, intake, allow)
 
 
 def _once(headers: dict[bytes, bytes], subject: str) -> str | None:
@@ -195,16 +208,6 @@ def _once(headers: dict[bytes, bytes], subject: str) -> str | None:
     if not _KEY.fullmatch(text):
         raise _Refused(400, "an Idempotency-Key has 1 to 128 visible characters")
     return f"http {subject} {text}".replace(" ", "|")
-
-
-def _links(root: str, sequence: int, indices: Sequence[int], rejects: list[Reject]) -> list[str]:
-    """Return a link for each reading, in order; one that was not taken is an error (OGC 18-088, 16.3)."""
-    total = len(indices) + sum(reject.count for reject in rejects)
-    answer = ["error"] * total
-    for index in indices:
-        if index < total:
-            answer[index] = f"{root}({observation_id(sequence, index)})"
-    return answer
 
 
 def _told(reject: Reject) -> dict[str, Any]:

@@ -6,7 +6,7 @@ by typed decoders and put together as columns; all else goes through `decode`, m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import msgspec
@@ -21,14 +21,14 @@ from nervure.sense.column import Block, joined, pack_columns, plain_pack, readin
 from nervure.sense.decode import PACK, READING, Pack, Reading, decode
 from nervure.sense.directory import Directory
 from nervure.sense.gateway import refusal_of
-from nervure.sense.moment import moment_ns
+from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns
 from nervure.sense.part import Fault, Part, Place, Rows
-from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, Unreadable
+from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, UNRESOLVED, Unreadable
 from nervure.sense.screen import bounds, out_of_range, why_not, wrong
-from nervure.stream.subject import datastream_of
+from nervure.stream.subject import datastream_of, feature_of
 from nervure.stream.wire import Entries
 
-__all__ = ["SHARED", "Intake"]
+__all__ = ["KEPT_BYTES", "SHARED", "Intake"]
 
 Longs = NDArray[np.int64]
 
@@ -76,18 +76,30 @@ class Intake:
         self._given: tuple[Datastream, ...] = ()
         self._directory = Directory(())
         self._busy: list[int] = []
+        self.version = 0
+        """How often what is known of Datastreams has changed."""
         self.learn(datastreams)
 
     def learn(self, datastreams: Iterable[Datastream]) -> None:
-        """Add Datastreams, or take over what changed about them."""
+        """Take over which Datastreams there are; those that are not among them are no more."""
         given = tuple(datastreams)
         if given == self._given:
             return
-        before = self._directory
-        busy = dict(zip(before.id.tolist(), self._busy, strict=True))
-        self._directory = Directory((*before.datastreams, *given))
+        busy = dict(zip(self._directory.id.tolist(), self._busy, strict=True))
+        self._directory = Directory(given)
+        self.version += 1
         self._busy = [busy.get(one.id, 0) for one in self._directory.datastreams]
         self._given = given
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Take nothing more for some Datastreams, which were deleted."""
+        if any(one in self._directory.row_of_id for one in ids):
+            self.learn(one for one in self._directory.datastreams if one.id not in set(ids))
+
+    def stream_of(self, subject: str) -> Datastream | None:
+        """Return the Datastream whose own subject it is."""
+        row = self._directory.row_of_subject.get(subject)
+        return None if row is None else self._directory.datastreams[row]
 
     def named(self, name: str) -> int | None:
         """Return the id of a Datastream by its name, ``"7"`` or ``"Datastreams(7)"``."""
@@ -97,6 +109,10 @@ class Intake:
     def take(self, entries: Entries) -> tuple[Batch, list[Reject]]:
         """Decode and screen one batch of entries: the readings, and the rejects, both in log order."""
         return self._take(entries, bounded=True)
+
+    def again(self, entries: Entries) -> tuple[Batch, list[Reject]]:
+        """Look again at messages that have been taken already: they are not counted a second time."""
+        return self._take(entries, bounded=False)
 
     def flooded(self, subject: str, now_ns: int) -> bool:
         """Tell whether a message sent now would be left out because its Datastream sends too many."""
@@ -110,7 +126,8 @@ class Intake:
 
     def sound(self, subject: str, payload: bytes, received_ns: int) -> bool:
         """Tell at once that a message is one usual reading which will be taken; if not, ask `check`."""
-        if subject not in self._directory.row_of_subject or len(payload) > self.limits.message_bytes:
+        row = self._directory.plain.get(subject)
+        if row is None or len(payload) > self.limits.message_bytes:
             return False
         try:
             reading = READING.decode(payload)
@@ -118,9 +135,11 @@ class Intake:
             return False
         if reading.unit is not None:
             return False
+        first, latest = FIRST_NS, LAST_NS
+        if self._directory.declared[row]:
+            first, latest = self._bounds.oldest, received_ns + self._bounds.future
         times = [moment_ns(one) for one in (reading.phenomenonTime, reading.resultTime) if one is not None]
-        latest = received_ns + self._bounds.future
-        return all(self._bounds.oldest <= one <= latest for one in times)
+        return all(first <= one <= latest for one in times)
 
     def _take(self, entries: Entries, *, bounded: bool) -> tuple[Batch, list[Reject]]:
         arrival = np.array(entries.received_ns, dtype=np.int64)
@@ -143,7 +162,7 @@ class Intake:
         found = _Sorted()
         readings, reading_rows, reading_entries = found.reading
         packs, pack_rows, pack_entries = found.pack
-        row_of, busy = self._directory.row_of_subject.get, self._busy
+        row_of, busy = self._directory.plain.get, self._busy
         decode_reading, decode_pack = READING.decode, PACK.decode
         burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
         arrivals = zip(entries.subject, entries.payload, entries.received_ns, strict=True)
@@ -228,7 +247,7 @@ class Intake:
                 int(part.time[place]),
                 int(part.result_time[place]),
                 int(arrival[key[0]]),
-                self._bounds,
+                self._bounds if self._directory.declared[part.stream[place]] else None,
             )
             faults[key] = Fault(reason=reason, detail=detail, index=int(part.index[place]))
         good = verdict == 0
@@ -247,8 +266,25 @@ class Intake:
             low=part.low,
             high=part.high,
             quality=out_of_range(part, self._directory),
-            text=part.text if part.text and any(one is not None for one in part.text) else None,
+            text=_some(part.text),
+            end_time=part.end_time,
+            feature=part.feature,
+            marks=part.marks,
+            extra=_some(part.extra),
+            keyed=self._keyed(part),
         )
+
+    def _keyed(self, part: Part) -> NDArray[np.bool_] | None:
+        """Tell which rows are of Datastreams that a solution declares; ``None``: all."""
+        directory = self._directory
+        if directory.all_declared:
+            return None
+        keyed: NDArray[np.bool_] = directory.declared[part.stream]
+        return None if keyed.all() else keyed
+
+
+def _some(texts: list[str | None] | None) -> list[str | None] | None:
+    return texts if texts and any(one is not None for one in texts) else None
 
 
 def _nothing(fault: Fault) -> Part:
@@ -260,6 +296,8 @@ def _unknown(subject: str, payload: bytes) -> Unreadable:
         found = refusal_of(payload)
         return Unreadable(found.reason, found.detail)
     identity = datastream_of(subject)
+    if identity is None and feature_of(subject) is not None:
+        return Unreadable(UNRESOLVED, "the topic names a FeatureOfInterest alone")
     if identity is None:
         return Unreadable(UNKNOWN_STREAM, f"no Datastream takes what is sent to {subject!r}")
     return Unreadable(UNKNOWN_STREAM, f"there is no Datastream {identity}")

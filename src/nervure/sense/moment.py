@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nervure.core.instant import SECOND_NS, iso, to_ns
 from nervure.sense.reason import MALFORMED, Unreadable, shown
 
-__all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "written"]
+__all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "span_ns", "written"]
 
 LAST_NS = 9_223_372_036 * SECOND_NS
 """The last second that 64 bits of nanoseconds hold, in the year 2262; what is later is cut to it."""
@@ -52,6 +52,21 @@ def moment_ns(value: object) -> int:
         micro = 1e-3 if span >= 1e17 else 1.0 if span >= 1e14 else 1e3 if span >= 1e11 else 1e6
         return clipped(round(value * micro) * 1000)
     raise Unreadable(MALFORMED, f"{shown(value)} is not a time; write it as 2023-03-01T08:00:00Z")
+
+
+def span_ns(value: object) -> tuple[int, int | None]:
+    """Read an instant, or an interval ``a/b``, as its start and, of an interval, its end.
+
+    >>> span_ns("1970-01-01T00:00:00Z/1970-01-01T00:00:01Z"), span_ns(1677628800)
+    ((0, 1000000000), (1677628800000000000, None))
+    """
+    start = moment_ns(value)
+    if not isinstance(value, str) or "/" not in value:
+        return start, None
+    end = moment_ns(value.partition("/")[2])
+    if end < start:
+        raise Unreadable(MALFORMED, f"{shown(value)} ends before it begins")
+    return start, end
 
 
 def clipped(ns: int) -> int:

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import joined, taken
+from nervure.core.observation import NEUTRAL, NO_END, NO_RESULT_TIME
 from nervure.core.settings import Limits
 from nervure.sense.directory import Directory
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, OUT_OF_TYPE, UNKNOWN_STREAM, Unreadable, shown
 
-__all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "result_of"]
+__all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "result_of", "unissued"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -49,6 +51,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             )
         return found
 
+    def result(self, row: int, value: object) -> tuple[float, str | None]:
+        """Read one result of a Datastream as :func:`result_of` does; that of several is an array."""
+        places = self.directory.places[row]
+        if places and not (isinstance(value, list | tuple) and len(value) == places):
+            raise Unreadable(OUT_OF_TYPE, f"the result is {shown(value)}, where {places} values are expected")
+        if value is None and not self.directory.declared[row]:
+            return math.nan, "null"
+        return result_of(value, self.directory.number_unit(row))
+
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One reason for which readings of a message were not taken: the first of them, and how many."""
@@ -62,7 +73,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """The readings of one message as columns ``[row]``; ``stream`` is the row of the directory.
 
-    ``index`` is the place of a reading in its message. ``text`` is as in ``Batch``.
+    ``index`` is the place of a reading in its message. ``text`` and what follows it are as in
+    ``Batch``.
     """
 
     stream: Longs
@@ -73,53 +85,41 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     low: Floats
     high: Floats
     text: list[str | None] | None = None
+    end_time: Longs | None = None
+    feature: Longs | None = None
+    marks: NDArray[np.int8] | None = None
+    extra: list[str | None] | None = None
     faults: tuple[Fault, ...] = ()
 
     def take(self, rows: NDArray[Any]) -> Part:
         """Return the rows chosen by a boolean mask or by positions."""
-        text = self.text
-        if text is not None:
-            chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-            text = [text[int(row)] for row in chosen]
-        return Part(
-            stream=self.stream[rows],
-            index=self.index[rows],
-            time=self.time[rows],
-            result_time=self.result_time[rows],
-            value=self.value[rows],
-            low=self.low[rows],
-            high=self.high[rows],
-            text=text,
-            faults=self.faults,
-        )
+        return Part(**taken(self, _COLUMNS, rows), faults=self.faults)
 
     @classmethod
     def concat(cls, parts: Sequence[Part]) -> Part:
         """Put parts end to end."""
         if len(parts) == 1:
             return parts[0]
-        text: list[str | None] | None = None
-        if any(part.text is not None for part in parts):
-            text = [one for part in parts for one in (part.text or [None] * len(part.index))]
-        return cls(
-            stream=np.concatenate([part.stream for part in parts]),
-            index=np.concatenate([part.index for part in parts]),
-            time=np.concatenate([part.time for part in parts]),
-            result_time=np.concatenate([part.result_time for part in parts]),
-            value=np.concatenate([part.value for part in parts]),
-            low=np.concatenate([part.low for part in parts]),
-            high=np.concatenate([part.high for part in parts]),
-            text=text,
-            faults=tuple(fault for part in parts for fault in part.faults),
-        )
+        faults = tuple(fault for part in parts for fault in part.faults)
+        return cls(**joined(parts, _COLUMNS, [len(part.index) for part in parts], _NEUTRAL), faults=faults)
+
+
+_COLUMNS = tuple(name for name in Part.__struct_fields__ if name != "faults")
+_NEUTRAL = NEUTRAL | {"stream": np.int64(0), "index": np.int64(0)}
+
+
+def unissued(count: int) -> NDArray[np.int8]:
+    """Return the marks of readings that came without a result time."""
+    return np.full(count, NO_RESULT_TIME, dtype=np.int8)
 
 
 class Rows:
     """Gathers readings one by one, for the messages that are not columns already."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, int, int, int, float, float, float]] = []
+        self._rows: list[tuple[int, int, int, int, int, int, int, float, float, float]] = []
         self._text: list[str | None] = []
+        self._extra: list[str | None] = []
         self._faults: list[Fault] = []
 
     def add(
@@ -133,11 +133,15 @@ class Rows:
         low: float = math.nan,
         high: float = math.nan,
         text: str | None = None,
+        end_time: int = NO_END,
+        feature: int = 0,
+        extra: str | None = None,
     ) -> None:
         """Take one reading."""
-        issued = time if result_time is None else result_time
-        self._rows.append((stream, index, time, issued, value, low, high))
+        issued, mark = (time, NO_RESULT_TIME) if result_time is None else (result_time, 0)
+        self._rows.append((stream, index, time, issued, end_time, feature, mark, value, low, high))
         self._text.append(text)
+        self._extra.append(extra)
 
     def refuse(self, index: int, problem: Unreadable, left: int) -> bool:
         """Leave one reading out, with its reason; ``True`` if the ``left`` that follow are given up too.
@@ -154,18 +158,22 @@ class Rows:
 
     def part(self) -> Part:
         """Return the columns."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * 7
-        whole = [np.array(column, dtype=np.int64) for column in columns[:4]]
-        real = [np.array(column, dtype=np.float64) for column in columns[4:]]
+        columns = list(zip(*self._rows, strict=True)) or [()] * 10
+        whole = [np.array(column, dtype=np.int64) for column in columns[:7]]
+        real = [np.array(column, dtype=np.float64) for column in columns[7:]]
         return Part(
             stream=whole[0],
             index=whole[1],
             time=whole[2],
             result_time=whole[3],
+            end_time=whole[4] if (whole[4] != NO_END).any() else None,
+            feature=whole[5] if whole[5].any() else None,
+            marks=whole[6].astype(np.int8),
             value=real[0],
             low=real[1],
             high=real[2],
             text=self._text if any(text is not None for text in self._text) else None,
+            extra=self._extra if any(text is not None for text in self._extra) else None,
             faults=merge_faults(self._faults),
         )
 

@@ -13,7 +13,9 @@ __all__ = [
     "REASONS",
     "TOO_LARGE",
     "TOO_OLD",
+    "UNKNOWN_FEATURE",
     "UNKNOWN_STREAM",
+    "UNRESOLVED",
     "WRONG_UNIT",
     "Unreadable",
     "shown",
@@ -46,6 +48,12 @@ FLOOD = "flood"
 OUT_OF_TYPE = "out-of-type"
 """The result is a text, a truth value or a list where a number is expected."""
 
+UNKNOWN_FEATURE = "unknown-feature"
+"""There is no such FeatureOfInterest."""
+
+UNRESOLVED = "unresolved"
+"""It describes an entity, or names one by a client's key: the catalogue must look first."""
+
 REASONS = (
     MALFORMED,
     NOT_A_NUMBER,
@@ -56,6 +64,8 @@ REASONS = (
     TOO_LARGE,
     FLOOD,
     OUT_OF_TYPE,
+    UNKNOWN_FEATURE,
+    UNRESOLVED,
 )
 
 

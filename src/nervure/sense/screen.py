@@ -10,9 +10,9 @@ from nervure.core.instant import SECOND_NS, duration_text
 from nervure.core.observation import Quality
 from nervure.core.settings import Limits
 from nervure.sense.directory import Directory
-from nervure.sense.moment import moment_ns, written
+from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns, written
 from nervure.sense.part import Part
-from nervure.sense.reason import FUTURE, NOT_A_NUMBER, TOO_OLD
+from nervure.sense.reason import FUTURE, NOT_A_NUMBER, OUT_OF_TYPE, TOO_OLD
 
 __all__ = ["Bounds", "bounds", "out_of_range", "why_not", "wrong"]
 
@@ -21,7 +21,7 @@ Longs = NDArray[np.int64]
 AHEAD_NS = 400 * 86_400 * SECOND_NS
 """How far a forecast may look ahead of the instant it was issued."""
 
-_WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE)
+_WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE, OUT_OF_TYPE)
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -39,7 +39,8 @@ def bounds(limits: Limits) -> Bounds:
 def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> NDArray[np.int8] | None:
     """Return for each row 0 (good) or the number of its reason, ``[row]``; ``None`` if all are good.
 
-    A forecast lies ahead of its arrival by nature: of it, the instant of issue must not.
+    A forecast lies ahead of its arrival by nature: of it, the instant of issue must not. A Datastream
+    that no solution declares takes any instant that 64 bits hold.
     """
     time, issued = part.time, part.result_time
     horizon = arrival + bound.future
@@ -49,7 +50,14 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     if ahead.any():
         forecast = directory.ahead[part.stream]
         late |= ahead & ~(forecast & (time <= issued + AHEAD_NS))
+    if not directory.all_declared:
+        free = ~directory.declared[part.stream]
+        late[free] = np.maximum(time, issued)[free] >= LAST_NS
+        early[free] = np.minimum(time, issued)[free] <= FIRST_NS
+    several = _numbers_for_arrays(part, directory)
     finite = np.isfinite(part.value)
+    if several is not None:
+        finite &= ~several
     if finite.all() and not late.any() and not early.any():
         return None
     verdict = np.zeros(len(time), dtype=np.int8)
@@ -60,14 +68,30 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     else:
         is_text = np.array([text is not None for text in part.text], dtype=bool)
         verdict[~finite & ~is_text] = 1
+    if several is not None:
+        verdict[several] = 4
     return verdict if verdict.any() else None
 
 
-def why_not(verdict: int, time: int, issued: int, arrival: int, bound: Bounds) -> tuple[str, str]:
-    """Return the reason and the detail of a row that `wrong` has marked."""
+def _numbers_for_arrays(part: Part, directory: Directory) -> NDArray[np.bool_] | None:
+    """Tell which rows are numbers in a MultiDatastream, whose results are arrays."""
+    if not any(directory.places):
+        return None
+    several = np.array(directory.places)[part.stream] > 0
+    if part.text is not None:
+        several &= np.array([text is None for text in part.text], dtype=bool)
+    return several if several.any() else None
+
+
+def why_not(verdict: int, time: int, issued: int, arrival: int, bound: Bounds | None) -> tuple[str, str]:
+    """Return the reason and the detail of a row that `wrong` has marked; without bounds any time is fine."""
     reason = _WRONG[verdict]
     if reason == NOT_A_NUMBER:
         return reason, "the value is no finite number any more once it is written in the Datastream's unit"
+    if reason == OUT_OF_TYPE:
+        return reason, "the result is a number, where an array with a value for each place is expected"
+    if bound is None:
+        return reason, f"it is of {written(max(time, issued) if reason == FUTURE else min(time, issued))}"
     if reason == TOO_OLD:
         when = min(time, issued)
         return reason, (

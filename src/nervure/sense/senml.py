@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from nervure.sense.moment import clipped
-from nervure.sense.part import Part, Place, Rows, result_of
+from nervure.sense.part import Part, Place, Rows, result_of, unissued
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNKNOWN_STREAM, Unreadable, shown
 from nervure.sense.senml_unit import UCUM
 
@@ -195,6 +195,7 @@ def _columns(records: Sequence[Any], place: Place) -> Part | None:
         value=value,
         low=nothing,
         high=nothing,
+        marks=unissued(count),
     )
 
 

@@ -12,15 +12,18 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from nervure.sense.moment import moment_ns, moments_ns
-from nervure.sense.part import Fault, Part, Place, Rows, join, result_of
-from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_STREAM, Unreadable, shown
+from nervure.core.observation import NO_END
+from nervure.sense.extra import EXTRAS, extra_of, feature_of
+from nervure.sense.moment import moment_ns, moments_ns, span_ns
+from nervure.sense.part import Fault, Part, Place, Rows, join, unissued
+from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM, Unreadable, shown
 
 __all__ = ["Aware", "Reference", "Table", "read_tables"]
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 
-_FIELDS = ("phenomenonTime", "resultTime", "result")
+_FEATURE = "FeatureOfInterest/id"
+_FIELDS = frozenset(("phenomenonTime", "resultTime", "result", _FEATURE, *EXTRAS))
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -35,12 +38,13 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
     components: tuple[str, ...]
     rows: msgspec.Raw = msgspec.field(name="dataArray")
     datastream: Reference | None = msgspec.field(name="Datastream", default=None)
+    several: Reference | None = msgspec.field(name="MultiDatastream", default=None)
 
 
 @lru_cache(maxsize=64)
 def _decoder(components: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of rows in which every time has a zone and every result is a number."""
-    kinds: dict[str, Any] = {"phenomenonTime": Aware, "resultTime": Aware, "result": float}
+    """Return a decoder of rows in which every time has a zone, and results and features are numbers."""
+    kinds: dict[str, Any] = {"phenomenonTime": Aware, "resultTime": Aware, "result": float, _FEATURE: int}
     row = GenericAlias(tuple, tuple(kinds.get(name, msgspec.Raw) for name in components))
     return msgspec.json.Decoder(GenericAlias(list, (row,)))
 
@@ -60,7 +64,8 @@ def read_tables(tables: Sequence[Any], place: Place) -> Part:
             count = len(opened.rows)
             _require_room(start + count, place)
             row = place.target(opened.identity)
-            parts.append(_columns(opened, row, start) or _slow(opened, row, start, place))
+            quick = None if place.directory.places[row] else _columns(opened, row, start)
+            parts.append(quick or _slow(opened, row, start, place))
         except Unreadable as problem:
             if count:
                 faults.append(Fault(reason=problem.reason, detail=problem.detail, index=start, count=count))
@@ -83,7 +88,8 @@ def _require_room(count: int, place: Place) -> None:
 
 def _open(table: object) -> _Opened:
     if isinstance(table, Table):
-        identity = None if table.datastream is None else table.datastream.id
+        named = table.several if table.datastream is None else table.datastream
+        identity = None if named is None else named.id
         try:
             return _Opened(table.components, _decoder(table.components).decode(table.rows), identity)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -94,9 +100,12 @@ def _open(table: object) -> _Opened:
     if not isinstance(components, list) or not all(isinstance(name, str) for name in components):
         raise Unreadable(MALFORMED, 'a data array needs its components: ["phenomenonTime", "result"]')
     named = table.get("Datastream")
+    if named is None:
+        named = table.get("MultiDatastream")
     if named is not None and not isinstance(named, dict):
         raise Unreadable(UNKNOWN_STREAM, f'{shown(named)} names no Datastream; write {{"@iot.id": 7}}')
-    return _Opened(tuple(components), _listed(table.get("dataArray")), named and named.get("@iot.id"))
+    identity = named.get("@iot.id") if isinstance(named, dict) else None
+    return _Opened(tuple(components), _listed(table.get("dataArray")), identity)
 
 
 def _listed(rows: object) -> list[Any]:
@@ -112,10 +121,10 @@ def _columns(table: _Opened, row: int, start: int) -> Part | None:
         return None
     columns = dict(zip(table.components, zip(*table.rows, strict=True), strict=True))
     times = columns.get("phenomenonTime")
-    if times is None:
+    if times is None or not columns.keys().isdisjoint(EXTRAS):
         return None
     time = moments_ns(times)
-    issued = columns.get("resultTime")
+    issued, features = columns.get("resultTime"), columns.get(_FEATURE)
     nothing = np.full(count, math.nan)
     return Part(
         stream=np.full(count, row, dtype=np.int64),
@@ -125,6 +134,8 @@ def _columns(table: _Opened, row: int, start: int) -> Part | None:
         value=np.array(columns["result"], dtype=np.float64),
         low=nothing,
         high=nothing,
+        feature=None if features is None else np.array(features, dtype=np.int64),
+        marks=unissued(count) if issued is None else None,
     )
 
 
@@ -136,20 +147,32 @@ def _slow(table: _Opened, row: int, start: int, place: Place) -> Part:
     for index, cells in enumerate(table.rows, start):
         try:
             cell = _cell(table.components, cells)
-            number, text = result_of(cell["result"], place.directory.number_unit(row))
+            number, text = place.result(row, cell["result"])
             when, issued = cell.get("phenomenonTime"), cell.get("resultTime")
+            time, end = (place.received_ns, None) if when is None else span_ns(when)
             found.add(
                 stream=row,
                 index=index,
-                time=place.received_ns if when is None else moment_ns(when),
+                time=time,
+                end_time=NO_END if end is None else end,
                 result_time=None if issued is None else moment_ns(issued),
                 value=number,
                 text=text,
+                feature=_feature(cell.get(_FEATURE)),
+                extra=extra_of(cell),
             )
         except Unreadable as problem:
             if found.refuse(index, problem, start + len(table.rows) - index - 1):
                 break
     return found.part()
+
+
+def _feature(identity: object) -> int:
+    if identity is None:
+        return 0
+    if isinstance(identity, bool) or not isinstance(identity, int):
+        raise Unreadable(UNKNOWN_FEATURE, f"there is no FeatureOfInterest {shown(identity)}")
+    return feature_of({"@iot.id": identity})
 
 
 def _cell(components: tuple[str, ...], cells: Any) -> dict[str, Any]:

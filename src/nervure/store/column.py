@@ -8,14 +8,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch
+from nervure.core.observation import NO_END, Batch
 
-__all__ = ["COLUMNS", "NAMES", "SCHEMA", "from_arrow", "in_order", "to_arrow", "whole_microseconds"]
+__all__ = [
+    "COLUMNS",
+    "LATER",
+    "NAMES",
+    "NARROW_NAMES",
+    "SCHEMA",
+    "from_arrow",
+    "in_order",
+    "to_arrow",
+    "whole_microseconds",
+]
 
 _INSTANT = pa.timestamp("us", "UTC")
 
@@ -30,15 +41,30 @@ COLUMNS: pa.Schema = pa.schema(
         ("high", pa.float64()),
         ("quality", pa.int8()),
         ("text", pa.string()),
+        ("end_time", _INSTANT),
+        ("feature", pa.int64()),
+        ("marks", pa.int8()),
+        ("extra", pa.string()),
     ]
 )
 """What lies in a file."""
+
+LATER: dict[str, str] = {
+    "end_time": "NULL::TIMESTAMPTZ",
+    "feature": "NULL::BIGINT",
+    "marks": "0::TINYINT",
+    "extra": "NULL::VARCHAR",
+}
+"""Columns that files of older versions do not have, and what SQL reads in their place."""
 
 SCHEMA: pa.Schema = COLUMNS.insert(0, pa.field("day", pa.date32()))
 """The table: the UTC day of ``time`` is its partition."""
 
 NAMES = ", ".join(COLUMNS.names)
 """The columns of a file, as SQL lists them."""
+
+NARROW_NAMES = ", ".join(f"{LATER[name]} AS {name}" if name in LATER else name for name in COLUMNS.names)
+"""The same of a file of an older version."""
 
 
 def whole_microseconds(batch: Batch) -> Batch:
@@ -47,20 +73,17 @@ def whole_microseconds(batch: Batch) -> Batch:
     >>> whole_microseconds(Batch.of(id=[1], datastream=[1], time=[1_999], value=[0.0])).time.tolist()
     [1000]
     """
-    rest, result_rest = batch.time % 1000, batch.result_time % 1000
-    if not rest.any() and not result_rest.any():
-        return batch
-    return Batch(
-        id=batch.id,
-        datastream=batch.datastream,
-        time=batch.time - rest,
-        result_time=batch.result_time - result_rest,
-        value=batch.value,
-        low=batch.low,
-        high=batch.high,
-        quality=batch.quality,
-        text=batch.text,
-    )
+    changes: dict[str, Any] = {}
+    for name in ("time", "result_time", "end_time"):
+        column = getattr(batch, name)
+        if column is None:
+            continue
+        rest = column % 1000
+        if name == "end_time":
+            rest[column == NO_END] = 0
+        if rest.any():
+            changes[name] = column - rest
+    return msgspec.structs.replace(batch, **changes) if changes else batch
 
 
 def in_order(batch: Batch) -> Batch:
@@ -80,7 +103,11 @@ def to_arrow(batch: Batch, *, day: bool = False) -> pa.Table:
         _numbers(batch.low),
         _numbers(batch.high),
         pa.array(batch.quality),
-        pa.nulls(len(batch), pa.string()) if batch.text is None else pa.array(batch.text, pa.string()),
+        _words(batch.text, len(batch)),
+        _some(batch.end_time, NO_END, len(batch)).view(_INSTANT),
+        _some(batch.feature, 0, len(batch)),
+        pa.array(np.zeros(len(batch), np.int8) if batch.marks is None else batch.marks),
+        _words(batch.extra, len(batch)),
     ]
     if not day:
         return pa.Table.from_arrays(columns, schema=COLUMNS)
@@ -90,7 +117,7 @@ def to_arrow(batch: Batch, *, day: bool = False) -> pa.Table:
 
 def from_arrow(table: pa.Table) -> Batch:
     """Read a Batch from a table with the columns of :data:`COLUMNS`."""
-    text = table["text"]
+    end_time, feature, marks = table["end_time"], table["feature"], table["marks"].to_numpy()
     return Batch(
         id=_integers(table["id"]),
         datastream=_integers(table["datastream"]),
@@ -100,7 +127,11 @@ def from_arrow(table: pa.Table) -> Batch:
         low=_floats(table["low"]),
         high=_floats(table["high"]),
         quality=table["quality"].to_numpy().astype(np.int8),
-        text=None if text.null_count == len(text) else text.to_pylist(),
+        text=_listed(table["text"]),
+        end_time=None if _empty(end_time) else _whole(end_time, NO_END, 1000),
+        feature=None if _empty(feature) else _whole(feature, 0, 1),
+        marks=marks.astype(np.int8) if marks.any() else None,
+        extra=_listed(table["extra"]),
     )
 
 
@@ -114,6 +145,33 @@ def _numbers(values: NDArray[np.float64]) -> pa.Array:
     if missing.all():
         return pa.nulls(len(values), pa.float64())
     return pa.array(values, mask=missing) if missing.any() else pa.array(values)
+
+
+def _some(values: NDArray[np.int64] | None, nothing: int, rows: int) -> pa.Array:
+    """Whole numbers that a row may lack; instants in microseconds."""
+    if values is None:
+        return pa.nulls(rows, pa.int64())
+    missing = values == nothing
+    return pa.array(values // 1000 if nothing == NO_END else values, pa.int64(), mask=missing)
+
+
+def _words(texts: Any, rows: int) -> pa.Array:
+    return pa.nulls(rows, pa.string()) if texts is None else pa.array(texts, pa.string())
+
+
+def _empty(column: Any) -> bool:
+    return bool(column.null_count == len(column))
+
+
+def _listed(column: Any) -> list[str | None] | None:
+    return None if _empty(column) else column.to_pylist()
+
+
+def _whole(column: Any, nothing: int, scale: int) -> NDArray[np.int64]:
+    there = column.is_valid().to_numpy()
+    numbers = column.cast(pa.int64()).fill_null(0).to_numpy() * scale
+    whole: NDArray[np.int64] = np.where(there, numbers, nothing)
+    return whole
 
 
 def _integers(column: Any) -> NDArray[np.int64]:

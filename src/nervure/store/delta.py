@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 from deltalake import (
     ColumnProperties,
     CommitProperties,
     DeltaTable,
+    Schema,
     Transaction,
     WriterProperties,
     write_deltalake,
@@ -30,7 +32,7 @@ from nervure.store.column import SCHEMA
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, day_text, shelve
 
-__all__ = ["BEFORE", "OURS", "Delta", "create", "position_of", "positions"]
+__all__ = ["BEFORE", "OURS", "Delta", "Fresh", "create", "position_of", "positions", "widen"]
 
 LOG = "log"
 BEFORE = "log-before"
@@ -73,6 +75,18 @@ def create(folder: Path) -> DeltaTable:
         )
 
 
+def widen(folder: Path, table: DeltaTable) -> DeltaTable:
+    """Give a table of an older version the columns that it lacks; its files stay as they are."""
+    known = {field.name for field in table.schema().fields}
+    missing = [field for field in Schema.from_arrow(SCHEMA).fields if field.name not in known]
+    if not missing:
+        return table
+    with storing("add columns to the observations", folder):
+        before = table.transaction_version(BEFORE) or 0
+        table.alter.add_columns(missing, commit_properties=positions(position_of(table), before))
+        return DeltaTable(folder)
+
+
 def position_of(table: DeltaTable) -> int:
     """Return the last log position that a version of the table holds."""
     return table.transaction_version(LOG) or 0
@@ -82,6 +96,14 @@ def positions(position: int, before: int) -> CommitProperties:
     """Return the properties of a commit that holds the log up to ``position``."""
     marks = [Transaction(LOG, position), Transaction(BEFORE, before)]
     return CommitProperties(custom_metadata=OURS, app_transactions=marks)
+
+
+class Fresh(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was written and is in no version of the table yet."""
+
+    path: Path
+    day: int
+    statistics: str
 
 
 class Delta:
@@ -135,20 +157,21 @@ class Delta:
     def exchange(self, shelf: Shelf, old: Sequence[int], new: Path, statistics: str) -> None:
         """Put one merged file in the place of several of the same day; no row changes."""
         now = time.time_ns() // 1_000_000
-        day = {"day": day_text(int(shelf.day[old[0]]))}
-        actions: list[AddAction | RemoveAction] = [
-            AddAction(
-                path=new.relative_to(self.folder).as_posix(),
-                size=new.stat().st_size,
-                partition_values=day,
-                modification_time=now,
-                data_change=False,
-                stats=statistics,
-            )
-        ]
+        fresh = Fresh(path=new, day=int(shelf.day[old[0]]), statistics=statistics)
+        actions: list[AddAction | RemoveAction] = [_addition(self.folder, fresh, now)]
         actions += [_removal(self.folder, shelf, number, now) for number in old]
         with self._committing("merge files"):
             self._commit(actions, self._mark())
+
+    def rewrite(self, shelf: Shelf, old: Sequence[int], new: Sequence[Fresh], position: int) -> None:
+        """Put files in the place of others, with other rows, in one commit that carries ``position``."""
+        now = time.time_ns() // 1_000_000
+        actions: list[AddAction | RemoveAction] = [
+            _addition(self.folder, fresh, now, change=True) for fresh in new
+        ]
+        actions += [_removal(self.folder, shelf, number, now, change=True) for number in old]
+        with self._committing("change readings"):
+            self._commit(actions, positions(position, self.position))
 
     def drop(self, shelf: Shelf, files: Sequence[int], *, refill: bool = False) -> None:
         """Take files out of the table, with their rows.
@@ -178,9 +201,9 @@ class Delta:
             if str(path) not in known and path.stat().st_mtime_ns >= since_ns - _CLOCK_NS:
                 path.unlink(missing_ok=True)
 
-    def file_for(self, day: int) -> Path:
-        """Return a fresh file name in a day's folder."""
-        return self.folder / f"day={day_text(day)}" / f"merged-{uuid.uuid4()}.zstd.parquet"
+    def file_for(self, day: int, kind: str = "merged") -> Path:
+        """Return a fresh file name in a day's folder; :meth:`clear` may delete what is a ``part``."""
+        return self.folder / f"day={day_text(day)}" / f"{kind}-{uuid.uuid4()}.zstd.parquet"
 
     def _mark(self) -> CommitProperties:
         """Every commit of ours ends with a transaction identifier: one that was cut off is recognised."""
@@ -206,6 +229,17 @@ class Delta:
             else:
                 self._table.update_incremental()
         self._doubt = False
+
+
+def _addition(folder: Path, fresh: Fresh, now: int, *, change: bool = False) -> AddAction:
+    return AddAction(
+        path=fresh.path.relative_to(folder).as_posix(),
+        size=fresh.path.stat().st_size,
+        partition_values={"day": day_text(fresh.day)},
+        modification_time=now,
+        data_change=change,
+        stats=fresh.statistics,
+    )
 
 
 def _removal(folder: Path, shelf: Shelf, number: int, now: int, *, change: bool = False) -> RemoveAction:

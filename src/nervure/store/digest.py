@@ -18,7 +18,7 @@ from nervure.core.observation import observation_id
 from nervure.store.latest import Latest, Summary
 from nervure.store.look import View, summary
 
-__all__ = ["SPARE_ROWS", "Digest", "digest", "load", "save"]
+__all__ = ["SPARE_ROWS", "Digest", "digest", "forget", "load", "save"]
 
 SPARE_ROWS = 1_000_000
 """A digest is written anew when so many rows have come since."""
@@ -43,9 +43,10 @@ def digest(view: View, position: int, old: Digest | None = None) -> Digest:
     """Digest the files of a view up to their position, from an older digest if it fits."""
     if old is not None and old.position <= position:
         latest = Latest.of(old.summary)
-        latest.absorb(summary(view, since=observation_id(old.position + 1)))
+        since = observation_id(old.position + 1)
+        latest.absorb(summary(view, f"id >= {since}", since=since))
         found = Digest(position=position, summary=latest.summary())
-        if found.rows == int(view.shelf.rows.sum()):
+        if view.shelf is not None and found.rows == int(view.shelf.rows.sum()):
             return found
     return Digest(position=position, summary=summary(view))
 
@@ -69,3 +70,8 @@ def save(folder: Path, found: Digest) -> None:
     with contextlib.suppress(OSError, pa.ArrowException):
         pq.write_table(table, fresh, write_page_checksum=True)
         fresh.replace(folder / _NAME)
+
+
+def forget(folder: Path) -> None:
+    """Delete the digest, before rows that it stands for are changed."""
+    (folder / _NAME).unlink(missing_ok=True)

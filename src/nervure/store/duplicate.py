@@ -1,7 +1,8 @@
 """Duplicates: one row a key, and the first one wins.
 
 The key is (Datastream, time, result time). The same result again is a duplicate and only counted;
-another result for a key that is taken is a conflict, which goes to quarantine. Only a reading whose
+another result for a key that is taken is a conflict, which goes to quarantine. Rows whose Datastream
+was made by a client have no key: there every Observation is one of its own. Only a reading whose
 time and result time are both no newer than the newest of its Datastream can be one: everything
 else is let through without a look.
 """
@@ -75,13 +76,26 @@ _NONE = np.empty(0, np.int64)
 def judge(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
     """Sort the rows of a batch into new ones, duplicates and conflicts.
 
-    ``slot`` is each row's place in ``latest``; ``find`` returns what is stored under some keys.
+    ``slot`` is each row's place in ``latest``; ``find`` returns what is stored under some keys. Rows
+    that have no key are all new.
     """
+    if batch.keyed is not None and not batch.keyed.all():
+        return _judge_keyed(batch, slot, latest, find, np.flatnonzero(batch.keyed))
     groups = grouped(slot)
     first = groups.order[groups.starts]
     if (batch.time[first] > latest.time[slot[first]]).all() and groups.rising(batch.time):
         return Verdict(keep=np.ones(len(batch), np.bool_), duplicates=_NONE, conflicts=_NONE)
     return _compare(batch, slot, latest, find)
+
+
+def _judge_keyed(batch: Batch, slot: Longs, latest: Latest, find: Find, rows: Longs) -> Verdict:
+    """Look only at the rows that have a key."""
+    keep = np.ones(len(batch), np.bool_)
+    if not len(rows):
+        return Verdict(keep=keep, duplicates=_NONE, conflicts=_NONE)
+    found = judge(batch.take(rows), slot[rows], latest, find)
+    keep[rows] = found.keep
+    return Verdict(keep=keep, duplicates=rows[found.duplicates], conflicts=rows[found.conflicts])
 
 
 def _compare(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
@@ -159,6 +173,8 @@ def lateness(batch: Batch, slot: Longs, latest: Latest) -> Batch:
     before = np.maximum(newest, _newest_so_far(batch.time, groups))
     late = (before > LATE_NS + batch.time) & (batch.result_time >= batch.time)
     late &= batch.quality == Quality.GOOD
+    if batch.keyed is not None:
+        late &= batch.keyed
     if not late.any():
         return batch
     quality = np.where(late, np.int8(Quality.LATE), batch.quality).astype(np.int8)

@@ -16,8 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from nervure.core.error import QueryError, StoreError
-from nervure.store.column import COLUMNS, NAMES
+from nervure.store.column import COLUMNS, NAMES, NARROW_NAMES
 from nervure.store.failure import explained, is_full
+from nervure.store.gone import NOTHING, TABLE, Gone
+from nervure.store.shelf import Files
 
 __all__ = ["Engine", "single_query"]
 
@@ -52,27 +54,25 @@ class Engine:
     def rows(
         self,
         sql: str,
-        files: Sequence[str],
+        files: Files,
         memory: Sequence[pa.Table],
         parameters: Mapping[str, Any] | None = None,
         *,
+        gone: Gone = NOTHING,
         limit_s: float = 60.0,
         keys: pa.Table | None = None,
     ) -> pa.Table:
         """Answer a query over ``{observation}``: the rows of some files and of tables in memory.
 
-        ``keys`` is a table that the query may join, under that name.
+        Rows of files that are ``gone`` are left out. ``keys`` is a table that the query may join,
+        under that name.
         """
-        parts = [f"SELECT {NAMES} FROM memory"]  # noqa: S608 - constant names
         values = dict(parameters or {})
-        if files:
-            parts.append(f"SELECT {NAMES} FROM read_parquet($files, hive_partitioning = false)")  # noqa: S608
-            values["files"] = list(files)
         with self._connection(limit_s) as connection:
-            connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
+            _register(connection, memory, gone)
             if keys is not None:
                 connection.register("keys", keys)
-            union = "(" + " UNION ALL ".join(parts) + ")"
+            union = f"({_union(files, gone)})"
             return connection.sql(sql.replace("{observation}", union), params=values or None).to_arrow_table()
 
     def ask(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
@@ -83,31 +83,39 @@ class Engine:
     def view(
         self,
         sql: str,
-        files: Sequence[str],
+        files: Files,
         memory: Sequence[pa.Table],
         parameters: Sequence[Any] | Mapping[str, Any] | None,
         *,
+        gone: Gone = NOTHING,
         limit_s: float,
     ) -> pa.Table:
         """Answer a query that came from outside, over the view ``observation``."""
         with self._connection(limit_s) as connection:
             single_query(connection, sql)
-            connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
-            parts = [f"SELECT {NAMES} FROM memory"]  # noqa: S608 - constant names
-            if files:
-                listed = ", ".join(_quoted(Path(path)) for path in files)
-                parts.append(f"SELECT {NAMES} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
-            connection.execute(f"CREATE TEMP VIEW observation AS {' UNION ALL '.join(parts)}")
+            _register(connection, memory, gone)
+            connection.execute(f"CREATE TEMP VIEW observation AS {_union(files, gone)}")
             return connection.sql(sql, params=parameters or None).to_arrow_table()
 
-    def copy(self, sql: str, parameters: Mapping[str, Any], target: Path) -> None:
-        """Write a query's rows into one Parquet file."""
+    def copy(
+        self,
+        sql: str,
+        files: Files,
+        target: Path,
+        *,
+        memory: Sequence[pa.Table] = (),
+        gone: Gone = NOTHING,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the rows of a query over ``{observation}`` into one Parquet file."""
         with self._connection(600.0) as connection:
-            statement = (
-                f"COPY ({sql}) TO {_quoted(target)} "
-                "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            _register(connection, memory, gone)
+            rows = sql.replace("{observation}", f"({_union(files, gone)})")
+            connection.execute(
+                f"COPY ({rows}) TO {_quoted(target)} "
+                "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE 122880)",
+                dict(parameters or {}) or None,
             )
-            connection.execute(statement, dict(parameters))
 
     @contextmanager
     def _connection(self, limit_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -134,6 +142,24 @@ class Engine:
         finally:
             timer.cancel()
             connection.close()
+
+
+def _register(connection: duckdb.DuckDBPyConnection, memory: Sequence[pa.Table], gone: Gone) -> None:
+    connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
+    if gone.ids:
+        connection.register(TABLE, gone.table())
+
+
+def _union(files: Files, gone: Gone) -> str:
+    """Write the rows in memory, and those in files that are not gone, as one SELECT."""
+    found = []
+    for names, paths in ((NAMES, files.wide), (NARROW_NAMES, files.narrow)):
+        if paths:
+            listed = ", ".join(_quoted(Path(path)) for path in paths)
+            found.append(f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
+    if gone:
+        found = [f"SELECT {NAMES} FROM ({one}) WHERE NOT {gone.condition()}" for one in found]  # noqa: S608
+    return " UNION ALL ".join([f"SELECT {NAMES} FROM memory", *found])  # noqa: S608
 
 
 def single_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

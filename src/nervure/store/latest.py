@@ -8,13 +8,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.observation import Batch
-from nervure.store.group import grouped
+from nervure.core.observation import NO_RESULT_TIME, Batch
+from nervure.store.group import Groups, grouped
 
-__all__ = ["Latest", "Summary"]
+__all__ = ["ALWAYS", "NEVER", "Latest", "Span", "Summary"]
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Span = tuple[int, int, int | None, int | None]
+"""First and newest phenomenon time, first and newest result time (None where nobody gave one), in ns."""
 
 NEVER = np.iinfo(np.int64).min
 ALWAYS = np.iinfo(np.int64).max
@@ -23,7 +25,9 @@ ALWAYS = np.iinfo(np.int64).max
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One row a Datastream ``[stream]``: the newest time with its value and result time, and the rest.
 
-    ``result_time`` is the newest of all, which need not be that of the newest time.
+    ``result_time`` is the newest of all, which need not be that of the newest time; ``end`` is the
+    newest end of a phenomenon time, ``first_result`` and ``last_result`` are of result times that
+    somebody gave.
     """
 
     datastream: Longs
@@ -33,6 +37,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     result_time: Longs
     first: Longs
     rows: Longs
+    end: Longs
+    first_result: Longs
+    last_result: Longs
 
 
 class Latest:
@@ -57,6 +64,10 @@ class Latest:
         self.result_of_time: Longs = np.empty(0, np.int64)
         self.first: Longs = np.empty(0, np.int64)
         self.rows: Longs = np.empty(0, np.int64)
+        self.end: Longs = np.empty(0, np.int64)
+        self.first_result: Longs = np.empty(0, np.int64)
+        self.last_result: Longs = np.empty(0, np.int64)
+        self.moved: NDArray[np.bool_] = np.empty(0, np.bool_)
         self.deep_time: Longs = np.empty(0, np.int64)
         self.deep_result: Longs = np.empty(0, np.int64)
 
@@ -80,10 +91,15 @@ class Latest:
         self.deep_result[slot] = self.result_time[slot]
         self.first[slot] = np.minimum(self.first[slot], summary.first)
         self.rows[slot] += summary.rows
+        self.end[slot] = np.maximum(self.end[slot], summary.end)
+        self.first_result[slot] = np.minimum(self.first_result[slot], summary.first_result)
+        self.last_result[slot] = np.maximum(self.last_result[slot], summary.last_result)
+        self.moved[slot] = True
 
     def summary(self) -> Summary:
         """Return what :meth:`of` begins with."""
-        return Summary(**{name: getattr(self, name).copy() for name in Summary.__struct_fields__})
+        there = self.rows > 0
+        return Summary(**{name: getattr(self, name)[there] for name in Summary.__struct_fields__})
 
     def slots(self, datastreams: Longs) -> Longs:
         """Return the place of each row's Datastream ``[row]``, making places for new ones."""
@@ -127,6 +143,50 @@ class Latest:
         self.result_time[place] = np.maximum(self.result_time[place], newest_result)
         self.first[place] = np.minimum(self.first[place], np.minimum.reduceat(batch.time[order], starts))
         self.rows[place] += np.diff(np.r_[starts, len(order)])
+        self.end[place] = np.maximum(self.end[place], batch.time[ends])
+        self.moved[place] = True
+        if batch.end_time is not None:
+            newest_end = np.maximum.reduceat(batch.end_time[order], starts)
+            self.end[place] = np.maximum(self.end[place], newest_end)
+        self._add_results(batch, groups, place)
+
+    def _add_results(self, batch: Batch, groups: Groups, place: Longs) -> None:
+        """Widen the spans of the result times that somebody gave."""
+        low = high = batch.result_time
+        if batch.marks is not None:
+            none = (batch.marks & NO_RESULT_TIME).astype(np.bool_)
+            if none.all():
+                return
+            low, high = np.where(none, ALWAYS, low), np.where(none, NEVER, high)
+        first = np.minimum.reduceat(low[groups.order], groups.starts)
+        last = np.maximum.reduceat(high[groups.order], groups.starts)
+        self.first_result[place] = np.minimum(self.first_result[place], first)
+        self.last_result[place] = np.maximum(self.last_result[place], last)
+
+    def remove(self, gone: Summary) -> Longs:
+        """Take rows away; return the Datastreams that lost a first or a newest one.
+
+        What is known of those is wrong from now on, until :meth:`restate`.
+        """
+        slot = self.slots(gone.datastream)
+        self.rows[slot] -= gone.rows
+        self.moved[slot] = True
+        edge = (gone.first <= self.first[slot]) | (gone.time >= self.time[slot])
+        edge |= (gone.result_time >= self.result_time[slot]) | (gone.end >= self.end[slot])
+        edge |= (gone.first_result <= self.first_result[slot]) & (gone.first_result != ALWAYS)
+        edge |= (gone.last_result >= self.last_result[slot]) & (gone.last_result != NEVER)
+        touched: Longs = gone.datastream[edge]
+        return touched
+
+    def restate(self, datastreams: Sequence[int] | Longs, summary: Summary | None) -> None:
+        """Set anew what is known of some Datastreams; those that ``summary`` lacks have no rows."""
+        slot = self.slots(np.unique(np.asarray(datastreams, dtype=np.int64)))
+        for name in (*Summary.__struct_fields__[1:], "moved"):
+            getattr(self, name)[slot] = _NEUTRAL[name]
+        if summary is not None:
+            deep = self.deep_time.copy(), self.deep_result.copy()
+            self.absorb(summary)
+            self.deep_time, self.deep_result = deep
 
     def sink(self, batch: Batch) -> None:
         """Note that rows have left memory: from now on they are found in the files only."""
@@ -134,17 +194,50 @@ class Latest:
         np.maximum.at(self.deep_time, slot, batch.time)
         np.maximum.at(self.deep_result, slot, batch.result_time)
 
+    def deep(self, datastream: int) -> int:
+        """Return the newest time of a Datastream's rows that are found in the files only."""
+        place = int(np.searchsorted(self.datastream, datastream))
+        known = place < len(self.datastream) and self.datastream[place] == datastream
+        return int(self.deep_time[place]) if known else NEVER
+
+    def rise(self, datastream: Longs, deep_time: int) -> None:
+        """Note that all rows after an instant are in memory."""
+        slot = self.slots(datastream)
+        self.deep_time[slot] = np.minimum(self.deep_time[slot], deep_time)
+
     def recount(self, summary: Summary, memory: Sequence[Batch]) -> None:
         """Set rows and first times anew, from the files and what is not in them yet."""
         self.slots(summary.datastream)
-        self.rows[:] = 0
-        self.first[:] = ALWAYS
+        for name in ("rows", "first", "first_result", "moved"):
+            getattr(self, name)[:] = _NEUTRAL[name]
         slot = np.searchsorted(self.datastream, summary.datastream)
-        self.rows[slot], self.first[slot] = summary.rows, summary.first
+        for name in ("rows", "first", "first_result"):
+            getattr(self, name)[slot] = getattr(summary, name)
         for batch in memory:
             slot = self.slots(batch.datastream)
             self.rows += np.bincount(slot, minlength=len(self.rows))
             np.minimum.at(self.first, slot, batch.time)
+            given = batch.result_time
+            if batch.marks is not None:
+                given = np.where(batch.marks & NO_RESULT_TIME, ALWAYS, given)
+            np.minimum.at(self.first_result, slot, given)
+
+    def spans(self, ids: Iterable[int]) -> dict[int, Span]:
+        """Return the times of each of the Datastreams that has rows."""
+        slot = self.known(ids)
+        slot = slot[self.rows[slot] > 0]
+        names = ("datastream", "first", "end", "first_result", "last_result")
+        columns = [getattr(self, name)[slot].tolist() for name in names]
+        return {
+            key: (first, end, None, None) if begun == ALWAYS else (first, end, begun, newest)
+            for key, first, end, begun, newest in zip(*columns, strict=True)
+        }
+
+    def take_moved(self) -> list[int]:
+        """Return the Datastreams whose times may have changed since the last call."""
+        found: list[int] = self.datastream[self.moved].tolist()
+        self.moved[:] = False
+        return found
 
     def last(self, ids: Iterable[int]) -> dict[int, tuple[int, float]]:
         """Return time in nanoseconds and value of the newest row of each Datastream that has one."""
@@ -181,6 +274,10 @@ _NEUTRAL = {
     "result_of_time": NEVER,
     "first": ALWAYS,
     "rows": 0,
+    "end": NEVER,
+    "first_result": ALWAYS,
+    "last_result": NEVER,
+    "moved": True,
     "deep_time": NEVER,
     "deep_result": NEVER,
 }

@@ -10,37 +10,80 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
+from numpy.typing import NDArray
 
 from nervure.core.error import NotFoundError
-from nervure.core.observation import Batch, Observation, Quality
+from nervure.core.observation import NO_RESULT_TIME, Batch, Observation, Quality
 from nervure.core.window import Table
 from nervure.store.column import NAMES, from_arrow, to_arrow
 from nervure.store.duplicate import Key, Keys, Result
 from nervure.store.engine import Engine
 from nervure.store.failure import storing
-from nervure.store.latest import Summary
-from nervure.store.shelf import Shelf
+from nervure.store.gone import NOTHING, Gone
+from nervure.store.latest import ALWAYS, NEVER, Summary
+from nervure.store.shelf import Files, Shelf
 
-__all__ = ["WITHIN", "View", "among", "between", "by_id", "opened", "series", "stored", "summary", "table"]
+__all__ = [
+    "FEW",
+    "WITHIN",
+    "View",
+    "among",
+    "between",
+    "by_id",
+    "near",
+    "opened",
+    "series",
+    "stored",
+    "summary",
+    "table",
+]
 
 WITHIN = "time >= make_timestamptz($start) AND time < make_timestamptz($end)"
 """A span of time, in a form by which DuckDB leaves row groups unread."""
+
+FEW = 64
+"""For so many Datastreams rows in memory are looked through one by one."""
 
 _FAR = 1 << 53
 """An end in microseconds that no instant reaches."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Files of one version and the rows in memory that are not in them: every row once."""
+    """Files of one version and the rows in memory that are not in them: every row once.
+
+    Where memory is known to hold all that a question can be about, there is no shelf.
+    """
 
     engine: Engine
-    shelf: Shelf
+    shelf: Shelf | None
     memory: tuple[Batch, ...]
+    gone: Gone = NOTHING
 
-    def ask(self, sql: str, parameters: dict[str, Any] | None = None, **choice: Any) -> pa.Table:
+    def ask(
+        self, sql: str, parameters: dict[str, Any] | None = None, *, limit_s: float = 60.0, **choice: Any
+    ) -> pa.Table:
         """Answer a query over ``{observation}``, opening only the files that ``choice`` needs."""
-        memory = [to_arrow(batch) for batch in self.memory]
-        return self.engine.rows(sql, self.shelf.choose(**choice), memory, parameters)
+        memory = [to_arrow(near(batch, **choice)) for batch in self.memory]
+        files = Files() if self.shelf is None else self.shelf.choose(**choice)
+        return self.engine.rows(sql, files, memory, parameters, gone=self.gone, limit_s=limit_s)
+
+
+def near(
+    batch: Batch,
+    ids: Sequence[int] | NDArray[np.int64] | None = None,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    **_: Any,
+) -> Batch:
+    """Return the rows of some Datastreams in a span of time, if they are few; else all may come along."""
+    if ids is None or len(ids) > FEW:
+        return batch
+    mask = batch.datastream == ids[0] if len(ids) == 1 else np.isin(batch.datastream, ids)
+    if start_ns is not None:
+        mask &= batch.time >= start_ns
+    if end_ns is not None:
+        mask &= batch.time < end_ns
+    return batch.take(np.flatnonzero(mask))
 
 
 def opened(folder: Path) -> DeltaTable:
@@ -51,29 +94,33 @@ def opened(folder: Path) -> DeltaTable:
         return DeltaTable(folder)
 
 
-def summary(view: View, *, since: int = 0) -> Summary:
-    """Read what is newest of each Datastream, in one pass over the rows from an id on."""
+def summary(view: View, where: str = "true", **choice: Any) -> Summary:
+    """Read what is newest of each Datastream, in one pass over the rows that fulfil a condition.
+
+    ``choice`` says in which files they can be.
+    """
     found = view.ask(
-        """
+        f"""
         SELECT datastream, max(epoch_us(time)) AS time, arg_max(value, (time, result_time, id)) AS value,
                arg_max(epoch_us(result_time), (time, result_time, id)) AS result_of_time,
-               max(epoch_us(result_time)) AS result_time, min(epoch_us(time)) AS first, count(*) AS rows
-        FROM {observation} WHERE id >= $since GROUP BY datastream ORDER BY datastream
-        """,
-        {"since": int(since)},
-        since=since,
+               max(epoch_us(result_time)) AS result_time, min(epoch_us(time)) AS first, count(*) AS rows,
+               max(epoch_us(coalesce(end_time, time))) AS end,
+               min(epoch_us(result_time)) FILTER (marks & {NO_RESULT_TIME} = 0) AS first_result,
+               max(epoch_us(result_time)) FILTER (marks & {NO_RESULT_TIME} = 0) AS last_result
+        FROM {{observation}} WHERE {where} GROUP BY datastream ORDER BY datastream
+        """,  # noqa: S608 - whole numbers and constant text
+        **choice,
     )
-    names = ("datastream", "time", "result_of_time", "result_time", "first", "rows")
-    whole = {name: found[name].to_numpy().astype(np.int64) for name in names}
-    return Summary(
-        datastream=whole["datastream"],
-        time=whole["time"] * 1000,
-        value=found["value"].to_numpy().astype(np.float64),
-        result_of_time=whole["result_of_time"] * 1000,
-        result_time=whole["result_time"] * 1000,
-        first=whole["first"] * 1000,
-        rows=whole["rows"],
-    )
+    whole = {name: found[name].to_numpy().astype(np.int64) for name in ("datastream", "rows")}
+    instants = {
+        name: found[name].to_numpy().astype(np.int64) * 1000
+        for name in ("time", "result_of_time", "result_time", "first", "end")
+    }
+    given = {
+        name: np.where(found[name].is_valid().to_numpy(), found[name].fill_null(0).to_numpy() * 1000, nothing)
+        for name, nothing in (("first_result", ALWAYS), ("last_result", NEVER))
+    }
+    return Summary(value=found["value"].to_numpy().astype(np.float64), **whole, **instants, **given)
 
 
 def series(view: View, ids: Sequence[int], start_ns: int | None, end_ns: int | None) -> Batch:
@@ -140,15 +187,19 @@ def by_id(view: View, identity: int) -> Observation | None:
         low=None if np.isnan(low) else low,
         high=None if np.isnan(high) else high,
         quality=int(row.quality[0]),
+        end_time_ns=None if row.end_time is None else int(row.end_time[0]),
+        feature=None if row.feature is None else int(row.feature[0]),
+        marks=0 if row.marks is None else int(row.marks[0]),
+        extra=None if row.extra is None else row.extra[0],
     )
 
 
-def stored(engine: Engine, shelf: Shelf, keys: Keys) -> dict[Key, Result]:
+def stored(engine: Engine, shelf: Shelf, gone: Gone, keys: Keys) -> dict[Key, Result]:
     """Find keys in the files."""
     datastreams = np.unique(keys.datastream).tolist()
     start, end = int(keys.time.min()), int(keys.time.max()) + 1
     files = shelf.choose(ids=datastreams, start_ns=start, end_ns=end)
-    if not files:
+    if not len(files):
         return {}
     wanted = pa.table(
         {"stream": keys.datastream, "at": keys.time // 1000, "result_at": keys.result_time // 1000}
@@ -159,7 +210,7 @@ def stored(engine: Engine, shelf: Shelf, keys: Keys) -> dict[Key, Result]:
         FROM (SELECT * FROM {{observation}} WHERE {among(datastreams)} AND {WITHIN}) AS o JOIN keys
         ON datastream = stream AND epoch_us(time) = keys.at AND epoch_us(result_time) = keys.result_at
         """,  # noqa: S608 - constant text
-        files, (), between(start, end), keys=wanted,
+        files, (), between(start, end), gone=gone, keys=wanted,
     )  # fmt: skip
     there = Keys(
         datastream=found["datastream"].to_numpy(),
@@ -178,7 +229,7 @@ def between(start_ns: int | None, end_ns: int | None) -> dict[str, int]:
     }
 
 
-def among(ids: Sequence[int]) -> str:
+def among(ids: Sequence[int] | NDArray[np.int64]) -> str:
     """Write "is one of these Datastreams" so that DuckDB leaves row groups unread.
 
     >>> among([3, 1])

@@ -17,15 +17,16 @@ from nervure.store.column import NAMES
 from nervure.store.engine import Engine
 from nervure.store.shelf import Shelf
 
-__all__ = ["merge", "mergeable"]
+__all__ = ["SORTED", "merge", "mergeable", "statistics"]
 
 SMALL_BYTES = 32 << 20
 MANY = 8
 
-_SORTED = f"SELECT {NAMES} FROM read_parquet($old) ORDER BY datastream, time, result_time"  # noqa: S608
+SORTED = f"SELECT {NAMES} FROM {{observation}} ORDER BY datastream, time, result_time"  # noqa: S608
 _CHECK = """
     SELECT count(*) AS n, min(datastream) AS low_stream, max(datastream) AS high_stream, min(id) AS low_id,
-           max(id) AS high_id, min(epoch_us(time)) AS low_time, max(epoch_us(time)) AS high_time
+           max(id) AS high_id, min(epoch_us(time)) AS low_time, max(epoch_us(time)) AS high_time,
+           count(*) - count(marks) AS bare
     FROM read_parquet($new)
 """
 
@@ -49,19 +50,23 @@ def mergeable(shelf: Shelf) -> list[list[int]]:
 
 def merge(engine: Engine, shelf: Shelf, files: list[int], target: Path) -> str:
     """Write the rows of some files into one and check it; return its statistics as Delta writes them."""
-    old = [str(shelf.path[number]) for number in files]
-    engine.copy(_SORTED, {"old": old}, target)
+    engine.copy(SORTED, shelf.files(files), target)
+    return statistics(engine, target, int(shelf.rows[files].sum()))
+
+
+def statistics(engine: Engine, target: Path, rows: int) -> str:
+    """Check how many rows were written into a file; return its statistics as Delta writes them."""
     check = engine.ask(_CHECK, {"new": [str(target)]}).to_pylist()[0]
-    rows = int(shelf.rows[files].sum())
     if check["n"] != rows:
         raise StoreError(
-            f"merging {len(files)} files gave {check['n']} rows instead of {rows}",
+            f"writing {target.name} gave {check['n']} rows instead of {rows}",
             where=str(target.parent),
             hint="the files stay as they are; look for errors of this disk in the system's log",
         )
     low = {"datastream": check["low_stream"], "time": _moment(check["low_time"]), "id": check["low_id"]}
     high = {"datastream": check["high_stream"], "time": _moment(check["high_time"]), "id": check["high_id"]}
-    return msgspec.json.encode({"numRecords": rows, "minValues": low, "maxValues": high}).decode()
+    found = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {"marks": check["bare"]}}
+    return msgspec.json.encode(found).decode()
 
 
 def _moment(us: int) -> str:

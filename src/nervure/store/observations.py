@@ -6,36 +6,44 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
+import msgspec
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from nervure.core.error import NervureError, StoreError
 from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch, Observation
+from nervure.core.observation import Batch
 from nervure.core.settings import Store
-from nervure.core.window import Table
-from nervure.store import look
+from nervure.store import change, look
+from nervure.store.answer import Answers
 from nervure.store.claim import Claim
 from nervure.store.column import in_order, to_arrow
 from nervure.store.delta import Delta
-from nervure.store.digest import SPARE_ROWS, digest, load, save
+from nervure.store.digest import SPARE_ROWS, Digest, digest, forget, load, save
 from nervure.store.duplicate import Key, Keys, Result
 from nervure.store.engine import Engine
+from nervure.store.gone import Gone
 from nervure.store.latest import Latest
-from nervure.store.look import View
+from nervure.store.look import View, among
 from nervure.store.memory import Appended, Memory
 from nervure.store.merge import merge, mergeable
-from nervure.store.page import Page, page
 from nervure.store.repair import recover, sweep
+from nervure.store.rewrite import rewritten
 from nervure.store.shelf import Shelf
 
 __all__ = ["Appended", "Observations"]
 
+Longs = NDArray[np.int64]
+
 FULL_SEALS = 20
 """The tail takes no more than this many seals' worth of rows while the table cannot be written."""
+
+CHANGE_S = 10.0
+"""How long changes and deletions are gathered, as each time files are rewritten."""
 
 IDLE_S = 30.0
 """How long a position without rows may wait for its commit."""
@@ -44,13 +52,14 @@ VACUUM_S = 3600.0
 LONGEST_PAUSE_S = 30.0
 
 
-class Observations:
+class Observations(Answers):
     """The store of observations of one process; its methods may be called from any thread.
 
     ``append`` costs microseconds and may go on while ``seal`` writes in another thread. A reading
     is in answers as soon as it is appended, and survives the process once it is sealed: until then
     the log has it. ``position`` is the log position up to which everything is sealed, and the log
-    may be forgotten up to ``safe_position``, one commit before.
+    may be forgotten up to ``safe_position``, one commit before. ``append``, ``amend`` and ``drop`` are
+    called in the order of the log, one after the other.
     """
 
     def __init__(self, folder: Path, settings: Store, delta: Delta, claim: Claim | None) -> None:
@@ -63,6 +72,7 @@ class Observations:
         self._state = threading.RLock()  # guards what follows, never held for long
         self._writing = threading.Lock()  # one commit at a time; taken before _state
         self._merging = threading.Lock()  # one merge at a time; taken before _writing
+        self._changing = threading.Lock()  # one change at a time; taken after _writing, before _state
         self._shelf = delta.shelf()
         self._position, self._safe = delta.position, delta.before
         self._digest = digest(self._files(self._shelf), self._position, load(folder))
@@ -134,9 +144,75 @@ class Observations:
                     where=str(self.folder),
                     hint="the log keeps everything; read on from it when sealing works again",
                 )
-            if self._memory.taken == self._position:
-                self._moved = time.monotonic()
+            self._note()
             return self._memory.append(batch, upto)
+
+    def amend(self, batch: Batch, upto: int) -> int:
+        """Give rows another content under the ids they have; return how many there were.
+
+        ``upto`` is the log position of the event: one taken before is left out, as are ids that
+        nobody has.
+        """
+        self._check_writable()
+        with self._changing:
+            if upto <= self._memory.taken:
+                return 0
+            view, wanted = self._view(), change.chosen(batch.id.tolist())
+            batch = batch.take(np.isin(batch.id, change.present(view, wanted)))
+            found = change.summed(view, wanted)
+            with self._state:
+                self._note()
+                touched = self._memory.latest.remove(found)
+                self._memory.amend(batch, upto)
+            self._restate(touched, batch)
+            return len(batch)
+
+    def drop(
+        self,
+        *,
+        ids: Sequence[int] = (),
+        datastreams: Sequence[int] = (),
+        features: Sequence[int] = (),
+        upto: int,
+    ) -> None:
+        """Delete rows: by id, all of some Datastreams, all about some features.
+
+        They are out of every answer at once, and out of the table with the next seal. ``upto`` is as
+        for :meth:`amend`.
+        """
+        self._check_writable()
+        with self._changing:
+            if upto <= self._memory.taken:
+                return
+            gone = Gone.of(ids=ids, datastreams=datastreams, features=features, position=upto)
+            found = None
+            if len(ids) or len(features):
+                found = change.summed(self._view(), change.chosen(ids, features, but=datastreams))
+            with self._state:
+                self._note()
+                latest = self._memory.latest
+                latest.restate(datastreams, None)
+                touched = None if found is None else latest.remove(found)
+                self._memory.drop(gone, upto)
+            if touched is not None:
+                self._restate(touched)
+
+    def _restate(self, datastreams: Longs, more: Batch | None = None) -> None:
+        """Look anew at Datastreams that lost a first or newest row, and take up rows of the others."""
+        view, some = self._view(), len(datastreams) > 0
+        summary = look.summary(view, among(datastreams), ids=datastreams) if some else None
+        with self._state:
+            latest = self._memory.latest
+            if summary is not None:
+                latest.restate(datastreams, summary)
+            if more is not None:
+                more = more.take(~np.isin(more.datastream, datastreams))
+                latest.add(more, latest.slots(more.datastream))
+
+    def _note(self) -> None:
+        """Note when the first of what is not sealed came."""
+        if self._memory.taken == self._position:
+            self._moved = time.monotonic()
 
     @property
     def due(self) -> bool:
@@ -145,7 +221,8 @@ class Observations:
         if now < self._pause_until:
             return False
         if memory.waiting:
-            return memory.waiting >= self._settings.seal_rows or memory.age_s >= self._settings.seal_s
+            patience_s = max(CHANGE_S, self._settings.seal_s) if memory.gone else self._settings.seal_s
+            return memory.waiting >= self._settings.seal_rows or memory.age_s >= patience_s
         return memory.taken > self._position and now - self._moved >= IDLE_S
 
     @property
@@ -162,14 +239,15 @@ class Observations:
         self._check_writable()
         with self._writing:
             self._certain()
-            with self._state:
+            with self._changing, self._state:
                 upto = self._memory.taken
                 if upto == self._position:
                     return 0
-                rows = self._memory.begin()
+                rows, gone = self._memory.begin()
+                standing = self._memory.latest.summary() if gone else None
             began_ns = time.time_ns()
             try:
-                self._delta.write(to_arrow(in_order(rows), day=True), upto)
+                self._commit(rows, gone, upto)
                 shelf = self._delta.shelf()
             except BaseException:
                 self._failed(began_ns)
@@ -178,84 +256,18 @@ class Observations:
                 self._memory.done()
                 self._see(shelf)
                 self._failures = 0
+            if standing is not None:
+                self._digest = Digest(position=upto, summary=standing)
+                save(self.folder, self._digest)
             return len(rows)
 
-    # --- reading ---------------------------------------------------------------------------------
-
-    def last(self, ids: Sequence[int]) -> dict[int, tuple[int, float]]:
-        """Return time in nanoseconds and value of the newest reading of each Datastream that has one."""
-        with self._state:
-            return self._memory.latest.last(ids)
-
-    def count(self, id: int | None = None) -> int:
-        """Return how many readings there are, in all or of one Datastream."""
-        with self._state:
-            return self._memory.latest.count(id)
-
-    def span(self, id: int | None = None) -> tuple[int, int] | None:
-        """Return the first and the newest time in nanoseconds, or None where there is no reading."""
-        with self._state:
-            return self._memory.latest.span(id)
-
-    def series(self, ids: Sequence[int], start_ns: int | None = None, end_ns: int | None = None) -> Batch:
-        """Return the readings with ``start <= time < end``, sorted by Datastream, time, result time."""
-        return look.series(self._view(), ids, start_ns, end_ns)
-
-    def table(
-        self,
-        ids: Sequence[int],
-        names: Sequence[str],
-        every_ns: int,
-        start_ns: int | None = None,
-        end_ns: int | None = None,
-        *,
-        good_only: bool = True,
-    ) -> Table:
-        """Return a regular history ``[slot, stream]``: in each slot the reading that came last.
-
-        With ``start_ns`` and ``end_ns`` the table spans exactly the slots between them.
-        """
-        span = (start_ns, end_ns)
-        return look.table(self._view(), ids, names, every_ns, span, good_only=good_only)
-
-    def by_id(self, identity: int) -> Observation | None:
-        """Return the observation of that id, or None."""
-        return look.by_id(self._view(), identity)
-
-    def page(
-        self,
-        datastream: int | None = None,
-        *,
-        limit: int = 100,
-        skip: int = 0,
-        order: str = "time",
-        descending: bool = False,
-        after: tuple[int, int] | None = None,
-    ) -> Batch:
-        """Return some readings in the order of ``time``, ``result_time`` or ``id``.
-
-        ``after`` is the (time, id) of the last row of the page before, in the order of time: it
-        costs the same on every page, where ``skip`` costs more the further it goes.
-        """
-        wanted = Page(
-            datastream=datastream, limit=limit, skip=skip, order=order, descending=descending, after=after
-        )
-        return page(self._view(), wanted, self.span(datastream), self.count(datastream))
-
-    def query(
-        self,
-        sql: str,
-        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
-        *,
-        limit_s: float = 30.0,
-    ) -> pa.Table:
-        """Answer one SELECT over the view ``observation`` (DuckDB's SQL); instants are in UTC.
-
-        A malformed query, or one that takes longer than ``limit_s``, raises ``QueryError``.
-        """
-        view = self._view()
-        memory = [to_arrow(batch) for batch in view.memory]
-        return self._engine.view(sql, view.shelf.choose(), memory, parameters, limit_s=limit_s)
+    def _commit(self, rows: Batch, gone: Gone, upto: int) -> None:
+        if not gone:
+            self._delta.write(to_arrow(in_order(rows), day=True), upto)
+            return
+        forget(self.folder)
+        shelf, place = self._shelf, partial(self._delta.file_for, kind="part")
+        self._delta.rewrite(shelf, *rewritten(self._engine, shelf, gone, rows, place), upto)
 
     # --- housekeeping ----------------------------------------------------------------------------
 
@@ -277,6 +289,9 @@ class Observations:
                     raise
                 with self._writing:
                     self._certain()
+                    if not np.isin(shelf.path[files].astype(str), self._shelf.path.astype(str)).all():
+                        target.unlink()  # a change has rewritten one of them meanwhile
+                        continue
                     self._delta.exchange(shelf, files, target, statistics)
                     self._see(self._delta.shelf())
                 gone += len(files) - 1
@@ -305,9 +320,14 @@ class Observations:
             self._delta.drop(shelf, old)
             rest = self._delta.shelf()
             self._digest = digest(self._files(rest), self._delta.position)
-            with self._state:
-                self._see(rest)
-                self._memory.latest.recount(self._digest.summary, self._memory.parts())
+            with self._changing:
+                gone = self._memory.gone
+                left = msgspec.structs.replace(self._files(rest), gone=gone)
+                found = look.summary(left) if gone else self._digest.summary
+                with self._state:
+                    self._see(rest)
+                    self._memory.forget(before_ns // DAY_NS * DAY_NS)
+                    self._memory.latest.recount(found, self._memory.parts())
             save(self.folder, self._digest)
             return int(shelf.rows[old].sum())
 
@@ -326,16 +346,11 @@ class Observations:
 
     # --- inside ----------------------------------------------------------------------------------
 
-    def _view(self) -> View:
-        """Return files and memory that together hold every row once."""
-        with self._state:
-            return View(engine=self._engine, shelf=self._shelf, memory=self._memory.parts())
-
     def _files(self, shelf: Shelf) -> View:
         return View(engine=self._engine, shelf=shelf, memory=())
 
     def _search(self, keys: Keys) -> Mapping[Key, Result]:
-        return look.stored(self._engine, self._shelf, keys)
+        return look.stored(self._engine, self._shelf, self._memory.gone, keys)
 
     def _see(self, shelf: Shelf) -> None:
         """Answer from these files from now on."""
@@ -346,10 +361,14 @@ class Observations:
     def _renew_digest(self, spare: int) -> None:
         """Digest what came since the last one, if it was ``spare`` rows or more."""
         with self._state:
-            shelf, position = self._shelf, self._position
-        if int(shelf.rows.sum()) - self._digest.rows >= spare:
-            self._digest = digest(self._files(shelf), position, self._digest)
-            save(self.folder, self._digest)
+            shelf, position, old = self._shelf, self._position, self._digest
+        if int(shelf.rows.sum()) - old.rows < spare:
+            return
+        found = digest(self._files(shelf), position, old)
+        with self._writing:
+            if self._digest is old:  # no change was sealed meanwhile
+                self._digest = found
+                save(self.folder, found)
 
     def _failed(self, began_ns: int) -> None:
         """Keep the rows of a seal that failed, clear away what it wrote, and let some time pass."""

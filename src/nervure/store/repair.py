@@ -20,7 +20,7 @@ from deltalake import DeltaTable
 
 from nervure.core.error import StoreError
 from nervure.core.observation import observation_id
-from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions
+from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions, widen
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, shelve
 
@@ -64,7 +64,7 @@ def recover(folder: Path, *, forget: bool = False) -> tuple[DeltaTable, list[str
         notes.append(note)
     for note in notes:
         _LOGGER.warning(note)
-    return table, notes
+    return widen(folder, table), notes
 
 
 def damaged(table: DeltaTable, folder: Path) -> list[str]:

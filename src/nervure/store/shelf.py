@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nervure.core.instant import DAY_NS
 
-__all__ = ["Shelf", "day_text", "shelve"]
+__all__ = ["Files", "Shelf", "day_text", "shelve"]
 
 Longs = NDArray[np.int64]
 
@@ -23,6 +23,16 @@ _LOWEST = np.iinfo(np.int64).min
 _HIGHEST = np.iinfo(np.int64).max
 _SLACK_NS = 1_000_000
 """Delta cuts the instants in its statistics to milliseconds."""
+
+
+class Files(msgspec.Struct, frozen=True):
+    """Files to read: those with every column, and those of older versions, which lack some."""
+
+    wide: list[str] = []
+    narrow: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.wide) + len(self.narrow)
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +49,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     high_time: Longs
     low_id: Longs
     high_id: Longs
+    wide: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.path)
@@ -49,12 +60,13 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         ids: Sequence[int] | None = None,
         start_ns: int | None = None,
         end_ns: int | None = None,
-        identity: int | None = None,
+        identity: int | Sequence[int] | None = None,
         since: int | None = None,
-    ) -> list[str]:
+    ) -> Files:
         """Return the files that may hold certain rows.
 
-        They may be of some Datastreams, in ``start <= time < end``, of one id, or ``since`` an id.
+        They may be of some Datastreams, in ``start <= time < end``, of one id or of several, or
+        ``since`` an id.
         """
         chosen = np.ones(len(self), dtype=np.bool_)
         if ids is not None:
@@ -66,10 +78,16 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         if end_ns is not None:
             chosen &= (self.low_time < end_ns) & (self.day * DAY_NS < end_ns)
         if identity is not None:
-            chosen &= (self.low_id <= identity) & (self.high_id >= identity)
+            named = np.unique(np.asarray(identity, dtype=np.int64))
+            chosen &= np.searchsorted(named, self.low_id) < np.searchsorted(named, self.high_id, "right")
         if since is not None:
             chosen &= self.high_id >= since
-        return list(self.path[chosen])
+        return self.files(chosen)
+
+    def files(self, chosen: NDArray[np.bool_] | Sequence[int]) -> Files:
+        """Return files by a mask or by their numbers."""
+        path, wide = self.path[chosen], self.wide[chosen]
+        return Files(wide=path[wide].tolist(), narrow=path[~wide].tolist())
 
 
 def shelve(table: DeltaTable, folder: Path) -> Shelf:
@@ -89,6 +107,7 @@ def shelve(table: DeltaTable, folder: Path) -> Shelf:
         high_time=_instant(found, "max.time", len(paths), _HIGHEST, _SLACK_NS),
         low_id=_bound(found, "min.id", len(paths), _LOWEST),
         high_id=_bound(found, "max.id", len(paths), _HIGHEST),
+        wide=_wide(found, paths),
     )
 
 
@@ -99,6 +118,14 @@ def day_text(day: int) -> str:
     '2023-03-01'
     """
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _wide(found: dict[str, Any], paths: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which files have every column: what has been counted in one, is in it."""
+    counted = found.get("null_count.marks")
+    if counted is None:
+        return np.zeros(len(paths), dtype=np.bool_)
+    return np.asarray(counted.is_valid().to_numpy(), dtype=np.bool_)
 
 
 def _whole(column: Any, missing: int) -> Longs:

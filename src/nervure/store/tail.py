@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.observation import Batch
+from nervure.core.observation import NEUTRAL, Batch
 
 __all__ = ["Tail"]
 
-_DTYPES: dict[str, Any] = {
-    "id": np.int64,
-    "datastream": np.int64,
-    "time": np.int64,
-    "result_time": np.int64,
-    "value": np.float64,
-    "low": np.float64,
-    "high": np.float64,
-    "quality": np.int8,
-}
+_ALWAYS = ("id", "datastream", "time", "result_time", "value", "low", "high", "quality")
+_SOMETIMES = ("end_time", "feature", "marks")
+_WORDS = ("text", "extra")
 
 
 class Tail:
@@ -37,9 +31,9 @@ class Tail:
 
     def __init__(self, room: int = 4096) -> None:
         self._columns: dict[str, NDArray[Any]] = {
-            name: np.empty(room, dtype) for name, dtype in _DTYPES.items()
+            name: np.empty(room, NEUTRAL[name].dtype) for name in _ALWAYS
         }
-        self._text: list[str | None] | None = None
+        self._words: dict[str, list[str | None]] = {}
         self._rows = 0
         self._since = 0.0
 
@@ -59,15 +53,28 @@ class Tail:
             self._since = time.monotonic()
         end = self._rows + len(batch)
         self._reserve(end)
+        for name in _SOMETIMES:
+            if getattr(batch, name) is not None and name not in self._columns:
+                self._columns[name] = np.full(len(self._columns["id"]), NEUTRAL[name])
         for name, column in self._columns.items():
-            column[self._rows : end] = getattr(batch, name)
-        self._push_text(batch)
+            given = getattr(batch, name)
+            column[self._rows : end] = NEUTRAL[name] if given is None else given
+        for name in _WORDS:
+            self._push_words(name, getattr(batch, name), len(batch))
         self._rows = end
 
     def batch(self) -> Batch:
         """Return the rows so far, without a copy of the numbers."""
-        text = None if self._text is None else self._text[: self._rows]
-        return Batch(text=text, **{name: column[: self._rows] for name, column in self._columns.items()})
+        columns: dict[str, Any] = {name: column[: self._rows] for name, column in self._columns.items()}
+        words: dict[str, Any] = {name: texts[: self._rows] for name, texts in self._words.items()}
+        return Batch(**columns, **words)
+
+    def without(self, rows: NDArray[np.bool_]) -> Tail:
+        """Return a tail that lacks some rows ``[row]``, and is as old."""
+        rest = Tail(len(self._columns["id"]))
+        rest.push(self.batch().take(~rows))
+        rest._since = self._since
+        return rest
 
     def _reserve(self, rows: int) -> None:
         room = len(self._columns["id"])
@@ -79,10 +86,11 @@ class Tail:
             grown[: self._rows] = column[: self._rows]
             self._columns[name] = grown
 
-    def _push_text(self, batch: Batch) -> None:
-        """Results that are no numbers are rare: their list begins with the first of them."""
-        if self._text is None and batch.text is None:
-            return
-        if self._text is None:
-            self._text = [None] * self._rows
-        self._text.extend(batch.text if batch.text is not None else [None] * len(batch))
+    def _push_words(self, name: str, texts: Sequence[str | None] | None, rows: int) -> None:
+        """Texts are rare: their list begins with the first of them."""
+        known = self._words.get(name)
+        if known is None:
+            if texts is None:
+                return
+            known = self._words[name] = [None] * self._rows
+        known.extend([None] * rows if texts is None else texts)

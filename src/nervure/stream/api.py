@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 
 from nervure.core.error import StreamError
-from nervure.stream.subject import LOG_PREFIX, LOG_SUBJECTS, STREAM
+from nervure.stream.subject import LOG_SUBJECTS, STREAM
 from nervure.stream.wire import Feed, Heard
 
-__all__ = ["Address", "ask", "ends", "ensure_stream", "log_in", "purge", "reach"]
+__all__ = ["Address", "ask", "ends", "ensure_stream", "followed", "log_in", "purge", "reach"]
 
 _ANSWER_S = 5.0
 _NAME_IN_USE = 10058
 _SAME_S = 120.0
+_CONNECTIONS = "$SYS.REQ.ACCOUNT.PING.CONNZ"
+_MOST_CONNECTIONS = 1 << 20
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +103,7 @@ async def ensure_stream(feed: Feed) -> None:
     """Make the stream that is the log, or correct it where the server made one of its own.
 
     It keeps everything until it is trimmed; when full it refuses, and never forgets what it
-    acknowledged. What `Log.publish` appends is passed on to those who listen by MQTT.
+    acknowledged.
     """
     wish = {
         "name": STREAM,
@@ -117,10 +119,6 @@ async def ensure_stream(feed: Feed) -> None:
         "num_replicas": 1,
         "duplicate_window": int(_SAME_S * 1e9),
         "allow_direct": True,
-        "republish": {
-            "src": f"{LOG_PREFIX}v1//1.*.Observations",
-            "dest": "v1//1.{{wildcard(1)}}.Observations",
-        },
     }
     try:
         await ask(feed, f"STREAM.CREATE.{STREAM}", wish)
@@ -147,3 +145,24 @@ async def reach(feed: Feed, sequence: int) -> None:
 async def purge(feed: Feed, upto: int) -> None:
     """Forget the messages up to and with that sequence."""
     await ask(feed, f"STREAM.PURGE.{STREAM}", {"seq": upto + 1})
+
+
+async def followed(feed: Feed, tree: str) -> set[str]:
+    """Return the subjects below ``tree`` (``v1//1.>``) to which somebody in our account subscribes now.
+
+    The server tells an account about its own connections (``$SYS.REQ.ACCOUNT.PING.CONNZ``); only those
+    that follow something in the tree are listed, so the cost grows with listeners and not with devices.
+    """
+    wish = {"subscriptions": True, "limit": _MOST_CONNECTIONS, "filter_subject": tree}
+    async with asyncio.timeout(_ANSWER_S):
+        answer = await feed.ask(_CONNECTIONS.encode(), msgspec.json.encode(wish))
+    if answer.startswith(b"NATS/1.0"):
+        raise StreamError("the server does not tell who listens")
+    found = msgspec.json.decode(answer).get("data", {})
+    begin = tree.removesuffix(">")
+    return {
+        subject
+        for connection in found.get("connections", ())
+        for subject in connection.get("subscriptions_list", ())
+        if subject.startswith(begin)
+    }

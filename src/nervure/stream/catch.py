@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from nervure.core.error import StreamError
 from nervure.stream.api import log_in
-from nervure.stream.subject import DEVICE_SUBJECTS, is_kept
+from nervure.stream.subject import DEVICE_SUBJECTS, is_kept, plain_subject
 
 if TYPE_CHECKING:
     from nervure.stream.api import Address
@@ -63,8 +63,8 @@ class Catch:
                 _log.debug("cannot listen for QoS 0: %s", cause or type(cause).__name__)
             else:
                 try:
-                    for subject in DEVICE_SUBJECTS:
-                        feed.write(f"SUB {subject} nervure 3\r\n".encode())
+                    for number, subject in enumerate(DEVICE_SUBJECTS):
+                        feed.write(f"SUB {subject} nervure 3{number}\r\n".encode())
                     with contextlib.suppress(ConnectionError):
                         await feed.ping()
                         self.listening.set()
@@ -76,7 +76,7 @@ class Catch:
 
     def _hear(self, subject: bytes, headers: bytes, payload: bytes) -> None:
         kept = not headers.startswith(_MQTT_QOS_0) and (_MQTT in headers or _FROM_STREAM in headers)
-        if kept or not is_kept(name := subject.decode("utf-8", "replace")):
+        if kept or not is_kept(name := plain_subject(subject.decode("utf-8", "replace"))):
             return
         self._waiting.append((name, payload, None))
         self._bytes += len(payload)

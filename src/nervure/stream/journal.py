@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["Journal"]
@@ -23,11 +24,15 @@ _log = logging.getLogger("nervure.stream")
 
 
 class Journal:
-    """Follows one log file: ``refused`` counts refusals, ``broken`` says why nothing more is taken."""
+    """Follows one log file: ``refused`` counts refusals, ``broken`` says why nothing more is taken.
+
+    ``heard`` is given the lines that tell of refusals, if somebody wants them.
+    """
 
     def __init__(self, path: Path) -> None:
         self.refused = 0
         self.broken: str | None = None
+        self.heard: Callable[[list[str]], None] | None = None
         self._path = path
         self._inode = 0
         self._place = 0
@@ -49,6 +54,8 @@ class Journal:
         if refused:
             self.refused += len(refused)
             last = refused[-1].split("] ", 2)[-1]
+            if self.heard is not None:
+                self.heard(refused)
             _log.warning("%d messages, subscriptions or log-ins were refused, last: %s", len(refused), last)
 
     def _is_refusal(self, line: str) -> bool:

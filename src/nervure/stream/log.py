@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from nervure.core.error import EnvironmentMissing, SettingError, StreamError
-from nervure.stream.api import Address, ends, ensure_stream, log_in, purge, reach
+from nervure.stream.api import Address, ends, ensure_stream, followed, log_in, purge, reach
 from nervure.stream.conf import NODE_USER, read_secret
 from nervure.stream.package import get_package, list_packages, put_package
 from nervure.stream.publish import Publisher
@@ -81,14 +81,25 @@ class Log:
 
     async def send(self, subject: str, payload: bytes) -> None:
         """Send a message to whoever listens now, by NATS or MQTT; it is not kept."""
-        if not subject.isprintable() or " " in subject or not subject:
-            raise StreamError(f"{subject!r} is no subject", hint="write words joined by dots")
+        await self.send_many([(subject, payload)])
+
+    async def send_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Send messages ``(subject, payload)`` to whoever listens now; they are not kept."""
+        for subject, _ in items:
+            if not subject.isprintable() or " " in subject or not subject:
+                raise StreamError(f"{subject!r} is no subject", hint="write words joined by dots")
 
         async def say(feed: Feed) -> None:
-            feed.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
+            for subject, payload in items:
+                feed.write(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(payload), payload))
             await feed.ping()
 
-        await self._with_feed(say, f"send to {subject}")
+        if items:
+            await self._with_feed(say, f"send to {items[0][0]}")
+
+    async def followed(self, tree: str) -> set[str]:
+        """Return the subjects below ``tree`` (``v1//1.>``) that somebody follows now, by NATS or MQTT."""
+        return await self._with_feed(lambda feed: followed(feed, tree), f"ask who follows {tree}")
 
     def read(self, after: int) -> AsyncGenerator[Entries, None]:
         """Yield everything after that sequence, as it comes, for ever; over restarts, without gap or double.

@@ -17,16 +17,27 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from nervure.core.error import EnvironmentMissing, StreamError
 from nervure.stream import child
 from nervure.stream.api import Address, ends, ensure_stream, log_in, reach
 from nervure.stream.catch import Catch
-from nervure.stream.conf import NODE_USER, configuration, read_secret, require_loopback, write_private
+from nervure.stream.conf import (
+    NODE_USER,
+    PROBE_USER,
+    SYSTEM_USER,
+    Gate,
+    configuration,
+    read_secret,
+    require_loopback,
+    write_private,
+)
 from nervure.stream.journal import Journal
 from nervure.stream.publish import Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nervure.core.settings import Nats, Settings
     from nervure.stream.wire import Feed
@@ -42,7 +53,7 @@ _ATTEND_S = 0.5
 _ROOM_BYTES = 64 << 20
 _PAUSE_S = 0.01
 _PROBE_S = 5.0
-_CONNECT = b"\x10\x19\x00\x04MQTT\x04\x02\x00\x0a\x00\x0dnervure-probe"
+_CONNECT = b"\x00\x04MQTT\x04%b\x00\x0a\x00\x0dnervure-probe"
 _CONNACK = b"\x20\x02\x00\x00"
 
 _log = logging.getLogger("nervure.stream")
@@ -69,13 +80,15 @@ def find_program() -> Path:
 
 
 class Server:
-    """A running ``nats-server`` with JetStream and an MQTT 3.1.1 listener on loopback.
+    """A running ``nats-server`` with JetStream, on loopback, and an MQTT 3.1.1 listener.
+
+    With a ``gate`` devices sign in by MQTT, and who is asked about them is `system_address`'s to hear.
 
     It is started again with the same ports and store when it dies. It ends with `stop`, and when
     this process dies in any way. The data folder is locked, so that no two servers share a store.
     """
 
-    def __init__(self, settings: Settings, program: Path, lock: int) -> None:
+    def __init__(self, settings: Settings, program: Path, lock: int, gate: Gate | None = None) -> None:
         nats = settings.nats
         self.url = f"nats://{nats.host}:{nats.port}"
         self.mqtt_port = nats.mqtt_port
@@ -87,6 +100,7 @@ class Server:
         self._conf = self.folder / "nats.conf"
         self._command = (str(program), "-c", str(self._conf))
         self._floor = 0
+        self._gate = gate
         self._address = Address(host=nats.host, port=nats.port, user=NODE_USER, password=self._secret)
         self._journal = Journal(self.folder / "server.log")
         self._publisher = Publisher(self._address, nats.max_payload_bytes)
@@ -97,7 +111,7 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(cls, settings: Settings, *, floor: int = 0) -> Self:
+    async def start(cls, settings: Settings, *, floor: int = 0, gate: Gate | None = None) -> Self:
         """Start the server and wait until it takes connections.
 
         ``floor`` is the highest position of any view: new messages are numbered above it, even if
@@ -106,10 +120,12 @@ class Server:
         or is in use raises ``EnvironmentMissing``.
         """
         require_loopback(settings.nats.host)
+        if gate is None or gate.tls is None:
+            require_loopback(settings.nats.mqtt_host)
         program = find_program()
         folder = nats_folder(settings)
         read_secret(folder)
-        server = cls(settings, program, await _lock_folder(folder))
+        server = cls(settings, program, await _lock_folder(folder), gate)
         server._floor = floor
         try:
             _require_free(settings.nats)
@@ -123,6 +139,12 @@ class Server:
         return server
 
     @property
+    def system_address(self) -> Address:
+        """Where the server tells of connections and ends them; only with a gate."""
+        secret = self._gate.secret if self._gate is not None else None
+        return msgspec.structs.replace(self._address, user=SYSTEM_USER, password=secret)
+
+    @property
     def shed(self) -> int:
         """How many messages of QoS 0 were dropped because the log could not take them in time."""
         return self._catch.shed
@@ -131,6 +153,10 @@ class Server:
     def refused(self) -> int:
         """How many messages, subscriptions and log-ins of devices were refused."""
         return self._journal.refused
+
+    def on_refusal(self, heard: Callable[[list[str]], None]) -> None:
+        """Give somebody the lines of the server's log that tell of refusals, as they are read."""
+        self._journal.heard = heard
 
     @property
     def trouble(self) -> str | None:
@@ -185,7 +211,7 @@ class Server:
                 await _terminate(process)
                 process = await self._spawn(door=True)
                 (await self._answer(process)).end("it is up")
-                while not await _lets_in(self._nats):
+                while not await _lets_in(self._nats, self._gate):
                     self._check_alive(process)
                     await asyncio.sleep(_PAUSE_S)
                 await self._catch.listening.wait()
@@ -196,7 +222,9 @@ class Server:
             ) from None
 
     async def _spawn(self, *, door: bool) -> asyncio.subprocess.Process:
-        text = configuration(self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door)
+        text = configuration(
+            self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door, gate=self._gate
+        )
         write_private(self._conf, text)
         arguments = (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *self._command)
         self._process = await asyncio.create_subprocess_exec(
@@ -312,32 +340,41 @@ async def _lock_folder(folder: Path) -> int:
 
 
 def _require_free(nats: Nats) -> None:
-    for name, port in (("nats.port", nats.port), ("nats.mqtt_port", nats.mqtt_port)):
-        with socket.socket(socket.AF_INET6 if ":" in nats.host else socket.AF_INET) as probe:
+    listeners = (("nats.port", nats.host, nats.port), ("nats.mqtt_port", nats.mqtt_host, nats.mqtt_port))
+    for name, host, port in listeners:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((nats.host, port))
+                probe.bind((host, port))
             except OSError as cause:
                 why = "taken by another program" if cause.errno == errno.EADDRINUSE else str(cause.strerror)
                 raise EnvironmentMissing(
-                    f"port {port} on {nats.host} is {why}",
+                    f"port {port} on {host} is {why}",
                     where=f"$.{name}",
                     hint=f"stop that program, or set {name} to a free port",
                 ) from cause
 
 
-async def _lets_in(nats: Nats) -> bool:
+async def _lets_in(nats: Nats, gate: Gate | None) -> bool:
     """Whether an MQTT client is let in (MQTT 3.1.1, sections 3.1 and 3.2)."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(nats.mqtt_host, nats.mqtt_host)  # noqa: S104 - not to bind
+    signs = b"" if gate is None else _sized(PROBE_USER.encode()) + _sized(gate.secret.encode())
+    body = _CONNECT % (b"\xc2" if signs else b"\x02") + signs
     try:
         async with asyncio.timeout(_PROBE_S):
-            reader, writer = await asyncio.open_connection(nats.host, nats.mqtt_port)
+            context = gate.context if gate is not None else None
+            reader, writer = await asyncio.open_connection(host, nats.mqtt_port, ssl=context)
             try:
-                writer.write(_CONNECT)
+                writer.write(b"\x10" + bytes([len(body)]) + body)
                 return await reader.readexactly(len(_CONNACK)) == _CONNACK
             finally:
                 writer.close()
     except (OSError, TimeoutError, EOFError):
         return False
+
+
+def _sized(text: bytes) -> bytes:
+    return len(text).to_bytes(2, "big") + text
 
 
 def _last_words(folder: Path) -> str:

@@ -10,6 +10,12 @@ them (``$MQTT_msgs``), under ``$MQTT.msgs.`` and their subject. A stream of our 
 the devices' subjects would be filled beside that, not before: killed at a bad moment, the server
 had acknowledged thousands of messages that such a stream did not hold. What does not come by MQTT
 is published under ``nv.log.`` and its subject.
+
+What a client publishes to ``v1.1/Datastreams(1)/Observations`` must not go to those who have
+subscribed to that topic, for the standard promises them the Observation as the service keeps it,
+once (OGC 18-088, section 14). So the embedded server moves what clients publish aside, to
+``nv.dev.`` and the same subject (a subject mapping), before it looks at subscriptions and rights
+and before it stores it; and what we publish under ``nv.out.`` comes out on the plain subject.
 """
 
 from __future__ import annotations
@@ -21,19 +27,28 @@ from nervure.core.error import DataError
 
 __all__ = [
     "ALERT_SUBJECTS",
+    "CHANGE",
+    "DEVICE_PREFIX",
     "DEVICE_SUBJECTS",
+    "HEARD_SUBJECTS",
     "LOG_PREFIX",
     "LOG_SUBJECTS",
+    "MAPPINGS",
     "MQTT_PREFIX",
+    "OUT_PREFIX",
     "STREAM",
+    "TASK_STATUS_SUBJECTS",
     "alert_subject",
     "alert_topic",
     "datastream_of",
+    "feature_of",
     "is_kept",
     "plain_subject",
     "reading_subject",
     "reading_topic",
     "subject_to_topic",
+    "task_of",
+    "task_subject",
     "topic_to_subject",
 ]
 
@@ -45,14 +60,46 @@ LOG_PREFIX = "nv.log."
 LOG_SUBJECTS = (f"{MQTT_PREFIX}>", f"{LOG_PREFIX}>")
 """What the stream holds: messages from MQTT, and those published by `Log.publish`."""
 
-DEVICE_SUBJECTS = ("v1//1.*.Observations", "v1//1.Observations")
-"""Where devices publish: the readings of one Datastream, or of several in one message."""
+DEVICE_PREFIX = "nv.dev."
+OUT_PREFIX = "nv.out."
+
+_PUBLISHED = ("v1//1.*.Observations", "v1//1.Observations", "v1//1.*.Tasks", "v1//1.Tasks")
+TASK_STATUS_SUBJECTS = "nervure.tasks.*.*.status"
+
+DEVICE_SUBJECTS = (*(f"{DEVICE_PREFIX}{one}" for one in _PUBLISHED), TASK_STATUS_SUBJECTS)
+"""Where what clients publish lies: readings of one Datastream or of several, Tasks, what became of them.
+
+Rights to publish are checked against these, after the mapping.
+"""
+
+MAPPINGS = {
+    "v1//1.Observations": f"{DEVICE_PREFIX}v1//1.Observations",
+    "v1//1.*.Observations": f"{DEVICE_PREFIX}v1//1.{{{{wildcard(1)}}}}.Observations",
+    "v1//1.Tasks": f"{DEVICE_PREFIX}v1//1.Tasks",
+    "v1//1.*.Tasks": f"{DEVICE_PREFIX}v1//1.{{{{wildcard(1)}}}}.Tasks",
+    f"{OUT_PREFIX}v1//1.>": "v1//1.>",
+}
+"""The subject mappings of the embedded server: what comes from clients goes aside, what we say comes out."""
+
+HEARD_SUBJECTS = "v1//1.>"
+"""What those subscribe to who follow entities."""
+
+CHANGE = "nv.change"
+"""Where Observations are changed and deleted; only `Log.publish` gets there."""
 
 ALERT_SUBJECTS = "nervure.alerts.>"
 
+_TASKS = "nervure.tasks."
 _HEAD = "v1//1.Datastreams("
+_MULTI_HEAD = "v1//1.MultiDatastreams("
 _TAIL = ").Observations"
-_KEPT = re.compile(r"v1//1\.(?:[^.\s*>]+\.)?Observations|nv\.in(?:\.[^.\s*>]+)+")
+_FEATURE = re.compile(r"v1\.1/FeaturesOfInterest\((?:(\d{1,18})|'((?:[^']|'')+)')\)/Observations")
+_KEPT = re.compile(
+    r"v1//1\.(?:[^.\s*>]+\.)?(?:Observations|Tasks)"
+    r"|nv\.in(?:\.[^.\s*>]+)+"
+    r"|nv\.change"
+    r"|nervure\.tasks(?:\.[^.\s*>]+){2}\.status"
+)
 
 
 def topic_to_subject(topic: str) -> str:
@@ -86,13 +133,13 @@ def subject_to_topic(subject: str) -> str:
     return "/".join(level.replace("//", ".") for level in subject.split("."))
 
 
-def reading_subject(datastream: int) -> str:
-    """Return the subject of the readings of one Datastream.
+def reading_subject(datastream: int | str, *, multi: bool = False) -> str:
+    """Return the subject of the readings of one Datastream; a key stands in quotes.
 
-    >>> reading_subject(7)
-    'v1//1.Datastreams(7).Observations'
+    >>> reading_subject(7), reading_subject("'hall'", multi=True)
+    ('v1//1.Datastreams(7).Observations', "v1//1.MultiDatastreams('hall').Observations")
     """
-    return f"{_HEAD}{datastream}{_TAIL}"
+    return f"{_MULTI_HEAD if multi else _HEAD}{datastream}{_TAIL}"
 
 
 def reading_topic(datastream: int) -> str:
@@ -119,13 +166,33 @@ def datastream_of(subject: str) -> int | None:
     return int(digits)
 
 
+def feature_of(subject: str) -> int | str | None:
+    """Return the id of the FeatureOfInterest whose Observations a subject carries, or None.
+
+    >>> feature_of("v1//1.FeaturesOfInterest(7).Observations"), feature_of("v1//1.Observations")
+    (7, None)
+    >>> feature_of("v1//1.FeaturesOfInterest('it''s//1').Observations")
+    "it's.1"
+    """
+    found = _FEATURE.fullmatch(subject_to_topic(subject))
+    if found is None:
+        return None
+    return int(found[1]) if found[1] else found[2].replace("''", "'")
+
+
 def plain_subject(subject: str) -> str:
     """Return the subject under which a message was published, given the one it has in the stream.
 
-    >>> plain_subject("$MQTT.msgs.v1//1.Observations"), plain_subject("nv.log.nv.in.hall")
+    Subjects below ``nv.`` are ours: what somebody sends there by MQTT keeps its long name, and nobody
+    takes it for one of ours.
+
+    >>> plain_subject("$MQTT.msgs.nv.dev.v1//1.Observations"), plain_subject("nv.log.nv.in.hall")
     ('v1//1.Observations', 'nv.in.hall')
     """
-    return subject.removeprefix(MQTT_PREFIX).removeprefix(LOG_PREFIX)
+    if subject.startswith(LOG_PREFIX):
+        return subject.removeprefix(LOG_PREFIX)
+    plain = subject.removeprefix(MQTT_PREFIX).removeprefix(DEVICE_PREFIX)
+    return subject if plain.startswith("nv.") else plain
 
 
 @lru_cache(maxsize=1 << 16)
@@ -154,3 +221,22 @@ def alert_topic(thing: int) -> str:
     'nervure/alerts/3'
     """
     return f"nervure/alerts/{thing}"
+
+
+def task_subject(thing: int) -> str:
+    """Return the subject on which a Thing is told its Tasks: the topic ``nervure/tasks/3``.
+
+    >>> task_subject(3)
+    'nervure.tasks.3'
+    """
+    return f"{_TASKS}{thing}"
+
+
+def task_of(subject: str) -> tuple[int, int] | None:
+    """Return the Thing and the Task whose status a subject carries, or None.
+
+    >>> task_of("nervure.tasks.3.17.status"), task_of("v1//1.Tasks")
+    ((3, 17), None)
+    """
+    found = re.fullmatch(r"nervure\.tasks\.(\d{1,18})\.(\d{1,18})\.status", subject)
+    return (int(found[1]), int(found[2])) if found else None

@@ -18,13 +18,17 @@ import msgspec
 
 from nervure.stream.subject import plain_subject
 
-__all__ = ["Answers", "Entries", "Feed", "Heard"]
+__all__ = ["Answers", "Asked", "Entries", "Feed", "Heard"]
 
 Heard = Callable[[bytes, bytes, bytes], None]
 """Takes the subject, headers and payload of a message."""
 
+Asked = Callable[[bytes, bytes], None]
+"""Takes the subject to answer to, and the question."""
+
 _DATA = b"1"
 _OVERHEARD = b"3"
+_ASKED = b"4"
 _MSG, _HMSG = b"M"[0], b"H"[0]
 _PLACES = {9: 5, 11: 7, 12: 7}  # where the sequence stands in a reply of so many parts
 _H_FIELDS, _M_FIELDS = 6, 5
@@ -77,8 +81,9 @@ class Feed(asyncio.Protocol):
     """One connection to NATS: requests and their answers, and what one ordered consumer sends.
 
     The consumer numbers what it sends; a number left out means a message lost on the way, and ends
-    the feed. What was received until then can still be taken. What comes on the subscription with
-    the number 3 is handed to ``heard`` as subject, headers and payload.
+    the feed. What was received until then can still be taken. What comes on subscriptions whose
+    number begins with 3 is handed to ``heard`` as subject, headers and payload; what comes on number
+    4, and wants an answer, to ``asked``.
     """
 
     def __init__(self, heard: Heard | None = None) -> None:
@@ -87,6 +92,7 @@ class Feed(asyncio.Protocol):
         self.ended: str | None = None
         self.inbox = f"_INBOX.{secrets.token_hex(11)}".encode()
         self.heard = heard
+        self.asked: Asked | None = None
         self._transport: asyncio.Transport | None = None
         self._rest = b""
         self._arrived = _nothing()
@@ -274,8 +280,12 @@ class Feed(asyncio.Protocol):
         """Handle a message that is no entry: the server's wish to be answered, or something overheard."""
         if field[2] == _DATA:
             self._flow(field[3])
-        elif field[2] == _OVERHEARD and self.heard is not None:
+        elif field[2].startswith(_OVERHEARD) and self.heard is not None:
             self.heard(field[1], data[start:body], data[body:end])
+        elif field[2] == _ASKED and self.asked is not None:
+            self.asked(field[3], data[body:end])
+        elif (waiting := self._answers.pop(field[1], None)) is not None:  # the server's own leave a gap there
+            waiting[0].put(waiting[1], data[body:end])
 
     def _status(self, text: bytes) -> None:
         """Read a heartbeat: whether messages are missing, and whether the server waits for us."""
