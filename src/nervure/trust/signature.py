@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from nervure.core.error import EnvironmentMissing, ModelError, SettingError
 
-__all__ = ["TAIL_BYTES", "SigningKey", "key_id", "sign", "trusted", "verify"]
+__all__ = ["TAIL_BYTES", "SigningKey", "key_id", "sign", "trusted", "verify", "write_once"]
 
 _NAME = b"nervure.signature"
 _KEY_BYTES = 32
@@ -52,8 +52,7 @@ class SigningKey:
         path = folder / _PRIVATE
         try:
             if not path.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                _write_private(path, os.urandom(_KEY_BYTES))
+                write_once(path, os.urandom(_KEY_BYTES).hex() + "\n")
             key = cls(_read_private(path))
             public = folder / _PUBLIC
             if not public.exists():
@@ -116,11 +115,12 @@ def _tail(model: bytes) -> bytes | None:
     return model[-_VALUE_BYTES:] if model[-TAIL_BYTES:-_VALUE_BYTES] == _HEAD else None
 
 
-def _write_private(path: Path, seed: bytes) -> None:
-    """Write the key whole or not at all; if another process was first, its key stays."""
+def write_once(path: Path, text: str) -> None:
+    """Write a private file whole or not at all; if another process was first, its file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(seed.hex() + "\n")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
     with suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()

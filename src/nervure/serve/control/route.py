@@ -1,0 +1,75 @@
+"""What a route of the control API is, and what it works with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nervure.core.access import Access
+from nervure.core.error import NotFoundError
+from nervure.store.catalogue import Catalogue
+from nervure.trust.office import Office
+from nervure.trust.oidc import Provider
+from nervure.trust.principal import Principal
+from nervure.trust.right import Right
+
+__all__ = ["Call", "Desk", "Done", "Route", "number"]
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the routes work with: the office, the catalogue, the settings, the OpenID provider if any."""
+
+    office: Office
+    catalogue: Catalogue
+    access: Access = Access()
+    provider: Provider | None = None
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request: who asks, what stands for the names in the path, query and body as their types."""
+
+    principal: Principal
+    address: str
+    secure: bool
+    base: str
+    names: dict[str, str] = {}
+    query: Any = None
+    body: Any = None
+    cookies: dict[str, str] = {}
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to say that something was done."""
+
+    done: bool = True
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One route: a method, a path with ``{names}``, the right it takes (None: no sign-in), and its work.
+
+    ``work`` is called with the Desk and the Call, in a thread, or as a coroutine if it is one.
+    """
+
+    method: str
+    path: str
+    right: Right | None
+    work: Callable[[Desk, Call], Any]
+    answer: Any = Done
+    body: Any = None
+    query: Any = None
+    status: int = 200
+
+    @property
+    def about(self) -> str:
+        """What it does, in a sentence."""
+        return (self.work.__doc__ or "").strip().partition("\n")[0]
+
+
+def number(text: str) -> int:
+    """Read a key in a path; ``NotFoundError`` if it is none."""
+    if not re.fullmatch(r"[0-9]{1,15}", text, re.ASCII):
+        raise NotFoundError(f"there is nothing with the key {text!r}")
+    return int(text)
