@@ -21,20 +21,26 @@ import msgspec
 
 from nervure.core.error import NervureError, StoreError, StreamError
 from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
+from nervure.node.entry import Entry
+from nervure.node.feature import Features
+from nervure.node.front import Front
+from nervure.node.inflow import Inflow
 from nervure.node.meter import Meter
+from nervure.node.promise import keep_promises
+from nervure.node.readings import Readings
+from nervure.node.task import VIEW as TASKS
 from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.serve.answer import ASGI
-from nervure.serve.app import application
+from nervure.serve.header import secured
 from nervure.serve.listener import bind, listen
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
-from nervure.stream.log import Entries, Log
+from nervure.stream.log import Log, address_of
 from nervure.stream.server import Server
 
 __all__ = ["Node", "run"]
@@ -58,27 +64,62 @@ class Node:
         self._gateways: list[ExternalBroker] = []
         self._trouble: dict[str, str] = {}
         self._stamp: tuple[int, ...] = ()
+        self._known: tuple[int, ...] = ()
         self._switching = asyncio.Lock()
 
     async def start(self) -> None:
         """Start the log, open the stores, take up every view where it stopped."""
         settings = self.settings
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self._door = bind(settings.http.host, settings.http.port)
-        self.catalogue = Catalogue.open(settings.folder / "catalogue.db")
+        guarded = settings.tls.on and not settings.access.open
+        self._door = bind(settings.http.host, settings.http.port, guarded=guarded)
+        self.catalogue = Catalogue.open(settings.catalogue_place)
+        self.entry = Entry(settings, self.catalogue)
         self.observations = Observations.open(settings.folder / "observations", settings.store)
         scored = self.catalogue.view(VIEW)
-        reached = max(self.observations.position, scored[0] if scored else 0)
+        asked = self.catalogue.view(TASKS)
+        reached = max(self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0)
         if settings.nats.url is None:  # numbers that a view has passed must never be given out again
-            self.server = await Server.start(settings, floor=reached)
+            self.server = await Server.start(settings, floor=reached, gate=self.entry.gate)
         self.log = await Log.connect(settings)
-        self.intake = Intake(self.catalogue.datastreams(), settings.limits)
-        self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
+        self._wire()
         for name in settings.project.solutions:
             self.watch.add(find(name))
-        self._stamp = self.catalogue.stamp()
+        self._stamp = self._known = self.catalogue.stamp()
         await self.watch.refresh()
         self.watch.restore()
+
+    def _wire(self) -> None:
+        """Put together what reads the log and what answers."""
+        settings = self.settings
+        datastreams = self.catalogue.datastreams()
+        self.intake = Intake(datastreams, settings.limits)
+        self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
+        self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
+        self.front = Front(
+            settings,
+            self.catalogue,
+            self.observations,
+            self.log,
+            self.readings,
+            guard=self.entry.guard,
+            refuse=self.watch.refuse,
+        )
+        self.front.learn(datastreams)
+        self.features = Features(self.front.writer)
+        self.readings.join(self.features.default, self._learn)
+        self.inflow = Inflow(
+            intake=self.intake,
+            features=self.features,
+            drafter=self.front.writer,
+            observations=self.observations,
+            watch=self.watch,
+            readings=self.readings,
+            meter=self.meter,
+            learn=self._learn,
+            fulfilled=self.catalogue.fulfilled,
+            told=self.front.took,
+        )
 
     async def run(self) -> None:
         """Work until :meth:`stop`; a loop that dies takes the node down with its error."""
@@ -88,8 +129,11 @@ class Node:
             self._every(SEAL_S, self._seal),
             self._every(1.0, self._refresh),
             self.watch.notify(),
+            keep_promises(self.catalogue, self.log, self.readings),
+            *self.front.jobs(),
+            *self.entry.jobs(self.server, address_of(self.settings)),
             self._every(HOUSEKEEPING_S, self._housekeep),
-            listen(self._application(), self._door),
+            listen(secured(self._application()), self._door, self.entry.tls),
         ]
         if self.server is not None:
             jobs.append(self.server.wait())
@@ -112,35 +156,18 @@ class Node:
         self._stop.set()
 
     async def _ingest(self) -> None:
-        after = min(self.observations.position, self.watch.position)
+        after = min(self.observations.position, self.watch.position, self.front.tasking.position)
         async for entries in self.log.read(after):
             while self.observations.full:  # noqa: ASYNC110 - slow or full disk: the log keeps what we leave
                 await asyncio.sleep(0.2)
             async with self._switching:
-                self.take(entries)
+                await self.inflow.take(self.front.take(entries), entries.sequence[-1])
                 await self.watch.backpressure()
-
-    def take(self, entries: Entries) -> None:
-        """Bring one batch of log entries into the store and under the models."""
-        upto = entries.sequence[-1]
-        batch, rejects = self.intake.take(entries)
-        appended = self.observations.append(batch, upto)
-        refused = [*rejects, *appended.conflicts]
-        self.watch.refuse(refused)
-        self.meter.count(entries=len(entries), readings=len(batch), duplicates=appended.duplicates)
-        self.meter.rejects(refused)
-        self.watch.take(self._unseen(batch), upto)
-        self.meter.arrival(entries.received_ns, time.time_ns())
-
-    def _unseen(self, batch: Batch) -> Batch:
-        """Leave out what the score view has already worked on before a restart."""
-        known = observation_id(self.watch.position + 1)
-        if len(batch) and batch.id[0] < known:
-            return batch.take(batch.id >= known)
-        return batch
 
     async def _seal(self) -> None:
         if self.observations.due:
+            with contextlib.suppress(StoreError):  # the catalogue is away: next time
+                await self.features.flush()
             await self._guarded("store", self.observations.seal)
 
     async def _guarded(self, name: str, work: Callable[[], Any]) -> None:
@@ -155,18 +182,32 @@ class Node:
 
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
-        stamp = self.catalogue.stamp()
-        if stamp == self._stamp:
+        await self._learn()
+        if self._known == self._stamp:
             return
         async with self._switching:  # a new model's windows come from the store, which must not move on
-            self.intake.learn(self.catalogue.datastreams())
+            self._stamp = self._known
             await self.watch.refresh()
-        self._stamp = stamp
+
+    async def _learn(self) -> bool:
+        """Take over what Datastreams there are, and tell whether the catalogue has changed."""
+        stamp = await asyncio.to_thread(self.catalogue.stamp)
+        if stamp == self._known:
+            return False
+        datastreams = await asyncio.to_thread(self.catalogue.datastreams)
+        self.intake.learn(datastreams)
+        self.front.learn(datastreams)
+        self.features.forget()
+        self._known = stamp
+        return True
 
     async def _housekeep(self) -> None:
         """Forget what every view has passed, merge small files, drop what is too old."""
-        with contextlib.suppress(StreamError):  # the server is being started again; next time
-            await self.log.trim(min(self.observations.safe_position, self.watch.position))
+        with contextlib.suppress(StreamError, StoreError):  # one of them is away; next time
+            await self.front.tasking.commit()
+            passed = (self.observations.safe_position, self.watch.position, self.front.tasking.position)
+            await self.log.trim(min(passed))
+            await asyncio.to_thread(self.catalogue.forget_drafted, min(passed))
         await self._guarded("compaction", self.observations.compact)
         keep = self.settings.store.keep_days
         if keep:
@@ -178,9 +219,8 @@ class Node:
             await work()
 
     def _application(self) -> ASGI:
-        return application(
-            self.catalogue, self.observations, self.status, ingest(self.log.publish, self.intake)
-        )
+        door = ingest(self.log.publish, self.intake, self.front.may_write)
+        return self.front.application(self.status, ingest=door, control=self.entry.control())
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
@@ -194,6 +234,8 @@ class Node:
             "open_alerts": self.watch.open_alerts(),
             "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
             "broker": self._broker(),
+            "mqtt": self.front.figures(),
+            "door": self.entry.figures(),
             "repaired": list(self.observations.repaired),
             "problems": self._problems(),
         }
@@ -211,6 +253,7 @@ class Node:
         return found
 
     async def _shut(self) -> None:
+        self.readings.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -218,6 +261,7 @@ class Node:
             await self.watch.commit()
             await asyncio.to_thread(self.observations.seal)
         await self.watch.close()
+        self.front.close()
         await self.log.close()
         self.observations.close()
         self.catalogue.close()

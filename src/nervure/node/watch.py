@@ -75,6 +75,11 @@ class Watch:
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
 
+    @property
+    def taken(self) -> int:
+        """The last log position that was scored, committed or not."""
+        return self._taken
+
     def add(self, solution: Solution) -> None:
         """Watch a solution: its rules from now on, its model when there is one."""
         datastreams = self._catalogue.datastreams(solution=solution.name)

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from math import ceil
 from typing import Any
 
 import msgspec
 
-from nervure.core.error import NervureError, NotFoundError, QueryError
+from nervure.core.error import (
+    BusyError,
+    ConflictError,
+    DeniedError,
+    NervureError,
+    NotFoundError,
+    QueryError,
+    SignInError,
+    TooLargeError,
+    UnsupportedQuery,
+)
 
 __all__ = [
     "ASGI",
     "Answer",
     "Message",
+    "NotAllowed",
     "Receive",
     "Scope",
     "Send",
+    "Unreadable",
     "Unsupported",
     "failure",
     "json",
@@ -32,8 +45,34 @@ ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = "application/json; charset=utf-8"
 
 
-class Unsupported(QueryError):
-    """A question that SensorThings allows and that is not answered here yet (501)."""
+Unsupported = UnsupportedQuery
+
+
+class Unreadable(QueryError):
+    """A body of a kind that is not read here (HTTP 415)."""
+
+
+class NotAllowed(NervureError):
+    """A method that a path does not take (HTTP 405), and those that it takes."""
+
+    def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method} is not answered here", hint=f"this takes {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+_STATUS: tuple[tuple[type[NervureError], int], ...] = (
+    (UnsupportedQuery, 501),
+    (Unreadable, 415),
+    (TooLargeError, 413),
+    (QueryError, 400),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (SignInError, 401),
+    (DeniedError, 403),
+    (BusyError, 429),
+    (NotAllowed, 405),
+)
+"""The status that says an error in HTTP; whatever else is ours to mend (503)."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,21 +94,21 @@ def json(value: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] 
 
 
 def failure(cause: NervureError) -> Answer:
-    """Answer with what went wrong: 400 malformed, 404 absent, 501 not supported, 503 anything of ours.
+    """Answer with what went wrong: 400 malformed, 404 absent, 409 taken, 501 not supported, 503 ours.
 
     >>> failure(NotFoundError("there is no Thing 9")).status
     404
     """
-    match cause:
-        case Unsupported():
-            status = 501
-        case QueryError():
-            status = 400
-        case NotFoundError():
-            status = 404
-        case _:
-            status = 503
-    return problem(status, cause.what, hint=cause.hint)
+    status = next((number for kind, number in _STATUS if isinstance(cause, kind)), 503)
+    headers: tuple[tuple[str, str], ...] = ()
+    if isinstance(cause, BusyError):
+        headers = (("retry-after", str(max(1, ceil(cause.retry_s)))),)
+    elif isinstance(cause, SignInError):
+        headers = (("www-authenticate", 'Bearer realm="nervure"'),)
+    elif isinstance(cause, NotAllowed):
+        headers = (("allow", ", ".join(cause.allowed)),)
+    what = f"{cause.what} (at {cause.where})" if cause.where and isinstance(cause, QueryError) else cause.what
+    return problem(status, what, hint=cause.hint, headers=headers)
 
 
 def problem(
@@ -84,12 +123,13 @@ def problem(
 
 async def send(answer: Answer, scope: Scope, out: Send) -> None:
     """Send an answer; a HEAD request gets its headers alone."""
-    fixed = (
-        ("content-type", answer.kind),
+    fixed = [
         ("content-length", str(len(answer.body))),
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
-    )
+    ]
+    if answer.body:
+        fixed.append(("content-type", answer.kind))
     headers = [(name.encode(), value.encode("latin-1")) for name, value in (*fixed, *answer.headers)]
     await out({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else answer.body

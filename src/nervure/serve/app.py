@@ -2,10 +2,10 @@
 
     GET /health   is it well (503 if not)      GET /status   everything it counts, as JSON
     GET /metrics  the same for Prometheus      GET /alerts   alerts, newest first
-    GET /v1.1/…   SensorThings, reading        POST /v1.1/…, /ingest/…   handed to the gateway
+    /v1.1/…       SensorThings                 POST /ingest/…  handed to the gateway
+    /api/…        handed to the control API
 
-It has no users yet, so it answers this machine only: a request whose ``Host`` or ``Origin`` names
-another one is refused, which keeps web pages from reaching it through a visitor's browser.
+The guard stands before every one of them: it finds out who asks, and whether they may.
 """
 
 from __future__ import annotations
@@ -14,104 +14,129 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from nervure.core.alert import Alert
 from nervure.core.error import NervureError, NotFoundError, QueryError
-from nervure.core.settings import is_loopback
-from nervure.serve import sensorthings
-from nervure.serve.answer import ASGI, Answer, Receive, Scope, Send, failure, json, problem, send
+from nervure.serve.answer import ASGI, Answer, NotAllowed, Receive, Scope, Send, failure, json, problem, send
+from nervure.serve.guard import Guard
 from nervure.serve.metric import exposition
-from nervure.serve.option import LARGEST_PAGE
-from nervure.serve.sensorthings import Observations, SensorThings
+from nervure.serve.request import Request
+from nervure.serve.service import Service
 from nervure.serve.shape import alert
+from nervure.trust.principal import Principal
 
-__all__ = ["Catalogue", "Observations", "application"]
+__all__ = ["PRINCIPAL", "Catalogue", "application"]
 
 log = logging.getLogger(__name__)
 
-WORKERS = 2
-MOST_WAITING = 64
-_PLACES = ("/health", "/status", "/metrics", "/alerts", "/v1.1")
+PRINCIPAL = "nervure.principal"
+"""Where a request's scope holds who asks, for the applications that are handed requests."""
+
+MOST_BYTES = 16 << 20
+LARGEST_PAGE = 10_000
+_STA = "/v1.1"
+_PLACES = ("/health", "/status", "/metrics", "/alerts", _STA)
+_HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
 
 
-class Catalogue(sensorthings.Catalogue, Protocol):
+class Catalogue(Protocol):
     """What the application asks of the catalogue."""
 
     def alerts(
-        self, *, active: bool | None = None, solution: str | None = None, limit: int = 100
+        self,
+        *,
+        active: bool | None = None,
+        solution: str | None = None,
+        limit: int = 100,
+        project: int | None = None,
     ) -> Sequence[Alert]:
-        """Return alerts, newest first."""
+        """Return alerts, newest first; of the Things of one project, if ``project`` names it."""
         ...
 
 
 Status = Callable[[], Mapping[str, Any]]
 
 
+class _Large(Exception):
+    """A body of more bytes than are taken."""
+
+
 def application(
-    catalogue: Catalogue, store: Observations, status: Status, ingest: ASGI | None = None
+    service: Service,
+    guard: Guard,
+    catalogue: Catalogue,
+    status: Status,
+    *,
+    ingest: ASGI | None = None,
+    control: ASGI | None = None,
 ) -> ASGI:
     """Compose the application.
 
     ``status`` returns a tree of numbers; a non-empty list ``problems`` in it makes ``/health``
-    answer 503. ``ingest`` is the gateway that takes what is posted.
+    answer 503. ``ingest`` is the gateway that takes what is posted, ``control`` the control API.
     """
-    service = _Service(catalogue, store, status, writes=ingest is not None)
+    plain = _Plain(catalogue, status)
 
     async def app(scope: Scope, receive: Receive, out: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, out)
-        elif scope["type"] == "http":
-            path = scope["path"]
-            refused = _foreign(scope)
-            if refused is not None:
-                await send(refused, scope, out)
-            elif ingest is not None and scope["method"] == "POST" and path.startswith(("/v1.1/", "/ingest/")):
-                await ingest(scope, receive, out)
-            else:
-                await send(await service.respond(scope), scope, out)
+            return
+        if scope["type"] != "http":
+            return
+        scope["path"] = place = _one_slash(scope["path"])
+        try:
+            principal = scope[PRINCIPAL] = await guard.admit(scope)
+        except NervureError as cause:
+            await send(failure(cause), scope, out)
+            return
+        if control is not None and place.startswith("/api"):
+            await control(scope, receive, out)
+        elif ingest is not None and place.startswith("/ingest"):
+            await ingest(scope, receive, out)
+        elif place.startswith(f"{_STA}/") or place == _STA:
+            await send(await _things(service, scope, receive, principal), scope, out)
+        else:
+            await send(await plain.answer(scope), scope, out)
 
     return app
 
 
-class _Service:
-    """Answers what is read; questions to the stores run in a few threads of their own."""
+async def _things(service: Service, scope: Scope, receive: Receive, principal: Principal) -> Answer:
+    """Answer one request to the SensorThings service."""
+    try:
+        return await service.answer(await _request(scope, receive), principal)
+    except _Large:
+        return problem(413, f"a body may have {MOST_BYTES:,} bytes at most", hint="send it in parts")
 
-    def __init__(self, catalogue: Catalogue, store: Observations, status: Status, *, writes: bool) -> None:
+
+class _Plain:
+    """Answers what is no SensorThings: how the node does, and its alerts."""
+
+    def __init__(self, catalogue: Catalogue, status: Status) -> None:
         self._catalogue = catalogue
         self._status = status
-        self._things = SensorThings(catalogue, store, writes=writes)
-        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="serve")
-        self._waiting = 0
 
-    async def respond(self, scope: Scope) -> Answer:
+    async def answer(self, scope: Scope) -> Answer:
         """Answer one request; what goes wrong becomes an answer too."""
         if scope["method"] not in {"GET", "HEAD"}:
-            return problem(405, f"{scope['method']} is not answered here", headers=(("allow", "GET, HEAD"),))
-        if self._waiting >= MOST_WAITING:
-            return problem(503, "too many questions at once", headers=(("retry-after", "1"),))
-        self._waiting += 1
+            return failure(NotAllowed(scope["method"], ("GET", "HEAD")))
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._workers, self._answer, scope)
+            return await asyncio.to_thread(self._answer, scope)
         except NervureError as cause:
             return failure(cause)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             return problem(500, "this should not have happened; the node's log says more")
-        finally:
-            self._waiting -= 1
 
     def _answer(self, scope: Scope) -> Answer:
         path: str = scope["path"].rstrip("/") or "/"
-        base = f"{scope.get('scheme', 'http')}://{_host(scope)}"
         match path:
             case "/":
+                base = _base(scope)
                 return json({"nervure": [f"{base}{place}" for place in _PLACES]})
             case "/health":
-                return _health(self._status())
+                return _health(self._status(), known=scope[PRINCIPAL].known)
             case "/status":
                 return json(self._status())
             case "/metrics":
@@ -119,19 +144,71 @@ class _Service:
                     body=exposition(self._status()), kind="text/plain; version=0.0.4; charset=utf-8"
                 )
             case "/alerts":
-                return self._alerts(scope["query_string"])
-            case "/v1.1":
-                return self._things.root(f"{base}/v1.1")
-        if path.startswith("/v1.1/"):
-            return self._things.answer(path.removeprefix("/v1.1/"), scope["query_string"], f"{base}/v1.1")
+                return self._alerts(scope["query_string"], scope[PRINCIPAL].project)
         raise NotFoundError(f"there is nothing at {path}", hint=f"there are {', '.join(_PLACES)}")
 
-    def _alerts(self, query: bytes) -> Answer:
+    def _alerts(self, query: bytes, project: int | None) -> Answer:
         given = _filter(query)
         found = self._catalogue.alerts(
-            active=given.get("active"), solution=given.get("solution"), limit=given.get("limit", 100)
+            active=given.get("active"),
+            solution=given.get("solution"),
+            limit=given.get("limit", 100),
+            project=project,
         )
         return json([alert(one) for one in found])
+
+
+async def _request(scope: Scope, receive: Receive) -> Request:
+    """Read a request to the SensorThings service; `_Large` if its body is."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    method = scope["method"]
+    body = b"" if method in {"GET", "HEAD"} else await _body(headers, receive)
+    return Request(
+        method=method,
+        path=scope["path"].removeprefix(_STA).strip("/"),
+        base=f"{_base(scope)}{_STA}",
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > MOST_BYTES:
+        raise _Large
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        event = await receive()
+        part: bytes = event.get("body", b"")
+        size += len(part)
+        if size > MOST_BYTES:
+            raise _Large
+        parts.append(part)
+        if not event.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _one_slash(path: str) -> str:
+    """Write one slash where there are several, but in a key.
+
+    >>> _one_slash("//v1.1//Things"), _one_slash("/v1.1/Things('a//b')")
+    ('/v1.1/Things', "/v1.1/Things('a//b')")
+    """
+    return re.sub(r"/{2,}", "/", path) if "//" in path and "'" not in path else path
+
+
+def _base(scope: Scope) -> str:
+    """Return the address of the node, as the client called it."""
+    server = scope.get("server") or ("127.0.0.1", None)
+    host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.decode("latin-1")
+    if not _HOST.fullmatch(host):
+        host = "localhost"
+    return f"{scope.get('scheme', 'http')}://{host}"
 
 
 def _filter(query: bytes) -> dict[str, Any]:
@@ -152,37 +229,11 @@ def _filter(query: bytes) -> dict[str, Any]:
     return found
 
 
-def _health(status: Mapping[str, Any]) -> Answer:
+def _health(status: Mapping[str, Any], *, known: bool) -> Answer:
+    """Say whether all is well, and what is not to those who signed in."""
     wrong = list(status.get("problems", ()))
-    return json({"status": "failing" if wrong else "ok", "problems": wrong}, status=503 if wrong else 200)
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
-
-
-def _host(scope: Scope) -> str:
-    server = scope.get("server") or ("127.0.0.1", None)
-    return _header(scope, b"host") or (f"{server[0]}:{server[1]}" if server[1] else str(server[0]))
-
-
-def _foreign(scope: Scope) -> Answer | None:
-    """Refuse what a web page of another site could have sent (DNS rebinding, cross-site posts)."""
-    for name, url in (("Host", f"//{_host(scope)}"), ("Origin", _header(scope, b"origin"))):
-        if url is not None and not _ours(url):
-            return problem(403, f"this node answers this machine only, not {name} {url.removeprefix('//')!r}")
-    return None
-
-
-def _ours(url: str) -> bool:
-    try:
-        return is_loopback(urlsplit(url).hostname or "")
-    except ValueError:
-        return False
+    body = {"status": "failing" if wrong else "ok", "problems": wrong if known else []}
+    return json(body, status=503 if wrong else 200)
 
 
 async def _lifespan(receive: Receive, out: Send) -> None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
+from hashlib import sha256
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nervure.core.error import EnvironmentMissing, SettingError
 from nervure.core.settings import is_loopback
-from nervure.serve.answer import ASGI
+from nervure.serve.answer import ASGI, Receive, Scope, Send
+from nervure.serve.guard import CERTIFICATE
 
 __all__ = ["bind", "listen"]
 
@@ -31,17 +35,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, guarded: bool = False) -> socket.socket:
     """Bind a listening socket; port 0 picks a free one.
 
-    Raises ``SettingError`` for an address other machines could reach, ``EnvironmentMissing`` when
-    the port is taken.
+    Raises ``SettingError`` for an address other machines could reach, unless ``guarded`` says that
+    whoever comes signs in and speaks TLS; ``EnvironmentMissing`` when the port is taken.
     """
-    if not is_loopback(host):
+    if not guarded and not is_loopback(host):
         raise SettingError(
             f"http may only listen on this machine, not on {host!r}",
             where="$.http.host",
-            hint="use 127.0.0.1",
+            hint="use 127.0.0.1, or leave out --open and set tls.on = true",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -59,7 +63,26 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def listen(app: ASGI, listener: socket.socket) -> None:
+class _Known(H11Protocol):
+    """HTTP over TLS whose requests know the certificate that the client showed, if it did."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Put the certificate's fingerprint into the scope of every request."""
+        super().connection_made(transport)
+        inner = transport.get_extra_info("ssl_object")
+        shown = inner.getpeercert(binary_form=True) if inner is not None else None
+        if shown is None:
+            return
+        app, found = self.app, sha256(shown).hexdigest()
+
+        async def known(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[CERTIFICATE] = found
+            await app(scope, receive, send)
+
+        self.app = known
+
+
+async def listen(app: ASGI, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
     """Serve until cancelled; requests under way get ``GRACE_S`` seconds to finish."""
     config = uvicorn.Config(
         app,
@@ -69,6 +92,10 @@ async def listen(app: ASGI, listener: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
+    if tls is not None:
+        config.http = _Known
+        config.load()
+        config.ssl = tls
     server = _Server(config)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:

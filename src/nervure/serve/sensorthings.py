@@ -1,297 +1,235 @@
-"""SensorThings 1.1, reading only: collections, entities by key, and the ways between them.
-
-Answers come from the catalogue and the store through two small protocols. Nothing here holds
-state, and every question is bounded: a page, a depth of path, no scan of a whole table.
-"""
+"""SensorThings 1.1, the reading side: resource paths and query options (18-088, sections 9.2 and 9.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
-from nervure.core.entity import Datastream, FeatureOfInterest, Location, ObservedProperty, Sensor, Thing
-from nervure.core.error import NotFoundError
-from nervure.core.observation import Batch, Observation
-from nervure.serve.answer import Answer, Unsupported, json
-from nervure.serve.option import Options, following, parse
-from nervure.serve.path import SETS, Step, route
-from nervure.serve.shape import Entity, entity_set, feature, observations, shape
+from nervure.core.error import NotFoundError, QueryError, UnsupportedQuery
+from nervure.core.sensorthings import BY_NAME, Kind
+from nervure.serve import document, following, root
+from nervure.serve.answer import Answer, json
+from nervure.serve.path import Route, Step, Target, route
+from nervure.serve.shape import address, properties
+from nervure.store.catalogue import Catalogue
+from nervure.store.language.option import Options, parse_options
+from nervure.store.scope import EVERYTHING, Scope
+from nervure.store.select.reader import Reader, Reading
+from nervure.store.select.row import Within, wire_id
+from nervure.store.select.session import Limits, Observed
+from nervure.store.write.form import Parent
 
-__all__ = ["Catalogue", "Observations", "SensorThings"]
+__all__ = ["SensorThings"]
 
-_SPEC = "http://www.opengis.net/spec/iot_sensing/1.1/req"
-CONFORMANCE = (
-    *(
-        f"{_SPEC}/datamodel/{name}"
-        for name in (
-            "thing",
-            "location",
-            "datastream",
-            "sensor",
-            "observed-property",
-            "observation",
-            "feature-of-interest",
-            "entity-control-information",
-        )
-    ),
-    f"{_SPEC}/resource-path/resource-path-to-entities",
-    *(f"{_SPEC}/request-data/{name}" for name in ("select", "orderby", "top", "skip", "count", "pagination")),
-    f"{_SPEC}/create-observations-via-mqtt/observations-creation",
-)
-_WRITING = (f"{_SPEC}/create-update-delete/create-entity", f"{_SPEC}/data-array/data-array")
-
-
-class Catalogue(Protocol):
-    """What is asked of the catalogue. A key that is not there raises ``NotFoundError``."""
-
-    def things(self) -> Sequence[Thing]:
-        """Return every Thing, by key."""
-        ...
-
-    def thing(self, id: int, /) -> Thing:
-        """Return one Thing."""
-        ...
-
-    def locations(self, thing: int | None = None, /) -> Sequence[Location]:
-        """Return every Location, or those of one Thing."""
-        ...
-
-    def sensors(self) -> Sequence[Sensor]:
-        """Return every Sensor."""
-        ...
-
-    def properties(self) -> Sequence[ObservedProperty]:
-        """Return every ObservedProperty."""
-        ...
-
-    def datastreams(self, *, thing: int | None = None) -> Sequence[Datastream]:
-        """Return every Datastream, or those of one Thing."""
-        ...
-
-    def datastream(self, id: int, /) -> Datastream:
-        """Return one Datastream."""
-        ...
-
-
-class Observations(Protocol):
-    """What is asked of the store."""
-
-    def count(self, datastream: int | None = None, /) -> int:
-        """Return how many Observations there are, of one Datastream or of all."""
-        ...
-
-    def by_id(self, identity: int, /) -> Observation | None:
-        """Return one Observation, or nothing."""
-        ...
-
-    def page(
-        self,
-        datastream: int | None = None,
-        /,
-        *,
-        limit: int,
-        skip: int = 0,
-        order: str = "time",
-        descending: bool = False,
-        after: tuple[int, int] | None = None,
-    ) -> Batch:
-        """Return ``limit`` rows after the first ``skip``, by ``time``, ``result_time`` or ``id``.
-
-        ``after`` is the (time, id) of the last row of the page before, in the order of time.
-        """
-        ...
-
-
-class _Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """The Observations of one Datastream, or of all."""
-
-    datastream: int | None = None
-
-
-class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """The entities of one page, whether there are more, and how many in all if that was asked.
-
-    ``last`` is the (time, id) of the last row, where the next page can begin from that.
-    """
-
-    rows: Sequence[Any]
-    more: bool
-    total: int | None
-    last: tuple[int, int] | None = None
-
-
-_ORDERS = {
-    "phenomenonTime": "time",
-    "resultTime": "result_time",
-    "id": "id",
-    "@iot.id": "id",
-}
+_NOTHING = Answer(status=204)
+_TEXT = "text/plain; charset=utf-8"
 
 
 class SensorThings:
-    """The service: answers one path and query at a time."""
+    """The service's reading side; its methods may be called from any thread.
 
-    def __init__(self, catalogue: Catalogue, store: Observations, *, writes: bool = False) -> None:
-        self._catalogue = catalogue
-        self._store = store
-        self._conformance = CONFORMANCE + (_WRITING if writes else ())
+    Raises ``QueryError`` for what is malformed or over its limits, ``UnsupportedQuery`` for what the
+    standard allows and is not answered, ``NotFoundError`` for what is not there or not in the scope.
+    """
 
-    def root(self, base: str) -> Answer:
-        """Answer with the entity sets and what of the standard is kept."""
-        return json(
-            {
-                "value": [{"name": name, "url": f"{base}/{name}"} for name in SETS],
-                "serverSettings": {"conformance": self._conformance},
-            }
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        observations: Observed,
+        *,
+        endpoints: Sequence[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self._reader = Reader(catalogue, observations, limits)
+        self._endpoints = tuple(endpoints)
+
+    def get(self, path: str, query: str, base: str, scope: Scope = EVERYTHING) -> Answer:
+        """Answer a GET.
+
+        ``path`` is what follows ``/v1.1/``, percent-decoded; ``query`` is the query string as it came;
+        ``base`` is the address that links begin with, ending in ``/v1.1``.
+        """
+        if not path.strip("/"):
+            return json(root.document(base, self._endpoints))
+        wanted = route(path)
+        kind = wanted.steps[-1].kind
+        options = parse_options(query, kind)
+        _check(wanted, options)
+        with self._reader.open(scope, options, kind) as reading:
+            target = _walk(reading, wanted)
+            if target.many:
+                return _set(reading, target, options, base, query, path)
+            if target.id is None:
+                raise _nowhere(wanted.steps[-1])
+            if target.property:
+                return _property(reading, target, base)
+            return _entity(reading, target, options, base, query)
+
+    def resolve(self, path: str, scope: Scope = EVERYTHING) -> Target:
+        """Return where a path leads, for any method."""
+        wanted = route(path)
+        with self._reader.open(scope) as reading:
+            return _walk(reading, wanted)
+
+    def entity(
+        self, kind: Kind, id: int, base: str, scope: Scope = EVERYTHING, query: str = ""
+    ) -> dict[str, Any] | None:
+        """Return an entity by its row id as it is answered, or None where there is none in the scope."""
+        return self.entities(kind, [id], base, scope, query).get(id)
+
+    def entities(
+        self, kind: Kind, ids: Iterable[int], base: str, scope: Scope = EVERYTHING, query: str = ""
+    ) -> dict[int, dict[str, Any]]:
+        """Return entities by their row ids, with what ``$select`` and ``$expand`` in ``query`` say."""
+        options = parse_options(query, kind)
+        given = following.given(query)
+        with self._reader.open(scope, options, kind) as reading:
+            found = reading.some(kind, ids, options)
+        return {key: document.entity(one, base, options, given) for key, one in found.items()}
+
+
+# --- from the path to what is there ---------------------------------------------------------------
+
+
+def _walk(reading: Reading, wanted: Route) -> Target:
+    """Follow the steps of a path; each is looked up among those of the step before."""
+    first, *rest = wanted.steps
+    found: int | None = None
+    parent: Parent | None = None
+    if first.key is not None and (found := reading.find(first.kind, first.key)) is None:
+        raise _nowhere(first)
+    before = first.kind
+    for step in rest:
+        relation = step.relation
+        if relation is None or found is None:
+            raise _nowhere(step)
+        parent = Parent(kind=before.name, id=found, relation=relation.name)
+        found = None if step.many else reading.neighbour(before, found, relation, step.key)
+        loose = wanted.ref and step is wanted.steps[-1] and step.key is None
+        if found is None and not step.many and not loose:
+            raise _nowhere(step)
+        before = step.kind
+    return Target(
+        kind=wanted.steps[-1].kind,
+        id=found,
+        many=wanted.steps[-1].many,
+        parent=parent,
+        property=wanted.property,
+        value=wanted.value,
+        ref=wanted.ref,
+        count=wanted.count,
+    )
+
+
+def _nowhere(step: Step) -> NotFoundError:
+    name = step.kind.name if step.relation is None else step.relation.name
+    if step.key is None:
+        return NotFoundError(f"there is no {name} here")
+    key = f"'{step.key}'" if isinstance(step.key, str) else step.key
+    return NotFoundError(f"there is no {step.kind.entities}({key}) here")
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def _set(reading: Reading, target: Target, options: Options, base: str, query: str, path: str) -> Answer:
+    within = None
+    if target.parent is not None:
+        relation = BY_NAME[target.parent.kind].relation(target.parent.relation)
+        within = None if relation is None else Within(relation=relation, ids=(target.parent.id,))
+    if target.count:
+        return Answer(body=str(reading.count(target.kind, options, within)).encode(), kind=_TEXT)
+    start = f"{base}/{quote(path.strip('/'), safe=_SAFE)}"
+    given = following.given(query)
+    if target.ref:
+        options = msgspec.structs.replace(options, select=("id",), expand=())
+        page = reading.page(target.kind, options, within)
+        return json(document.references(page, start, base, given))
+    page = reading.page(target.kind, options, within)
+    if options.result_format is not None:
+        return json(document.array(page, start, base, options, given))
+    return json(document.page(page, start, base, options, given))
+
+
+_SAFE = "/$()',:;@=!*~"
+
+
+def _entity(reading: Reading, target: Target, options: Options, base: str, query: str) -> Answer:
+    if target.ref:
+        options = Options(select=("id",))
+    found = reading.one(target.kind, target.id or 0, options)
+    if found is None:
+        raise NotFoundError(f"there is no {target.kind.name} here")
+    if target.ref:
+        return json({"@iot.selfLink": address(found.kind, found.row, base)})
+    return json(document.entity(found, base, options, following.given(query)))
+
+
+def _property(reading: Reading, target: Target, base: str) -> Answer:
+    """Answer with one property, or with what lies in it (18-088, 9.2.4 and 9.2.5)."""
+    first, *inner = target.property
+    name = first.partition("[")[0]
+    found = reading.one(target.kind, target.id or 0, Options(select=(name.removeprefix("@iot."),)))
+    if found is None:
+        raise NotFoundError(f"there is no {target.kind.name} here")
+    control = {"@iot.id": wire_id(found.row), "@iot.selfLink": address(found.kind, found.row, base)}
+    full = control | properties(found.kind, found.row)
+    if full.get(name) is None:
+        return _NOTHING
+    there, value = document.pick(full, (first, *inner))
+    if not there:
+        raise NotFoundError(f"there is no {'/'.join(target.property)} in this {target.kind.name}")
+    if value is None:
+        return _NOTHING
+    if not target.value:
+        return json({target.property[-1]: value})
+    if isinstance(value, str):
+        return Answer(body=value.encode(), kind=_TEXT)
+    body = msgspec.json.encode(value)
+    return Answer(body=body) if isinstance(value, dict | list) else Answer(body=body, kind=_TEXT)
+
+
+# --- what goes together ---------------------------------------------------------------------------
+
+
+def _check(wanted: Route, options: Options) -> None:
+    """Refuse options that say nothing of what the path leads to."""
+    last = wanted.steps[-1]
+    if not last.many and options.filter is not None:
+        raise QueryError(f"$filter is asked of a set, and {last.kind.name} is one entity")
+    if options.result_format is not None:
+        _check_format(wanted, options)
+    _check_expands(options, last.kind)
+
+
+def _check_format(wanted: Route, options: Options) -> None:
+    last = wanted.steps[-1]
+    if options.result_format != "dataArray":
+        raise UnsupportedQuery(f"$resultFormat={options.result_format} is not answered", hint="dataArray is")
+    if last.kind.name != "Observation" or not last.many or wanted.ref or wanted.count:
+        raise QueryError(
+            "$resultFormat=dataArray is asked of Observations", hint="Datastreams(1)/Observations"
+        )
+    if options.expand:
+        raise QueryError("a data array has no room for $expand")
+    names = {"id", *(one.name for one in last.kind.properties)}
+    foreign = sorted(set(options.select or ()) - names)
+    if foreign:
+        raise QueryError(
+            f"a data array has no room for {foreign[0]}", hint=f"it has {', '.join(sorted(names))}"
         )
 
-    def answer(self, path: str, query: bytes, base: str) -> Answer:
-        """Answer the ``path`` after ``/v1.1/``; raises ``QueryError`` and ``NotFoundError``."""
-        options = parse(query)
-        found = self._walk(route(path))
-        match found:
-            case _Feed():
-                page = self._rows(found, options)
-            case list():
-                page = _slice(found, options)
-            case _:
-                return json(shape(found, base, options.select))
-        body: dict[str, Any] = {}
-        if page.total is not None:
-            body["@iot.count"] = page.total
-        if page.more and options.top:
-            body["@iot.nextLink"] = f"{base}/{path.strip('/')}?{following(query, options, page.last)}"
-        body["value"] = [shape(one, base, options.select) for one in page.rows]
-        return json(body)
 
-    def _walk(self, steps: Sequence[Step]) -> Entity | list[Any] | _Feed:
-        found: Entity | list[Any] | _Feed = self._start(steps[0])
-        for step in steps[1:]:
-            if isinstance(found, list | _Feed):  # route() has seen to it that there is a key
-                raise NotFoundError("a collection leads nowhere without a key")
-            found = self._related(found, step)
-        return found
-
-    def _start(self, step: Step) -> Entity | list[Any] | _Feed:
-        if step.entities == "Observations":
-            return _Feed() if step.key is None else self._observation(step.key)
-        everything = self._all(step.entities)
-        return everything if step.key is None else _pick(everything, step)
-
-    def _all(self, entities: str) -> list[Any]:
-        match entities:
-            case "Things":
-                return list(self._catalogue.things())
-            case "Locations":
-                return list(self._catalogue.locations())
-            case "FeaturesOfInterest":
-                return [feature(one) for one in self._catalogue.locations()]
-            case "Sensors":
-                return list(self._catalogue.sensors())
-            case "ObservedProperties":
-                return list(self._catalogue.properties())
-            case _:
-                return list(self._catalogue.datastreams())
-
-    def _related(self, entity: Entity, step: Step) -> Entity | list[Any] | _Feed:
-        if step.entities == "Observations":
-            return self._observations_of(entity, step)
-        found = self._neighbours(entity, step.entities)
-        if step.key is not None:
-            return _pick(found, step)
-        if step.many:
-            return found
-        if not found:
-            raise NotFoundError(f"this {type(entity).__name__} has no {step.entities}")
-        one: Entity = found[0]
-        return one
-
-    def _neighbours(self, entity: Entity, entities: str) -> list[Any]:
-        catalogue = self._catalogue
-        match entity, entities:
-            case Thing(), "Datastreams":
-                return list(catalogue.datastreams(thing=entity.id))
-            case Thing(), _:
-                return list(catalogue.locations(entity.id))
-            case Location(), _:
-                return [one for one in catalogue.things() if entity in catalogue.locations(one.id)]
-            case Sensor(), _:
-                return [one for one in catalogue.datastreams() if one.sensor == entity.id]
-            case ObservedProperty(), _:
-                return [one for one in catalogue.datastreams() if one.observed_property == entity.id]
-            case Observation(), "Datastreams":
-                return [catalogue.datastream(entity.datastream)]
-            case Observation(), _:
-                thing = catalogue.datastream(entity.datastream).thing
-                return [feature(one) for one in catalogue.locations(thing)]
-            case Datastream(), "Things":
-                return [catalogue.thing(entity.thing)]
-            case Datastream(), "Sensors":
-                return [one for one in catalogue.sensors() if one.id == entity.sensor]
-            case Datastream(), _:
-                return [one for one in catalogue.properties() if one.id == entity.observed_property]
-            case _:
-                raise NotFoundError(f"{entity_set(entity)} have no {entities}")
-
-    def _observations_of(self, entity: Entity, step: Step) -> Entity | _Feed:
-        if isinstance(entity, FeatureOfInterest) or not isinstance(entity, Datastream):
-            raise Unsupported(
-                f"{entity_set(entity)} to Observations is not supported yet",
-                hint="ask Datastreams(1)/Observations",
-            )
-        if step.key is None:
-            return _Feed(datastream=entity.id)
-        found = self._observation(step.key)
-        if found.datastream != entity.id:
-            raise NotFoundError(f"Datastream {entity.id} has no Observation {step.key}")
-        return found
-
-    def _observation(self, key: int) -> Observation:
-        found = self._store.by_id(key)
-        if found is None:
-            raise NotFoundError(f"there is no Observation {key}")
-        return found
-
-    def _rows(self, feed: _Feed, options: Options) -> _Page:
-        order, descending = _order(options, _ORDERS, "phenomenonTime")
-        after = options.after if order == "time" else None
-        batch = self._store.page(
-            feed.datastream,
-            limit=options.top + 1,
-            skip=options.skip,
-            order=order,
-            descending=descending,
-            after=after,
-        )
-        found = observations(batch)
-        rows = found[: options.top]
-        total = self._store.count(feed.datastream) if options.count else None
-        last = (rows[-1].time_ns, rows[-1].id) if rows and order == "time" else None
-        return _Page(rows=rows, more=len(found) > options.top, total=total, last=last)
-
-
-def _slice(everything: list[Any], options: Options) -> _Page:
-    _, descending = _order(options, {"id": "id", "@iot.id": "id"}, "id")
-    ordered = sorted(everything, key=lambda one: one.id, reverse=descending)
-    end = options.skip + options.top
-    total = len(ordered) if options.count else None
-    return _Page(rows=ordered[options.skip : end], more=len(ordered) > end, total=total)
-
-
-def _order(options: Options, known: dict[str, str], default: str) -> tuple[str, bool]:
-    if not options.order:
-        return known[default], False
-    name, descending = options.order[0]
-    if len(options.order) > 1 or name not in known:
-        raise Unsupported(f"$orderby={name} is not supported yet", hint=f"order by one of {', '.join(known)}")
-    return known[name], descending
-
-
-def _pick(found: Sequence[Any], step: Step) -> Entity:
-    for one in found:
-        if one.id == step.key:
-            entity: Entity = one
-            return entity
-    raise NotFoundError(f"there is no {step.entities}({step.key}) here")
+def _check_expands(options: Options, kind: Kind) -> None:
+    for expand in options.expand:
+        relation, inner = kind.relation(expand.relation), expand.options
+        if relation is None:
+            continue
+        if inner.filter is not None and not relation.many:
+            raise QueryError(f"$filter is asked of a set, and {relation.name} is one entity")
+        if inner.result_format is not None or inner.token is not None:
+            raise QueryError("$resultFormat and $skiptoken stand outside of $expand")
+        _check_expands(inner, BY_NAME[relation.target])

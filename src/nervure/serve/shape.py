@@ -1,107 +1,191 @@
-"""How the catalogue's nouns look as SensorThings 1.1 JSON (18-088, section 8.2)."""
+"""How entities look as SensorThings 1.1 JSON (18-088, section 8.2 and 9.3.1.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import isnan
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from nervure.core.alert import Alert
-from nervure.core.entity import Datastream, FeatureOfInterest, Location, ObservedProperty, Sensor, Thing
-from nervure.core.error import QueryError
 from nervure.core.instant import iso
-from nervure.core.observation import Batch, Observation, Quality
-from nervure.serve.path import RELATIONS
+from nervure.core.observation import NO_RESULT_TIME, Quality
+from nervure.core.sensorthings import Kind, Property
+from nervure.serve.request import link
+from nervure.store.select.row import wire_id
 
-__all__ = ["Entity", "alert", "entity_set", "feature", "observations", "properties", "shape"]
+__all__ = ["address", "alert", "moment", "navigation", "observation", "properties", "stream_of"]
 
-Entity = Thing | Location | Sensor | ObservedProperty | Datastream | FeatureOfInterest | Observation
-
-_SETS: dict[type[Entity], str] = {
-    Thing: "Things",
-    Location: "Locations",
-    Sensor: "Sensors",
-    ObservedProperty: "ObservedProperties",
-    Datastream: "Datastreams",
-    FeatureOfInterest: "FeaturesOfInterest",
-    Observation: "Observations",
-}
 _MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
+_COMPLEX = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_ComplexObservation"
+_EXACT = 1 << 53
+_NOTHING: Mapping[str, Any] = {}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Row = Mapping[str, Any]
 
 
-def entity_set(entity: Entity) -> str:
-    """Return the entity set that an entity belongs to.
+def moment(microseconds: int) -> str:
+    """Write microseconds since 1970 as ISO 8601 in UTC, in milliseconds or, where there are, microseconds.
 
-    >>> entity_set(Thing(name="district A"))
-    'Things'
+    >>> moment(1_420_027_199_000_000), moment(1), moment(-1000)
+    ('2014-12-31T11:59:59.000Z', '1970-01-01T00:00:00.000001Z', '1969-12-31T23:59:59.999Z')
     """
-    return _SETS[type(entity)]
+    minute, rest = divmod(microseconds, 60_000_000)
+    if rest % 1000:
+        return f"{_minute(minute)}{rest // 1_000_000:02}.{rest % 1_000_000:06}Z"
+    return f"{_minute(minute)}{rest // 1_000_000:02}.{rest // 1000 % 1000:03}Z"
 
 
-def shape(entity: Entity, base: str, select: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Write an entity as SensorThings JSON; ``base`` is the service's address with ``/v1.1``.
+@lru_cache(8192)
+def _minute(minutes: int) -> str:
+    """Write minutes since 1970 up to the seconds; readings that follow each other share them."""
+    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes")[:-6] + ":"
 
-    >>> shape(Thing(id=1, name="district A"), "http://localhost:8088/v1.1", ("id", "name"))
-    {'@iot.id': 1, 'name': 'district A'}
+
+def address(kind: Kind, row: Row, base: str) -> str:
+    """Return the address of an entity.
+
+    >>> from nervure.core.sensorthings import BY_NAME
+    >>> address(BY_NAME["Thing"], {"id": 7}, "http://localhost/v1.1")
+    'http://localhost/v1.1/Things(7)'
     """
-    entities = entity_set(entity)
-    link = f"{base}/{entities}({entity.id})"
-    full: dict[str, Any] = {"@iot.id": entity.id, "@iot.selfLink": link, **properties(entity)}
-    full |= {f"{name}@iot.navigationLink": f"{link}/{name}" for name in RELATIONS[entities]}
-    return _chosen(full, select, entities) if select else full
+    return link(base, kind.entities, wire_id(row))
 
 
-def properties(entity: Entity) -> dict[str, Any]:
-    """Return an entity's own properties, without keys and links."""
-    match entity:
-        case Thing():
-            return {"name": entity.name, "description": entity.description, "properties": entity.properties}
-        case Location():
-            return {**_described(entity), "encodingType": entity.encoding_type, "location": entity.location}
-        case FeatureOfInterest():
-            return {**_described(entity), "encodingType": entity.encoding_type, "feature": entity.feature}
-        case Sensor():
-            return {**_described(entity), "encodingType": entity.encoding_type, "metadata": entity.metadata}
-        case ObservedProperty():
-            return {**_described(entity), "definition": entity.definition}
-        case Datastream():
-            return _datastream(entity)
-        case Observation():
-            return _observation(entity)
+def navigation(kind: Kind, row: Row, start: str) -> dict[str, str]:
+    """Return the address of each relation of the entity at ``start``; one that leads nowhere has none."""
+    return {
+        one.name: f"{start}/{one.name}"
+        for one in kind.relations
+        if not one.column or _leads(one.name, row, one.column)
+    }
 
 
-def observations(batch: Batch) -> list[Observation]:
-    """Turn columns into single Observations, in the order of the rows."""
-    text = batch.text or [None] * len(batch)
-    numbers = (batch.id, batch.datastream, batch.time, batch.result_time, batch.value, batch.low, batch.high)
-    columns = [column.tolist() for column in (*numbers, batch.quality)]
-    return [
-        Observation(
-            id=row[0],
-            datastream=row[1],
-            time_ns=row[2],
-            result_time_ns=row[3],
-            result=row[4] if words is None else words,
-            low=None if isnan(row[5]) else row[5],
-            high=None if isnan(row[6]) else row[6],
-            quality=row[7],
-        )
-        for words, *row in zip(text, *columns, strict=True)
-    ]
+def _leads(name: str, row: Row, column: str) -> bool:
+    """Return whether a relation to one leads anywhere; an Observation is of one kind of Datastream."""
+    if column == "datastream":
+        return row["multi"] is (name == "MultiDatastream")
+    return row.get(column) is not None
 
 
-def feature(location: Location) -> FeatureOfInterest:
-    """Return what an Observation is about: the place of its Thing, under the Location's key."""
-    return FeatureOfInterest(
-        id=location.id,
-        name=location.name,
-        description=location.description,
-        encoding_type=location.encoding_type,
-        feature=location.location,
-        properties=location.properties,
+def properties(kind: Kind, row: Row) -> dict[str, Any]:
+    """Return the properties of an entity that have a value, in the order of the standard."""
+    if kind.name == "Observation":
+        return observation(row)
+    found = {}
+    for one in kind.properties:
+        if (
+            one.columns[0] in row
+            and (value := _VALUES.get((kind.table, one.name), _plain)(one, row)) is not None
+        ):
+            found[one.name] = value
+    return found
+
+
+def observation(row: Row) -> dict[str, Any]:
+    """Return the properties of an Observation; its result time is null where nobody gave one."""
+    start, end, issued = row["time"], row["end_time"], row["result_time"]
+    begun = moment(start)
+    found: dict[str, Any] = {
+        "phenomenonTime": begun if end is None else f"{begun}/{moment(end)}",
+        "resultTime": begun if issued == start else moment(issued),
+        "result": _result(row),
+    }
+    if row["marks"] and row["marks"] & NO_RESULT_TIME:
+        found["resultTime"] = None
+    extra = msgspec.json.decode(row["extra"]) if row["extra"] else _NOTHING
+    if "resultQuality" in extra:
+        found["resultQuality"] = extra["resultQuality"]
+    elif row["quality"]:
+        found["resultQuality"] = Quality(row["quality"]).name.lower().replace("_", " ")
+    if valid := extra.get("validTime"):
+        found["validTime"] = _interval(valid["start"], valid["end"])
+    if "parameters" in extra:
+        found["parameters"] = extra["parameters"]
+    elif row["low"] is not None or row["high"] is not None:
+        found["parameters"] = {"low": row["low"], "high": row["high"]}
+    return found
+
+
+def stream_of(row: Row, base: str) -> tuple[str, str]:
+    """Return by which relation an Observation leads to its Datastream, and the address of that."""
+    if row["multi"]:
+        return "MultiDatastream", link(base, "MultiDatastreams", wire_id(row["stream"]))
+    return "Datastream", link(base, "Datastreams", wire_id(row["stream"]))
+
+
+def _result(row: Row) -> Any:
+    """Return a result; a whole number is written as one."""
+    value = row["value"]
+    if value is None:
+        return _json(row["text"]) if row["text"] is not None else None
+    return int(value) if -_EXACT < value < _EXACT and value == int(value) else value
+
+
+def _json(text: str) -> Any:
+    """Return what a stored JSON text stands for."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _plain(one: Property, row: Row) -> Any:
+    value = row[one.columns[0]]
+    if value is None or one.form not in {"instant", "interval"}:
+        return value
+    if one.form == "instant":
+        return moment(value // 1000)
+    end = row[one.columns[1]]
+    return None if end is None else _interval(value, end)
+
+
+def _interval(start_ns: int, end_ns: int) -> str:
+    return f"{moment(start_ns // 1000)}/{moment(end_ns // 1000)}"
+
+
+def _unit(_: Property, row: Row) -> Any:
+    """Return a unit; a stream that a solution declared has its UCUM code alone."""
+    unit = row["unit"]
+    return row["unit_of_measurement"] or {"name": unit, "symbol": unit, "definition": f"ucum:{unit}"}
+
+
+def _observation_type(_: Property, row: Row) -> str:
+    return row["observation_type"] or (_COMPLEX if row.get("multi") else _MEASUREMENT)
+
+
+def _stream_properties(_: Property, row: Row) -> Any:
+    """Return the properties of a stream, with what a solution declared of it."""
+    if not row["solution"]:
+        return row["properties"]
+    ours = {
+        "solution": row["solution"],
+        "signal": row["signal"],
+        "kind": row["kind"],
+        "source": row["source_id"],
+        "every_s": row["every_ns"] / 1e9 or None,
+        "low": row["low"],
+        "high": row["high"],
+    }
+    return {name: value for name, value in ours.items() if value not in {None, ""}} | (
+        row["properties"] or {}
     )
+
+
+def _present(one: Property, row: Row) -> Any:
+    """Return a JSON object, an empty one where there is none: clients are known that need one here."""
+    return row[one.columns[0]] or {}
+
+
+_VALUES: dict[tuple[str, str], Callable[[Property, Row], Any]] = {
+    ("actuator", "properties"): _present,
+    ("datastream", "unitOfMeasurement"): _unit,
+    ("datastream", "observationType"): _observation_type,
+    ("datastream", "properties"): _stream_properties,
+}
 
 
 def alert(one: Alert) -> dict[str, Any]:
@@ -113,68 +197,3 @@ def alert(one: Alert) -> dict[str, Any]:
     for seen in found["evidence"]:
         seen["time"] = iso(seen.pop("time_ns"))
     return dict(found)
-
-
-def _described(entity: Location | FeatureOfInterest | Sensor | ObservedProperty) -> dict[str, Any]:
-    return {"name": entity.name, "description": entity.description, "properties": entity.properties}
-
-
-def _datastream(entity: Datastream) -> dict[str, Any]:
-    ours = {
-        "solution": entity.solution,
-        "signal": entity.signal,
-        "kind": entity.kind,
-        "source": entity.source,
-        "every_s": entity.every_ns / 1e9 or None,
-        "low": entity.low,
-        "high": entity.high,
-    }
-    return {
-        "name": entity.name,
-        "description": entity.description,
-        "observationType": _MEASUREMENT,
-        "unitOfMeasurement": {
-            "name": entity.unit,
-            "symbol": entity.unit,
-            "definition": f"ucum:{entity.unit}",
-        },
-        "properties": {name: value for name, value in ours.items() if value not in {None, ""}}
-        | entity.properties,
-    }
-
-
-def _observation(entity: Observation) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "phenomenonTime": iso(entity.time_ns),
-        "resultTime": iso(entity.result_time_ns),
-        "result": entity.result if isinstance(entity.result, float | int) else _value(entity.result),
-    }
-    if entity.quality:
-        found["resultQuality"] = Quality(entity.quality).name.lower().replace("_", " ")
-    if entity.low is not None or entity.high is not None:
-        found["parameters"] = {"low": entity.low, "high": entity.high}
-    return found
-
-
-def _value(text: str) -> Any:
-    """Return the result that a stored JSON text stands for."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-
-
-def _chosen(full: dict[str, Any], select: Iterable[str], entities: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in select:
-        key = f"@iot.{name}" if name in {"id", "selfLink"} else name
-        if name in RELATIONS[entities]:
-            key = f"{name}@iot.navigationLink"
-        if key in full:
-            found[key] = full[key]
-        elif name not in _OPTIONAL.get(entities, ()):
-            raise QueryError(f"{entities} have no property {name!r}")
-    return found
-
-
-_OPTIONAL = {"Observations": ("resultQuality", "parameters", "validTime")}

@@ -1,0 +1,91 @@
+"""The entry of a node: who there is, the guard at HTTP, the door at MQTT, and their certificates."""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from nervure.node.door import Door
+from nervure.serve.control.app import control
+from nervure.serve.control.route import Desk
+from nervure.serve.guard import Guard
+from nervure.stream.conf import Gate, Wrapped
+from nervure.trust.authority import Authority
+from nervure.trust.console import console_secret
+from nervure.trust.listener import Files, client_context, listener_files, server_context
+from nervure.trust.nkey import AccountKey
+from nervure.trust.office import Office
+from nervure.trust.oidc import Provider
+from nervure.trust.register import Register
+
+if TYPE_CHECKING:
+    from nervure.core.settings import Settings
+    from nervure.serve.answer import ASGI
+    from nervure.store.catalogue import Catalogue
+    from nervure.stream.api import Address
+    from nervure.stream.server import Server
+
+__all__ = ["Entry"]
+
+
+class Entry:
+    """Knows who may come in, and how; in an open node anybody on this machine may.
+
+    ``gate`` is for the server to ask at, ``tls`` for HTTP to speak; both are None where they are
+    not wanted.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        self._folder = settings.folder.resolve() / "tls"
+        self._key = AccountKey()
+        is_open = settings.access.open
+        register = Register(catalogue.database, console_secret(settings.folder))
+        self.office = Office(register, self._folder)
+        has_provider = settings.oidc.issuer is not None and not is_open
+        self._provider = Provider(settings.oidc, self.office) if has_provider else None
+        self.guard = Guard() if is_open else Guard(register, settings.access, self._provider)
+        self._files = self._made_files() if settings.tls.on else None
+        self.tls: ssl.SSLContext | None = server_context(self._files) if self._files else None
+        self.gate = None if is_open or settings.nats.url is not None else self._made_gate()
+        self.door = Door(register, catalogue, self._key) if self.gate is not None else None
+
+    def control(self) -> ASGI:
+        """Return the control API."""
+        desk = Desk(
+            office=self.office,
+            catalogue=self._catalogue,
+            access=self._settings.access,
+            provider=self._provider,
+        )
+        return control(desk)
+
+    def jobs(self, server: Server | None, address: Address) -> list[Coroutine[Any, Any, None]]:
+        """Return what has to run as long as the node does; ``address`` is where the log is."""
+        if self.door is None or server is None:
+            return []
+        return [self.door.run(server, address)]
+
+    def figures(self) -> dict[str, int]:
+        """Return what ``nervure status`` shows of the door."""
+        return self.door.figures() if self.door is not None else {}
+
+    def _made_files(self) -> Files:
+        authority = Authority.load_or_create(self._folder)
+        return listener_files(self._settings.tls, authority, self._folder)
+
+    def _made_gate(self) -> Gate:
+        secret = secrets.token_urlsafe(32)
+        if self._files is None:
+            return Gate(issuer=self._key.public, secret=secret)
+        wrapped = Wrapped(
+            certificate=self._files.certificate,
+            key=self._files.key,
+            authority=self._files.authority,
+            require=self._settings.tls.require_certificate,
+        )
+        context = client_context(self.office.authority, self._folder)
+        return Gate(issuer=self._key.public, secret=secret, tls=wrapped, context=context)

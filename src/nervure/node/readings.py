@@ -1,0 +1,339 @@
+"""Readings: Observations that people and programs make, change and delete, through the log.
+
+Every one of them is appended to the log first, as a device's message is, and answered when the
+store has come so far: who has made an Observation reads it. Changing and deleting are events of the
+log too (``nv.change``), so that a replay ends in the same rows. Requests that come at the same time
+are appended together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Protocol
+
+from nervure.core.error import (
+    BusyError,
+    ConflictError,
+    NervureError,
+    NotFoundError,
+    QueryError,
+    StreamError,
+    TooLargeError,
+)
+from nervure.core.observation import Draft, Group, Reject, observation_id
+from nervure.node import event
+from nervure.node.array import Message, messages
+from nervure.sense.bucket import Bucket
+from nervure.sense.intake import SHARED, Intake
+from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
+from nervure.store.duplicate import CONFLICT
+from nervure.store.intent import Intent, Plan
+from nervure.stream.publish import Item
+from nervure.stream.subject import CHANGE, reading_subject
+
+__all__ = ["Publish", "Readings"]
+
+IN_FLIGHT = 2048
+IN_FLIGHT_BYTES = 64 << 20
+_MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
+
+
+class Publish(Protocol):
+    """Appends messages to the log and returns their sequences."""
+
+    async def __call__(self, items: Sequence[Item], /) -> list[int]:
+        """Append them."""
+        ...
+
+
+class _Wish:
+    """Messages to append, and who waits for it; ``sequences`` are there once the log has them."""
+
+    __slots__ = ("done", "items", "sequences", "size")
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.size = sum(len(item[1]) for item in items)
+        self.sequences: list[int] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Readings:
+    """Makes, changes and deletes Observations; used on the node's loop only.
+
+    :meth:`join` gives it what it asks of the rest of the node. ``most_bytes`` is the largest message.
+    """
+
+    def __init__(self, publish: Publish, intake: Intake, most_bytes: int) -> None:
+        self._publish = publish
+        self._intake = intake
+        self._most = min(most_bytes, intake.limits.message_bytes) - event.HEADROOM
+        self._bucket = Bucket(per_s=intake.limits.per_device_s, burst_s=1.0)
+        self._default: Callable[[int], Awaitable[int]] = _none
+        self._learn: Callable[[], Awaitable[bool]] = _nothing_new
+        self._taken = 0
+        self._queue: list[_Wish] = []
+        self._sending: set[asyncio.Task[None]] = set()
+        self._waiting: list[tuple[int, int, _Wish]] = []
+        self._refused: dict[int, Reject] = {}
+        self._promised: set[int] = set()
+        self._count = self._bytes = self._number = 0
+        self._closed = False
+
+    def join(self, default: Callable[[int], Awaitable[int]], learn: Callable[[], Awaitable[bool]]) -> None:
+        """Take what finds the default feature of a Datastream (0: none), and what looks for new ones."""
+        self._default, self._learn = default, learn
+
+    def taken(self, upto: int, refused: Sequence[Reject] = ()) -> None:
+        """Let those go on who wait for the store to have come to a log position."""
+        self._taken = max(self._taken, upto)
+        if refused and self._count:
+            for one in refused:
+                self._refused.setdefault(one.sequence, one)
+        while self._waiting and self._waiting[0][0] <= upto:
+            _finish(heappop(self._waiting)[2])
+
+    @property
+    def position(self) -> int:
+        """The last log position that answers show."""
+        return self._taken
+
+    def close(self) -> None:
+        """Tell those who still wait that nobody will answer them; what the log has is not lost."""
+        self._closed = True
+        for task in self._sending:
+            task.cancel()
+        for wish in (*self._queue, *(wish for _, _, wish in self._waiting)):
+            _fail(wish, StreamError("the node stops; it is not certain whether the log has it"))
+        self._waiting.clear()
+
+    async def create(self, drafts: Sequence[Draft], *, once: str | None = None) -> list[int]:
+        """Append Observations and return their ids, once they are in answers.
+
+        ``once`` names the request for good: asked again within two minutes, it gives the same ids.
+        What the store would not take raises ``QueryError``, and nothing is appended.
+        """
+        items: list[Item] = []
+        for number, draft in enumerate(drafts):
+            subject = reading_subject(draft.datastream)
+            await self._require_sound(subject, draft.message)
+            items.append((subject, draft.message, _name(once, number)))
+        return [observation_id(sequence) for sequence in await self._append(items)]
+
+    async def fast(self, datastream: int, payload: bytes, *, once: str | None = None) -> int | None:
+        """Append one plain reading and return its id; ``None``: it is none, take the slow way.
+
+        That is a number, perhaps with its times, for a Datastream that is known and has a feature.
+        """
+        self._require_size(payload)
+        subject, now_ns = reading_subject(datastream), time.time_ns()
+        if not self._intake.sound(subject, payload, now_ns) or not await self._default(datastream):
+            return None
+        if self._intake.flooded(subject, now_ns) or not self._bucket.admit(subject, now_ns):
+            rate = self._intake.limits.per_device_s
+            raise BusyError(f"a Datastream may send {rate:g} messages a second for long")
+        return observation_id((await self._append([(subject, payload, _name(once, 0))]))[0])
+
+    async def change(self, id: int, draft: Draft) -> None:
+        """Give an Observation another content."""
+        await self._require_sound(reading_subject(draft.datastream), draft.message)
+        await self._append([(CHANGE, event.put(id, draft).content, None)])
+
+    async def drop(
+        self, *, ids: Sequence[int] = (), datastreams: Sequence[int] = (), features: Sequence[int] = ()
+    ) -> None:
+        """Delete Observations: by id, all of some Datastreams, all about some features."""
+        plans = event.drops(ids=ids, datastreams=datastreams, features=features)
+        if items := [(CHANGE, plan.content, None) for plan in plans]:
+            await self._append(items)
+
+    # --- what goes with a change of entities ---------------------------------------------------------
+
+    def plan(
+        self,
+        drafts: Sequence[Draft] = (),
+        puts: Mapping[int, Draft] | None = None,
+        *,
+        ids: Sequence[int] = (),
+        datastreams: Sequence[int] = (),
+        features: Sequence[int] = (),
+    ) -> list[Plan]:
+        """Write what a change of entities leaves for the log; from any thread.
+
+        Observations of a Datastream that is not known yet are of one that this change makes, which
+        takes them. Raises ``QueryError`` for what the store would not take.
+        """
+        intake = copy.copy(self._intake)  # what is known now, should more be learnt meanwhile
+        puts, now_ns = puts or {}, time.time_ns()
+        for draft in (*drafts, *puts.values()):
+            self._require_size(draft.message)
+            rejects = intake.check(reading_subject(draft.datastream), draft.message, now_ns)[1]
+            if rejects and rejects[0].reason != UNKNOWN_STREAM:
+                raise _error(rejects[0])
+        return [
+            *event.makes(drafts, self._most),
+            *(event.put(id, draft) for id, draft in puts.items()),
+            *event.drops(ids=ids, datastreams=datastreams, features=features),
+        ]
+
+    async def fulfil(self, intents: Sequence[Intent]) -> list[int]:
+        """Append what the catalogue has promised, and return the ids of the Observations made."""
+        numbers = {one.id for one in intents}
+        self._promised |= numbers
+        try:
+            items = [(CHANGE, event.message(one), f"intent|{one.id}") for one in intents]
+            sequences = await self._append(items, urgent=True)
+        finally:
+            self._promised -= numbers
+        return [
+            observation_id(sequence, index)
+            for one, sequence in zip(intents, sequences, strict=True)
+            for index in range(one.made)
+        ]
+
+    def promised(self, intent: int) -> bool:
+        """Whether an intent is on its way to the log."""
+        return intent in self._promised
+
+    async def arrays(self, groups: Sequence[Group], *, once: str | None = None) -> list[int | None]:
+        """Append data arrays and return the id of each Observation in order, ``None`` for one refused."""
+        if any(self._intake.stream_of(reading_subject(one.datastream)) is None for one in groups):
+            await self._learn()
+        made = messages(groups, self._most, self._intake.limits.pack)
+        kept = [(message, self._sound_rows(message)) for message in made]
+        items = [
+            (SHARED, message.payload, _name(once, number))
+            for number, (message, rows) in enumerate(kept)
+            if rows
+        ]
+        sequences = iter(await self._append(items, partly=True) if items else ())
+        found: list[int | None] = []
+        for message, rows in kept:
+            answer: list[int | None] = [None] * message.rows
+            sequence = next(sequences) if rows else 0
+            for index in rows:
+                answer[index] = observation_id(sequence, index)
+            found += answer
+        return found
+
+    def _sound_rows(self, message: Message) -> list[int]:
+        """Return the places of the rows that will be taken."""
+        found: list[int] = self._intake.check(SHARED, message.payload, time.time_ns())[0].id.tolist()
+        return found
+
+    async def _require_sound(self, subject: str, payload: bytes) -> None:
+        """Refuse what the store would not take."""
+        self._require_size(payload)
+        batch, rejects = self._intake.check(subject, payload, time.time_ns())
+        if rejects and rejects[0].reason == UNKNOWN_STREAM:
+            await self._learn()
+            batch, rejects = self._intake.check(subject, payload, time.time_ns())
+        if rejects or not len(batch):
+            raise _error(rejects[0]) if rejects else QueryError("there is no Observation in the message")
+
+    def _require_size(self, payload: bytes) -> None:
+        if len(payload) > self._most:
+            raise TooLargeError(
+                f"an Observation may have {self._most:,} bytes", hint="send what belongs to it elsewhere"
+            )
+
+    # --- the log ----------------------------------------------------------------------------------
+
+    async def _append(
+        self, items: Sequence[Item], *, partly: bool = False, urgent: bool = False
+    ) -> list[int]:
+        """Append messages, wait until the store has taken them, and return their sequences.
+
+        What the store refused of one raises an error, but where readings are known to be ``partly`` bad.
+        What is ``urgent`` is never too much.
+        """
+        if self._closed:
+            raise StreamError("the node stops")
+        wish = _Wish(items)
+        busy = self._count >= IN_FLIGHT or self._bytes + wish.size > IN_FLIGHT_BYTES
+        if busy and not urgent:
+            raise BusyError("too many readings are under way to the log")
+        self._count += 1
+        self._bytes += wish.size
+        try:
+            if not self._queue:
+                asyncio.get_running_loop().call_soon(self._send_queue)
+            self._queue.append(wish)
+            await wish.done
+            for sequence in wish.sequences:
+                if sequence in self._refused and not partly:
+                    raise _error(self._refused[sequence])
+            return wish.sequences
+        finally:
+            self._count -= 1
+            self._bytes -= wish.size
+            if not self._count:
+                self._refused.clear()
+
+    def _send_queue(self) -> None:
+        wishes, self._queue = self._queue, []
+        task = asyncio.get_running_loop().create_task(self._send(wishes))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, wishes: list[_Wish]) -> None:
+        """Append the messages of several requests at once."""
+        try:
+            sequences = await self._publish([item for wish in wishes for item in wish.items])
+        except NervureError as cause:
+            for wish in wishes:
+                _fail(wish, cause)
+            return
+        except asyncio.CancelledError:
+            for wish in wishes:
+                _fail(wish, StreamError("the node stops; it is not certain whether the log has it"))
+            raise
+        start = 0
+        for wish in wishes:
+            end = start + len(wish.items)
+            wish.sequences = sequences[start:end]
+            start = end
+            last = max(wish.sequences, default=0)
+            if last <= self._taken:
+                _finish(wish)
+            else:
+                self._number += 1
+                heappush(self._waiting, (last, self._number, wish))
+
+
+def _finish(wish: _Wish) -> None:
+    if not wish.done.done():
+        wish.done.set_result(None)
+
+
+def _fail(wish: _Wish, cause: NervureError) -> None:
+    if not wish.done.done():
+        wish.done.set_exception(cause)
+
+
+def _name(once: str | None, number: int) -> str | None:
+    """Return what names one message of a request for good."""
+    return None if once is None else f"{once}|{number}".replace(" ", "|")
+
+
+def _error(reject: Reject) -> NervureError:
+    """Return the error that a request gets for what was refused."""
+    if reject.reason in _MISSING:
+        return NotFoundError(reject.detail)
+    if reject.reason == CONFLICT:
+        return ConflictError(reject.detail)
+    if reject.reason == TOO_LARGE:
+        return TooLargeError(reject.detail, hint="send it in several messages")
+    return QueryError(reject.detail)
+
+
+async def _none(_datastream: int) -> int:
+    return 0
+
+
+async def _nothing_new() -> bool:
+    return False

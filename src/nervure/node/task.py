@@ -1,0 +1,251 @@
+"""Tasking: Tasks that come by MQTT, Tasks that go to devices, and what becomes of them (OGC 17-079).
+
+    v1.1/TaskingCapabilities(1)/Tasks   a client asks             → a Task, status requested
+    nervure/tasks/3                     the Thing 3 is told       → dispatched, once it listens
+    nervure/tasks/3/17/status           it says how Task 17 does  → acknowledged, completed, …
+
+A Task is kept before anybody is told. What was asked while the device was away is told when it
+listens again, also after a restart; a device may hear of a Task twice and knows it by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from nervure.core.error import NervureError, QueryError, StoreError, StreamError
+from nervure.core.instant import iso
+from nervure.core.observation import Reject
+from nervure.core.sensorthings import BY_NAME
+from nervure.serve.path import route
+from nervure.store.catalogue import Catalogue
+from nervure.store.due import Due
+from nervure.store.scope import EVERYTHING
+from nervure.store.write.writer import Parent, Writer
+from nervure.stream.log import Entries
+from nervure.stream.subject import subject_to_topic, task_of, task_subject
+
+__all__ = ["VIEW", "Status", "Tasking", "Wire", "is_task"]
+
+_log = logging.getLogger("nervure.node")
+
+VIEW = "task"
+LOOK_S = 0.5
+_TREE = "nervure.tasks.>"
+_ANY = "nervure.tasks.*"
+_CAPABILITY = BY_NAME["TaskingCapability"]
+
+
+class Wire(Protocol):
+    """What is asked of the log."""
+
+    async def followed(self, tree: str, /) -> set[str]:
+        """Return the subjects below a tree that somebody follows now."""
+        ...
+
+    async def send(self, subject: str, payload: bytes, /) -> None:
+        """Send a message to whoever listens."""
+        ...
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device says of a Task."""
+
+    status: str
+    detail: str = ""
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the log about Tasks."""
+
+    sequence: int
+    subject: str
+    payload: bytes
+    received_ns: int
+
+
+def is_task(subject: str) -> bool:
+    """Whether a message of the log is about Tasks.
+
+    >>> is_task("v1//1.Tasks"), is_task("nervure.tasks.3.17.status"), is_task("v1//1.Observations")
+    (True, True, False)
+    """
+    return subject.endswith((".Tasks", ".status")) and not subject.startswith("nv.")
+
+
+class Tasking:
+    """Takes Tasks in from the log and tells devices theirs; a view of the log with a position."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        writer: Writer,
+        wire: Wire,
+        refuse: Callable[[Sequence[Reject]], None],
+    ) -> None:
+        saved = catalogue.view(VIEW)
+        self.position = saved[0] if saved else 0
+        """The last log position whose Tasks are kept."""
+        self._taken = self.position
+        self._catalogue = catalogue
+        self._writer = writer
+        self._wire = wire
+        self._refuse = refuse
+        self._queue: deque[_Entry] = deque()
+        self._waiting = True  # what was requested before a restart
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self._loop = asyncio.get_running_loop()
+
+    def take(self, entries: Entries) -> Entries:
+        """Take the messages about Tasks out of a batch of the log, and return the others."""
+        self._taken = max(self._taken, entries.sequence[-1])
+        ours = [place for place, subject in enumerate(entries.subject) if is_task(subject)]
+        if not ours:
+            return entries
+        for place in ours:
+            if entries.sequence[place] > self.position:
+                self._queue.append(
+                    _Entry(
+                        sequence=entries.sequence[place],
+                        subject=entries.subject[place],
+                        payload=entries.payload[place],
+                        received_ns=entries.received_ns[place],
+                    )
+                )
+        self._wake.set()
+        mine = set(ours)
+        rest = [place for place in range(len(entries)) if place not in mine]
+        return Entries(
+            sequence=[entries.sequence[place] for place in rest],
+            subject=[entries.subject[place] for place in rest],
+            payload=[entries.payload[place] for place in rest],
+            received_ns=[entries.received_ns[place] for place in rest],
+        )
+
+    def asked(self) -> None:
+        """Say that a Task was made; from any thread."""
+        self._loop.call_soon_threadsafe(self._again)
+
+    def _again(self) -> None:
+        self._waiting = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work, for ever: keep what comes, tell devices what is theirs."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self._queue:
+                    await asyncio.to_thread(self._keep, self._queue[0])
+                    self._queue.popleft()
+                if self._waiting:
+                    self._waiting = await self._dispatch()
+            except (StoreError, StreamError) as cause:
+                _log.warning("Tasks have to wait: %s", cause.what)
+            if self._queue or self._waiting:
+                await asyncio.sleep(LOOK_S)
+                self._wake.set()
+
+    async def commit(self) -> None:
+        """Write down how far the log holds nothing for us, so that it may be trimmed."""
+        taken = self._taken
+        if not self._queue and taken > self.position:
+            with contextlib.suppress(StoreError):  # the catalogue is away: next time
+                await asyncio.to_thread(self._catalogue.commit_view, VIEW, taken, b"")
+                self.position = max(self.position, taken)
+
+    def _keep(self, entry: _Entry) -> None:
+        """Keep one message and the position together, so that it counts once."""
+        try:
+            with self._catalogue.together():
+                self._read(entry)
+                self._catalogue.commit_view(VIEW, entry.sequence, b"")
+        except StoreError:
+            raise
+        except NervureError as cause:
+            self._loop.call_soon_threadsafe(self._refuse, [_reject(entry, cause)])
+            self._catalogue.commit_view(VIEW, entry.sequence, b"")
+        self.position = entry.sequence
+
+    def _read(self, entry: _Entry) -> None:
+        told = task_of(entry.subject)
+        if told is not None:
+            try:
+                said = msgspec.json.decode(entry.payload, type=Status)
+            except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+                raise QueryError(f"the status of a Task cannot be read: {cause}") from cause
+            thing, task = told
+            if self._catalogue.thing_of_task(task) != thing:
+                raise QueryError(f"Thing {thing} has no Task {task}")
+            self._writer.task_status(task, said.status, said.detail)
+            return
+        try:
+            body = msgspec.json.decode(entry.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+            raise QueryError(f"the Task is no JSON: {cause}") from cause
+        if not isinstance(body, dict):
+            raise QueryError("a Task is a JSON object")
+        self._writer.create("Task", body, EVERYTHING, self._parent(entry.subject))
+
+    def _parent(self, subject: str) -> Parent | None:
+        """Return the TaskingCapability whose topic it is."""
+        way = route(subject_to_topic(subject).removeprefix("v1.1/"))
+        first, *rest = way.steps
+        if way.steps[-1].kind.name != "Task" or len(rest) > 1 or not way.steps[-1].many:
+            raise QueryError("no Task is made there")
+        if not rest or first.key is None:
+            return None
+        row = self._writer.resolve(_CAPABILITY.name, first.key)
+        return Parent(kind=_CAPABILITY.name, id=row, relation="Tasks")
+
+    async def _dispatch(self) -> bool:
+        """Tell every device that listens what it was asked; whether there is more for others."""
+        asked = await asyncio.to_thread(self._catalogue.due_tasks)
+        if not asked:
+            return False
+        listening = await self._wire.followed(_TREE)
+        left = False
+        for task in asked:
+            subject = task_subject(task.thing)
+            if not listening & {subject, _ANY, _TREE}:
+                left = True
+                continue
+            await self._wire.send(subject, _message(task))
+            try:
+                await asyncio.to_thread(self._writer.task_status, task.id, "dispatched")
+            except NervureError as cause:  # it has answered already
+                _log.debug("Task %s: %s", task.id, cause.what)
+        return left
+
+
+def _message(task: Due) -> bytes:
+    return msgspec.json.encode(
+        {
+            "id": task.id,
+            "@iot.id": task.name,
+            "creationTime": iso(task.creation_ns),
+            "taskingParameters": task.parameters,
+            "TaskingCapability": {"@iot.id": task.capability, "name": task.title},
+        }
+    )
+
+
+def _reject(entry: _Entry, cause: NervureError) -> Reject:
+    return Reject(
+        sequence=entry.sequence,
+        index=0,
+        count=1,
+        subject=entry.subject,
+        reason="malformed",
+        detail=cause.what,
+        payload=entry.payload[:4096],
+        received_ns=entry.received_ns,
+    )
