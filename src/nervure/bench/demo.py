@@ -141,7 +141,7 @@ class _Demo:
             notify=Notify(webhook=self.options.webhook),
         )
         self.settings.folder.mkdir(parents=True, exist_ok=True)
-        catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
+        catalogue = Catalogue.open(self.settings.catalogue_place)
         places = [
             Place(name=one.name, location=one.location, properties=one.properties) for one in self.data.things
         ]
@@ -214,7 +214,7 @@ class _Demo:
         )
         self.watcher.table(learned.metrics, learned.card.unit)
         await self.log.put_package(learned.name, learned.package)
-        catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
+        catalogue = Catalogue.open(self.settings.catalogue_place)
         catalogue.add_model(learned.card, learned.name, learned.sha256, promoted=True)
         catalogue.close()
         while (await self.node.status())["models"].get("water") != learned.card.version:
@@ -298,7 +298,7 @@ class _Demo:
         """Hold what is stored against what was sent, foreseen and injected."""
         ear.close()
         observations = Observations.open(self.settings.folder / "observations", write=False)
-        catalogue = Catalogue.open(self.settings.folder / "catalogue.db")
+        catalogue = Catalogue.open(self.settings.catalogue_place)
         alerts = tuple(sorted(catalogue.alerts(), key=lambda alert: alert.raised_ns))
         quarantined = sum(catalogue.quarantine_counts().values())
         catalogue.close()

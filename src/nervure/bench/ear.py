@@ -32,11 +32,17 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     high: float
 
 
-class _Pack(msgspec.Struct):
-    resultTime: str | int  # noqa: N815 - as SensorThings writes it
-    v: list[float | None]
-    low: list[float | None] | None = None
-    high: list[float | None] | None = None
+class _Band(msgspec.Struct, frozen=True):
+    low: float | None = None
+    high: float | None = None
+
+
+class _Observation(msgspec.Struct):
+    """One step of a forecast; the steps of one forecast are heard in their order."""
+
+    resultTime: datetime  # noqa: N815 - as SensorThings writes it
+    result: float | None = None
+    parameters: _Band = _Band()
 
 
 class Ear:
@@ -47,7 +53,7 @@ class Ear:
         self._on_alert = on_alert
         self._heard: dict[tuple[int, int], int] = {}
         self._last: dict[int, Heard] = {}
-        self._decoder = msgspec.json.Decoder(_Pack)
+        self._decoder = msgspec.json.Decoder(_Observation)
         self._ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="nervure-demo-ear")
         self._client.on_connect = self._connected
@@ -73,13 +79,13 @@ class Ear:
         with contextlib.suppress(msgspec.DecodeError, msgspec.ValidationError):
             self._note(self._source_of[stream], self._decoder.decode(message.payload), now)
 
-    def _note(self, stream: int, pack: _Pack, now: int) -> None:
-        issued = pack.resultTime
-        moment = issued if isinstance(issued, int) else to_ns(msgspec.convert(issued, type=datetime))
-        self._heard.setdefault((stream, moment), now)
+    def _note(self, stream: int, step: _Observation, now: int) -> None:
+        moment = to_ns(step.resultTime)
+        if (stream, moment) in self._heard:
+            return
+        self._heard[stream, moment] = now
         first = [
-            column[0] if column and column[0] is not None else np.nan
-            for column in (pack.v, pack.low, pack.high)
+            np.nan if one is None else one for one in (step.result, step.parameters.low, step.parameters.high)
         ]
         self._last[stream] = Heard(
             stream=stream, issued_ns=moment, value=first[0], low=first[1], high=first[2]

@@ -19,7 +19,7 @@ import msgspec
 import psutil
 
 from nervure.core.error import EnvironmentMissing
-from nervure.core.settings import Http, Nats, Settings
+from nervure.core.settings import Access, Http, Nats, Settings
 
 __all__ = ["NodeProcess", "free_ports", "free_settings"]
 
@@ -43,10 +43,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_settings(folder: Path, **changes: Any) -> Settings:
-    """Return settings with free ports on loopback and data in ``folder``."""
+    """Return settings of an open node with free ports on loopback and data in ``folder``."""
     port, mqtt_port, http_port = free_ports(3)
     settings = Settings(
-        data=str(folder), nats=Nats(port=port, mqtt_port=mqtt_port), http=Http(port=http_port)
+        data=str(folder),
+        nats=Nats(port=port, mqtt_port=mqtt_port),
+        http=Http(port=http_port),
+        access=Access(open=True),
     )
     return msgspec.structs.replace(settings, **changes)
 

@@ -31,7 +31,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
 
-__all__ = ["Row", "machine", "measure"]
+__all__ = ["BEGIN_NS", "Row", "machine", "measure"]
 
 BEGIN_NS = 1_672_531_200_000_000_000
 

@@ -26,6 +26,10 @@ VERBS = (
     Verb("down", "Run", "Stop the platform that runs in the data folder."),
     Verb("status", "Run", "Show how the running platform is doing."),
     Verb("doctor", "Run", "Tell what is missing on this machine, one line each, with the fix."),
+    Verb("user", "Access", "Manage who may sign in, and what they may do."),
+    Verb("token", "Access", "Manage bearer tokens of users."),
+    Verb("device", "Access", "Manage devices, and what they sign in with."),
+    Verb("project", "Access", "Manage projects, which do not see each other."),
     Verb("send", "Readings", "Send one reading, as a device would."),
     Verb("listen", "Readings", "Show readings and alerts as they come."),
     Verb("data", "Learn", "List, fetch and check the real data sets."),
@@ -42,7 +46,7 @@ def build(*, width: int | None = None) -> App:
     """Return the application; ``width`` fixes the width of its help, for the documentation."""
     groups = {
         name: Group(name, sort_key=place)
-        for place, name in enumerate(("Run", "Readings", "Learn", "Declare"))
+        for place, name in enumerate(("Run", "Access", "Readings", "Learn", "Declare"))
     }
     app = App(
         name="nervure",

@@ -28,7 +28,7 @@ def declare(settings: Settings) -> int:
                 hint=f"add it to project.solutions, which holds {', '.join(settings.project.solutions)}",
             )
         places.setdefault(thing.solution, []).append(Place(name=thing.name, location=thing.location))
-    catalogue = Catalogue.open(settings.folder / "catalogue.db")
+    catalogue = Catalogue.open(settings.catalogue_place)
     try:
         for name, these in places.items():
             provision(catalogue, find(name), these)

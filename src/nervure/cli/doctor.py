@@ -128,7 +128,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
     if settings.nats.url is None:
         ports += [
             ("nats.port", settings.nats.host, settings.nats.port),
-            ("nats.mqtt_port", settings.nats.host, settings.nats.mqtt_port),
+            ("nats.mqtt_port", settings.nats.mqtt_host, settings.nats.mqtt_port),
         ]
     for name, host, port in ports:
         if running:

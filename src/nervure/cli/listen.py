@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_line
+from nervure.cli.reach import mqtt_address, mqtt_client
 from nervure.cli.send import datastream_id
 from nervure.core.error import NervureError, NotFoundError
 from nervure.core.settings import Settings
@@ -77,9 +78,8 @@ def _topics(settings: Settings, datastream: str | None, only: str | None) -> lis
 def _subscribe(settings: Settings, topics: list[str], seen: queue.SimpleQueue[tuple[str, bytes]]) -> Any:
     """Connect and subscribe; returns the client when the broker has said yes to each topic."""
     import paho.mqtt.client as paho
-    from paho.mqtt.enums import CallbackAPIVersion
 
-    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client = mqtt_client(settings)
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def connected(client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -95,9 +95,9 @@ def _subscribe(settings: Settings, topics: list[str], seen: queue.SimpleQueue[tu
     client.on_connect = connected
     client.on_subscribe = subscribed
     client.on_message = lambda _client, _data, message: seen.put((message.topic, bytes(message.payload)))
-    where = f"mqtt://{settings.nats.host}:{settings.nats.mqtt_port}"
+    where = mqtt_address(settings)
     try:
-        client.connect(settings.nats.host, settings.nats.mqtt_port)
+        client.connect(settings.nats.mqtt_host, settings.nats.mqtt_port)
     except OSError as cause:
         raise NotFoundError(f"no node answers at {where}", hint="start one with: nervure up") from cause
     client.loop_start()

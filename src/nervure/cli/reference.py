@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -162,6 +162,8 @@ def _kind(plain: Any) -> str:
         return names[plain]
     if get_origin(plain) is Annotated:
         return _kind(get_args(plain)[0])
+    if get_origin(plain) is Literal:
+        return " or ".join(f"`{one}`" if one else "empty" for one in get_args(plain))
     origin, inner = (
         get_origin(plain),
         [one for one in get_args(plain) if one is not type(None) and one is not ...],

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
+from nervure.cli.reach import http_address, http_client, mqtt_address, mqtt_client
 from nervure.cli.status import ask
 from nervure.core.error import NervureError, NotFoundError, UsageError
 from nervure.core.instant import iso, to_ns
@@ -88,11 +89,10 @@ def _result(text: str) -> float | str:
 def _publish(settings: Settings, key: int, body: dict[str, Any]) -> dict[str, Any]:
     import msgspec
     import paho.mqtt.client as paho
-    from paho.mqtt.enums import CallbackAPIVersion
 
     from nervure.stream.subject import reading_topic
 
-    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client = mqtt_client(settings)
     acknowledged, refused = threading.Event(), []
 
     def connected(client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -104,9 +104,9 @@ def _publish(settings: Settings, key: int, body: dict[str, Any]) -> dict[str, An
 
     client.on_connect = connected
     client.on_publish = lambda *_: acknowledged.set()
-    where = f"mqtt://{settings.nats.host}:{settings.nats.mqtt_port}"
+    where = mqtt_address(settings)
     try:
-        client.connect(settings.nats.host, settings.nats.mqtt_port)
+        client.connect(settings.nats.mqtt_host, settings.nats.mqtt_port)
     except OSError as cause:
         raise NotFoundError(f"no node answers at {where}", hint="start one with: nervure up") from cause
     client.loop_start()
@@ -124,9 +124,10 @@ def _publish(settings: Settings, key: int, body: dict[str, Any]) -> dict[str, An
 def _post(settings: Settings, key: int, body: dict[str, Any]) -> dict[str, Any]:
     import httpx
 
-    where = f"http://{settings.http.host}:{settings.http.port}/v1.1/Datastreams({key})/Observations"
+    where = f"{http_address(settings)}/ingest/Datastreams({key})"
     try:
-        answer = httpx.post(where, json=body, timeout=PATIENCE_S, trust_env=False)
+        with http_client(settings, timeout=PATIENCE_S) as client:
+            answer = client.post(where, json=body)
     except httpx.TransportError as cause:
         raise NotFoundError(f"no node answers at {where}", hint="start one with: nervure up") from cause
     if answer.status_code != httpx.codes.CREATED:

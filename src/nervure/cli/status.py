@@ -6,6 +6,7 @@ from typing import Any
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, tree, write_json
+from nervure.cli.reach import http_address, http_client
 from nervure.core.settings import Settings
 
 __all__ = ["ask", "status"]
@@ -40,9 +41,10 @@ def ask(settings: Settings, path: str) -> Any:
     from nervure.core.error import NervureError, NotFoundError
 
     running = find(settings.folder)
-    base = running.http if running else f"http://{settings.http.host}:{settings.http.port}"
+    base = running.http if running else http_address(settings)
     try:
-        answer = httpx.get(base + path, timeout=PATIENCE_S, trust_env=False)
+        with http_client(settings, timeout=PATIENCE_S) as client:
+            answer = client.get(base + path)
         answer.raise_for_status()
         return answer.json()
     except httpx.ConnectError as cause:

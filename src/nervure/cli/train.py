@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from nervure.cli.export import models_folder, write
@@ -84,7 +85,7 @@ def hand_over(settings: Settings, learned: Course) -> bool:
     else:
         with claim(settings.folder, ""):
             asyncio.run(_put_alone(settings, learned))
-    catalogue = Catalogue.open(settings.folder / "catalogue.db")
+    catalogue = Catalogue.open(settings.catalogue_place)
     try:
         catalogue.add_model(learned.card, learned.name, learned.sha256, promoted=True)
     finally:
@@ -104,8 +105,11 @@ async def _put(settings: Settings, learned: Course) -> None:
 
 async def _put_alone(settings: Settings, learned: Course) -> None:
     from nervure.stream.server import Server
+    from nervure.trust.nkey import shut_gate
 
-    server = await Server.start(settings)
+    inside = msgspec.structs.replace(settings.nats, mqtt_host="127.0.0.1")  # no device is meant
+    alone = msgspec.structs.replace(settings, nats=inside)
+    server = await Server.start(alone, gate=None if settings.access.open else shut_gate())
     try:
         await _put(settings, learned)
     finally:

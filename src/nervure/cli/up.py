@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import re
+import socket
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json, write_line
+from nervure.core.error import EnvironmentMissing, UsageError
 from nervure.core.settings import Settings, flat, variable
 
 __all__ = ["up"]
 
+_PORTS = {"http.port": "http.host", "nats.port": "nats.host", "nats.mqtt_port": "nats.mqtt_host"}
+
 
 def up(
     *,
+    open_: Annotated[
+        bool, Parameter(name="--open", help="Serve without sign-in, on this machine only: for trying out.")
+    ] = False,
+    http: Annotated[
+        str | None, Parameter(help="Where HTTP listens, as HOST:PORT; the same as two --set.")
+    ] = None,
+    data: Annotated[Path | None, Parameter(help="The data folder; the same as --set data=…")] = None,
     settings: File = None,
     change: Change = (),
     origin: Annotated[
@@ -24,31 +39,93 @@ def up(
 ) -> int:
     """Run the platform until it is stopped with Ctrl+C, SIGTERM or nervure down.
 
-    It listens on this machine only: MQTT for devices, HTTP for SensorThings, health and metrics.
-    Settings come from nervure.toml, then NERVURE_* variables, then --set.
+    MQTT is for devices, HTTP for SensorThings, health and metrics. Settings come from nervure.toml,
+    then NERVURE_* variables, then --set. With --open, ports that nobody has set and that are taken
+    are replaced by free ones, so that several nodes can run side by side.
     """
-    loaded, came = read(settings, change)
+    changes = (*change, *_changes(http, data, open_=open_))
+    loaded, came = read(settings, changes)
+    if loaded.access.open and (free := _free(loaded, came)):
+        loaded, came = read(settings, (*changes, *free))
     if origin:
         return _origin(loaded, came, json=json)
     from nervure.cli.process import claim
 
-    address = f"http://{_bracketed(loaded.http.host)}:{loaded.http.port}"
+    address = f"{'https' if loaded.tls.on else 'http'}://{_bracketed(loaded.http.host)}:{loaded.http.port}"
     with claim(loaded.folder, address) as running:
         from nervure.cli.declare import declare
+        from nervure.cli.user import first_admin
         from nervure.node.compose import run
 
         declare(loaded)
-        mqtt = loaded.nats.url or f"mqtt://{_bracketed(loaded.nats.host)}:{loaded.nats.mqtt_port}"
-        if json:
-            write_line(
-                {"pid": running.pid, "http": address, "mqtt": mqtt, "data": str(loaded.folder.resolve())}
-            )
-        else:
-            say(f"{loaded.project.name}: {', '.join(loaded.project.solutions)}")
-            say(f"  http   {address}/v1.1\n  mqtt   {mqtt}\n  data   {loaded.folder.resolve()}")
-            say("Stop with Ctrl+C or: nervure down")
+        _greet(loaded, address, running.pid, first_admin(loaded), json=json)
         run(loaded)
     return 0
+
+
+def _greet(loaded: Settings, address: str, pid: int, password: str | None, *, json: bool) -> None:
+    """Say where it answers, and once the password of the first user, if there was none before."""
+    ours = f"{_bracketed(loaded.nats.mqtt_host)}:{loaded.nats.mqtt_port}"
+    mqtt = loaded.nats.url or f"{'mqtts' if loaded.tls.on else 'mqtt'}://{ours}"
+    if json:
+        about = {"pid": pid, "http": address, "mqtt": mqtt, "data": str(loaded.folder.resolve())}
+        write_line(about if password is None else about | {"admin": password})
+        return
+    say(f"{loaded.project.name}: {', '.join(loaded.project.solutions)}")
+    say(f"  http   {address}/v1.1\n  mqtt   {mqtt}\n  data   {loaded.folder.resolve()}")
+    if password is not None:
+        say(f"The first user is admin, with the password {password}\nIt is shown this once; keep it.")
+    say("Stop with Ctrl+C or: nervure down")
+
+
+def _changes(http: str | None, data: Path | None, *, open_: bool) -> list[str]:
+    """Return the settings that the options stand for."""
+    found = ["access.open=true"] if open_ else []
+    if data is not None:
+        found.append(f"data={data}")
+    if http is not None:
+        said = re.fullmatch(r"(?:(?P<host>\[[^\]]+\]|[^:\[\]]+):|:)?(?P<port>\d{1,5})", http.strip())
+        if said is None:
+            raise UsageError(f"--http cannot read {http!r}", hint="write --http 127.0.0.1:8088")
+        if said["host"]:
+            found.append(f"http.host={said['host'].strip('[]')}")
+        found.append(f"http.port={said['port']}")
+    return found
+
+
+def _free(loaded: Settings, came: dict[str, str]) -> list[str]:
+    """Return other ports for those that nobody has set and that are taken."""
+    values: dict[str, Any] = flat(loaded)
+    found: list[str] = []
+    used: set[int] = {values[name] for name in _PORTS if name in came}
+    for name, host in _PORTS.items():
+        if name in came or (name.startswith("nats.") and loaded.nats.url is not None):
+            continue
+        port = values[name]
+        if port in used or not _is_free(values[host], port):
+            port = _some_port(values[host], used)
+            found.append(f"{name}={port}")
+        used.add(port)
+    return found
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return True
+    return False
+
+
+def _some_port(host: str, used: set[int]) -> int:
+    """Return a free port below those that the system gives to outgoing connections."""
+    start = random.randint(14_000, 30_000)  # two that start at once should not choose the same
+    ports: list[int] = [*range(start, 31_000), *range(14_000, start)]
+    for port in ports:
+        if port not in used and _is_free(host, port):
+            return port
+    raise EnvironmentMissing(f"no port on {host} is free")
 
 
 def _origin(loaded: Settings, came: dict[str, str], *, json: bool) -> int:
