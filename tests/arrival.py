@@ -15,10 +15,14 @@ from nervure.stream.wire import Entries
 
 NOW = 1_677_657_600 * SECOND_NS  # 2023-03-01T08:00:00Z
 STREAMS = (
-    Datastream(id=7, name="mill inflow", unit="L/s", thing=1, low=0, high=500, every_ns=HOUR_NS),
-    Datastream(id=8, name="mill inflow forecast", unit="L/s", thing=1, kind="forecast", source=7),
-    Datastream(id=9, name="door", unit="", thing=2),
-    Datastream(id=10, name="air", unit="Cel", thing=2),
+    Datastream(
+        id=7, name="mill inflow", unit="L/s", thing=1, solution="water", low=0, high=500, every_ns=HOUR_NS
+    ),
+    Datastream(
+        id=8, name="mill inflow forecast", unit="L/s", thing=1, kind="forecast", source=7, solution="water"
+    ),
+    Datastream(id=9, name="door", unit="", thing=2, solution="water"),
+    Datastream(id=10, name="air", unit="Cel", thing=2, solution="water"),
 )
 
 

@@ -13,7 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench.process import free_ports
-from nervure.core.settings import Http, Nats, Settings
+from nervure.core.settings import Access, Http, Nats, Settings
 from nervure.stream.log import Entries, Log
 from nervure.stream.server import Server
 
@@ -25,10 +25,15 @@ __all__ = ["collect", "free_ports", "kill", "make_settings", "publish_mqtt", "ru
 
 
 def make_settings(folder: Path, **nats: object) -> Settings:
-    """Return settings of a node whose data lie in ``folder``, on free loopback ports."""
+    """Return settings of an open node whose data lie in ``folder``, on free loopback ports."""
     port, mqtt_port, http_port = free_ports(3)
     ours = {"port": port, "mqtt_port": mqtt_port, "max_store_gb": 1.0} | nats
-    return Settings(data=str(folder / "data"), nats=msgspec.convert(ours, Nats), http=Http(port=http_port))
+    return Settings(
+        data=str(folder / "data"),
+        nats=msgspec.convert(ours, Nats),
+        http=Http(port=http_port),
+        access=Access(open=True),
+    )
 
 
 @contextlib.asynccontextmanager

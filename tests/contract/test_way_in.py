@@ -26,7 +26,7 @@ from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.service
 
-STREAM = Datastream(id=7, name="inflow", unit="L/s", thing=1)
+STREAM = Datastream(id=7, name="inflow", unit="L/s", thing=1, solution="water")
 START = 1_677_628_800 * SECOND_NS
 
 

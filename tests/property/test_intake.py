@@ -23,9 +23,9 @@ from nervure.stream.wire import Entries
 
 NOW = 1_700_000_000 * SECOND_NS
 STREAMS = (
-    Datastream(id=1, name="flow", unit="L/s", thing=1, low=0, high=100, every_ns=SECOND_NS),
-    Datastream(id=2, name="state", unit="", thing=1),
-    Datastream(id=3, name="ahead", unit="L/s", thing=1, kind="forecast", source=1),
+    Datastream(id=1, name="flow", unit="L/s", thing=1, solution="water", low=0, high=100, every_ns=SECOND_NS),
+    Datastream(id=2, name="state", unit="", thing=1, solution="water"),
+    Datastream(id=3, name="ahead", unit="L/s", thing=1, solution="water", kind="forecast", source=1),
 )
 SUBJECTS = [*(reading_subject(one.id) for one in STREAMS), SHARED, reading_subject(9), "nv.in.hall.x", "x"]
 KEYS = [
@@ -170,7 +170,8 @@ def part_of(entries: Entries, start: int, count: int) -> Entries:
 
 
 def check(batch: Batch, rejects: list[Reject], count: int) -> None:
-    lengths = {len(getattr(batch, name)) for name in Batch.__struct_fields__ if name != "text"}
+    columns = [getattr(batch, name) for name in Batch.__struct_fields__]
+    lengths = {len(column) for column in columns if column is not None}
     assert len(lengths) == 1
     assert (np.diff(batch.id) > 0).all()
     assert all(1 <= sequence_of(identity) <= count for identity in batch.id.tolist())

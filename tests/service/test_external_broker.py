@@ -24,8 +24,8 @@ from tests.support import free_ports, running
 pytestmark = pytest.mark.service
 
 STREAMS = (
-    Datastream(id=7, name="hall", unit="Cel", thing=1),
-    Datastream(id=8, name="yard", unit="Cel", thing=2),
+    Datastream(id=7, name="hall", unit="Cel", thing=1, solution="water"),
+    Datastream(id=8, name="yard", unit="Cel", thing=2, solution="water"),
 )
 TOPICS = {"v1.1/+/Observations": "{1}", "site/+/temperature": "{1}"}
 

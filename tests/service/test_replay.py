@@ -39,7 +39,11 @@ def tracks(devices: int, rows: int) -> list[Track]:
 
 async def everything(log: Log, count: int) -> Batch:
     intake = Intake(
-        [Datastream(id=number, name=f"s{number}", unit="L/s", thing=1) for number in range(1, 9)], Limits()
+        [
+            Datastream(id=number, name=f"s{number}", unit="L/s", thing=1, solution="water")
+            for number in range(1, 9)
+        ],
+        Limits(),
     )
     parts: list[Batch] = []
     _, last = await log.first_last()

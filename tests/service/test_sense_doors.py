@@ -28,11 +28,12 @@ from tests.support import collect, publish_mqtt, running
 pytestmark = pytest.mark.service
 
 STREAMS = (
-    Datastream(id=7, name="inflow", unit="L/s", thing=1, low=0, high=500, every_ns=HOUR_NS),
-    Datastream(id=9, name="door", unit="", thing=2),
+    Datastream(id=7, name="inflow", unit="L/s", thing=1, solution="water", low=0, high=500, every_ns=HOUR_NS),
+    Datastream(id=9, name="door", unit="", thing=2, solution="water"),
 )
 START = 1_677_628_800
 TOPIC = "v1.1/Datastreams(7)/Observations"
+DOOR = "/ingest/Datastreams(7)"
 
 
 async def taken(log: Log, limits: Limits | None = None) -> tuple[Batch, list[Reject]]:
@@ -110,11 +111,11 @@ async def served(log: Log, settings: Settings) -> AsyncIterator[httpx.AsyncClien
 def test_readings_by_http_are_in_the_log_when_it_answers_201(settings: Settings) -> None:
     async def main() -> None:
         async with running(settings) as (_, log), served(log, settings) as client:
-            first = await client.post(f"/{TOPIC}", json={"result": 1.5, "phenomenonTime": START})
+            first = await client.post(DOOR, json={"result": 1.5, "phenomenonTime": START})
             pack = cbor2.dumps({"t0": START, "dt": 3600, "v": [1, None, 2]})
             second = await client.post("/ingest/Datastreams(7)", content=pack)
-            refused = await client.post(f"/{TOPIC}", content=b'{"result": NaN}')
-            large = await client.post(f"/{TOPIC}", content=b"x" * 10_000_000)
+            refused = await client.post(DOOR, content=b'{"result": NaN}')
+            large = await client.post(DOOR, content=b"x" * 10_000_000)
             assert [one.status_code for one in (first, second, refused, large)] == [201, 201, 400, 413]
             batch, rejects = await taken(log)
             assert batch.value.tolist() == [1.5, 1.0, 2.0]
@@ -129,7 +130,7 @@ def test_a_request_sent_twice_with_its_key_is_kept_once(settings: Settings) -> N
     async def main() -> None:
         async with running(settings) as (_, log), served(log, settings) as client:
             answers = [
-                await client.post(f"/{TOPIC}", json={"result": 1}, headers={"Idempotency-Key": "k"})
+                await client.post(DOOR, json={"result": 1}, headers={"Idempotency-Key": "k"})
                 for _ in range(2)
             ]
             assert answers[0].json() == answers[1].json()

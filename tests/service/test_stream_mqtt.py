@@ -18,7 +18,7 @@ from nervure.core.error import StreamError
 from nervure.core.settings import Settings
 from nervure.stream.api import Address, log_in
 from nervure.stream.log import Log, address_of
-from nervure.stream.subject import alert_subject, reading_subject, reading_topic
+from nervure.stream.subject import OUT_PREFIX, alert_subject, reading_subject, reading_topic
 from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.service
@@ -84,23 +84,53 @@ def test_devices_at_the_same_time_and_the_log_s_own_messages_make_one_order(sett
     asyncio.run(run())
 
 
-def test_a_message_that_came_by_mqtt_or_was_published_is_heard_by_mqtt_listeners(settings: Settings) -> None:
+def test_listeners_hear_what_we_say_and_never_what_a_device_published(settings: Settings) -> None:
     async def run() -> None:
         async with running(settings) as (_, log):
             heard: Counter[tuple[str, bytes]] = Counter()
             client, ready, full = _listener(settings, ["v1.1/#", "nervure/alerts/#"], heard, 3)
+            port = settings.nats.mqtt_port
             try:
                 assert await asyncio.to_thread(ready.wait, 5)
-                await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, [(reading_topic(1), b"a")])
-                await log.publish(reading_subject(2), b"b")
-                await log.send(alert_subject(3), b"c")
+                for qos in (0, 1, 2):
+                    await asyncio.to_thread(publish_mqtt, port, [(reading_topic(1), b"raw")], qos=qos)
+                await log.publish(reading_subject(2), b"raw")
+                selected = f"{reading_subject(1)}?$select=result"
+                said = [f"{OUT_PREFIX}{reading_subject(1)}", f"{OUT_PREFIX}{selected}", alert_subject(3)]
+                await log.send_many([(subject, b"said") for subject in said])
                 assert await asyncio.to_thread(full.wait, 5)
             finally:
                 client.disconnect()
                 client.loop_stop()
-            topics = (reading_topic(1), b"a"), (reading_topic(2), b"b"), ("nervure/alerts/3", b"c")
-            assert heard == Counter(topics)
-            assert await log.first_last() == (1, 2)
+            topics = (reading_topic(1), f"{reading_topic(1)}?$select=result", "nervure/alerts/3")
+            assert heard == Counter((topic, b"said") for topic in topics)
+            found = await collect(log, 0, 4)
+            assert Counter(found.subject) == {reading_subject(1): 3, reading_subject(2): 1}
+
+    asyncio.run(run())
+
+
+def test_the_log_knows_who_follows_what(settings: Settings) -> None:
+    async def run() -> None:
+        async with running(settings) as (_, log):
+            assert await log.followed("v1//1.>") == set()
+            topics = [
+                "v1.1/Things(1)/name",
+                "v1.1/Datastreams(1)/Observations?$select=result",
+                "v1.1/+/Tasks",
+            ]
+            client, ready, _ = _listener(settings, [*topics, "nervure/alerts/#"], Counter(), 1)
+            try:
+                assert await asyncio.to_thread(ready.wait, 5)
+                found = await log.followed("v1//1.>")
+            finally:
+                client.disconnect()
+                client.loop_stop()
+            assert found == {
+                "v1//1.Things(1).name", "v1//1.Datastreams(1).Observations?$select=result", "v1//1.*.Tasks",
+            }  # fmt: skip
+
+    asyncio.run(run())
 
     asyncio.run(run())
 
@@ -129,6 +159,7 @@ FOREIGN = [
     "$JS/API/STREAM/PURGE/$MQTT_msgs",
     "$MQTT/msgs/v1.1/Observations",
     "nv/log/v1.1/Observations",
+    "nv/out/v1.1/Things(1)",
     "nv/in/x",
     "nervure/alerts/1",
     "v1.1/Things",

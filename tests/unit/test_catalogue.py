@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -29,11 +30,6 @@ POINT = {"type": "Point", "coordinates": [11.88, 45.4]}
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     return tmp_path / "catalogue.db"
-
-
-@pytest.fixture
-def catalogue(place: Path) -> Catalogue:
-    return Catalogue.open(place)
 
 
 def alert(start: int = 1_000, **changed: object) -> Alert:
@@ -139,11 +135,11 @@ def test_what_is_not_there_is_said(catalogue: Catalogue) -> None:
         catalogue.ensure_datastream(Datastream(name="orphan", unit="L/s", thing=9))
 
 
-def test_spans_are_written_down(catalogue: Catalogue, place: Path) -> None:
+def test_spans_are_written_down(catalogue: Catalogue, catalogue_place: Path | str) -> None:
     thing = catalogue.ensure_thing(Thing(name="A"))
     stream = catalogue.ensure_datastream(Datastream(name="a", unit="L/s", thing=thing.id))
     catalogue.save_spans({stream.id: (5, 9)})
-    with Database(place).read() as connection:
+    with closing(Database(catalogue_place)) as database, database.read() as connection:
         spans = sa.text("SELECT phenomenon_start_ns, phenomenon_end_ns FROM datastream")
         row = connection.execute(spans).one()
     assert tuple(row) == (5, 9)
@@ -268,9 +264,9 @@ def test_one_model_a_problem_is_promoted(catalogue: Catalogue) -> None:
 # --- the database --------------------------------------------------------------------------------
 
 
-def test_migrations_make_the_tables_that_the_code_declares(place: Path) -> None:
-    Catalogue.open(place).close()
-    with Database(place).read() as connection:
+def test_migrations_make_the_tables_that_the_code_declares(catalogue_place: Path | str) -> None:
+    Catalogue.open(catalogue_place).close()
+    with closing(Database(catalogue_place)) as database, database.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
         present = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one()
     config = Config()
@@ -285,12 +281,14 @@ def test_every_table_and_column_is_explained() -> None:
             assert column.comment, f"{table.name}.{column.name}"
 
 
-def test_a_catalogue_of_a_newer_version_is_left_alone(catalogue: Catalogue, place: Path) -> None:
+def test_a_catalogue_of_a_newer_version_is_left_alone(
+    catalogue: Catalogue, catalogue_place: Path | str
+) -> None:
     catalogue.close()
-    with Database(place).write() as connection:
+    with closing(Database(catalogue_place)) as database, database.write() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match="newer Nervure"):
-        Catalogue.open(place)
+        Catalogue.open(catalogue_place)
 
 
 def test_a_damaged_file_is_a_clear_error(place: Path) -> None:

@@ -60,7 +60,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["up", "--set", "nats.prot=1"], 2, "unknown field `prot`"),
         (["up", "--set", "nats.port"], 2, "write --set nats.port=4333"),
         (["up", "--settings", "gone.toml"], 2, "cannot read gone.toml"),
-        (["up", "--set", "http.host=0.0.0.0"], 2, "only listen on this machine"),
+        (["up", "--set", "http.host=0.0.0.0"], 2, "secrets would pass in the clear"),
         (["solutions", "nope"], 2, "there is no solution 'nope'"),
         (["data", "check", "nope"], 2, "there is no solution 'nope'"),
         (["new", "solution", "Not-a-name"], 2, "use small letters"),

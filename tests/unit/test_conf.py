@@ -7,7 +7,14 @@ import pytest
 
 from nervure.core.error import EnvironmentMissing, SettingError
 from nervure.core.settings import Nats
-from nervure.stream.conf import configuration, read_secret, require_loopback, write_private
+from nervure.stream.conf import (
+    Gate,
+    Wrapped,
+    configuration,
+    read_secret,
+    require_loopback,
+    write_private,
+)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
@@ -49,3 +56,18 @@ def test_no_device_gets_in_while_the_door_is_shut(tmp_path: Path) -> None:
 
     assert tree(door=True)["mqtt"] == {"listen": "127.0.0.1:1999", "no_auth_user": "device"}
     assert "mqtt" not in tree(door=False)
+
+
+def test_with_a_gate_the_server_asks_and_nobody_comes_in_unnamed(tmp_path: Path) -> None:
+    tls = Wrapped(certificate="c.pem", key="c.key", authority="ca.pem", require=True)
+    gate = Gate(issuer="AXYZ", secret="s", tls=tls)
+    text = configuration(Nats(mqtt_host="::"), folder=tmp_path, secret="s", name="n", door=True, gate=gate)
+    tree = msgspec.json.decode(text)
+    assert tree["mqtt"]["listen"] == "[::]:1883"
+    assert "no_auth_user" not in tree["mqtt"]
+    assert (tree["mqtt"]["tls"]["verify"], tree["mqtt"]["tls"]["min_version"]) == (True, "1.2")
+    assert tree["authorization"]["auth_callout"]["account"] == "$G"
+    users = {one["user"]: one for one in tree["authorization"]["users"]}
+    assert set(users) == {"nervure", "nervure-probe"}
+    assert users["nervure"]["allowed_connection_types"] == ["STANDARD"]
+    assert users["nervure-probe"]["permissions"] == {"publish": {"deny": ">"}, "subscribe": {"deny": ">"}}

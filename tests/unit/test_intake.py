@@ -168,7 +168,7 @@ def test_what_is_no_number_is_kept_as_json_where_anything_is_welcome(result: obj
 
 def test_an_observation_type_decides_over_the_unit() -> None:
     truth = Datastream(
-        id=1, name="a", unit="", thing=1, properties={"observationType": "http://x/OM_Measurement"}
+        id=1, name="a", unit="", thing=1, solution="x", properties={"observationType": "x/OM_Measurement"}
     )
     intake = Intake([truth], Limits())
     _, rejects = intake.take(arrive((1, {"result": "x"})))

@@ -245,7 +245,7 @@ def test_new_datastreams_are_learned_and_changes_taken_over() -> None:
     fresh = Datastream(id=99, name="new", unit="L/s", thing=3)
     intake.learn([*STREAMS, fresh])
     assert len(intake.take(arrive((99, {"result": 1})))[0]) == 1
-    intake.learn([msgspec.structs.replace(fresh, high=0.5)])
+    intake.learn([*STREAMS, msgspec.structs.replace(fresh, high=0.5)])
     assert intake.take(arrive((99, {"result": 1})))[0].quality.tolist() == [Quality.OUT_OF_RANGE]
     assert intake.named("new") == 99
     assert intake.named("Datastreams(7)") == 7

@@ -19,10 +19,10 @@ from nervure.sense.senml_unit import UCUM
 NOW = 1_700_000_000 * SECOND_NS
 BOARD = "urn:dev:ow:10e2073a0108006:"
 STREAMS = (
-    Datastream(id=1, name=f"{BOARD}voltage", unit="V", thing=1),
-    Datastream(id=2, name=f"{BOARD}current", unit="mA", thing=1),
-    Datastream(id=3, name="door", unit="", thing=1),
-    Datastream(id=4, name="level", unit="m", thing=1),
+    Datastream(id=1, name=f"{BOARD}voltage", unit="V", thing=1, solution="water"),
+    Datastream(id=2, name=f"{BOARD}current", unit="mA", thing=1, solution="water"),
+    Datastream(id=3, name="door", unit="", thing=1, solution="water"),
+    Datastream(id=4, name="level", unit="m", thing=1, solution="water"),
 )
 
 RFC_8428_SECTION_6 = bytes.fromhex(

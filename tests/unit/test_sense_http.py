@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import cbor2
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from nervure.core.entity import Datastream
-from nervure.core.error import StreamError
+from nervure.core.error import NotFoundError, StreamError
 from nervure.core.observation import observation_id
 from nervure.core.settings import Limits
 from nervure.sense import http as door_module
@@ -18,10 +19,10 @@ from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 
 STREAMS = (
-    Datastream(id=7, name="inflow", unit="L/s", thing=1),
-    Datastream(id=9, name="door", unit="", thing=1),
+    Datastream(id=7, name="inflow", unit="L/s", thing=1, solution="water"),
+    Datastream(id=9, name="door", unit="", thing=1, solution="water"),
 )
-SINGLE = "/v1.1/Datastreams(7)/Observations"
+SINGLE = "/ingest/Datastreams(7)"
 
 
 class Kept:
@@ -72,22 +73,48 @@ def test_an_observation_is_created_where_it_is_posted(kept: Kept) -> None:
 
 
 def test_an_observation_that_names_its_datastream(kept: Kept) -> None:
-    assert (
-        post(kept, "/v1.1/Observations", json={"result": 3, "Datastream": {"@iot.id": 7}}).status_code == 201
-    )
+    assert post(kept, "/ingest", json={"result": 3, "Datastream": {"@iot.id": 7}}).status_code == 201
     assert kept.items[0][0] == "v1//1.Observations"
 
 
-def test_data_arrays_are_answered_by_a_link_or_an_error_for_each_row(kept: Kept) -> None:
+def test_data_arrays_are_taken_in_part(kept: Kept) -> None:
     tables = [
         {"Datastream": {"@iot.id": 7}, "components": ["result"], "dataArray": [[1], ["x"], [3]]},
         {"Datastream": {"@iot.id": 99}, "components": ["result"], "dataArray": [[1]]},
         {"Datastream": {"@iot.id": 9}, "components": ["result"], "dataArray": [["open"]]},
     ]
-    answer = post(kept, "/v1.1/CreateObservations", json=tables)
+    answer = post(kept, "/ingest", json=tables)
     assert answer.status_code == 201
-    links = [f"/v1.1/Observations({observation_id(1, index)})" for index in range(5)]
-    assert answer.json() == [links[0], "error", links[2], "error", links[4]]
+    assert answer.json()["readings"] == 3
+    assert [(one["index"], one["reason"]) for one in answer.json()["rejected"]] == [
+        (1, "out-of-type"),
+        (3, "unknown-stream"),
+    ]
+
+
+def test_nobody_writes_to_what_they_do_not_see(kept: Kept) -> None:
+    seen: list[list[int]] = []
+
+    async def allow(_scope: Any, datastreams: Sequence[int]) -> None:
+        seen.append(list(datastreams))
+        if 9 in datastreams:
+            raise NotFoundError("there is no Datastream 9")
+
+    async def main() -> list[int]:
+        app = ingest(kept.publish, Intake(STREAMS, Limits()), allow)
+        tables = [
+            {"Datastream": {"@iot.id": one}, "components": ["result"], "dataArray": [[1]]} for one in (7, 9)
+        ]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return [
+                (await client.post(SINGLE, json={"result": 1})).status_code,
+                (await client.post("/ingest/Datastreams(9)", json={"result": "open"})).status_code,
+                (await client.post("/ingest", json=tables)).status_code,
+            ]
+
+    assert asyncio.run(main()) == [201, 404, 404]
+    assert seen == [[7], [9], [7, 9]]
+    assert len(kept.items) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,11 +155,11 @@ def test_what_is_good_in_part_is_taken_and_the_rest_named(kept: Kept) -> None:
         (SINGLE, b'{"result": "x"}', 400, "out-of-type"),
         (SINGLE, b'{"result": 1, "phenomenonTime": "2100-01-01T00:00:00Z"}', 400, "future"),
         (SINGLE, b'{"result": 1, "unit": "kg"}', 400, "wrong-unit"),
-        ("/v1.1/Datastreams(8)/Observations", b'{"result": 1}', 404, "unknown-stream"),
+        ("/ingest/Datastreams(8)", b'{"result": 1}', 404, "unknown-stream"),
         (SINGLE, b'{"v": [null], "dt": 1}', 400, None),
         (SINGLE, b"x" * 300_000, 413, "too-large"),
         ("/v1.1/Things", b"{}", 404, None),
-        ("/v1.1/Datastreams(x)/Observations", b"{}", 404, None),
+        ("/ingest/Datastreams(x)", b"{}", 404, None),
     ],
 )
 def test_what_is_refused(kept: Kept, path: str, content: bytes, status: int, reason: str | None) -> None:

@@ -34,8 +34,11 @@ def test_every_setting_but_a_listed_one_has_a_variable_that_sets_it() -> None:
         "project.solutions": "water, traffic",
         "limits.oldest": "2000-01-01",
         "notify.webhook": "http://127.0.0.1/",
+        "oidc.issuer": "http://127.0.0.1/",
         "score.batch": "32",
         "limits.depth": "9",
+        "tls.names": "water, traffic",
+        "oidc.new_users": "viewer",
     }
     for name, default in flat(Settings()).items():
         key = variable(name)
@@ -47,7 +50,7 @@ def test_every_setting_but_a_listed_one_has_a_variable_that_sets_it() -> None:
         settings, origin = load(environ={key: text})
         assert origin == {name: key}
         found = flat(settings)[name]
-        assert found == (("water", "traffic") if name == "project.solutions" else type(found)(text)), name
+        assert found == (("water", "traffic") if text == "water, traffic" else type(found)(text)), name
 
 
 @pytest.mark.parametrize(
@@ -61,8 +64,10 @@ def test_every_setting_but_a_listed_one_has_a_variable_that_sets_it() -> None:
         ("[nats\n", {}, ["not TOML", "nervure.toml"]),
         ("", {"NERVURE_NATS_PROT": "1"}, ["NERVURE_NATS_PROT is no setting", "NERVURE_NATS_PORT?"]),
         ("", {"NERVURE_NATS_PORT": "x"}, ["Expected `int`", "NERVURE_NATS_PORT $.nats.port"]),
-        ("", {"NERVURE_HTTP_HOST": "0.0.0.0"}, ["only listen on this machine", "NERVURE_HTTP_HOST"]),
-        ("[nats]\nhost = 'example.org'\n", {}, ["only listen on this machine", "$.nats.host"]),
+        ("", {"NERVURE_HTTP_HOST": "0.0.0.0"}, ["pass in the clear", "NERVURE_HTTP_HOST"]),
+        ("[nats]\nhost = 'example.org'\n", {}, ["only be this machine", "$.nats.host"]),
+        ("[nats]\nmqtt_host = '0.0.0.0'\n", {}, ["pass in the clear", "$.nats.mqtt_host"]),
+        ("[access]\nopen = true\n[http]\nhost = '::'\n[tls]\non = true\n", {}, ["an open node"]),
         ("[http]\nport = 4222\n", {}, ["nats.port and http.port are both 4222", "nervure.toml"]),
         ("[notify]\nwebhook = 'file:///etc/passwd'\n", {}, ["matching regex", "$.notify.webhook"]),
         ("[limits]\noldest = 'long ago'\n", {}, ["matching regex", "$.limits.oldest"]),

@@ -18,7 +18,10 @@ NOW = 1_700_000_000 * SECOND_NS
 
 def read(message: Any) -> Part:
     directory = Directory(
-        [Datastream(id=1, name="a", unit="m", thing=1), Datastream(id=2, name="b", unit="", thing=1)]
+        [
+            Datastream(id=1, name="a", unit="m", thing=1, solution="water"),
+            Datastream(id=2, name="b", unit="", thing=1, solution="water"),
+        ]
     )
     place = Place(directory=directory, limits=Limits(), row=None, received_ns=NOW)
     return decode(json.dumps(message).encode(), place)
