@@ -163,3 +163,16 @@ def test_no_link_leads_to_what_is_gone(client: Client) -> None:
     for name in ("Thing", "Datastream", "Task", "Observation"):
         entities = BY_NAME[name].entities
         assert client.ids(entities, filter=f"id eq {made.ids[name]}") == []
+
+
+@DELETE
+def test_observations_by_a_filter(client: Client) -> None:
+    """An extension that clients of other services know; without a filter nothing is deleted."""
+    first, second = grid(client, [1, 2, 3, 4]), grid(client, [1, 2])
+    assert client.send("DELETE", f"{first}/Observations?$filter=result gt 2").status_code in {200, 204}
+    assert client.results(f"{first}/Observations") == [1, 2]
+    assert client.results(f"{second}/Observations") == [1, 2]
+    client.refuse("DELETE", f"{first}/Observations", None, 405)
+    client.refuse("DELETE", f"{first}/Observations?$filter=nothing gt 2", None, 400)
+    client.refuse("DELETE", "Datastreams(987654321)/Observations?$filter=result gt 2", None, 404)
+    assert client.results(f"{first}/Observations") == [1, 2]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conformance.client import Client, Json, link
 from tests.conformance.requirement import requirement
-from tests.conformance.sample import datastream, feature, grid, location, point, thing
+from tests.conformance.sample import datastream, feature, grid, location, point, thing, unique
 
 PROPERTIES = requirement("datamodel/observation/properties")
 FEATURE = requirement("datamodel/feature-of-interest/relations")
@@ -40,6 +40,9 @@ def _make(client: Client, stream: str, **body: Any) -> Json:
         1e300,
         -0.1,
         2**53 - 1,
+        2**53 + 1,
+        5577006791947779410,
+        -8674665223082153551,
         2**31,
         123456789012,
         True,
@@ -276,3 +279,19 @@ def test_a_given_feature_comes_before_the_location(client: Client, stream: str) 
     key = client.create(f"{stream}/Observations", {"result": 1, "FeatureOfInterest": link(own)})
     assert client.get(f"Observations({key})/FeatureOfInterest")["@iot.id"] == own
     assert client.ids(f"FeaturesOfInterest({own})/Observations") == [key]
+
+
+@FEATURE
+def test_where_a_feature_is_given_none_is_made(client: Client) -> None:
+    place = location(name=unique("place"), location=point(8, 51))
+    stream = client.create("Datastreams", datastream(Thing=thing(Locations=[place])))
+    own = client.create("FeaturesOfInterest", feature())
+    body = {"result": 1, "FeatureOfInterest": link(own)}
+    client.create(f"Datastreams({stream})/Observations", body)
+    rows = {
+        "Datastream": link(stream),
+        "components": ["result", "FeatureOfInterest/id"],
+        "dataArray": [[2, own]],
+    }
+    assert client.send("POST", "CreateObservations", [rows]).status_code == 201
+    assert client.values("FeaturesOfInterest", filter=f"name eq '{place['name']}'") == []

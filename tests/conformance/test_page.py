@@ -136,6 +136,12 @@ def test_count_of_an_empty_set(client: Client, streams: str) -> None:
 
 
 @COUNT
+def test_count_in_any_case(client: Client, streams: str) -> None:
+    assert "@iot.count" in client.get(streams, count="True")
+    assert "@iot.count" not in client.get(streams, count="FALSE")
+
+
+@COUNT
 @STATUS
 @pytest.mark.parametrize("count", ["yes", "1", "", "true false"])
 def test_count_that_is_no_boolean_is_400(client: Client, count: str) -> None:

@@ -35,6 +35,16 @@ def test_a_thing_with_a_location_has_history(client: Client) -> None:
 
 
 @AUTOMATIC
+@requirement("request-data/built-in-filter-operations")
+def test_the_time_that_the_service_gave_is_found_by_what_it_says(client: Client) -> None:
+    top = client.create("Things", thing(Locations=[location()]))
+    path = f"Things({top})/HistoricalLocations"
+    (one,) = client.values(path)
+    for name, count in (("eq", 1), ("ge", 1), ("le", 1), ("gt", 0), ("lt", 0)):
+        assert len(client.values(path, filter=f"time {name} {one['time']}")) == count
+
+
+@AUTOMATIC
 def test_a_thing_without_a_location_has_none(client: Client) -> None:
     top = client.create("Things", thing())
     assert _history(client, top) == []

@@ -166,6 +166,7 @@ def test_patch_makes_no_related_entities(client: Client, own: Station, kind: str
         ("Observation", {"Datastream": link(987_654_321)}),
         ("HistoricalLocation", {"time": "never"}),
         ("Thing", 5),
+        ("Thing", []),
     ],
     ids=str,
 )

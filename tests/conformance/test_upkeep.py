@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tests.conformance.client import Client, link
 from tests.conformance.requirement import requirement
 from tests.conformance.sample import datastream, feature, location, multi_datastream, point, thing
@@ -158,3 +160,15 @@ def test_a_multi_datastream_keeps_the_same(client: Client) -> None:
     _post(client, path, result=[1, 2], phenomenonTime="2020-05-02T00:00:00Z")
     assert _span(client, path, "phenomenonTime") == ["2020-05-02", "2020-05-05"]
     assert (8, 51) in _corners(client.get(path)["observedArea"])
+
+
+@KEPT
+@requirement("request-data/select")
+@pytest.mark.parametrize("name", ["phenomenonTime", "resultTime"])
+def test_a_time_that_is_asked_for_alone_is_as_new(client: Client, name: str) -> None:
+    path = _stream(client)
+    for day in ("2020-05-05", "2020-05-07"):
+        _post(client, path, **dict.fromkeys(("phenomenonTime", "resultTime"), f"{day}T00:00:00Z"))
+        found = client.get(path, select=name)
+        assert found == {name: client.get(path)[name]}
+        assert day in found[name]

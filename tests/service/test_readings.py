@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from nervure.core.error import NotFoundError, QueryError
+from nervure.core.entity import Datastream
+from nervure.core.error import ConflictError, NotFoundError, QueryError
 from nervure.core.instant import iso
 from nervure.core.observation import Draft, Group
 from nervure.node.compose import Node
@@ -233,5 +234,31 @@ def test_http_reads_what_it_wrote(tmp_path: Path) -> None:
                 gone = await client.delete(plain.headers["location"])
                 assert gone.status_code == 200
                 assert (await client.get(plain.headers["location"])).status_code == 404
+
+    asyncio.run(scenario())
+
+
+def test_what_is_there_already_is_answered_with_the_id_it_has(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Running(tmp_path) as node:
+            (hot,) = made(node, "hot")
+            store, readings = node.observations, node.readings
+            thing = node.catalogue.datastream(hot).thing
+            inflow = Datastream(name="inflow", unit="L/s", thing=thing, solution="water", signal="inflow")
+            keyed = node.catalogue.ensure_datastream(inflow).id
+            body = {"result": 5, "phenomenonTime": "2024-01-01T00:00:00Z"}
+            (first,) = await readings.create([draft(keyed, **body)])
+            payload = msgspec.json.encode(body)
+            assert await readings.fast(keyed, payload) == first
+            await asyncio.to_thread(store.seal)
+            assert await readings.create([draft(keyed, **body)]) == [first]
+            rows = b'[["2024-01-01T00:00:00Z",5],["2024-01-01T00:01:00Z",6],["2024-01-01T00:01:00Z",6]]'
+            group = Group(datastream=keyed, components=("phenomenonTime", "result"), rows=rows)
+            again, fresh, same = await readings.arrays([group])
+            assert (again, fresh) == (first, same)
+            assert store.count(keyed) == 2
+            with pytest.raises(ConflictError):
+                await readings.create([draft(keyed, **body | {"result": 7})])
+            assert len(set(await readings.create([draft(hot, **body)] * 2))) == 2
 
     asyncio.run(scenario())

@@ -217,3 +217,15 @@ def test_what_another_process_changed_is_seen_within_a_second(
     writer._known._next = 0.0
     with pytest.raises(QueryError, match="no Datastream"):
         writer.draft(body)
+
+
+def test_a_message_of_the_log_makes_its_entities_once(
+    writer: Writer, catalogue: Catalogue, stream: int
+) -> None:
+    body = {"result": 1, "FeatureOfInterest": feature(name="here"), "Datastream": {"@iot.id": stream}}
+    first, other = writer.draft(body, sequence=5), writer.draft(body, sequence=6)
+    assert said(first)["FeatureOfInterest"] != said(other)["FeatureOfInterest"]
+    assert writer.draft(body, sequence=5) == first
+    assert len(rows(catalogue, "feature_of_interest")) == 2
+    catalogue.forget_drafted(5)
+    assert [row["sequence"] for row in rows(catalogue, "drafted")] == [6]

@@ -153,7 +153,12 @@ def test_everybody_says_who_they_are_in_their_own_way(house: House) -> None:
     assert ask(house, basic("pump-1", device)).status_code == 403
     wrong = [
         *({}, {"authorization": ""}, {"authorization": "Bearer"}, {"authorization": "Bearer x"}),
-        *(basic("viewer", "wrong"), basic("pump-2", device), {"authorization": "Basic !"}),
+        *(
+            basic("viewer\0", PASSWORD),
+            basic("viewer", "wrong"),
+            basic("pump-2", device),
+            {"authorization": "Basic !"},
+        ),
         *({"authorization": "Basic eA=="}, {"authorization": f"Digest {token}"}, {"cookie": "nervure=x"}),
         *({"cookie": f"nervure={token}"}, {"authorization": "Bearer a.b.c"}, {"cookie": "nervure="}),
     ]
@@ -189,6 +194,10 @@ def test_a_session_needs_its_own_word_for_every_change(house: House) -> None:
             assert (await client.post("/v1.1/Things", headers=evil)).status_code == 403
             ours = word | {"origin": "http://node.test"}
             assert (await client.post("/v1.1/Things", headers=ours)).status_code == 200
+            broken = word | {"origin": "http://["}
+            assert (await client.post("/v1.1/Things", headers=broken)).status_code == 403
+            assert (await client.post("/api/logout")).status_code == 403  # it would last, unbeknownst
+            assert (await client.get("/v1.1/Things")).status_code == 200
             assert (await client.post("/api/logout", headers=word)).status_code == 200
             client.cookies.set("nervure", cookie.partition("=")[2].partition(";")[0], domain="node.test")
             assert (await client.get("/v1.1/Things")).status_code == 401

@@ -179,3 +179,12 @@ def test_nobody_changes_observations_by_mqtt() -> None:
 def test_moments_are_those_of_the_arrival_where_there_is_none() -> None:
     batch, _ = take((20, {"result": 1, "parameters": {"a": 1}}))
     assert batch.time.tolist() == [NOW]
+
+
+def test_a_flood_of_arrays_is_cut_as_any_other() -> None:
+    intake = Intake([SEVERAL], Limits(per_device_s=10))
+    flood = [("v1//1.MultiDatastreams(22).Observations", {"result": [1, 2]})] * 60
+    batch, rejects = intake.take(arrive(*flood))
+    assert (len(batch), len(rejects)) == (21, 39)
+    assert {one.reason for one in rejects} == {reason.FLOOD}
+    assert rejects[0].detail.startswith("Datastream 22 sends more than 10 messages")

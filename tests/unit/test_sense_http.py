@@ -8,6 +8,7 @@ from typing import Any
 
 import cbor2
 import httpx
+import msgspec
 import pytest
 
 from nervure.core.entity import Datastream
@@ -23,6 +24,7 @@ STREAMS = (
     Datastream(id=9, name="door", unit="", thing=1, solution="water"),
 )
 SINGLE = "/ingest/Datastreams(7)"
+OTHER = 9
 
 
 class Kept:
@@ -95,10 +97,11 @@ def test_data_arrays_are_taken_in_part(kept: Kept) -> None:
 def test_nobody_writes_to_what_they_do_not_see(kept: Kept) -> None:
     seen: list[list[int]] = []
 
-    async def allow(_scope: Any, datastreams: Sequence[int]) -> None:
+    async def allow(_scope: Any, datastreams: Sequence[int]) -> str:
         seen.append(list(datastreams))
         if 9 in datastreams:
             raise NotFoundError("there is no Datastream 9")
+        return "device 1"
 
     async def main() -> list[int]:
         app = ingest(kept.publish, Intake(STREAMS, Limits()), allow)
@@ -113,7 +116,7 @@ def test_nobody_writes_to_what_they_do_not_see(kept: Kept) -> None:
             ]
 
     assert asyncio.run(main()) == [201, 404, 404]
-    assert seen == [[7], [9], [7, 9]]
+    assert seen == [[7], [9], [0], [7, 9]]
     assert len(kept.items) == 1
 
 
@@ -184,6 +187,39 @@ def test_other_methods_and_encodings(kept: Kept) -> None:
     assert answer.status_code == 405
     assert answer.headers["allow"] == "POST"
     assert post(kept, SINGLE, content=b"x", headers={"content-encoding": "gzip"}).status_code == 415
+
+
+def test_who_sees_some_datastreams_is_told_nothing_of_the_others(kept: Kept) -> None:
+    async def allow(_scope: Any, datastreams: Sequence[int]) -> str:
+        if set(datastreams) - {7}:
+            raise NotFoundError("there is no such Datastream")
+        return "device 1"
+
+    def table(id: int, result: Any) -> dict[str, Any]:
+        return {"Datastream": {"@iot.id": id}, "components": ["result"], "dataArray": [[result]]}
+
+    async def main() -> None:
+        app = ingest(kept.publish, Intake(STREAMS, Limits()), allow)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            ways = [
+                ("/ingest", [table(OTHER, "word")]),
+                ("/ingest", [table(7, 1), table(OTHER, 1)]),
+                ("/ingest", [table(7, 1), table(OTHER, None)]),
+                (f"/ingest/Datastreams({OTHER})", "word"),
+                (SINGLE, {"result": 1, "parameters": {"a": 1}, "Datastream": {"@iot.id": OTHER}}),
+            ]
+            for path, body in ways:
+                text = msgspec.json.encode(body)
+                there = await client.post(path, content=text)
+                gone = await client.post(path.replace("9", "5"), content=text.replace(b"9", b"5"))
+                assert there.status_code == gone.status_code >= 400, body
+                assert there.text.replace("9", "5") == gone.text
+            assert not kept.items
+            key = {"idempotency-key": "a"}
+            assert (await client.post(SINGLE, json={"result": 1}, headers=key)).status_code == 201
+
+    asyncio.run(main())
+    assert kept.items[-1][2] == "http|device|1|v1//1.Datastreams(7).Observations|a"
 
 
 def test_an_idempotency_key_names_the_message_for_the_log(kept: Kept) -> None:

@@ -10,6 +10,7 @@ from nervure.core.instant import SECOND_NS, iso
 from nervure.core.settings import Limits
 from nervure.sense.decode import decode
 from nervure.sense.directory import Directory
+from nervure.sense.intake import Intake
 from nervure.sense.part import Part, Place
 from nervure.sense.reason import MALFORMED, OUT_OF_TYPE, UNKNOWN_STREAM
 
@@ -88,3 +89,15 @@ def test_rows_and_tables_that_are_wrong_leave_the_others() -> None:
 def test_strange_components(components: list[str]) -> None:
     part = read(table([list(range(len(components)))], components))
     assert len(part.value) == 1
+
+
+def test_nobody_gets_the_readings_of_others_by_choosing_their_name() -> None:
+    def stream(id: int, name: str, key: str | None = None) -> Datastream:
+        return Datastream(id=id, name=name, key=key, unit="m", thing=id)
+
+    ours = [stream(7, "mill inflow"), stream(8, "own", "own")]
+    theirs = [stream(20, "x", "mill inflow"), stream(21, "y", "7"), stream(22, "z", "Datastreams(7)")]
+    directory, intake = Directory([*ours, *theirs]), Intake([*ours, *theirs], Limits())
+    assert directory.find("mill inflow") is None
+    assert directory.datastreams[directory.find("own") or 0].id == 8
+    assert [intake.named(name) for name in ("7", "Datastreams(7)", "mill inflow", "own")] == [7, 7, None, 8]

@@ -118,6 +118,40 @@ def test_a_name_guessed_from_everywhere_waits_as_well(house: House) -> None:
         attempt.require_patience(connection, "other", "10.0.1.1")
 
 
+def test_nobody_is_kept_out_of_their_usual_place_by_strangers(house: House) -> None:
+    house.user("viewer")
+    assert house.register.by_password("viewer", PASSWORD, "10.0.0.1").name == "viewer"
+    with house.catalogue.database.write() as connection:
+        for number in range(60):
+            attempt.fail(connection, "viewer", f"10.0.1.{number}")
+            attempt.fail(connection, f"x{number}", "10.0.0.1")
+        with pytest.raises(BusyError):
+            attempt.require_patience(connection, "viewer", "10.0.2.1")
+    assert house.register.by_password("viewer", PASSWORD, "10.0.0.1").name == "viewer"
+    with house.catalogue.database.write() as connection:
+        for _ in range(6):
+            attempt.fail(connection, "viewer", "10.0.0.1")
+        with pytest.raises(BusyError):
+            attempt.require_patience(connection, "viewer", "10.0.0.1")
+
+
+def test_a_token_makes_nothing_that_is_stronger_or_lasts_longer_than_itself(house: House) -> None:
+    house.user("admin")
+    made, secret = house.office.add_token(MACHINE, "hour", ["read", "manage-users"], 1 / 24, owner="admin")
+    who = house.register.by_token(secret)
+    assert house.office.add_token(who, "child", None, 3650.0)[0].expires_ns <= made.expires_ns + 1_000_000
+    with pytest.raises(DeniedError):
+        house.office.add_user(who, "mine", "admin", password=PASSWORD)
+    with pytest.raises(DeniedError):
+        house.office.change_user(who, "admin", password=PASSWORD + "!")
+    assert house.office.add_user(who, "guest", "viewer", password=PASSWORD).role == "viewer"
+    with pytest.raises(DeniedError):
+        house.office.change_user(who, "guest", role="engineer")
+    roles = {one.name: one.role for one in house.office.users(MACHINE)}
+    assert roles == {"admin": "admin", "guest": "viewer"}
+    assert house.register.by_password("admin", PASSWORD, "10.0.0.1").name == "admin"
+
+
 def test_a_token_ends_with_its_time_its_owner_and_at_once_when_taken_back(house: House) -> None:
     secret = house.user("engineer")
     found = house.register.by_token(secret)
@@ -280,4 +314,4 @@ def test_attempts_are_forgotten(house: House) -> None:
         attempt.fail(connection, "x", "10.0.0.1")
         attempt.succeed(connection, "x", "10.0.0.1")
         left = connection.execute(sa.select(sa.func.count()).select_from(access.attempt)).scalar_one()
-    assert left == 1  # that of the address
+    assert left == 2  # that of the address, and that it is a usual place

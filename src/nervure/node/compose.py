@@ -107,7 +107,7 @@ class Node:
         )
         self.front.learn(datastreams)
         self.features = Features(self.front.writer)
-        self.readings.join(self.features.default, self._learn)
+        self.readings.join(self.features.default, self._learn, self.observations.holders)
         self.inflow = Inflow(
             intake=self.intake,
             features=self.features,

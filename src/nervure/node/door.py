@@ -287,7 +287,8 @@ class Door:
                 self._note(name, kind, found[4])
 
     def _note(self, who: str, what: str, where: str) -> None:
-        key = (who[:100], what, where[:300])
+        # A text that no table can keep would hold up all that is noted after it.
+        key = (_kept(who[:100]), what, _kept(where[:300]))
         if key in self._notes or len(self._notes) < _MOST_NOTES:
             self._notes[key] += 1
 
@@ -349,6 +350,10 @@ class Door:
         gone = self._crowd.pop(connection)
         if gone is not None:
             self._moved.add(gone.who)
+
+
+def _kept(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _claims(user: str, entry: Inside) -> dict[str, Any]:

@@ -70,14 +70,15 @@ class Front:
         """Return what has to run as long as the node does."""
         return [self.hub.run(), self.tasking.run()]
 
-    async def may_write(self, scope: MutableMapping[str, Any], datastreams: Sequence[int]) -> None:
-        """Return if whoever sent a request may write to all these Datastreams."""
+    async def may_write(self, scope: MutableMapping[str, Any], datastreams: Sequence[int]) -> str:
+        """Return who sent a request, if they may write to all these Datastreams."""
         principal: Principal = scope[PRINCIPAL]
         principal.require_streams(datastreams)
         if principal.project is not None:
             for one in datastreams:
                 if await asyncio.to_thread(self.writer.project_of, one) != principal.project:
                     raise NotFoundError(f"there is no Datastream {one}")
+        return principal.own
 
     def take(self, entries: Entries) -> Entries:
         """Take out of a batch of the log what is for us, and return the rest."""

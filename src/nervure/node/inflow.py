@@ -126,7 +126,7 @@ class Inflow:
         fresh = self._unseen(batch)
         self._watch.take(fresh, upto)
         self._told(fresh)
-        self._readings.taken(upto, refused)
+        self._readings.taken(upto, refused, appended.doubles)
         self._meter.arrival(entries.received_ns, time.time_ns())
 
     def _refuse(self, refused: Sequence[Reject]) -> None:

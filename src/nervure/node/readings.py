@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Protocol
 
+import numpy as np
+
 from nervure.core.error import (
     BusyError,
     ConflictError,
@@ -24,13 +26,13 @@ from nervure.core.error import (
     StreamError,
     TooLargeError,
 )
-from nervure.core.observation import Draft, Group, Reject, observation_id
+from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
 from nervure.node import event
 from nervure.node.array import Message, messages
 from nervure.sense.bucket import Bucket
 from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
-from nervure.store.duplicate import CONFLICT
+from nervure.store.duplicate import CONFLICT, Key, Keys
 from nervure.store.intent import Intent, Plan
 from nervure.stream.publish import Item
 from nervure.stream.subject import CHANGE, reading_subject
@@ -39,6 +41,7 @@ __all__ = ["Publish", "Readings"]
 
 IN_FLIGHT = 2048
 IN_FLIGHT_BYTES = 64 << 20
+_DOUBLES = 200_000  # as many as a few data arrays have
 _MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
 
 
@@ -81,16 +84,31 @@ class Readings:
         self._waiting: list[tuple[int, int, _Wish]] = []
         self._refused: dict[int, Reject] = {}
         self._promised: set[int] = set()
+        self._doubles: dict[int, Key] = {}
+        self._holders: Callable[[Keys], Mapping[Key, int]] = _nobody
         self._count = self._bytes = self._number = 0
         self._closed = False
 
-    def join(self, default: Callable[[int], Awaitable[int]], learn: Callable[[], Awaitable[bool]]) -> None:
-        """Take what finds the default feature of a Datastream (0: none), and what looks for new ones."""
-        self._default, self._learn = default, learn
+    def join(
+        self,
+        default: Callable[[int], Awaitable[int]],
+        learn: Callable[[], Awaitable[bool]],
+        holders: Callable[[Keys], Mapping[Key, int]],
+    ) -> None:
+        """Take what finds the default feature of a Datastream (0: none), and what looks for new ones.
 
-    def taken(self, upto: int, refused: Sequence[Reject] = ()) -> None:
-        """Let those go on who wait for the store to have come to a log position."""
+        ``holders`` returns the ids under which keys are stored.
+        """
+        self._default, self._learn, self._holders = default, learn, holders
+
+    def taken(self, upto: int, refused: Sequence[Reject] = (), doubles: Batch | None = None) -> None:
+        """Let those go on who wait for the store to have come to a log position.
+
+        ``doubles`` are readings that were there before, and are not stored under their own id.
+        """
         self._taken = max(self._taken, upto)
+        if doubles is not None and self._count:
+            self._note(doubles)
         if refused and self._count:
             for one in refused:
                 self._refused.setdefault(one.sequence, one)
@@ -115,14 +133,16 @@ class Readings:
         """Append Observations and return their ids, once they are in answers.
 
         ``once`` names the request for good: asked again within two minutes, it gives the same ids.
-        What the store would not take raises ``QueryError``, and nothing is appended.
+        What the store would not take raises ``QueryError``, and nothing is appended. What it has
+        already, where a solution says that there is one result an instant, has the id of that.
         """
         items: list[Item] = []
         for number, draft in enumerate(drafts):
             subject = reading_subject(draft.datastream)
             await self._require_sound(subject, draft.message)
+            self._require_calm(subject, time.time_ns())
             items.append((subject, draft.message, _name(once, number)))
-        return [observation_id(sequence) for sequence in await self._append(items)]
+        return await self._stored([observation_id(sequence) for sequence in await self._append(items)])
 
     async def fast(self, datastream: int, payload: bytes, *, once: str | None = None) -> int | None:
         """Append one plain reading and return its id; ``None``: it is none, take the slow way.
@@ -133,10 +153,9 @@ class Readings:
         subject, now_ns = reading_subject(datastream), time.time_ns()
         if not self._intake.sound(subject, payload, now_ns) or not await self._default(datastream):
             return None
-        if self._intake.flooded(subject, now_ns) or not self._bucket.admit(subject, now_ns):
-            rate = self._intake.limits.per_device_s
-            raise BusyError(f"a Datastream may send {rate:g} messages a second for long")
-        return observation_id((await self._append([(subject, payload, _name(once, 0))]))[0])
+        self._require_calm(subject, now_ns)
+        sequences = await self._append([(subject, payload, _name(once, 0))])
+        return (await self._stored([observation_id(sequences[0])]))[0]
 
     async def change(self, id: int, draft: Draft) -> None:
         """Give an Observation another content."""
@@ -176,7 +195,7 @@ class Readings:
                 raise _error(rejects[0])
         return [
             *event.makes(drafts, self._most),
-            *(event.put(id, draft) for id, draft in puts.items()),
+            *(event.put(row, draft) for row, draft in puts.items()),
             *event.drops(ids=ids, datastreams=datastreams, features=features),
         ]
 
@@ -189,11 +208,13 @@ class Readings:
             sequences = await self._append(items, urgent=True)
         finally:
             self._promised -= numbers
-        return [
-            observation_id(sequence, index)
-            for one, sequence in zip(intents, sequences, strict=True)
-            for index in range(one.made)
-        ]
+        return await self._stored(
+            [
+                observation_id(sequence, index)
+                for one, sequence in zip(intents, sequences, strict=True)
+                for index in range(one.made)
+            ]
+        )
 
     def promised(self, intent: int) -> bool:
         """Whether an intent is on its way to the log."""
@@ -218,7 +239,10 @@ class Readings:
             for index in rows:
                 answer[index] = observation_id(sequence, index)
             found += answer
-        return found
+        if not self._doubles:
+            return found
+        stored = iter(await self._stored([one for one in found if one is not None]))
+        return [None if one is None else next(stored) for one in found]
 
     def _sound_rows(self, message: Message) -> list[int]:
         """Return the places of the rows that will be taken."""
@@ -235,11 +259,36 @@ class Readings:
         if rejects or not len(batch):
             raise _error(rejects[0]) if rejects else QueryError("there is no Observation in the message")
 
+    def _require_calm(self, subject: str, now_ns: int) -> None:
+        """Refuse what would be left out because its Datastream sends too much."""
+        if self._intake.flooded(subject, now_ns) or not self._bucket.admit(subject, now_ns):
+            rate = self._intake.limits.per_device_s
+            raise BusyError(f"a Datastream may send {rate:g} messages a second for long")
+
     def _require_size(self, payload: bytes) -> None:
         if len(payload) > self._most:
             raise TooLargeError(
                 f"an Observation may have {self._most:,} bytes", hint="send what belongs to it elsewhere"
             )
+
+    # --- what was there before ------------------------------------------------------------------------
+
+    def _note(self, doubles: Batch) -> None:
+        """Note which readings are not stored under their own id; somebody may be told of one of them."""
+        keys = Keys(datastream=doubles.datastream, time=doubles.time, result_time=doubles.result_time)
+        self._doubles |= zip(doubles.id.tolist(), keys.tuples(), strict=True)
+        while len(self._doubles) > _DOUBLES:
+            del self._doubles[next(iter(self._doubles))]
+
+    async def _stored(self, ids: list[int]) -> list[int]:
+        """Return the ids under which readings are stored: for one that was there before, the first one's."""
+        found = {one: self._doubles[one] for one in ids if one in self._doubles} if self._doubles else {}
+        if not found:
+            return ids
+        columns = np.array(list(set(found.values())), dtype=np.int64).T
+        keys = Keys(datastream=columns[0], time=columns[1], result_time=columns[2])
+        there = await asyncio.to_thread(self._holders, keys)
+        return [there.get(found[one], one) if one in found else one for one in ids]
 
     # --- the log ----------------------------------------------------------------------------------
 
@@ -329,6 +378,10 @@ def _error(reject: Reject) -> NervureError:
     if reject.reason == TOO_LARGE:
         return TooLargeError(reject.detail, hint="send it in several messages")
     return QueryError(reject.detail)
+
+
+def _nobody(_keys: Keys) -> dict[Key, int]:
+    return {}
 
 
 async def _none(_datastream: int) -> int:

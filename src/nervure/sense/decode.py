@@ -29,7 +29,7 @@ from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns, span_ns
 from nervure.sense.part import Fault, Part, Place, Rows, result_of, unissued
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNRESOLVED, Unreadable, shown
 from nervure.sense.senml import Record, read_senml
-from nervure.sense.table import Aware, Table, read_tables
+from nervure.sense.table import Aware, Exact, Table, read_tables
 
 __all__ = ["PACK", "READING", "Pack", "Reading", "decode", "regular", "step_ns"]
 
@@ -46,7 +46,7 @@ class Reading(msgspec.Struct, gc=False):
     One with more to it does not fit here, as what more there can be must be null: `decode` reads it.
     """
 
-    result: float
+    result: Exact
     phenomenonTime: Aware | int | float | None = None  # noqa: N815 - SensorThings' own name
     resultTime: Aware | int | float | None = None  # noqa: N815
     unit: str | None = None
@@ -208,7 +208,7 @@ def _observation(item: dict[Any, Any], place: Place) -> Part:
         end_time=NO_END if end is None else end,
         result_time=_when(item, "resultTime"),
         value=number * factor + offset,
-        text=text,
+        text=text if factor == 1.0 or math.isnan(number) else None,
         feature=feature_of(item.get("FeatureOfInterest")),
         extra=extra_of(item),
     )

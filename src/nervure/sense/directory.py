@@ -43,8 +43,8 @@ class Directory:
         self.row_of_id = {one.id: row for row, one in numbered}
         self.plain = {reading_subject(one.id): row for row, one in numbered if not one.multi}
         self.row_of_subject = self.plain | self._other_subjects()
-        self._row_of_name = _unique((one.name, row) for row, one in numbered)
-        self._row_of_key = _unique((one.key, row) for row, one in numbered if one.key)
+        keys = [(one.key, row) for row, one in numbered if one.key]
+        self._row_of_name = _unique([*keys, *((one.name, row) for row, one in numbered)])
         self._unit = [_number_unit(one) for one in self.datastreams]
         self._linear: dict[int, dict[str, tuple[float, float] | None]] = {}
 
@@ -66,7 +66,8 @@ class Directory:
     def find(self, identity: object) -> int | None:
         """Return the row of a Datastream by id, by its key, ``"7"``, ``"Datastreams(7)"`` or its name.
 
-        A key or a name that several Datastreams bear names none of them.
+        What several Datastreams bear, as a key or a name, names none of them: nobody gets readings of
+        another one by choosing its name.
 
         >>> directory = Directory([Datastream(id=7, name="mill inflow", unit="L/s", thing=1)])
         >>> directory.find("mill inflow"), directory.find("Datastreams(7)"), directory.find(8)
@@ -78,12 +79,14 @@ class Directory:
             return self.row_of_id.get(identity)
         if not isinstance(identity, str):
             return None
-        row = self._row_of_key.get(identity)
-        if row is None:
-            row = self._row_of_name.get(identity)
-        if row is None and (found := _BY_ID.fullmatch(identity)):
-            return self.row_of_id.get(int(found[1]))
-        return row
+        if identity in self._row_of_name:
+            return self._row_of_name[identity]
+        return self.numbered(identity)
+
+    def numbered(self, identity: str) -> int | None:
+        """Return the row of a Datastream by its number, written as ``"7"`` or ``"Datastreams(7)"``."""
+        found = _BY_ID.fullmatch(identity)
+        return None if found is None else self.row_of_id.get(int(found[1]))
 
     def number_unit(self, row: int) -> str | None:
         """Return the unit in which results are numbers, ``None`` where any result is welcome."""
@@ -117,7 +120,7 @@ class Directory:
 def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for name, row in pairs:
-        found[name] = None if name in found else row
+        found[name] = row if found.get(name, row) == row else None
     return found
 
 

@@ -35,11 +35,14 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 IN_FLIGHT = 1024
 IN_FLIGHT_BYTES = 64 << 20
 
-Allow = Callable[[Scope, Sequence[int]], Awaitable[None]]
-"""Returns if whoever sent a request may write to some Datastreams, else raises an error."""
+Allow = Callable[[Scope, Sequence[int]], Awaitable[str]]
+"""Returns who sent a request, if they may write to some Datastreams, else raises an error."""
 
 _PATH = re.compile(r"(?P<root>.*?)/ingest(?:/Datastreams\((?P<one>\d{1,18})\))?/?")
 _KEY = re.compile(r"[!-~]{1,128}")
+_HUSHED = (
+    "not all of this are readings of Datastreams of yours; POST /ingest/Datastreams(7) says what is wrong"
+)
 _STATUS = {UNKNOWN_STREAM: 404, TOO_LARGE: 413, FLOOD: 429}
 
 
@@ -100,10 +103,14 @@ class Door:
         self._require_room(headers)
         identity = found["one"]
         subject = SHARED if identity is None else reading_subject(int(identity))
-        once = _once(headers, subject)
+        # Before anything is said of a Datastream, it must be theirs.
+        who = "" if identity is None else await self._require_allowed(scope, [int(identity)])
         payload = await self._body(receive)
-        indices, streams, rejects = self._screen(subject, payload)
-        await self._require_allowed(scope, streams or [int(identity or 0)])
+        if identity is None:
+            who, indices, rejects = await self._shared(scope, payload)
+        else:
+            indices, _, rejects = self._screen(subject, payload)
+        once = _once(headers, f"{who} {subject}".lstrip())
         sequence = await self._append(subject, payload, once)
         self._published += 1
         root = f"{found['root']}/v1.1/Observations"
@@ -114,14 +121,36 @@ class Door:
             answer |= {"readings": len(indices), "rejected": [_told(reject) for reject in rejects]}
         await _send(send, 201, answer, [(b"location", location.encode())])
 
-    async def _require_allowed(self, scope: Scope, streams: Sequence[int]) -> None:
-        """Refuse to write to what the sender does not see."""
+    async def _require_allowed(self, scope: Scope, streams: Sequence[int]) -> str:
+        """Refuse to write to what the sender does not see, and return who it is."""
         if self._allow is None:
-            return
+            return ""
         try:
-            await self._allow(scope, streams)
+            return await self._allow(scope, streams)
         except NervureError as cause:
             raise _Refused(404, cause.what, reason=UNKNOWN_STREAM) from cause
+
+    async def _shared(self, scope: Scope, payload: bytes) -> tuple[str, Sequence[int], list[Reject]]:
+        """Return who sent a message that names its Datastreams, the places of its readings, the rejects.
+
+        Who does not see every Datastream gets all of it taken or nothing, and is not told what is wrong:
+        that may be about another's.
+        """
+        told = True
+        try:
+            await self._require_allowed(scope, [0])  # no Datastream has that number
+        except _Refused:
+            told = False
+        try:
+            indices, streams, rejects = self._screen(SHARED, payload)
+            who = await self._require_allowed(scope, streams)
+        except _Refused as cause:
+            if told:
+                raise
+            raise _Refused(404, _HUSHED, reason=UNKNOWN_STREAM) from cause
+        if rejects and not told:
+            raise _Refused(404, _HUSHED, reason=UNKNOWN_STREAM)
+        return who, indices, rejects
 
     def _screen(self, subject: str, payload: bytes) -> tuple[Sequence[int], Sequence[int], list[Reject]]:
         """Return the places in the message of the readings that will be taken, whose they are, the rejects.
@@ -199,15 +228,18 @@ def ingest(publish: Publish, intake: Intake, allow: Allow | None = None) -> Door
     return Door(publish, intake, allow)
 
 
-def _once(headers: dict[bytes, bytes], subject: str) -> str | None:
-    """Return what names this request for good, if the client gave it an Idempotency-Key."""
+def _once(headers: dict[bytes, bytes], what: str) -> str | None:
+    """Return what names this request for good, if the client gave it an Idempotency-Key.
+
+    ``what`` is who sent it, and where to.
+    """
     key = headers.get(b"idempotency-key")
     if key is None:
         return None
     text = key.decode("latin-1")
     if not _KEY.fullmatch(text):
         raise _Refused(400, "an Idempotency-Key has 1 to 128 visible characters")
-    return f"http {subject} {text}".replace(" ", "|")
+    return f"http {what} {text}".replace(" ", "|")
 
 
 def _told(reject: Reject) -> dict[str, Any]:

@@ -102,8 +102,13 @@ class Intake:
         return None if row is None else self._directory.datastreams[row]
 
     def named(self, name: str) -> int | None:
-        """Return the id of a Datastream by its name, ``"7"`` or ``"Datastreams(7)"``."""
-        row = self._directory.find(name)
+        """Return the id of a Datastream by its number, ``"7"`` or ``"Datastreams(7)"``, or by its name.
+
+        The number goes first: settings say it, and a key like it can be chosen by anybody.
+        """
+        row = self._directory.numbered(name)
+        if row is None:
+            row = self._directory.find(name)
         return None if row is None else self._directory.datastreams[row].id
 
     def take(self, entries: Entries) -> tuple[Batch, list[Reject]]:
@@ -169,7 +174,8 @@ class Intake:
         for number, (subject, payload, received) in enumerate(arrivals):
             row = row_of(subject)
             if row is None or len(payload) > most:
-                found.other.append(number)
+                over = bounded and self._over(subject, received)
+                (found.flooded if over else found.other).append(number)
                 continue
             if bounded:
                 until = busy[row]
@@ -194,6 +200,17 @@ class Intake:
                 else:
                     found.other.append(number)
         return found
+
+    def _over(self, subject: str, received: int) -> bool:
+        """Count an unusual message against the Datastream that it comes for; tell if it is too many."""
+        row = self._directory.row_of_subject.get(subject)
+        if row is None:
+            return False
+        until = self._busy[row]
+        if until - received > self._burst_ns:
+            return True
+        self._busy[row] = max(until, received) + self._cost_ns
+        return False
 
     def _decode(self, entries: Entries, number: int) -> Block:
         """Decode one message of an unusual kind."""
@@ -224,9 +241,10 @@ class Intake:
         return decode(payload, place)
 
     def _flood(self, subject: str) -> Fault:
+        stream = self._directory.id[self._directory.row_of_subject[subject]]
         return Fault(
             reason=FLOOD,
-            detail=f"Datastream {datastream_of(subject)} sends more than {self.limits.per_device_s:g} "
+            detail=f"Datastream {stream} sends more than {self.limits.per_device_s:g} "
             "messages a second; those above are left out",
         )
 

@@ -42,13 +42,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
                 UNKNOWN_STREAM, 'the message names no Datastream; add "Datastream": {"@iot.id": 7}'
             )
         found = self.directory.find(identity)
-        if found is None:
-            raise Unreadable(UNKNOWN_STREAM, f"there is no Datastream {shown(identity)}")
-        if self.row is not None and found != self.row:
+        if self.row is not None and found != self.row:  # whether there is another one, is not told
             raise Unreadable(
                 UNKNOWN_STREAM,
                 f"it is for Datastream {shown(identity)}, but came for {self.directory.id[self.row]}",
             )
+        if found is None:
+            raise Unreadable(UNKNOWN_STREAM, f"there is no Datastream {shown(identity)}")
         return found
 
     def result(self, row: int, value: object) -> tuple[float, str | None]:
@@ -191,10 +191,11 @@ def merge_faults(faults: list[Fault]) -> tuple[Fault, ...]:
 def result_of(value: Any, unit: str | None) -> tuple[float, str | None]:
     """Read one result as ``(number, None)``, or ``(NaN, its JSON text)`` if it is no number.
 
-    ``unit`` is the unit in which a number is expected, ``None`` where any result is welcome.
+    ``unit`` is the unit in which a number is expected, ``None`` where any result is welcome: there a
+    whole number that no float is equal to comes with its text, so that no digit is lost.
 
-    >>> result_of(3, "L/s"), result_of(["a", True], None)
-    ((3.0, None), (nan, '["a",true]'))
+    >>> result_of(3, "L/s"), result_of(["a", True], None), result_of(2**53 + 1, None)
+    ((3.0, None), (nan, '["a",true]'), (9007199254740992.0, '9007199254740993'))
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -203,7 +204,7 @@ def result_of(value: Any, unit: str | None) -> tuple[float, str | None]:
             number = math.inf
         if not math.isfinite(number):
             raise Unreadable(NOT_A_NUMBER, f"the result is {shown(value)}, which is not a finite number")
-        return number, None
+        return number, str(value) if unit is None and number != value else None
     if value is None:
         raise Unreadable(NOT_A_NUMBER, "the result is null: there is no reading")
     if unit is not None:

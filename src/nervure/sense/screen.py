@@ -79,7 +79,7 @@ def _numbers_for_arrays(part: Part, directory: Directory) -> NDArray[np.bool_] |
         return None
     several = np.array(directory.places)[part.stream] > 0
     if part.text is not None:
-        several &= np.array([text is None for text in part.text], dtype=bool)
+        several &= ~np.isnan(part.value)
     return several if several.any() else None
 
 

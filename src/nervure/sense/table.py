@@ -18,9 +18,10 @@ from nervure.sense.moment import moment_ns, moments_ns, span_ns
 from nervure.sense.part import Fault, Part, Place, Rows, join, unissued
 from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM, Unreadable, shown
 
-__all__ = ["Aware", "Reference", "Table", "read_tables"]
+__all__ = ["Aware", "Exact", "Reference", "Table", "read_tables"]
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+Exact = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]  # beyond, digits may be lost
 
 _FEATURE = "FeatureOfInterest/id"
 _FIELDS = frozenset(("phenomenonTime", "resultTime", "result", _FEATURE, *EXTRAS))
@@ -44,7 +45,7 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
 @lru_cache(maxsize=64)
 def _decoder(components: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     """Return a decoder of rows in which every time has a zone, and results and features are numbers."""
-    kinds: dict[str, Any] = {"phenomenonTime": Aware, "resultTime": Aware, "result": float, _FEATURE: int}
+    kinds: dict[str, Any] = {"phenomenonTime": Aware, "resultTime": Aware, "result": Exact, _FEATURE: int}
     row = GenericAlias(tuple, tuple(kinds.get(name, msgspec.Raw) for name in components))
     return msgspec.json.Decoder(GenericAlias(list, (row,)))
 

@@ -2,8 +2,8 @@
 
 They are carried out in their order. The requests of a change set (in JSON: of one
 ``atomicityGroup``) share one transaction of the catalogue, and if one fails none has been made;
-their Observations are appended to the log when it is done, after a crash at the next start. ``$id`` stands for what the request of
-that id has made, in addresses and, as an ``@iot.id``, in bodies.
+their Observations are appended to the log when it is done, after a crash at the next start. ``$id``
+stands for what the request of that id has made, in addresses and, as an ``@iot.id``, in bodies.
 """
 
 from __future__ import annotations
@@ -205,9 +205,7 @@ class Batch:
         made: Names = {}
         names |= dict.fromkeys(filter(None, ids))
         try:
-            done, intents = await self._carrier.in_writer(
-                self._apply, requests, ids, names, made, principal
-            )
+            done, intents = await self._carrier.in_writer(self._apply, requests, ids, names, made, principal)
             answers = await self._carrier.settle(done, intents)
         except _Failed as failed:
             which = ids[failed.place] or failed.place + 1

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from nervure.core.error import QueryError
+from nervure.core.error import NotFoundError, QueryError
 from nervure.core.observation import Draft, Observation
 from nervure.core.sensorthings import BY_NAME, Kind
 from nervure.serve.answer import NotAllowed
@@ -24,6 +24,8 @@ from nervure.serve.permit import rights_inside
 from nervure.serve.request import Request, body_of, media_of
 from nervure.store.intent import Intent, Plan
 from nervure.store.scope import Scope
+from nervure.store.write.change import patched
+from nervure.store.write.content import name_of, reference
 from nervure.store.write.form import Gone
 from nervure.store.write.writer import Writer
 from nervure.trust.principal import Principal
@@ -38,6 +40,10 @@ class Things(Protocol):
 
     def resolve(self, path: str, scope: Scope, /) -> Target:
         """Return where a path leads; ``NotFoundError`` if nowhere."""
+        ...
+
+    def matching(self, target: Target, query: str, scope: Scope, /) -> list[int] | None:
+        """Return the row ids of those in a set that the ``$filter`` in ``query`` names; None without one."""
         ...
 
     def entity(
@@ -120,10 +126,10 @@ class Changes:
         """
         target = self._things.resolve(request.path, principal.scope())
         if target.kind.name == "Observation" and (named or not _makes_more(request)):
-            return self.apply(request, principal), []
+            return self._applied(request, target, principal), []
         try:
             with self._together():
-                effect = self.apply(request, principal)
+                effect = self._applied(request, target, principal)
                 return effect, self.promise([effect])
         except BaseException:
             self._writer.forget()
@@ -135,15 +141,19 @@ class Changes:
         plans = self._planner.plan(
             [draft for one in effects for draft in one.drafts],
             {one.id: one.put for one in effects if one.put is not None},
-            ids=[id for one in effects for id in one.drop],
-            datastreams=[id for one in gone for id in one.datastreams],
-            features=[id for one in gone for id in one.features],
+            ids=[row for one in effects for row in one.drop],
+            datastreams=[row for one in gone for row in one.datastreams],
+            features=[row for one in gone for row in one.features],
         )
         return self._writer.promise(plans)
 
     def apply(self, request: Request, principal: Principal) -> Effect:
         """Change the catalogue as a request says; raises `NotAllowed` and what the Writer raises."""
-        target = self._things.resolve(request.path, principal.scope())
+        return self._applied(request, self._things.resolve(request.path, principal.scope()), principal)
+
+    def _applied(self, request: Request, target: Target, principal: Principal) -> Effect:
+        if request.method == "DELETE" and _is_set(target):
+            return self._clear(request, target, principal)
         allowed = _methods(target)
         if request.method not in allowed:
             raise NotAllowed(request.method, allowed)
@@ -159,19 +169,31 @@ class Changes:
     def _create(self, target: Target, body: dict[str, Any], principal: Principal) -> Effect:
         for right in rights_inside(body):
             principal.require(right)
+        self._require_making(target.kind, body, principal)
         if target.kind.name == "Observation":
-            if _makes(body):
-                principal.require("write")
             draft = self._writer.draft(body, principal.scope(), target.parent)
             principal.require_streams([draft.datastream])
             return Effect(kind=target.kind, made=True, drafts=(draft,))
         made = self._writer.create(target.kind.name, body, principal.scope(), target.parent)
         return Effect(kind=target.kind, id=made.id, name=made.name, made=True, drafts=made.drafts)
 
+    def _require_making(self, kind: Kind, body: dict[str, Any], principal: Principal) -> None:
+        """Who may not write makes Observations and Tasks about what is there, and nothing besides."""
+        if kind.name not in {"Observation", "Task"} or principal.may("write"):
+            return
+        for name, inner in _makes(kind, body):
+            key = name_of(inner)
+            try:
+                if key is not None and self._writer.resolve(name, key, principal.scope()):
+                    continue
+            except NotFoundError:
+                pass
+            principal.require("write")
+
     def _change(self, request: Request, target: Target, principal: Principal) -> Effect:
         body = body_of(request)
         kind, row, scope = target.kind, target.id or 0, principal.scope()
-        operations = isinstance(body, list) or media_of(request) == _PATCH
+        operations = (isinstance(body, list) and len(body) > 0) or media_of(request) == _PATCH
         if request.method == "PUT" and operations:
             raise QueryError("PUT takes an entity", hint="JSON Patch goes with PATCH")
         if not operations and not isinstance(body, dict):
@@ -197,7 +219,7 @@ class Changes:
             raise QueryError(f"the Observation {id} was deleted meanwhile")
         if isinstance(body, list):
             own = {one.name: seen[one.name] for one in kind.properties if one.name in seen}
-            body, replace = _patched(own, body), True
+            body, replace = patched(own, body), True
         else:
             replace = request.method == "PUT"
         draft = self._writer.draft(body, scope, changing=before, replace=replace)
@@ -209,6 +231,13 @@ class Changes:
             return Effect(kind=target.kind, id=row, deleted=True, drop=(row,))
         gone = self._writer.delete(target.kind.name, row, principal.scope())
         return Effect(kind=target.kind, id=row, deleted=True, gone=gone)
+
+    def _clear(self, request: Request, target: Target, principal: Principal) -> Effect:
+        """Delete the Observations of a set that a ``$filter`` names, at once; never all of them unasked."""
+        rows = self._things.matching(target, request.query, principal.scope())
+        if rows is None:
+            raise NotAllowed(request.method, _methods(target))
+        return Effect(kind=target.kind, deleted=True, drop=tuple(rows))
 
     def _refer(self, request: Request, target: Target, principal: Principal) -> Effect:
         """Relate two entities, or part them (OData 4.01, 11.4.6)."""
@@ -255,8 +284,8 @@ class Changes:
 def local(address: str) -> tuple[str, str]:
     """Split an address, absolute or relative to the service, into decoded path and query.
 
-    >>> local("http://localhost/v1.1/Things(1)?$select=name"), local("Things(1)")[0], local("/v1.1/$batch")[0]
-    (('Things(1)', '$select=name'), 'Things(1)', '$batch')
+    >>> local("http://localhost/v1.1/Things(1)?$select=name"), local("../../Things(1)")[0]
+    (('Things(1)', '$select=name'), 'Things(1)')
     """
     try:
         parts = urlsplit(address)
@@ -267,6 +296,8 @@ def local(address: str) -> tuple[str, str]:
         _, found, path = path.partition("/v1.1/")
         if not found:
             raise QueryError(f"{address[:200]!r} leads out of this service", hint="begin it with /v1.1/")
+    while path.startswith("../"):  # relative to the request, as OData writes the $id of a link
+        path = path[3:]
     return path, parts.query
 
 
@@ -281,6 +312,11 @@ def _methods(target: Target) -> tuple[str, ...]:
     return ("GET", "HEAD", "POST") if target.many else ("GET", "HEAD", "PATCH", "PUT", "DELETE")
 
 
+def _is_set(target: Target) -> bool:
+    """Tell whether a path leads to Observations, and not to links to them or their number."""
+    return target.kind.name == "Observation" and target.many and not target.ref and not target.count
+
+
 def _object(request: Request) -> dict[str, Any]:
     body = body_of(request)
     if not isinstance(body, dict):
@@ -291,25 +327,10 @@ def _object(request: Request) -> dict[str, Any]:
 def _makes_more(request: Request) -> bool:
     """Whether a request about an Observation makes other entities, too."""
     body = body_of(request) if request.method != "DELETE" else None
-    return isinstance(body, dict) and _makes(body)
+    return isinstance(body, dict) and bool(_makes(BY_NAME["Observation"], body))
 
 
-def _makes(body: Mapping[str, Any]) -> bool:
-    """Whether an Observation would make other entities too: a feature, a Datastream."""
-    return any(
-        isinstance(inner := body.get(name), dict) and "@iot.id" not in inner
-        for name in ("FeatureOfInterest", "Datastream", "MultiDatastream")
-    )
-
-
-def _patched(before: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
-    """Apply a JSON Patch (RFC 6902)."""
-    import jsonpatch
-
-    try:
-        after = jsonpatch.apply_patch(before, operations)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as cause:
-        raise QueryError(f"the patch cannot be applied: {cause}") from cause
-    if not isinstance(after, dict):
-        raise QueryError("the patch leaves no object")
-    return after
+def _makes(kind: Kind, body: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what an Observation or a Task would make beside itself, each with the name of its kind."""
+    ones = [(one.target, body.get(one.name)) for one in kind.relations if not one.many]
+    return [(name, inner) for name, inner in ones if isinstance(inner, dict) and reference(inner) is None]

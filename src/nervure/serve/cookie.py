@@ -49,5 +49,9 @@ def require_same_site(headers: Mapping[bytes, bytes]) -> None:
     if origin is None:
         return
     host = headers.get(b"host", b"").decode("latin-1")
-    if urlsplit(origin.decode("latin-1")).netloc != host:
+    try:
+        ours = urlsplit(origin.decode("latin-1")).netloc == host
+    except ValueError:  # as of http://[
+        ours = False
+    if not ours:
         raise DeniedError("this request comes from a page of another site")

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from nervure.serve import following
+from nervure.serve.line import lines
 from nervure.serve.shape import address, navigation, observation, properties, stream_of
 from nervure.store.language.option import Options
 from nervure.store.select.row import Found, Page, wire_id
 
-__all__ = ["array", "entity", "page", "pick", "references"]
+__all__ = ["array", "entity", "page", "pick", "references", "text"]
 
 _CONTROL = {"id": "@iot.id", "selfLink": "@iot.selfLink"}
 _COMPONENTS = ("id", "phenomenonTime", "resultTime", "result")
@@ -45,7 +48,14 @@ def entity(found: Found, base: str, options: Options, given: Given) -> dict[str,
 
 def page(found: Page, start: str, base: str, options: Options, given: Given) -> dict[str, Any]:
     """Write a page; ``start`` is its address without options."""
-    value = [entity(one, base, options, given) for one in found.rows]
+    return _framed(found, start, given, [entity(one, base, options, given) for one in found.rows])
+
+
+def text(found: Page, start: str, base: str, options: Options, given: Given) -> dict[str, Any]:
+    """Write a page to be sent as it is: plain Observations in it are JSON text already."""
+    if found.kind.table != "observation" or options.select is not None or options.expand:
+        return page(found, start, base, options, given)
+    value = lines(found.rows, base, lambda one: entity(one, base, options, given))
     return _framed(found, start, given, value)
 
 
@@ -94,7 +104,7 @@ def pick(value: Any, way: Sequence[str]) -> tuple[bool, Any]:
     return True, value
 
 
-def _framed(found: Page, start: str, given: Given, value: list[Any]) -> dict[str, Any]:
+def _framed(found: Page, start: str, given: Given, value: list[Any] | msgspec.Raw) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if found.total is not None:
         body["@iot.count"] = found.total

@@ -34,6 +34,7 @@ CERTIFICATE = "nervure.certificate"
 """Where a request's scope holds the fingerprint of a certificate that the listener checked."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_LEAVE = "/api/logout"
 _WRONG_S, _WRONG_BURST = 5.0, 50
 _MOST_REMEMBERED = 1_000
 
@@ -149,12 +150,15 @@ def address_of(scope: Scope) -> str:
 def _by_cookie(register: Register, cookie: str, scope: Scope, headers: Mapping[bytes, bytes]) -> Principal:
     """Return whose session it is; where nobody need sign in, one that has ended is as none.
 
-    Else a browser whose session has ended could never sign in again: it cannot drop the cookie.
+    Else a browser whose session has ended could never sign in again: it cannot drop the cookie. Who
+    signs out of one that lasts needs its word, lest they think that it has ended.
     """
     try:
         return _with_session(register, cookie, scope["method"], headers)
-    except DeniedError:
-        if right_for(scope["method"], scope["path"]) is None:
+    except DeniedError as cause:
+        lasts = not isinstance(cause, SignInError)
+        leaving = lasts and scope["path"].rstrip("/") == _LEAVE
+        if right_for(scope["method"], scope["path"]) is None and not leaving:
             return NOBODY
         raise
 
@@ -179,7 +183,7 @@ def _pair(value: str) -> tuple[str, str]:
         name, sign, secret = b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as cause:
         raise SignInError("the name and password cannot be read") from cause
-    if not sign:
+    if not sign or "\0" in name:
         raise SignInError("the name and password cannot be read")
     return name, secret
 

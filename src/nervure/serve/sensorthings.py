@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -19,13 +21,17 @@ from nervure.store.language.option import Options, parse_options
 from nervure.store.scope import EVERYTHING, Scope
 from nervure.store.select.reader import Reader, Reading
 from nervure.store.select.row import Within, wire_id
-from nervure.store.select.session import Limits, Observed
+from nervure.store.select.session import Limits, Observed, Slow
 from nervure.store.write.form import Parent
 
 __all__ = ["SensorThings"]
 
 _NOTHING = Answer(status=204)
 _TEXT = "text/plain; charset=utf-8"
+_MOST_AT_ONCE = 10_000
+_LONG = re.compile(r"filter|expand", re.IGNORECASE)
+_KEPT = 256
+"""The options of queries up to this length are remembered: dashboards repeat themselves."""
 
 
 class SensorThings:
@@ -46,8 +52,19 @@ class SensorThings:
         self._reader = Reader(catalogue, observations, limits)
         self._endpoints = tuple(endpoints)
 
-    def get(self, path: str, query: str, base: str, scope: Scope = EVERYTHING) -> Answer:
-        """Answer a GET.
+    def at_once(self, path: str, query: str, base: str, scope: Scope = EVERYTHING) -> Answer | None:
+        """Answer a GET for a few rows that are in memory, as :meth:`get` does, or return None."""
+        if not path.endswith("/Observations") or _LONG.search(query) or len(query) > _KEPT:
+            return None
+        try:
+            return self.get(path, query, base, scope, at_once=True)
+        except Slow:
+            return None
+
+    def get(
+        self, path: str, query: str, base: str, scope: Scope = EVERYTHING, *, at_once: bool = False
+    ) -> Answer:
+        """Answer a GET; with ``at_once`` only what takes no more than a moment, or raise `Slow`.
 
         ``path`` is what follows ``/v1.1/``, percent-decoded; ``query`` is the query string as it came;
         ``base`` is the address that links begin with, ending in ``/v1.1``.
@@ -56,9 +73,9 @@ class SensorThings:
             return json(root.document(base, self._endpoints))
         wanted = route(path)
         kind = wanted.steps[-1].kind
-        options = parse_options(query, kind)
+        options = _read(query, kind.name) if len(query) <= _KEPT else parse_options(query, kind)
         _check(wanted, options)
-        with self._reader.open(scope, options, kind) as reading:
+        with self._reader.open(scope, options, kind, at_once=at_once) as reading:
             target = _walk(reading, wanted)
             if target.many:
                 return _set(reading, target, options, base, query, path)
@@ -73,6 +90,18 @@ class SensorThings:
         wanted = route(path)
         with self._reader.open(scope) as reading:
             return _walk(reading, wanted)
+
+    def matching(self, target: Target, query: str, scope: Scope = EVERYTHING) -> list[int] | None:
+        """Return the row ids of those in a set that the ``$filter`` in ``query`` names; None without one."""
+        options = parse_options(query, target.kind)
+        if options.filter is None:
+            return None
+        chosen = Options(filter=options.filter, select=("id",), top=_MOST_AT_ONCE)
+        with self._reader.open(scope, options, target.kind) as reading:
+            page = reading.page(target.kind, chosen, _within(target))
+        if page.following is not None:
+            raise QueryError(f"it is more than {_MOST_AT_ONCE:,}", hint="take a narrower $filter")
+        return [one.row["id"] for one in page.rows]
 
     def entity(
         self, kind: Kind, id: int, base: str, scope: Scope = EVERYTHING, query: str = ""
@@ -89,6 +118,11 @@ class SensorThings:
         with self._reader.open(scope, options, kind) as reading:
             found = reading.some(kind, ids, options)
         return {key: document.entity(one, base, options, given) for key, one in found.items()}
+
+
+@lru_cache(1024)
+def _read(query: str, kind: str) -> Options:
+    return parse_options(query, BY_NAME[kind])
 
 
 # --- from the path to what is there ---------------------------------------------------------------
@@ -136,10 +170,7 @@ def _nowhere(step: Step) -> NotFoundError:
 
 
 def _set(reading: Reading, target: Target, options: Options, base: str, query: str, path: str) -> Answer:
-    within = None
-    if target.parent is not None:
-        relation = BY_NAME[target.parent.kind].relation(target.parent.relation)
-        within = None if relation is None else Within(relation=relation, ids=(target.parent.id,))
+    within = _within(target)
     if target.count:
         return Answer(body=str(reading.count(target.kind, options, within)).encode(), kind=_TEXT)
     start = f"{base}/{quote(path.strip('/'), safe=_SAFE)}"
@@ -151,7 +182,15 @@ def _set(reading: Reading, target: Target, options: Options, base: str, query: s
     page = reading.page(target.kind, options, within)
     if options.result_format is not None:
         return json(document.array(page, start, base, options, given))
-    return json(document.page(page, start, base, options, given))
+    return json(document.text(page, start, base, options, given))
+
+
+def _within(target: Target) -> Within | None:
+    """Return what a set is below of, None for all of a kind."""
+    if target.parent is None:
+        return None
+    relation = BY_NAME[target.parent.kind].relation(target.parent.relation)
+    return None if relation is None else Within(relation=relation, ids=(target.parent.id,))
 
 
 _SAFE = "/$()',:;@=!*~"

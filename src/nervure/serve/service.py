@@ -57,6 +57,10 @@ class Things(change.Things, Protocol):
         """Answer a GET of the path after ``/v1.1/``."""
         ...
 
+    def at_once(self, path: str, query: str, base: str, scope: Scope, /) -> Answer | None:
+        """Answer a GET out of memory, or return None where that takes longer than a moment."""
+        ...
+
 
 class Readings(change.Planner, Protocol):
     """Makes, changes and deletes Observations through the log; each returns when answers show it."""
@@ -148,16 +152,18 @@ class Service:
         return await self._change(request, principal)
 
     async def _read(self, request: Request, principal: Principal) -> Answer:
+        scope = principal.scope()
+        found = self._things.at_once(request.path, request.query, request.base, scope)
+        if found is not None:
+            return found
         if self._waiting >= MOST_WAITING:
             return problem(503, "too many questions at once", headers=(("retry-after", "1"),))
         self._waiting += 1
         path, _, last = request.path.rpartition("/")
         try:
             if last in VIEWS:
-                return await self._in_reader(self._view, path, last, request.base, principal.scope())
-            return await self._in_reader(
-                self._things.get, request.path, request.query, request.base, principal.scope()
-            )
+                return await self._in_reader(self._view, path, last, request.base, scope)
+            return await self._in_reader(self._things.get, request.path, request.query, request.base, scope)
         finally:
             self._waiting -= 1
 
@@ -178,7 +184,7 @@ class Service:
 
     async def _reading(self, datastream: int, request: Request, principal: Principal) -> Answer:
         """Take one Observation for a Datastream that its path names: mostly a plain reading."""
-        once = _once(request)
+        once = _once(request, principal)
         if principal.project is None:
             principal.require_streams([datastream])
             found = await self._readings.fast(datastream, request.body, once=once)
@@ -187,7 +193,7 @@ class Service:
         return await self._change(request, principal)
 
     async def _change(self, request: Request, principal: Principal) -> Answer:
-        once = _once(request)
+        once = _once(request, principal)
         alone = partial(self._changes.alone, named=once is not None)
         effect, intents = await self.in_writer(alone, request, principal)
         return (await self.settle([(request, effect, principal)], intents))[0]
@@ -195,7 +201,7 @@ class Service:
     async def _arrays(self, request: Request, principal: Principal) -> Answer:
         """Take data arrays (18-088, section 16): a link, or ``error``, for each row in order."""
         found = await self.in_writer(groups_of, request, principal, self._writer)
-        ids = await self._readings.arrays(found.groups, once=_once(request))
+        ids = await self._readings.arrays(found.groups, once=_once(request, principal))
         rest = iter(ids)
         taken = [next(rest, None) if good else None for good in found.rows]
         links = ["error" if one is None else link(request.base, "Observations", one) for one in taken]
@@ -217,7 +223,10 @@ class Service:
         self, done: Sequence[tuple[Request, Effect, Principal]], intents: Sequence[Intent] = ()
     ) -> list[Answer]:
         """Do in the log what requests have left for it, and answer each."""
-        ids = iter(await self._fulfil(intents) if intents else await self._log(*done[0][:2]))
+        if intents:
+            ids = iter(await self._fulfil(intents))
+        else:  # one request, or several that have left nothing
+            ids = iter([one for each in done for one in await self._log(*each)])
         answers: list[Answer] = []
         for request, effect, principal in done:
             own = [next(ids) for _ in effect.drafts]
@@ -228,7 +237,7 @@ class Service:
             answers.append(await self._said(request, effect, principal))
         return answers
 
-    async def _log(self, request: Request, effect: Effect) -> list[int]:
+    async def _log(self, request: Request, effect: Effect, principal: Principal) -> list[int]:
         """Do in the log what a request about Observations alone asks for."""
         if effect.put is not None:
             await self._readings.change(effect.id, effect.put)
@@ -236,7 +245,7 @@ class Service:
             await self._readings.drop(ids=effect.drop)
         if not effect.drafts:
             return []
-        return await self._readings.create(effect.drafts, once=_once(request))
+        return await self._readings.create(effect.drafts, once=_once(request, principal))
 
     async def _fulfil(self, intents: Sequence[Intent]) -> list[int]:
         """Do in the log what changes of the catalogue have left for it: those stay, whatever comes."""
@@ -261,7 +270,9 @@ class Service:
             return Answer(status=201 if address else 204, headers=(*_location(address), *headers))
         if not wish and effect.made:
             return _made(address, effect.name)
-        if not wish and (request.quiet or request.path.endswith("/$ref")):
+        if not wish and request.path.endswith("/$ref"):
+            return Answer(status=204)
+        if not wish and request.quiet:
             return Answer(status=200)
         entity = await self._in_reader(
             self._things.entity, effect.kind, effect.id, request.base, principal.scope()
@@ -303,11 +314,14 @@ def _location(address: str) -> tuple[tuple[str, str], ...]:
 _KEY = re.compile(r"[!-~]{1,128}")
 
 
-def _once(request: Request) -> str | None:
-    """Return what names this request for good, if the client gave it an Idempotency-Key."""
+def _once(request: Request, principal: Principal) -> str | None:
+    """Return what names this request for good, if the client gave it an Idempotency-Key.
+
+    Two who choose the same key do not mean the same request.
+    """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
     if not _KEY.fullmatch(key):
         raise QueryError("an Idempotency-Key has 1 to 128 visible characters")
-    return f"http {request.path} {key}".replace(" ", "|")
+    return f"http {principal.own} {request.path} {key}".replace(" ", "|")

@@ -16,11 +16,13 @@ from nervure.core.sensorthings import Kind, Property
 from nervure.serve.request import link
 from nervure.store.select.row import wire_id
 
-__all__ = ["address", "alert", "moment", "navigation", "observation", "properties", "stream_of"]
+__all__ = ["EXACT", "address", "alert", "moment", "navigation", "observation", "properties", "stream_of"]
 
 _MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _COMPLEX = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_ComplexObservation"
-_EXACT = 1 << 53
+EXACT = 1 << 53
+"""Whole numbers below are exact as a float, and written as whole numbers."""
+
 _NOTHING: Mapping[str, Any] = {}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -118,11 +120,13 @@ def stream_of(row: Row, base: str) -> tuple[str, str]:
 
 
 def _result(row: Row) -> Any:
-    """Return a result; a whole number is written as one."""
+    """Return a result; a whole number is written as one, one of many digits from its text."""
     value = row["value"]
+    if row["text"] is not None:
+        return _json(row["text"])
     if value is None:
-        return _json(row["text"]) if row["text"] is not None else None
-    return int(value) if -_EXACT < value < _EXACT and value == int(value) else value
+        return None
+    return int(value) if -EXACT < value < EXACT and value == int(value) else value
 
 
 def _json(text: str) -> Any:

@@ -12,6 +12,7 @@ from nervure.core.observation import Batch, Observation
 from nervure.core.window import Table
 from nervure.store import look
 from nervure.store.column import to_arrow
+from nervure.store.duplicate import Key, Keys
 from nervure.store.engine import Engine
 from nervure.store.latest import NEVER, Span
 from nervure.store.look import View
@@ -119,6 +120,10 @@ class Answers:
     def by_id(self, identity: int) -> Observation | None:
         """Return the observation of that id, or None."""
         return look.by_id(self._view(), identity)
+
+    def holders(self, keys: Keys) -> dict[Key, int]:
+        """Return the ids of the rows that have some keys (Datastream, time, result time)."""
+        return look.holders(self._view(), keys)
 
     def page(
         self,

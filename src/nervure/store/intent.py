@@ -40,9 +40,9 @@ def write(connection: sa.Connection, plans: Sequence[Plan]) -> list[Intent]:
     """Write down what the log must be told, in the transaction that asks for it."""
     found: list[Intent] = []
     for plan in plans:
-        values = {"content": plan.content, "made": plan.made}
-        key = connection.execute(sa.insert(sql.intent).values(values)).inserted_primary_key
-        found.append(Intent(id=int(key[0]) if key else 0, **values))
+        written = sa.insert(sql.intent).values(content=plan.content, made=plan.made)
+        key = connection.execute(written).inserted_primary_key
+        found.append(Intent(id=int(key[0]) if key else 0, content=plan.content, made=plan.made))
     return found
 
 

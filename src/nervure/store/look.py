@@ -30,6 +30,7 @@ __all__ = [
     "among",
     "between",
     "by_id",
+    "holders",
     "near",
     "opened",
     "series",
@@ -201,24 +202,43 @@ def stored(engine: Engine, shelf: Shelf, gone: Gone, keys: Keys) -> dict[Key, Re
     files = shelf.choose(ids=datastreams, start_ns=start, end_ns=end)
     if not len(files):
         return {}
-    wanted = pa.table(
-        {"stream": keys.datastream, "at": keys.time // 1000, "result_at": keys.result_time // 1000}
-    )
-    found = engine.rows(
-        f"""
-        SELECT datastream, epoch_us(time) AS at, epoch_us(result_time) AS result_at, value, text
+    found = engine.rows(_matching(datastreams), files, (), between(start, end), gone=gone, keys=_wanted(keys))
+    values = found["value"].to_numpy().astype(np.float64).tolist()
+    return dict(zip(_keys(found), zip(values, found["text"].to_pylist(), strict=True), strict=True))
+
+
+def holders(view: View, keys: Keys) -> dict[Key, int]:
+    """Return the ids of the rows that have some keys."""
+    datastreams = np.unique(keys.datastream).tolist()
+    choice = {"ids": datastreams, "start_ns": int(keys.time.min()), "end_ns": int(keys.time.max()) + 1}
+    memory = [to_arrow(near(batch, **choice)) for batch in view.memory]
+    files = Files() if view.shelf is None else view.shelf.choose(**choice)
+    span = between(choice["start_ns"], choice["end_ns"])
+    found = view.engine.rows(_matching(datastreams), files, memory, span, gone=view.gone, keys=_wanted(keys))
+    return dict(zip(_keys(found), found["id"].to_numpy().astype(np.int64).tolist(), strict=True))
+
+
+def _matching(datastreams: Sequence[int]) -> str:
+    """Write the question for the rows that have the keys in the table ``keys``."""
+    return f"""
+        SELECT id, datastream, epoch_us(time) AS at, epoch_us(result_time) AS result_at, value, text
         FROM (SELECT * FROM {{observation}} WHERE {among(datastreams)} AND {WITHIN}) AS o JOIN keys
         ON datastream = stream AND epoch_us(time) = keys.at AND epoch_us(result_time) = keys.result_at
-        """,  # noqa: S608 - constant text
-        files, (), between(start, end), gone=gone, keys=wanted,
-    )  # fmt: skip
-    there = Keys(
+        """  # noqa: S608 - whole numbers and constant text
+
+
+def _wanted(keys: Keys) -> pa.Table:
+    return pa.table(
+        {"stream": keys.datastream, "at": keys.time // 1000, "result_at": keys.result_time // 1000}
+    )
+
+
+def _keys(found: pa.Table) -> list[Key]:
+    return Keys(
         datastream=found["datastream"].to_numpy(),
         time=found["at"].to_numpy() * 1000,
         result_time=found["result_at"].to_numpy() * 1000,
-    )
-    values = found["value"].to_numpy().astype(np.float64).tolist()
-    return dict(zip(there.tuples(), zip(values, found["text"].to_pylist(), strict=True), strict=True))
+    ).tuples()
 
 
 def between(start_ns: int | None, end_ns: int | None) -> dict[str, int]:

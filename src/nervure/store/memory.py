@@ -30,6 +30,8 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     duplicates: int = 0
     conflicts: tuple[Reject, ...] = ()
+    doubles: Batch | None = None
+    """The duplicates themselves, if there are any: each has the key of a row that is stored."""
 
 
 class Memory:
@@ -114,13 +116,15 @@ class Memory:
         slot = self.latest.slots(batch.datastream)
         verdict = judge(batch, slot, self.latest, self._find)
         refused = conflicts(batch, verdict.conflicts, time.time_ns())
+        doubles = batch.take(verdict.duplicates) if len(verdict.duplicates) else None
         if not verdict.keep.all():
             batch, slot = batch.take(verdict.keep), slot[verdict.keep]
         batch = lateness(batch, slot, self.latest)
         self._tail.push(batch)
         self.latest.add(batch, slot)
         self.taken = max(self.taken, upto)
-        return Appended(rows=len(batch), duplicates=len(verdict.duplicates), conflicts=tuple(refused))
+        count = len(verdict.duplicates)
+        return Appended(rows=len(batch), duplicates=count, conflicts=tuple(refused), doubles=doubles)
 
     def drop(self, gone: Gone, upto: int) -> None:
         """Let go of rows, here and in the files."""

@@ -2,10 +2,13 @@
 
 Guessing one name from one address waits first; a name that is guessed from everywhere, or an
 address that guesses every name, only after more, so that strangers cannot easily lock a user out.
+Where somebody has signed in before, they wait only for what went wrong there with their own name:
+strangers who guess on for ever keep nobody out of their usual place.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import sqlalchemy as sa
@@ -21,6 +24,9 @@ _FREE = {"both": 5, "name": 25, "address": 50}
 
 _LONGEST_S = 900.0
 _FORGET_S = 3600.0
+_KNOWN_S = 90 * 86_400.0
+"""For how long the address of a sign-in that went right is somebody's usual place."""
+
 _MOST = 100_000
 
 
@@ -28,8 +34,12 @@ def require_patience(connection: sa.Connection, name: str, address: str) -> None
     """Return if they may try now, else raise ``BusyError`` with how long to wait."""
     now = time.time_ns()
     keys = _keys(name, address)
-    table = access.attempt
-    for found in connection.execute(sa.select(table).where(table.c.key.in_(list(keys)))):
+    table, place = access.attempt, _place(name, address)
+    rows = connection.execute(sa.select(table).where(table.c.key.in_([*keys, place]))).all()
+    usual = any(found.key == place and found.last_ns > now for found in rows)
+    for found in rows:
+        if found.key == place or (usual and keys[found.key] != "both"):
+            continue
         over = found.failures - _FREE[keys[found.key]]
         if over < 0:
             continue
@@ -49,13 +59,24 @@ def fail(connection: sa.Connection, name: str, address: str) -> None:
 
 
 def succeed(connection: sa.Connection, name: str, address: str) -> None:
-    """Forget what went wrong with this name from this address."""
+    """Forget what went wrong with this name from this address, which is their usual place from now on.
+
+    That is a line whose time lies ahead, so that it is not forgotten with the old failures.
+    """
+    table, place = access.attempt, _place(name, address)
     keys = [key for key, kind in _keys(name, address).items() if kind != "address"]
-    connection.execute(sa.delete(access.attempt).where(access.attempt.c.key.in_(keys)))
+    connection.execute(sa.delete(table).where(table.c.key.in_([*keys, place])))
+    until = time.time_ns() + int(_KNOWN_S * 1e9)
+    with contextlib.suppress(sa.exc.IntegrityError), connection.begin_nested():  # signed in twice at once
+        connection.execute(sa.insert(table).values(key=place, failures=0, last_ns=until))
 
 
 def _count(connection: sa.Connection) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(access.attempt)).scalar_one())
+
+
+def _place(name: str, address: str) -> str:
+    return digest(f"place|{name.strip().casefold()}|{address}")
 
 
 def _keys(name: str, address: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ from nervure.trust.device import Credential, Device
 from nervure.trust.principal import Principal
 from nervure.trust.project import Project
 from nervure.trust.register import Register
-from nervure.trust.right import RIGHTS, Right, Role
+from nervure.trust.right import RIGHTS, ROLES, Right, Role
 from nervure.trust.secret import hash_password, make_password
 from nervure.trust.token import Session, Token
 from nervure.trust.user import User
@@ -94,12 +94,14 @@ class Office:
         )
         detail = {"user": name, "role": role, "granted": made.granted, "project": made.project_id}
         with self.register.changing(who.name, "user.add", detail) as connection:
-            return user.add(connection, made)
+            added = user.add(connection, made)
+            _no_stronger(who, added)
+            return added
 
     def change_user(self, who: Principal, name: str, **values: Any) -> User:
-        """Change role, granted, password, project_id or active; what they are signed in with ends.
+        """Change role, granted, password, project_id or active; every session of theirs ends.
 
-        A session or token made under the old password or role does not outlive it.
+        Their tokens stay, with no more rights than they have themselves from then on.
         """
         who.require("manage-users")
         shown = {key: value for key, value in values.items() if key != "password"}
@@ -109,8 +111,10 @@ class Office:
         if who.project is not None and values.get("project_id", who.project) != who.project:
             raise DeniedError(f"{who.name} gives nobody another project")
         with self.register.changing(who.name, "user.change", {"user": name, **shown}) as connection:
-            self._in_sight(who, user.by_name(connection, name))
+            before = user.by_name(connection, name)
+            self._in_sight(who, before)
             changed = user.change(connection, name, values)
+            _no_stronger(who, before, changed)
             token.end_session(connection, account=changed.id)
             return changed
 
@@ -164,8 +168,11 @@ class Office:
     ) -> tuple[Token, str]:
         """Make a token for oneself, or (as an admin) for a user in sight, and return it with its secret.
 
-        ``rights`` None means all that the asker has. A token makes none that can do more than itself.
+        ``rights`` None means all that the asker has. A token makes none that can do more than itself,
+        nor one that is good for longer.
         """
+        if who.kind == "token" and who.until_ns is not None:
+            days = min(days, (who.until_ns - time.time_ns()) / token.DAY_NS)
         detail = {"token": name, "owner": owner or who.name, "days": days, "rights": rights}
         with self.register.changing(who.name, "token.add", detail) as connection:
             holder = user.by_name(connection, owner or who.name)
@@ -305,6 +312,14 @@ class Office:
     def _in_sight(self, who: Principal, found: User) -> None:
         if not _sees(who, found.project_id):
             raise NotFoundError(f"there is no user {found.name!r}")
+
+
+def _no_stronger(who: Principal, *users: User) -> None:
+    """Refuse a token that makes, or takes over, a user whose role can do more than it."""
+    for one in users:
+        more = ROLES[one.role] & one.rights - who.rights if who.kind == "token" else ()
+        if more:
+            who.require(min(more))
 
 
 def _sees(who: Principal, project_id: int | None) -> bool:

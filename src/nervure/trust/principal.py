@@ -39,6 +39,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """Whether they said who they are, and were believed."""
         return self.kind != "nobody"
 
+    @property
+    def own(self) -> str:
+        """What tells them from everybody else, as ``device 3``; names alone do not."""
+        return f"{self.kind} {self.id}"
+
     def scope(self) -> Scope:
         """Return on whose behalf the catalogue is asked, and how far they see."""
         return Scope(project=self.project, who=self.name)

@@ -299,9 +299,9 @@ def _selected(name: str, kind: Kind) -> str:
 def _flag(text: str | None) -> bool | None:
     if text is None:
         return None
-    if text not in {"true", "false"}:
+    if text.lower() not in {"true", "false"}:  # in OData's grammar the case of a word does not matter
         raise QueryError(f"$count must be true or false, not {text!r}")
-    return text == "true"
+    return text.lower() == "true"
 
 
 def _format(text: str | None, kind: Kind) -> str | None:

@@ -166,7 +166,7 @@ def _cut(
 def _dicts(session: Session, kind: Kind, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Copy rows; the spans of Datastreams are as the store of observations knows them this moment."""
     rows = [dict(row) for row in found]
-    if kind.table != BY_NAME["Datastream"].table or not rows or _SPAN[0] not in rows[0]:
+    if kind.table != BY_NAME["Datastream"].table or not rows or rows[0].keys().isdisjoint(_SPAN):
         return rows
     spans = session.observed.spans([row["id"] for row in rows])
     for row in rows:

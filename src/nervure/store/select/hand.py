@@ -106,34 +106,44 @@ def _instants(values: list[Any]) -> tuple[int, ...] | None:
 
 
 def _dicts(batch: Batch, by: tuple[Key, ...]) -> list[dict[str, Any]]:
-    """Write rows as DuckDB would return them, instants in microseconds, with what they are sorted by."""
+    """Write rows as DuckDB would return them, the last one with what they are sorted by."""
+    if not len(batch):
+        return []
     nothing = [None] * len(batch)
-    start = (batch.time // 1000).tolist()
-    end = nothing if batch.end_time is None else _some(batch.end_time // 1000, batch.end_time == NO_END)
-    keys = [start, batch.id.tolist()]
-    if len(by) > _SHORT:
-        keys.insert(1, [one if until is None else until for one, until in zip(start, end, strict=True)])
-    columns = {
-        "datastream": batch.datastream.tolist(),
-        "time": start,
-        "end_time": end,
-        "result_time": (batch.result_time // 1000).tolist(),
-        "id": keys[-1],
-        "value": _some(batch.value, np.isnan(batch.value)),
-        "low": _some(batch.low, np.isnan(batch.low)),
-        "high": _some(batch.high, np.isnan(batch.high)),
-        "quality": batch.quality.tolist(),
-        "text": batch.text or nothing,
-        "feature": nothing if batch.feature is None else _some(batch.feature, batch.feature == 0),
-        "marks": [0] * len(batch) if batch.marks is None else batch.marks.tolist(),
-        "extra": batch.extra or nothing,
-        **{key.label: column for key, column in zip(by, keys, strict=True)},
-    }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    columns = (
+        batch.datastream.tolist(),
+        (batch.time // 1000).tolist(),
+        nothing if batch.end_time is None else _some(batch.end_time // 1000, batch.end_time == NO_END),
+        (batch.result_time // 1000).tolist(),
+        batch.id.tolist(),
+        _some(batch.value, np.isnan(batch.value)),
+        _some(batch.low, np.isnan(batch.low)),
+        _some(batch.high, np.isnan(batch.high)),
+        batch.quality.tolist(),
+        batch.text or nothing,
+        nothing if batch.feature is None else _some(batch.feature, batch.feature == 0),
+        [0] * len(batch) if batch.marks is None else batch.marks.tolist(),
+        batch.extra or nothing,
+    )
+    rows: list[dict[str, Any]] = [
+        {
+            "datastream": datastream, "time": start, "end_time": end, "result_time": issued, "id": identity,
+            "value": value, "low": low, "high": high, "quality": quality, "text": text,
+            "feature": feature, "marks": marks, "extra": extra,
+        }
+        for datastream, start, end, issued, identity, value, low, high, quality, text, feature, marks, extra
+        in zip(*columns, strict=True)
+    ]  # fmt: skip
+    last = rows[-1]
+    ends = (last["time"] if last["end_time"] is None else last["end_time"],) if len(by) > _SHORT else ()
+    last |= zip((key.label for key in by), (last["time"], *ends, last["id"]), strict=True)
+    return rows
 
 
 def _some(values: Any, missing: Any) -> list[Any]:
     """List values, None where one is missing."""
     if not missing.any():
         return list(values.tolist())
+    if missing.all():
+        return [None] * len(missing)
     return [None if none else one for one, none in zip(values.tolist(), missing.tolist(), strict=True)]

@@ -33,8 +33,8 @@ __all__ = ["MOST_IDS", "Limits", "Observed", "Session", "Slow", "Times", "Way", 
 MOST_IDS = 2_000
 """How many keys one statement names; longer lists go in several statements."""
 
-FEW = 128
-"""So many rows are written out in a moment."""
+FEW = 1_100
+"""So many rows are written out within the 5 ms for which threads of Python hold each other up anyway."""
 
 _STEPS = 20_000
 """After how many steps SQLite looks at the clock."""
@@ -150,8 +150,10 @@ class Session:
 
     def near(self, wanted: Near) -> Batch | None:
         """Return some rows of a Datastream in the order of time, or None if memory does not have them."""
+        if wanted.rows > FEW:
+            self._wait()
         found = self.observed.near(wanted, deep=not self._at_once)
-        if found is None or wanted.rows > FEW:
+        if found is None:
             self._wait()
         return found
 

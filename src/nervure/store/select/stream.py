@@ -31,7 +31,7 @@ class Streams:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: tuple[dict[int, Row], int, float] = ({}, -1, 0.0)
+        self._kept: tuple[dict[int, Row | None], int, float] = ({}, -1, 0.0)
 
     def of(
         self, ids: Iterable[int], ask: Callable[[sa.Select[Any]], Sequence[Row]], changes: int
@@ -49,8 +49,8 @@ class Streams:
             known = {}
             self._kept = (known, changes, now + REMEMBERED_S)
         if missing := [one for one in wanted if one not in known]:
-            known |= _asked(missing, ask)
-        return {one: known[one] for one in wanted if one in known}
+            known |= dict.fromkeys(missing) | _asked(missing, ask)
+        return {one: row for one in wanted if (row := known[one]) is not None}
 
 
 def _asked(ids: Sequence[int], ask: Callable[[sa.Select[Any]], Sequence[Row]]) -> dict[int, Row]:

@@ -42,7 +42,7 @@ class Work:
         self.connection = connection
         self.project = scope.home if project is None else project
         self.scope = Scope(project=self.project, who=scope.who)
-        self.now_ns = time.time_ns()
+        self.now_ns = time.time_ns() // 1000 * 1000  # as finely as it is answered
         self.later: list[Later] = []
         self.made: list[tuple[str, int]] = []
         self.changed: list[Touched] = []

@@ -158,15 +158,10 @@ class Writer:
         except MustWrite:
             pass
         with self._work(scope, self._followed(body, given, scope)) as work:
-            known = None if sequence is None else intent.drafted(work.connection, sequence)
-            if known is not None:
-                return known
             related = Within(work)
-            made = draft.draft(body, related, work.now_ns, given=given)
-            if work.made:
-                _audit(work, "Observation", "create", {"datastream": made.datastream, "made": len(work.made)})
-                if sequence is not None:
-                    intent.keep(work.connection, sequence, made)
+            known = None if sequence is None else intent.drafted(work.connection, sequence)
+            made = known or draft.draft(body, related, work.now_ns, given=given)
+            _note_drafted(work, made, sequence)
         self._known.learn(related.defaults, generation)
         return made
 
@@ -339,6 +334,14 @@ def _drafts(work: Work) -> tuple[Draft, ...]:
     return tuple(
         draft.draft(one.body, related, work.now_ns, where=one.where, given=one.given) for one in work.later
     )
+
+
+def _note_drafted(work: Work, made: Draft, sequence: int | None) -> None:
+    """Write down that an Observation has made entities, and for which message of the log."""
+    if work.made:
+        _audit(work, "Observation", "create", {"datastream": made.datastream, "made": len(work.made)})
+        if sequence is not None:
+            intent.keep(work.connection, sequence, made)
 
 
 def _audit(work: Work, kind: str, verb: str, detail: Mapping[str, Any]) -> None:
