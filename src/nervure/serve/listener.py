@@ -90,6 +90,7 @@ async def listen(app: ASGI, listener: socket.socket, tls: ssl.SSLContext | None 
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whoever is behind loopback could name any address
         timeout_graceful_shutdown=GRACE_S,
     )
     if tls is not None:

@@ -46,6 +46,7 @@ project = sa.Table(
     _instant("created_ns", "Since when", required=True),
     sa.UniqueConstraint("name"),
     comment="Tenants: what belongs to one is not there for another",
+    sqlite_autoincrement=True,  # what a removed project left behind must not fall to a new one
 )  # fmt: skip
 
 account = sa.Table(

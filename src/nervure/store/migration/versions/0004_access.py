@@ -35,6 +35,7 @@ def _project() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_project")),
         sa.UniqueConstraint("name", name=op.f("uq_project_name")),
         comment="Tenants: what belongs to one is not there for another",
+        sqlite_autoincrement=True,
     )
     table = sa.table("project", sa.column("name"), sa.column("description"), sa.column("created_ns"))
     first = {"name": "first", "description": "What is nobody else's", "created_ns": time.time_ns()}
