@@ -177,7 +177,8 @@ def test_options_tells_the_methods_and_nothing_is_for_other_sites(client: httpx.
         (b'{"name": "n", "description": "d"}', "application/json; charset=utf-8", 201),
         (b'{"name": "n", "description": "d"}', "application/ld+json", 201),
         (b'{"name": "n", "description": "d"}', "application/xml", 415),
-        (b'{"name": "n", "description": "d"}', "application/x-www-form-urlencoded", 415),
+        (b'{"name": "n", "description": "d"}', "application/x-www-form-urlencoded", 201),
+        (b"name=n&description=d", "application/x-www-form-urlencoded", 400),
         (b'{"name": "n",', "application/json", 400),
         (b'{"name": NaN, "description": "d"}', "application/json", 400),
         (b"", "application/json", 400),
@@ -188,7 +189,7 @@ def test_options_tells_the_methods_and_nothing_is_for_other_sites(client: httpx.
         (b'{"name": "\xff", "description": "d"}', "application/json", 400),
         (b'{"name": "' + b"x" * (17 << 20) + b'"}', "application/json", 413),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_bodies_are_read_or_refused(client: httpx.Client, body: bytes, kind: str, status: int) -> None:
     headers = {"content-type": kind} if kind else {}

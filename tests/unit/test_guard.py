@@ -168,6 +168,18 @@ def test_everybody_says_who_they_are_in_their_own_way(house: House) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_a_password_that_a_browser_sends_along_changes_nothing_for_another_site(house: House) -> None:
+    house.user("engineer")
+
+    async def run(origin: str) -> int:
+        async with caller(house.app(), headers=basic("engineer", PASSWORD)) as client:
+            answer = await client.post("/v1.1/Things", json={}, headers={"origin": origin})
+            return answer.status_code
+
+    assert asyncio.run(run("http://evil.test")) == 403
+    assert asyncio.run(run("http://node.test")) != 403
+
+
 def test_a_session_needs_its_own_word_for_every_change(house: House) -> None:
     house.user("engineer")
 

@@ -78,6 +78,8 @@ class Guard:
         headers = dict(scope["headers"])
         said = headers.get(b"authorization")
         if said is not None:
+            if scope["method"] not in _SAFE and said[:5].lower() == b"basic":
+                require_same_site(headers)  # a browser sends a password it knows along with any page's form
             return await self._authorized(self._register, said.decode("latin-1"), address_of(scope))
         cookie = shown(headers.get(b"cookie"), secure=scope.get("scheme") == "https")
         if cookie is not None:

@@ -17,7 +17,9 @@ __all__ = ["Request", "body_of", "link", "media_of", "named", "preference"]
 DEEPEST = 64
 """How deep a body may be nested."""
 
-_JSON = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|")
+_JSON = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|application/x-www-form-urlencoded|")
+"""What JSON may be called: forms are never sent here, and ``curl -d`` calls everything one."""
+
 _PLAIN = "!'()*-._~:@$,;="
 _QUOTE = "'"
 _RETURN = re.compile(r"(?:^|[,;\s])return=(minimal|representation)\b", re.IGNORECASE)
