@@ -15,6 +15,7 @@ from nervure.cli import main
 from nervure.cli.app import VERBS
 from nervure.cli.doctor import examine
 from nervure.core.settings import Settings, flat
+from nervure.solutions import find
 from tests.support import free_ports
 
 
@@ -177,3 +178,17 @@ def test_a_data_set_that_is_not_here_is_a_problem_found(
     code, _, err = run(capsys, "data", "fetch", "energy")
     assert code == 1
     assert "NERVURE_DATA" in err
+
+
+def test_a_file_of_ones_own_is_read_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for title in ("first", "second"):
+        folder = tmp_path / title
+        folder.mkdir()
+        text = (
+            "from nervure.core.declaration import Signal, Solution\n"
+            f'solution = Solution(name="own", title="{title}", thing="thing",\n'
+            '    signals=(Signal(name="level", unit="m", every="1h"),))\n'
+        )
+        (folder / "own.py").write_text(text)
+        monkeypatch.chdir(folder)
+        assert find("own.py").title == title

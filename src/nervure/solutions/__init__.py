@@ -30,15 +30,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(own | set(_outside())))
 
 
-@cache
 def find(name: str) -> Solution:
-    """Return the checked declaration of that name.
+    """Return the checked declaration of that name; a file is read each time, as it is now.
 
     >>> find("water").signal("inflow").unit
     'L/s'
     """
-    if name.endswith(".py"):
-        return _of_file(Path(name))
+    return _of_file(Path(name)) if name.endswith(".py") else _named(name)
+
+
+@cache
+def _named(name: str) -> Solution:
     module, _, attribute = _outside().get(name, f"{__name__}.{name}:solution").partition(":")
     if name not in names():
         raise DeclarationError(f"there is no solution {name!r}", hint=f"there are: {', '.join(names())}")
