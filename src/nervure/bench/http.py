@@ -103,7 +103,7 @@ def _cases(requests: int) -> list[_Case]:
             _Case(
                 name=f"dataArray of {size:,}",
                 unit="observations",
-                count=max(8, 4 * requests // size),
+                count=max(8, 20 * requests // size),
                 worth=size,
                 expected=201,
                 make=partial(_arrays, size),
@@ -111,12 +111,12 @@ def _cases(requests: int) -> list[_Case]:
             for size in (100, 1_000)
         ),
         _Case(
-            name="GET last value", unit="GET", count=max(8, requests // 10), worth=1, expected=200, make=_last
+            name="GET last value", unit="GET", count=max(8, requests // 2), worth=1, expected=200, make=_last
         ),
         _Case(
             name="GET 1,000 observations",
             unit="GET",
-            count=max(8, requests // 50),
+            count=max(8, requests // 10),
             worth=1,
             expected=200,
             make=_thousand,
