@@ -13,6 +13,7 @@ from nervure.core.calendar import zone_offset_ns
 from nervure.core.declaration import Solution, Source
 from nervure.core.instant import duration_ns
 from nervure.core.problem import Forecast
+from tests import raw
 
 __all__ = ["example", "write"]
 
@@ -35,6 +36,9 @@ def write(solution: Solution, folder: Path, *, rows: int | None = None) -> Sourc
     """Write the declared files below ``folder``, long enough for the declared windows and parts."""
     source = solution.data
     assert source is not None
+    random = np.random.default_rng(0)
+    if source.prepare is not None:
+        return _raw(solution, folder / source.folder, random)
     count = rows or _enough(solution, source)
     every = solution.signals[0].every_ns
     start = np.datetime64("2023-01-02T00:00", "ns").astype(np.int64)
@@ -42,7 +46,6 @@ def write(solution: Solution, folder: Path, *, rows: int | None = None) -> Sourc
     time = pa.array(moment + zone_offset_ns(source.zone, moment), pa.timestamp("ns"))  # local, as in files
     target = folder / source.folder
     target.mkdir(parents=True)
-    random = np.random.default_rng(0)
     named = {
         example(pattern, turn): re.sub(r".*/", "", stream)
         for pattern, stream in source.columns.items()
@@ -57,10 +60,24 @@ def write(solution: Solution, folder: Path, *, rows: int | None = None) -> Sourc
     else:
         table = pa.table({source.time: time, **columns})
     pa.parquet.write_table(table, target / source.files[0])
+    if source.things:
+        lines = [f"station {turn},here,{turn}.5,4{turn}.0" for turn in range(THINGS)]
+        (target / source.things).write_text(
+            "\n".join([f"{source.thing},river,longitude,latitude", *lines]) + "\n"
+        )
     if "adjacency.parquet" in source.files:
         square = {name: np.eye(len(columns))[place] for place, name in enumerate(columns)}
         pa.parquet.write_table(pa.table(square), target / "adjacency.parquet")
     return source
+
+
+def _raw(solution: Solution, target: Path, random: np.random.Generator) -> Source:
+    assert solution.data is not None
+    target.mkdir(parents=True)
+    tables = raw.files(solution, lambda signal, count: _course(solution, signal, count, random))
+    for name, table in tables.items():
+        pa.parquet.write_table(table, target / name)
+    return solution.data
 
 
 def _enough(solution: Solution, source: Source) -> int:

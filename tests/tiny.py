@@ -22,8 +22,8 @@ from nervure.score.runner import Runner
 from nervure.trust.signature import SigningKey, sign
 
 __all__ = [
-    "DAY", "KEY", "START", "WINDOW", "batch_of", "card", "datastreams", "limit", "runner", "solution",
-    "things",
+    "DAY", "KEY", "START", "WINDOW", "batch_of", "card", "datastreams", "limit", "runner", "signed",
+    "solution", "things",
 ]  # fmt: skip
 
 KEY = SigningKey(bytes(range(32)))
@@ -34,8 +34,11 @@ NAMES = ("north", "south", "west")
 HALF = 1.0
 
 
-def solution(*, severity: Severity = "major") -> Solution:
-    """Return a small water-like solution: three districts, weather, every kind of rule."""
+def solution(*, severity: Severity = "major", ahead: str | None = None) -> Solution:
+    """Return a small water-like solution: three districts, weather, every kind of rule.
+
+    With ``ahead`` the rain may be foretold, and the forecast problem knows it over its horizon.
+    """
     return validate(
         Solution(
             name="water",
@@ -43,10 +46,13 @@ def solution(*, severity: Severity = "major") -> Solution:
             thing="district",
             signals=(
                 Signal(name="inflow", unit="L/s", every="1h", phenomenon="Net inflow", stuck_after="6h"),
-                Signal(name="rain", unit="mm", every="1h", site=True),
+                Signal(name="rain", unit="mm", every="1h", site=True, ahead=ahead),
             ),
             problems=(
-                Forecast(of="inflow", horizon="24h", window="48h", past=("rain",), calendar="IT"),
+                Forecast(
+                    of="inflow", horizon="24h", window="48h", calendar="IT",
+                    past=() if ahead else ("rain",), future=("rain",) if ahead else (),
+                ),
                 Anomaly(
                     of=("inflow",), window="48h", residual="forecast-inflow", lead="12h", side="high",
                     policy=AlarmPolicy(alarms_per_day=0.5, min_duration="2h", merge_gap="12h"),
@@ -119,18 +125,23 @@ def limit(*, height: float = 6.0, leads: tuple[int, ...] = (12, 16, 20, 24)) -> 
     )
 
 
-def card(*, limits: Limit | None = None, rain: bool = True) -> Card:
-    """Return the card of the tiny model."""
-    channels = (Channel(signal="inflow"), Channel(signal="rain", shared=True))
+def card(*, limits: Limit | None = None, rain: bool = True, future: bool = False, near: bool = False) -> Card:
+    """Return the card of the tiny model: with rain (known ahead: ``future``) and a neighbour's inflow."""
+    channels: tuple[Channel, ...] = (Channel(signal="inflow"), Channel(signal="rain", shared=True))
+    channels = channels if rain else channels[:1]
+    if near:
+        channels += (Channel(signal="inflow", neighbour=1),)
     return Card(
         name="water-forecast-inflow",
         version="tiny-1",
         solution="water",
-        problem=solution().problem("forecast-inflow"),
+        problem=solution(ahead="48h" if future else None).problem("forecast-inflow"),
         model="tiny",
         created="2023-03-01T00:00:00Z",
         streams=tuple(f"{name}/inflow" for name in NAMES),
-        channels=channels if rain else channels[:1],
+        channels=channels,
+        neighbours=((1,), (2,), (0,)) if near else (),
+        future=(Channel(signal="rain", shared=True),) if future else (),
         every_ns=HOUR_NS,
         window=WINDOW,
         horizon=DAY,
@@ -143,7 +154,12 @@ def card(*, limits: Limit | None = None, rain: bool = True) -> Card:
 
 def runner(described: Card) -> Runner:
     """Return the tiny model, signed and loaded as any other."""
-    return Runner(sign(_graph(described), KEY), [KEY.public])
+    return Runner(signed(described), [KEY.public])
+
+
+def signed(described: Card, key: SigningKey = KEY) -> bytes:
+    """Return the tiny model's file."""
+    return sign(_graph(described), key)
 
 
 def _constant(name: str, value: Any, dtype: Any) -> TensorProto:
@@ -153,7 +169,7 @@ def _constant(name: str, value: Any, dtype: Any) -> TensorProto:
 def _constants(channels: int) -> list[TensorProto]:
     return [
         _constant("zero", 0.0, np.float32),
-        _constant("filler", [20.0, 0.0][:channels], np.float32),
+        _constant("filler", [20.0, 0.0, 0.0][:channels], np.float32),
         _constant("from", [-DAY], np.int64),
         _constant("to", [1 << 30], np.int64),
         _constant("time", [1], np.int64),
@@ -165,7 +181,12 @@ def _constants(channels: int) -> list[TensorProto]:
 
 
 def _graph(described: Card) -> bytes:
-    """Write ``y = x[-24:, 0] + sum of rain + (-1, 0, 1)``; a missing inflow counts as 20."""
+    """Write ``y = x[-24:, 0] + the other channels + future + (-1, 0, 1)``; a missing inflow counts as 20."""
+    known = [
+        helper.make_node("IsNaN", ["future"], ["unknown"]),
+        helper.make_node("Where", ["unknown", "zero", "future"], ["coming"]),
+        helper.make_node("Add", ["calm", "coming"], ["told"]),
+    ]
     nodes = [
         helper.make_node("IsNaN", ["x"], ["gone"]),
         helper.make_node("Where", ["gone", "filler", "x"], ["full"]),
@@ -181,7 +202,8 @@ def _graph(described: Card) -> bytes:
         helper.make_node("ReduceMax", ["days"], ["some"], keepdims=0),
         helper.make_node("Mul", ["some", "zero"], ["naught"]),
         helper.make_node("Add", ["band", "naught"], ["calm"]),
-        helper.make_node("Add", ["calm", "nothing"], ["y"]),
+        *(known if described.future else ()),
+        helper.make_node("Add", ["told" if described.future else "calm", "nothing"], ["y"]),
     ]
     constants = _constants(len(described.channels))
     length = described.window + described.horizon
@@ -189,8 +211,10 @@ def _graph(described: Card) -> bytes:
     inputs = [
         helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", described.window, channels]),
         helper.make_tensor_value_info("node", TensorProto.INT64, ["b"]),
-        helper.make_tensor_value_info("calendar", TensorProto.INT64, ["b", length, 4]),
+        helper.make_tensor_value_info("calendar", TensorProto.INT64, ["b", length, 5]),
     ]
+    if described.future:
+        inputs.append(helper.make_tensor_value_info("future", TensorProto.FLOAT, ["b", described.horizon, 1]))
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", described.horizon, 3])
     graph = helper.make_graph(nodes, "tiny", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

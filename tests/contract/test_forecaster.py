@@ -17,6 +17,7 @@ from nervure.core.window import Table, Window
 from nervure.learn.baseline import HistoricalAverage, LastValue, SeasonalNaive, baselines
 from nervure.learn.evaluate import forecast
 from nervure.learn.lag import LinearLags
+from nervure.learn.quantile_trees import QuantileTrees
 from nervure.learn.task import Forecaster, ForecastTask, Samples, samples, truth, windows
 from nervure.learn.train import Deep, Recipe
 from nervure.learn.trees import BoostedTrees
@@ -29,6 +30,7 @@ MAKERS: dict[str, Callable[[], Forecaster]] = {
     "historical average": HistoricalAverage,
     "linear with lags": LinearLags,
     "boosted trees": lambda: BoostedTrees(rows=4000, iterations=20),
+    "quantile boosted trees": lambda: QuantileTrees(rows=4000, iterations=10),
     "mixer": lambda: Deep("mixer", recipe=Recipe(least_steps=12, epochs=0.01, batch=64)),
 }
 
@@ -56,7 +58,7 @@ def _made(request: pytest.FixtureRequest) -> Made:
 
 
 def test_every_baseline_is_held_to_this() -> None:
-    assert {one.name for one in baselines(weekly_task())} <= set(MAKERS)
+    assert {one.name for one in baselines(weekly_task(), quantiles=True)} <= set(MAKERS)
 
 
 def test_it_says_what_it_is(made: Made) -> None:

@@ -50,7 +50,7 @@ class Model(RuleBasedStateMachine):
         self.folder = Path(self.home.name) / "observations"
         self.log: list[list[tuple[int, int, int, float | None]]] = []
         self.rows: dict[Key, Row] = {}
-        self.newest: dict[int, int] = {}
+        self.newest: dict[int, tuple[int, int]] = {}
         self.outcome: list[tuple[int, int]] = []  # duplicates and conflicts of each message
 
     @initialize(recent=st.sampled_from([0, 10, 1000]))
@@ -76,11 +76,11 @@ class Model(RuleBasedStateMachine):
                 same = self.rows[key][1:3] == result
                 duplicates, conflicts = duplicates + same, conflicts + (not same)
                 continue
-            newest = self.newest.get(stream, time)
-            late = newest - time > DAY_NS and delay >= 0
+            newest, issued = self.newest.get(stream, (time, time + delay))
+            late = min(newest, issued) - time > DAY_NS and delay >= 0  # a forecast makes nothing late
             quality = Quality.LATE if late else Quality.GOOD
             self.rows[key] = (observation_id(sequence, index), *result, quality)
-            self.newest[stream] = max(newest, time)
+            self.newest[stream] = max(newest, time), max(issued, time + delay)
         return duplicates, conflicts
 
     def play(self, after: int, upto: int) -> None:
@@ -126,7 +126,9 @@ class Model(RuleBasedStateMachine):
         assert list(zip(keys, rows, strict=True)) == sorted(self.rows.items())
         assert self.store.count() == len(self.rows)
         last = self.store.last([1, 2, 3])
-        assert {stream: time for stream, (time, _) in last.items()} == self.newest
+        assert {stream: time for stream, (time, _) in last.items()} == {
+            stream: time for stream, (time, _) in self.newest.items()
+        }
         for stream in self.newest:
             mine = [key for key in self.rows if key[0] == stream]
             assert self.store.count(stream) == len(mine)

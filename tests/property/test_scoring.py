@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nervure.act.engine import Engine
 from nervure.core.alert import Alert
+from nervure.core.instant import HOUR_NS
 from nervure.core.observation import Batch
 from nervure.score.pack import Pack
 from nervure.score.runner import Runner
@@ -23,8 +24,9 @@ Outcome = tuple[list[Pack], list[Alert], bytes]
 
 
 @cache
-def _model() -> Runner:
-    return runner(card(limits=limit(height=3.0)))
+def _model(*, wide: bool = False) -> Runner:
+    """Return the tiny model; a ``wide`` one looks at a neighbour, and at rain known ahead."""
+    return runner(card(limits=limit(height=3.0), future=wide, near=wide))
 
 
 def _readings(seed: int) -> Batch:
@@ -46,20 +48,42 @@ def _readings(seed: int) -> Batch:
     return batch_of([rows[place] for place in order])
 
 
-def _pair() -> tuple[Scorer, Engine]:
-    scorer = Scorer(_model(), datastreams(), solution=solution())
-    return scorer, Engine(solution(), things(), datastreams())
+def _foretold(batch: Batch, seed: int) -> Batch:
+    """Return the readings with forecasts of rain among them: packs, issued again, some of them late."""
+    random = np.random.default_rng(seed)
+    parts: list[Batch] = []
+    for begin in range(0, len(batch), 12):
+        now = int(batch.time[begin])
+        ahead = np.arange(1, int(random.integers(2, 30)))
+        parts += [
+            batch.take(np.arange(begin, min(begin + 12, len(batch)))),
+            Batch.of(
+                id=np.zeros(len(ahead)), datastream=np.full(len(ahead), 31),
+                time=(now // HOUR_NS + ahead) * HOUR_NS, value=random.integers(0, 3, len(ahead)),
+                result_time=np.full(len(ahead), now - int(random.integers(0, 5)) * HOUR_NS),
+            ),
+        ]  # fmt: skip
+    whole = Batch.concat(parts)
+    return msgspec.structs.replace(whole, id=np.arange(len(whole)) << 16)
 
 
-def _run(batch: Batch, cuts: list[int], restarts: frozenset[int] = frozenset()) -> Outcome:
-    scorer, engine = _pair()
+def _pair(*, wide: bool = False) -> tuple[Scorer, Engine]:
+    declared = solution(ahead="48h" if wide else None)
+    scorer = Scorer(_model(wide=wide), datastreams(), solution=declared)
+    return scorer, Engine(declared, things(), datastreams())
+
+
+def _run(
+    batch: Batch, cuts: list[int], restarts: frozenset[int] = frozenset(), *, wide: bool = False
+) -> Outcome:
+    scorer, engine = _pair(wide=wide)
     packs: list[Pack] = []
     alerts: list[Alert] = []
     edges = [0, *sorted(cuts), len(batch)]
     for number, (start, stop) in enumerate(pairwise(edges)):
         if number in restarts:
             saved = scorer.state(), engine.state()
-            scorer, engine = _pair()
+            scorer, engine = _pair(wide=wide)
             assert scorer.restore(saved[0])
             engine.restore(saved[1])
         scored = scorer.take(batch.take(np.arange(start, stop)))
@@ -73,9 +97,9 @@ def _told(alerts: list[Alert]) -> list[bytes]:
 
 
 @cache
-def _one_by_one(seed: int) -> Outcome:
-    batch = _readings(seed)
-    return _run(batch, list(range(1, len(batch))))
+def _one_by_one(seed: int, *, wide: bool = False) -> Outcome:
+    batch = _foretold(_readings(seed), seed) if wide else _readings(seed)
+    return _run(batch, list(range(1, len(batch))), wide=wide)
 
 
 @settings(max_examples=15, deadline=None)
@@ -87,6 +111,19 @@ def test_neither_batches_nor_restarts_change_the_outcome(
     cuts = [min(cut, len(batch)) for cut in cuts]
     one_by_one = _one_by_one(seed)
     cut = _run(batch, cuts, restarts)
+    assert cut[0] == one_by_one[0]
+    assert _told(cut[1]) == _told(one_by_one[1])
+    assert cut[2] == one_by_one[2]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2), st.lists(st.integers(0, 900), max_size=20), st.frozensets(st.integers(0, 20)))
+def test_nor_with_neighbours_and_weather_known_ahead(
+    seed: int, cuts: list[int], restarts: frozenset[int]
+) -> None:
+    batch = _foretold(_readings(seed), seed)
+    cut = _run(batch, [min(one, len(batch)) for one in cuts], restarts, wide=True)
+    one_by_one = _one_by_one(seed, wide=True)
     assert cut[0] == one_by_one[0]
     assert _told(cut[1]) == _told(one_by_one[1])
     assert cut[2] == one_by_one[2]

@@ -26,7 +26,13 @@ def _names(requirements: list[str]) -> set[str]:
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 RUNTIME = _names(PROJECT["dependencies"])
 LEARN = _names(PROJECT["optional-dependencies"]["learn"])
-OPTIONAL = _names([*PROJECT["optional-dependencies"]["bench"], *PROJECT["optional-dependencies"]["postgres"]])
+OPTIONAL = _names(
+    [
+        name
+        for extra in ("bench", "peers", "postgres", "ray", "zeroshot")
+        for name in PROJECT["optional-dependencies"].get(extra, ())
+    ]
+)
 DEV = _names(PROJECT["optional-dependencies"]["dev"])
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
 
 from nervure.cli.battle import battle
+from nervure.cli.contest import judge_set
 from nervure.cli.export import open_package
 from nervure.cli.metric import show
-from nervure.cli.option import Budget, Change, File, Json, Named, Which, read
+from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
+from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
+from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
 from nervure.core.error import LeakError, UsageError
 from nervure.core.instant import iso
+from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,50 +30,135 @@ if TYPE_CHECKING:
     from nervure.learn.task import Forecaster, ForecastTask
     from nervure.score.runner import Runner
 
-__all__ = ["Packaged", "evaluate"]
+__all__ = ["Ask", "Packaged", "evaluate"]
 
-QUICK_S = 20.0
+QUICK_S, BUDGET_S = 20.0, 180.0
+
+Judged = Annotated[
+    str | None,
+    Parameter(
+        help="A set (traffic, air-weather, etth2, ...), or a solution; a file of your own ends in .py."
+    ),
+]
+Package = Annotated[
+    Path | None,
+    Parameter(help="A package to judge instead of training anew; unfit if it saw the test part."),
+]
+Quick = Annotated[bool, Parameter(help="A rough answer: short training, fewer baselines and windows.")]
+Protocol = Annotated[
+    Literal["bwdf"] | None, Parameter(help="Judge by a published protocol instead: bwdf for water.")
+]
+Seconds = Annotated[
+    float | None, Parameter(name="--budget", help="Seconds that a training may take: 180, or as --all plans.")
+]
+Trainings = Annotated[int | None, Parameter(help="How many trainings to average: 1, or as --all plans.")]
 
 
 def evaluate(
-    name: Named,
+    name: Judged = None,
     /,
     *,
+    everything: Everything = False,
     problem: Which = None,
-    model: Annotated[
-        Path | None,
-        Parameter(help="A package to judge instead of training anew; unfit if it saw the test part."),
-    ] = None,
-    quick: Annotated[
-        bool, Parameter(help="A rough answer: short training, fewer baselines and windows.")
-    ] = False,
-    protocol: Annotated[
-        Literal["bwdf"] | None, Parameter(help="Judge by a published protocol instead: bwdf for water.")
-    ] = None,
-    budget: Budget = 180.0,
-    seeds: Annotated[int, Parameter(help="How many trainings to average.", show_default=True)] = 1,
+    model: Package = None,
+    quick: Quick = False,
+    protocol: Protocol = None,
+    budget: Seconds = None,
+    seeds: Trainings = None,
+    sets: Sets = "",
+    models: Models = "",
+    jobs: Jobs = 2,
+    out: Out = Path("docs/report"),
+    work: Work = None,
+    peers_python: Peers = "",
+    own: Annotated[Choices | None, Parameter(name="*")] = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
 ) -> int:
     """Judge models and plain baselines on the test part of real data, all on the same windows.
 
-    The plain baselines stand above the model, worst first, so that what the model adds is seen.
+    The plain baselines stand above the model, worst first, so that what the model adds is seen. With
+    --csv they are judged on any file of readings.
     """
+    given = opened(name or "", own) if own is None or own.csv is None else opened(name, own)
+    if given is not None:
+        return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
+    _check(name, seeds, everything=everything)
+    if everything:
+        order = _order(sets, models, seeds, budget, jobs=jobs, out=out, work=work)
+        return report(msgspec.structs.replace(order, quick=quick, peers_python=peers_python), json=json)
+    ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
+    budget_s = budget or BUDGET_S
+    return _one(ask, min(budget_s, QUICK_S) if quick else budget_s, protocol, read(settings, change)[0])
+
+
+def _check(name: str | None, seeds: int | None, *, everything: bool) -> None:
+    if (name is None) is not everything:
+        raise UsageError("name a set or a solution, or say --all", hint="nervure evaluate traffic")
+    if seeds is not None and seeds < 1:
+        raise UsageError("--seeds must be 1 at least")
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be judged: a set or solution, which of its problems, by which model."""
+
+    name: str
+    problem: str | None
+    model: Path | None
+    quick: bool
+    seeds: int
+    json: bool
+
+
+def _order(
+    sets: str,
+    models: str,
+    seeds: int | None,
+    budget: float | None,
+    *,
+    jobs: int,
+    out: Path,
+    work: Path | None,
+) -> Order:
+    from nervure.learn.dataset import cache_folder
+
+    return Order(
+        sets=_names(sets),
+        models=_names(models),
+        seeds=seeds or 0,
+        budget_s=budget or 0.0,
+        jobs=jobs,
+        out=out,
+        work=work or cache_folder() / "report",
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _one(ask: Ask, budget_s: float, protocol: str | None, loaded: Settings) -> int:
+    """Judge one set or solution in this process, and print the table."""
     from nervure.learn.dataset import load
+    from nervure.learn.sets import NAMES, open_set
     from nervure.learn.task import pose
     from nervure.solutions import find
 
-    loaded, _ = read(settings, change)
-    if seeds < 1:
-        raise UsageError("--seeds must be 1 at least")
-    budget_s = min(budget, QUICK_S) if quick else budget
     if protocol is not None:
-        return battle(load(find(name)), budget_s=budget_s, trees=not quick, json=json)
-    task = pose(load(find(name)), problem)
-    fitted = Packaged(open_package(model, loaded.folder)).fit(task) if model else None
-    metrics = _judge(task, fitted, budget_s=budget_s, quick=quick, seeds=seeds)
-    _tell(task, metrics, json=json)
+        return battle(load(find(ask.name)), budget_s=budget_s, trees=not ask.quick, json=ask.json)
+    if ask.name not in NAMES or ask.problem is not None or ask.model is not None:
+        task = pose(load(find(ask.name)), ask.problem)
+        fitted = Packaged(open_package(ask.model, loaded.folder)).fit(task) if ask.model else None
+        _tell(task, _judge(task, fitted, ask, budget_s=budget_s), json=ask.json)
+        return 0
+    posed = open_set(ask.name)
+    task = posed.tasks[0]
+    if posed.protocol == "rows" and not posed.extra:
+        _tell(task, _judge(task, None, ask, budget_s=budget_s, stride=posed.stride), json=ask.json)
+        return 0
+    metrics = judge_set(ask.name, budget_s=budget_s, quick=ask.quick, seeds=ask.seeds)
+    _tell(task, metrics, json=ask.json)
     return 0
 
 
@@ -82,17 +172,18 @@ def _tell(task: ForecastTask, metrics: list[Metric], *, json: bool) -> None:
 
 
 def _judge(
-    task: ForecastTask, fitted: Packaged | None, *, budget_s: float, quick: bool, seeds: int
+    task: ForecastTask, fitted: Packaged | None, ask: Ask, *, budget_s: float, stride: int = 1
 ) -> list[Metric]:
     from nervure.learn.baseline import baselines
     from nervure.learn.evaluate import evaluate as judge
     from nervure.learn.train import Deep
 
+    quick = ask.quick
     with progress(f"evaluate {task.solution}") as tell:
         model: Forecaster = fitted or Deep(task.problem.model, budget_s=budget_s)
-        stride = max(1, task.horizon // 2) if quick else 1
+        step = stride * max(1, task.horizon // stride // 2) if quick else stride
         forecasters = [*baselines(task, trees=not quick), model]
-        return judge(task, forecasters, stride=stride, seeds=range(seeds), progress=tell)
+        return judge(task, forecasters, stride=step, seeds=range(ask.seeds), progress=tell)
 
 
 class Packaged:
@@ -104,6 +195,12 @@ class Packaged:
         self.name = runner.card.model
         self.history = runner.card.window
         self._runner = runner
+
+    def view(self, task: ForecastTask) -> ForecastTask:
+        """Return the task with the channels that the package eats."""
+        from nervure.learn.renew import as_seen
+
+        return as_seen(task, self._runner.card)
 
     def fit(self, task: ForecastTask) -> Packaged:
         """Return itself if it fits the task and was never shown the task's test part."""

@@ -9,31 +9,43 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import Parameter
 
+from nervure.cli.champion import Again, dataset_of, how_of, outcome, tell_verdict
 from nervure.cli.export import models_folder, write
 from nervure.cli.metric import show
-from nervure.cli.option import Budget, Change, File, Json, Named, Which, read
+from nervure.cli.option import Budget, Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
+from nervure.cli.own import Choices, described, opened, tell, written
 from nervure.cli.progress import progress
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
     from nervure.learn.course import Course
+    from nervure.learn.own.data import Own
+    from nervure.trust.signature import SigningKey
 
 __all__ = ["hand_over", "train"]
 
 
+Name = Annotated[
+    str | None,
+    Parameter(help="The solution; a file of your own ends in .py. With --csv: what to call the new one."),
+]
+Compare = Annotated[
+    bool, Parameter(negative="--no-compare", help="Fit the plain baselines too, for the table and the card.")
+]
+
+
 def train(
-    name: Named,
+    name: Name = None,
     /,
     *,
     problem: Which = None,
     out: Annotated[Path | None, Parameter(help="Write the package here, not into the data folder.")] = None,
     budget: Budget = 180.0,
     seed: Annotated[int, Parameter(help="Where chance starts.", show_default=True)] = 0,
-    compare: Annotated[
-        bool,
-        Parameter(negative="--no-compare", help="Fit the plain baselines too, for the table and the card."),
-    ] = True,
+    compare: Compare = True,
+    again: Annotated[Again | None, Parameter(name="*")] = None,
+    own: Annotated[Choices | None, Parameter(name="*")] = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
@@ -41,39 +53,115 @@ def train(
     """Train a solution's model on its real data and package it as one signed file.
 
     The plain baselines stand above the model in the table and in its card. The node of this data
-    folder scores with the model from now on, at once if it runs.
+    folder scores with the model from now on, at once if it runs, unless the one that scores already
+    does as well on what neither was shown: then that one stays, and the exit code is 1. A training
+    that was killed goes on where it was. With --csv it learns from any file of readings, and writes
+    the new solution and the settings to run it beside the package.
     """
-    from nervure.learn.course import course
-    from nervure.learn.dataset import load
-    from nervure.solutions import find
     from nervure.trust.signature import SigningKey
 
     loaded, _ = read(settings, change)
+    found = opened(name, own)
     key = SigningKey.load_or_create(loaded.folder)
-    with progress(f"train {name}") as tell:
-        learned = course(
-            load(find(name)), problem, key=key, budget_s=budget, seed=seed, compare=compare, progress=tell
+    if found is not None:
+        return _train_own(found, key, loaded, out, budget, seed, compare=compare, json=json)
+    ways = again or Again()
+    learned = _train_known(str(name), problem, key, loaded, ways, budget_s=budget, seed=seed, compare=compare)
+    promoted, code = outcome(learned.verdict, forced=ways.promote)
+    path = _keep(learned, loaded, out)
+    running = hand_over(loaded, learned, promoted=promoted)
+    _tell(learned, path, running=running, promoted=promoted, json=json)
+    return code
+
+
+def _train_known(
+    name: str,
+    problem: str | None,
+    key: SigningKey,
+    settings: Settings,
+    ways: Again,
+    *,
+    budget_s: float,
+    seed: int,
+    compare: bool,
+) -> Course:
+    """Train on a solution's data set, against the model that scores now."""
+    from nervure.learn.course import course
+    from nervure.solutions import find
+
+    solution = find(name)
+    dataset, how = dataset_of(solution, settings, live=ways.live), how_of(solution, problem, settings, ways)
+    with progress(f"train {name}") as told:
+        return course(
+            dataset, problem, key=key, budget_s=budget_s, seed=seed, compare=compare, progress=told, how=how
         )
-    path = out or models_folder(loaded.folder) / learned.name
-    write(path, learned.package)
-    running = hand_over(loaded, learned)
-    _tell(learned, path, running=running, json=json)
+
+
+def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
+    """Write the package and the weights beside it: into the data folder, and where it was asked for."""
+    from nervure.learn.weights import SUFFIX
+
+    places = [models_folder(settings.folder) / learned.name, *([out] if out else [])]
+    for path in places:
+        write(path, learned.package)
+        write(path.with_suffix(SUFFIX), learned.weights)
+    return places[-1]
+
+
+def _train_own(
+    own: Own,
+    key: SigningKey,
+    settings: Settings,
+    out: Path | None,
+    budget: float,
+    seed: int,
+    *,
+    compare: bool,
+    json: bool,
+) -> int:
+    """Train on a file of one's own, say how it went, and write everything that is needed to run it."""
+    from nervure.learn.own.course import run
+
+    if not json:
+        tell(own)
+    with progress(f"train {own.solution.name}") as told:
+        learned = run(own, key=key, budget_s=budget, seed=seed, compare=compare, progress=told)
+    files = written(own, _keep(learned, settings, out), out, settings)
+    running = hand_over(settings, learned)
+    about = described(own, learned.metrics)
+    if json:
+        shown = {what: str(path) for what, path in files.items()}
+        shown |= {"sha256": learned.sha256, "version": learned.card.version}
+        write_json(
+            {**shown, "running": running, "train_s": learned.train_s, "metrics": learned.metrics, **about}
+        )
+        return 0
+    show(learned.metrics, learned.card.unit)
+    for path in files.values():
+        say(f"wrote {path}")
+    say(f"nervure up --settings {files['settings']} scores with it")
+    if about["against_plain"]:
+        say(about["against_plain"].says)
     return 0
 
 
-def _tell(learned: Course, path: Path, *, running: bool, json: bool) -> None:
+def _tell(learned: Course, path: Path, *, running: bool, promoted: bool, json: bool) -> None:
     if json:
         found = {"file": str(path), "sha256": learned.sha256, "version": learned.card.version}
-        write_json({**found, "running": running, "train_s": learned.train_s, "metrics": learned.metrics})
+        stands = {"promoted": promoted, "verdict": learned.verdict}
+        write_json(
+            {**found, **stands, "running": running, "train_s": learned.train_s, "metrics": learned.metrics}
+        )
         return
     show(learned.metrics, learned.card.unit)
     say(f"wrote {path}")
-    say("the running node takes it up" if running else "nervure up scores with it")
+    tell_verdict(learned.verdict, forced=promoted, running=running)
 
 
-def hand_over(settings: Settings, learned: Course) -> bool:
+def hand_over(settings: Settings, learned: Course, *, promoted: bool = True) -> bool:
     """Put a package where the node of this data folder finds it; tell whether one runs now.
 
+    Unless it is ``promoted`` it only waits there: ``nervure promote`` lets it score.
     If none does, the embedded log is started for as long as that takes.
     """
     from nervure.cli.process import claim, find
@@ -87,7 +175,7 @@ def hand_over(settings: Settings, learned: Course) -> bool:
             asyncio.run(_put_alone(settings, learned))
     catalogue = Catalogue.open(settings.catalogue_place)
     try:
-        catalogue.add_model(learned.card, learned.name, learned.sha256, promoted=True)
+        catalogue.add_model(learned.card, learned.name, learned.sha256, promoted=promoted)
     finally:
         catalogue.close()
     return running is not None

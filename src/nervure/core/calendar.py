@@ -1,7 +1,8 @@
 """The calendar a model sees, computed by the same code in training and in scoring.
 
 Columns, all ``int64``: slot of the local day, day of the week (Monday 0), public holiday (0, 1),
-slot of the local week. A holiday keeps its own day of the week: models see it as a flag.
+slot of the local week, day of the local year (1 January is 0). A holiday keeps its own day of the
+week: models see it as a flag.
 """
 
 from __future__ import annotations
@@ -70,13 +71,13 @@ def _holidays_of(land: str, region: str, year: int, holidays: object) -> set[dat
 
 @lru_cache(maxsize=8192)
 def calendar(zone: str, country: str | None, every_ns: int, first: int, count: int) -> NDArray[np.int64]:
-    """Return the calendar of ``count`` slots from slot ``first``: ``[time, 4]``, not to be written to.
+    """Return the calendar of ``count`` slots from slot ``first``: ``[time, 5]``, not to be written to.
 
     A slot is ``time_ns // every_ns``.
 
     >>> calendar("Europe/Rome", "IT", HOUR_NS, 1672531200_000_000_000 // HOUR_NS, 2)
-    array([[  1,   6,   1, 145],
-           [  2,   6,   1, 146]])
+    array([[  1,   6,   1, 145,   0],
+           [  2,   6,   1, 146,   0]])
     """
     times = (first + np.arange(count, dtype=np.int64)) * every_ns
     local = times + zone_offset_ns(zone, times)
@@ -88,6 +89,8 @@ def calendar(zone: str, country: str | None, every_ns: int, first: int, count: i
     if country:
         days, where = np.unique(day, return_inverse=True)
         holiday = np.array([_holiday(country, int(one)) for one in days], dtype=np.int64)[where]
-    table = np.stack([slot, weekday, holiday, weekday * per_day + slot], axis=1)
+    dates = day.astype("datetime64[D]")
+    of_year = (dates - dates.astype("datetime64[Y]")).astype(np.int64)
+    table = np.stack([slot, weekday, holiday, weekday * per_day + slot, of_year], axis=1)
     table.flags.writeable = False
     return table

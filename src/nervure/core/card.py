@@ -25,10 +25,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """One input channel of the window: which signal, and whether each stream has its own."""
+    """One input channel of the window: which signal, and whether each stream has its own.
+
+    ``back`` is by how many slots the channel lies earlier than the window (the same hours of last
+    week); ``neighbour`` is 1 for the reading of the stream's nearest neighbour, 2 for the next.
+    """
 
     signal: str
     shared: bool = False
+    back: int = 0
+    neighbour: int = 0
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +42,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     ``streams`` are the names of the Datastreams in the order of the model's ``node`` index. The
     graph eats ``x [batch, time, channel]`` (NaN where missing), ``node [batch]``, ``calendar
-    [batch, time + horizon, 4]`` (slot of day, day of week, holiday, slot of week) and yields ``y
-    [batch, horizon, quantile]`` in the unit of the signal; scalers and masks are inside it. Where
-    drivers are known ahead (``future``), it also eats ``future [batch, horizon, driver]``.
+    [batch, time + horizon, 5]`` (slot of day, day of week, holiday, slot of week, day of year) and
+    yields ``y [batch, horizon, quantile]`` in the unit of the signal; scalers and masks are inside
+    it. Where drivers are known ahead (``future``), it also eats ``future [batch, horizon, driver]``.
+    ``neighbours [node, neighbour]`` are the nodes whose readings the neighbour channels hold. A
+    ``joint`` graph sees all nodes at once: its batch is whole rounds of all nodes, in their order.
     ``spread [horizon, 2]`` is by how much calibration moved the outer quantiles outwards, below and
     above, on average; it is inside the graph already.
     ``limits`` holds the alarm thresholds and calibration scores of anomaly problems.
@@ -52,6 +60,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     created: str
     streams: tuple[str, ...]
     channels: tuple[Channel, ...]
+    neighbours: tuple[tuple[int, ...], ...] = ()
+    joint: bool = False
     future: tuple[Channel, ...] = ()
     every_ns: int
     window: int

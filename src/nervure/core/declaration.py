@@ -13,10 +13,16 @@ import msgspec
 
 from nervure.core.alert import Severity
 from nervure.core.error import DeclarationError
-from nervure.core.instant import duration_ns
+from nervure.core.instant import DAY_NS, duration_ns, duration_text
 from nervure.core.problem import Anomaly, Forecast, Problem, steps
 
-__all__ = ["Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate", "watched"]
+__all__ = [
+    "AHEAD_NS", "Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate",
+    "watched",
+]  # fmt: skip
+
+AHEAD_NS = 400 * DAY_NS
+"""How far a forecast may look ahead of the instant it was issued."""
 
 Tier = Literal["bronze", "silver", "gold"]
 Measure = Literal["score", "value", "flat", "silent"]
@@ -27,7 +33,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``phenomenon`` is the observed property's full name. ``site`` signals (weather) belong to the
     place as a whole, not to each Thing. ``stuck_after`` is how long an unchanged value is still
-    believable.
+    believable. ``ahead`` is how long before its time a value may be known: a weather forecast comes
+    as Observations of the same Datastream, whose resultTime (when it was issued) lies before the
+    phenomenonTime.
     """
 
     name: str
@@ -39,11 +47,17 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     definition: str = ""
     site: bool = False
     stuck_after: str | None = None
+    ahead: str | None = None
 
     @property
     def every_ns(self) -> int:
         """The sampling interval in nanoseconds."""
         return duration_ns(self.every)
+
+    @property
+    def ahead_ns(self) -> int:
+        """How far ahead of its issue a value may lie, in nanoseconds; 0 where only what was read is taken."""
+        return 0 if self.ahead is None else duration_ns(self.ahead)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,18 +91,28 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     ``folder`` is below ``NERVURE_DATA``; ``layout`` names the reader: ``wide`` (a column a
     Thing), ``long`` (columns ``thing`` and signals), ``multi`` (a column a signal, one Thing a
     file) or ``package`` (the PyPI package named). ``columns`` maps the file's columns to signals.
-    ``split`` are the parts in time for train, validation and test: fractions, or durations of
-    which the first may be ``rest`` (``"rest", "8w", "4w"`` ends with the data).
+    ``prepare`` names what first makes such a table of odd files: a module of
+    ``nervure.learn.reader``, or a dotted one of your own, with ``prepare(paths)``. ``things`` is the
+    file that tells of each Thing (``longitude``, ``latitude``, anything else); ``places`` are
+    ``(longitude, latitude)`` that no file tells; ``without`` are Things to leave out. ``gaps`` is the
+    share of empty slots that is normal (a line that rests at night). ``split`` are the parts in
+    time for train, validation and test: fractions, or durations of which the first may be ``rest``
+    (``"rest", "8w", "4w"`` ends with the data).
     """
 
     folder: str
     files: tuple[str, ...] = ()
     layout: Literal["wide", "long", "multi", "package"]
+    prepare: str | None = None
     package: str | None = None
     url: str | None = None
     sha256: str | None = None
     time: str = "timestamp"
     thing: str | None = None
+    things: str | None = None
+    places: dict[str, tuple[float, float]] = {}
+    without: tuple[str, ...] = ()
+    gaps: float = 0.2
     signal: str | None = None
     columns: dict[str, str] = {}
     units: dict[str, str] = {}
@@ -193,6 +217,11 @@ def validate(solution: Solution) -> Solution:
         where = f"{at} $.signals[{number}]"
         unit.check(signal.unit)
         duration_ns(signal.every, where=f"{where}.every")
+        if signal.ahead is not None and duration_ns(signal.ahead, where=f"{where}.ahead") > AHEAD_NS:
+            raise DeclarationError(
+                f"{at}: nothing is known {signal.ahead} ahead; at most {duration_text(AHEAD_NS)}",
+                where=f"{where}.ahead",
+            )
         if signal.low is not None and signal.high is not None and signal.low >= signal.high:
             raise DeclarationError(f"{at}: low {signal.low} is not below high {signal.high}", where=where)
     for number, problem in enumerate(solution.problems):

@@ -11,6 +11,8 @@ from nervure.core.instant import duration_ns
 
 __all__ = ["AlarmPolicy", "Anomaly", "Forecast", "Problem", "steps"]
 
+Ground = Literal["season", "last", "clear-sky", "power-curve"]
+
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
@@ -20,6 +22,10 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
     ``past`` names driver signals known up to now (weather), ``future`` those also known ahead
     (a weather forecast); the calendar is always known. ``calendar`` is the country or region
     whose public holidays count, as ISO 3166.
+
+    ``ground`` says what a deep model's forecast stands on, beside which it learns what differs: the
+    ``season`` (what is usual at that slot of the week), the ``last`` reading, what a ``clear-sky``
+    would give the plant, or the ``power-curve`` of a driver known ahead.
     """
 
     of: str
@@ -32,6 +38,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
     quantiles: tuple[float, ...] = QUANTILES
     coverage: float = 0.8
     calendar: str | None = None
+    ground: Ground = "season"
 
     @property
     def name(self) -> str:

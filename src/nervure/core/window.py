@@ -45,13 +45,17 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.first + np.arange(len(self.value), dtype=np.int64)
 
 
-def gather(values: Floats, last: Longs, columns: Longs, length: int) -> Floats:
+def gather(values: Floats, last: Longs, columns: Longs, length: int, back: Longs | None = None) -> Floats:
     """Cut windows of ``length`` rows that end with row ``last``: ``[batch, time, channel]``.
 
-    ``values`` is ``[row, stream]``, ``last`` is ``[batch]``, ``columns`` is ``[batch, channel]``.
+    ``values`` is ``[row, stream]``, ``last`` is ``[batch]``, ``columns`` is ``[batch, channel]``;
+    ``back [channel]`` is by how many rows a channel lies earlier. Rows wrap around at the start of
+    ``values``, as rings need it.
     """
-    rows = last[:, None] + np.arange(1 - length, 1, dtype=np.int64)
-    picked: Floats = values[rows[:, :, None], columns[:, None, :]]
+    rows = (last[:, None] + np.arange(1 - length, 1, dtype=np.int64))[:, :, None]
+    if back is not None and back.any():
+        rows = rows - back
+    picked: Floats = values[rows, columns[:, None, :]]
     return picked
 
 
@@ -130,18 +134,20 @@ class Rings:
         self.value[places, stream] = np.nan
         self.value[places + self.length, stream] = np.nan
 
-    def window(self, columns: Longs, last: Longs, length: int) -> Floats:
+    def window(self, columns: Longs, last: Longs, length: int, back: Longs | None = None) -> Floats:
         """Cut windows that end with slot ``last [batch]``: ``[batch, time, channel]``.
 
-        A stream that has not reached a slot, or no longer holds it, shows NaN there.
+        ``back [channel]`` is by how many slots a channel lies earlier. A stream that has not reached
+        a slot, or no longer holds it, shows NaN there.
         """
-        values = gather(self.value, last % self.length + self.length, columns, length)
-        slot = last[:, None] + np.arange(1 - length, 1, dtype=np.int64)
+        shift = np.zeros(columns.shape[1], dtype=np.int64) if back is None else back
+        values = gather(self.value, last % self.length + self.length, columns, length, shift)
         head = self.head[columns]
-        if (head == last[:, None]).all() and length <= self.length:
+        if (head == last[:, None]).all() and length + int(shift.max(initial=0)) <= self.length:
             return values
-        ahead = slot[:, :, None] > head[:, None, :]
-        gone = slot[:, :, None] <= head[:, None, :] - self.length
+        slot = last[:, None, None] + np.arange(1 - length, 1, dtype=np.int64)[:, None] - shift
+        ahead = slot > head[:, None, :]
+        gone = slot <= head[:, None, :] - self.length
         values[ahead | gone] = np.nan
         return values
 

@@ -255,7 +255,7 @@ def _trial(
         sums = Accumulator(len(past.streams), options, cap=cap)
         sums.centre, sums.spread = start.centre.copy(), start.spread.copy()
         scores, held = history(sums, past.time, value, fresh=fresh)
-        limit = max(limit_for(past.time, scores, span, allowed), np.finfo(np.float64).eps)
+        limit = max(limit_for(past.time, scores, span, allowed), float(np.finfo(np.float64).eps))
         cap = min(cap, CAP * limit)
     rang = int(count(past.time, scores, np.array([limit]), span).sum())
     calibrated = Limit(

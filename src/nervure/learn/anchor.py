@@ -51,7 +51,7 @@ def per_day(every_ns: int) -> int:
 
 
 def keys(days: Longs, every_ns: int) -> Longs:
-    """Return the slot of the profile for each row of a calendar ``[..., 4]``; holidays are Sundays."""
+    """Return the slot of the profile for each row of a calendar ``[..., 5]``; holidays are Sundays."""
     full, fine = max(1, DAY_NS // every_ns), per_day(every_ns)
     slot: Longs = days[..., 0] * fine // full
     weekday = np.where(days[..., 2] == 1, 6, days[..., 1])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError
 from nervure.core.instant import DAY_NS
 from nervure.core.window import Window
-from nervure.learn.task import Forecaster, ForecastTask, batches, samples
+from nervure.learn.task import Forecaster, ForecastTask, Plain, batches, samples
 
 __all__ = [
     "HistoricalAverage",
@@ -87,7 +87,7 @@ def latest(x: NDArray[np.floating], otherwise: Doubles) -> Doubles:
     return np.where(known.any(axis=1), value, otherwise)
 
 
-class LastValue:
+class LastValue(Plain):
     """Tomorrow is like now: the last reading, held over the horizon (persistence)."""
 
     name = "last value"
@@ -110,7 +110,7 @@ class LastValue:
         return np.repeat(value[:, None], self.task.horizon, axis=1)
 
 
-class SeasonalNaive:
+class SeasonalNaive(Plain):
     """The reading one season before: the same time yesterday, or the same time last week.
 
     Where that is missing it goes further seasons back, at least one, and then to the last value.
@@ -177,7 +177,7 @@ class Profile:
             self._holiday = _means(values[rest], days[rest, 0], per_day, sunday) if enough else sunday
 
     def at(self, node: Longs, days: Longs) -> Doubles:
-        """Return the mean for ``node [batch]`` at calendar rows ``[batch, time, 4]``: ``[batch, time]``."""
+        """Return the mean for ``node [batch]`` at calendar rows ``[batch, time, 5]``: ``[batch, time]``."""
         week = self._week[node[:, None], days[:, :, 3]]
         rest = self._holiday[node[:, None], days[:, :, 0]]
         found: Doubles = np.where(days[:, :, 2] == 1, rest, week)
@@ -202,7 +202,7 @@ def _means(values: Doubles, slot: Longs, slots: int, otherwise: Doubles) -> Doub
     return np.where(np.isnan(mean), otherwise, mean)
 
 
-class HistoricalAverage:
+class HistoricalAverage(Plain):
     """The mean of the same slot of the week over the train part, holidays apart."""
 
     name = "historical average"
@@ -224,16 +224,20 @@ class HistoricalAverage:
         return self._profile.at(window.node, window.calendar[:, -self.task.horizon :])
 
 
-def baselines(task: ForecastTask, *, trees: bool = True) -> list[Forecaster]:
+def baselines(task: ForecastTask, *, trees: bool = True, quantiles: bool = False) -> list[Forecaster]:
     """Return every plain baseline that makes sense for a task, not yet fitted.
 
-    The same time last week is left out where the train part is not two weeks long.
+    The same time last week is left out where the train part is not two weeks long. ``quantiles``
+    adds boosted trees for each quantile, which take as long as all the others together.
     """
     from nervure.learn.lag import LinearLags
+    from nervure.learn.quantile_trees import QuantileTrees
     from nervure.learn.trees import BoostedTrees
 
     found: list[Forecaster] = [LastValue(), SeasonalNaive(DAY_NS, "seasonal naive day")]
     if len(task.split.train) * task.table.every_ns >= 14 * DAY_NS:
         found.append(SeasonalNaive(7 * DAY_NS, "seasonal naive week"))
     found += [HistoricalAverage(), LinearLags()]
-    return [*found, BoostedTrees()] if trees else found
+    if trees:
+        found.append(BoostedTrees())
+    return [*found, QuantileTrees()] if quantiles else found

@@ -1,13 +1,14 @@
-"""Calibration on the validation part: how much net, how much line, and how wide the bands.
+"""Calibration on the validation part: how much of the median is whose, and how wide the bands.
 
-How much of the median is the net's, and how much the linear part's, is the share with the smallest
-error at each step. Then the bands are made to hold what they promise, split-conformal per node and
-step.
+How much of the median is the net's, and how much that of the plainer forecasts beside it, is what
+errs least at each step. Then the bands are made to hold what they promise, split-conformal per node
+and step.
 
 The steps between a net's quantiles are stretched so that each quantile covers what it promises on
 validation, newer weeks weighing more. Stretching steps (never negative) keeps quantiles in order.
 Source: conformalised quantile regression (Romano, Patterson, Candès, NeurIPS 2019), weights for
-drift as in Barber et al., "Conformal prediction beyond exchangeability", Ann. Statist. 51(2), 2023.
+drift as in Barber et al., "Conformal prediction beyond exchangeability", Ann. Statist. 51(2), 2023;
+the weights of forecasts are moved by exponentiated gradients (Kivinen & Warmuth, 1997).
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from nervure.core.window import Window
-from nervure.learn.task import ForecastTask, Samples, batches, samples
+from nervure.learn.blend import PRIOR, PlainBlend
+from nervure.learn.frame import Frame
+from nervure.learn.task import ForecastTask, Samples, batches, samples, thin
 
-__all__ = ["calibrate", "stretched", "stretches", "weighted_quantile"]
+__all__ = ["calibrate", "mixture", "stretched", "stretches", "weighted_quantile"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -31,21 +33,25 @@ Predict = Callable[[Window], NDArray[np.float32]]
 _HALF_LIFE = 0.5  # of the validation part: after it a reading weighs half
 _SHRINK = 200.0  # as many readings of all nodes stand beside a node's own
 _MOST = 60_000  # samples that calibrate
-_SHARES = np.linspace(0.0, 1.0, 21)
+_WEIGHED = 24_000  # samples that weigh the blend
+_ROUNDS = 60  # moves of the weights
+_PACE = 8.0  # how far the first of them goes
+_ALIKE = 40.0  # as many windows of all nodes stand beside a node's own when it weighs the blend
 _WIDEST = 20.0  # no step is stretched further
 
 
-def calibrate(task: ForecastTask, module: nn.Module, predict: Predict) -> list[tuple[float, float]]:
-    """Set the module's ``share [horizon]`` and ``stretch [node, horizon, quantile]``.
+def calibrate(task: ForecastTask, frame: Frame, predict: Predict) -> list[tuple[float, float]]:
+    """Set the frame's blend ``[node, horizon, candidate]`` and ``stretch [node, horizon, quantile]``.
 
     Returns by how much the outer quantiles moved outwards on average, below and above, for each
     step of the horizon, in raw units.
     """
-    chosen = samples(task, "validation")
-    chosen = chosen.take(np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST)).astype(np.int64)))
-    stretch = module.get_buffer("stretch")
+    every = samples(task, "validation")
+    chosen = thin(task, every, _MOST)
+    stretch = frame.get_buffer("stretch")
     stretch.fill_(1.0)
-    _share(task, module.get_buffer("share"), predict, chosen)
+    if isinstance(frame.blend, PlainBlend):
+        _weigh(task, frame.blend, predict, thin(task, every, _WEIGHED))
     pairs = [(predict(window), real) for window, real in batches(task, chosen, 2048)]
     y = np.concatenate([one for one, _ in pairs])
     real = np.concatenate([one for _, one in pairs])
@@ -69,19 +75,67 @@ def calibrate(task: ForecastTask, module: nn.Module, predict: Predict) -> list[t
     return [(float(below), float(above)) for below, above in moved / len(chosen)]
 
 
-def _share(task: ForecastTask, share: torch.Tensor, predict: Predict, chosen: Samples) -> None:
-    """Set the share of the net at each step, the mean of what is best there and at its neighbours."""
-    error = np.zeros((len(_SHARES), task.horizon))
-    for window, real in batches(task, chosen, 2048):
-        share.fill_(0.0)
-        line = predict(window)[:, :, task.median]
-        share.fill_(1.0)
-        net = predict(window)[:, :, task.median]
-        for row, part in enumerate(_SHARES):
-            error[row] += np.nansum(np.abs(real - part * net - (1 - part) * line), axis=0)
-    best = _SHARES[error.argmin(axis=0)]
-    smooth = np.convolve(np.pad(best, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    share.copy_(torch.tensor(smooth, dtype=torch.float32))
+def _weigh(task: ForecastTask, blend: PlainBlend, predict: Predict, chosen: Samples) -> None:
+    """Choose the weights of the blend: of all nodes together, then of each as far as it knows."""
+    parts: list[Floats] = []
+    for place in range(len(PRIOR)):  # each candidate in turn, as if it were all
+        blend.weight.zero_()
+        blend.weight[:, :, place] = 1.0
+        parts.append(
+            np.concatenate([predict(window)[:, :, task.median] for window, _ in batches(task, chosen, 2048)])
+        )
+    found = np.stack(parts, axis=2).astype(np.float64)  # [sample, horizon, candidate]
+    real = np.concatenate([real for _, real in batches(task, chosen, 2048)]).astype(np.float64)
+    unit = np.array([_spread(real[chosen.node == node]) for node in range(task.nodes)])
+    pooled = mixture(found, real, np.tile(PRIOR, (task.horizon, 1)), unit.mean())
+    windows = max(1.0, np.ptp(chosen.last) / task.horizon)  # that do not overlap
+    for node in range(task.nodes):
+        rows = chosen.node == node
+        own = mixture(found[rows], real[rows], pooled, unit[node])
+        mixed = (windows * own + _ALIKE * pooled) / (windows + _ALIKE)
+        blend.weight[node] = torch.tensor(mixed, dtype=torch.float32)
+
+
+def _spread(real: Floats) -> float:
+    """Return the mean distance of readings from their median, the unit in which a node errs."""
+    known = real[np.isfinite(real)]
+    wide = float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
+    return wide if wide > 0 else 1.0
+
+
+def mixture(found: Floats, real: Floats, start: Floats, unit: float) -> Floats:
+    """Return weights ``[horizon, candidate]`` that add up to one, and err least together.
+
+    ``found [sample, horizon, candidate]`` are forecasts, ``real [sample, horizon]`` what happened.
+    Neighbouring steps are smoothed. Where one candidate alone errs less than the mixture, it wins.
+
+    >>> found = np.array([[[1.0, 9.0]], [[2.0, 1.0]]])
+    >>> mixture(found, np.array([[1.0], [2.0]]), np.array([[0.5, 0.5]]), 1.0).round(1).tolist()
+    [[1.0, 0.0]]
+    """
+    known = ~np.isnan(real)
+    if not known.any():
+        return start
+    count = np.maximum(known.sum(axis=0), 1)[:, None]
+    weight = 0.98 * start + 0.02 / start.shape[1]
+    mean = np.zeros_like(weight)
+    for turn in range(_ROUNDS):
+        error = np.where(known, (found * weight).sum(axis=2) - real, 0.0)
+        slope = (np.sign(error)[:, :, None] * found).sum(axis=0) / count / unit
+        slope -= (slope * weight).sum(axis=1, keepdims=True)
+        weight = weight * np.exp(np.clip(-_PACE / np.sqrt(turn + 1) * slope, -4, 4))
+        weight /= weight.sum(axis=1, keepdims=True)
+        mean += weight
+    mean /= _ROUNDS
+    alone = np.eye(start.shape[1])
+    tried = np.stack([mean, weight, start, *(np.tile(one, (len(start), 1)) for one in alone)])
+    error = np.stack(
+        [np.nansum(np.abs((found * one).sum(axis=2) - real), axis=0) / count[:, 0] for one in tried]
+    )
+    best: Floats = tried[error.argmin(axis=0), np.arange(len(start))]
+    padded = np.pad(best, ((1, 1), (0, 0)), mode="edge")
+    smooth: Floats = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    return smooth
 
 
 def stretches(
@@ -109,6 +163,7 @@ def stretches(
             base = y[:, :, median].copy()
         step = np.abs(y[:, :, quantile] - y[:, :, quantile - side])
         needed = np.clip(side * (real - base) / np.maximum(step, 1e-9), -1.0, _WIDEST)
+        needed[y[:, :, -1] <= y[:, :, 0]] = np.nan  # at night nothing is open, and nothing to be stretched
         share = quantiles[quantile] if side > 0 else 1 - quantiles[quantile]
         pooled = weighted_quantile(needed, weight, share)
         for one in range(nodes):

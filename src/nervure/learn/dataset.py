@@ -108,7 +108,8 @@ def _source(solution: Solution) -> Source:
 
 
 def _read(source: Source, paths: list[Path]) -> Rows:
-    return _READERS[source.layout](source, [path for path in paths if path.name != _ADJACENCY])
+    beside = (_ADJACENCY, source.things)
+    return _READERS[source.layout](source, [path for path in paths if path.name not in beside])
 
 
 def build(solution: Solution, rows: Rows, *, origin: str, paths: list[Path] | None = None) -> Dataset:
@@ -134,12 +135,27 @@ def build(solution: Solution, rows: Rows, *, origin: str, paths: list[Path] | No
     return Dataset(
         solution=solution,
         table=table,
-        things=tuple(ThingMeta(name=name, properties=rows.properties.get(name, {})) for name in names),
+        things=_things(source, rows, names, paths or []),
         zone=source.zone,
         origin=origin,
         hidden=int(wrong.sum()),
         adjacency=_adjacency(paths or [], names),
     )
+
+
+def _things(source: Source, rows: Rows, names: list[str], paths: list[Path]) -> tuple[ThingMeta, ...]:
+    """Put together what is known of each Thing: by the reader, a file of Things, the declaration."""
+    known = {name: dict(rows.properties.get(name, {})) for name in names}
+    path = next((path for path in paths if path.name == source.things), None)
+    if path is not None:
+        found = {str(row.pop(source.thing, "")): row for row in read_arrow(path).to_pylist()}
+        known = {name: known[name] | found.get(name, {}) for name in names}
+    things = []
+    for name, more in known.items():
+        place = (more.pop("longitude", None), more.pop("latitude", None))
+        location = source.places.get(name) or (place if None not in place else None)
+        things.append(ThingMeta(name=name, location=location, properties=more))
+    return tuple(things)
 
 
 def _every(solution: Solution, rows: Rows) -> int:

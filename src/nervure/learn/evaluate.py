@@ -15,7 +15,7 @@ from nervure.core.error import ModelError
 from nervure.core.instant import duration_text
 from nervure.learn import metric
 from nervure.learn.split import Part
-from nervure.learn.task import Forecaster, ForecastTask, Samples, samples, truth, windows
+from nervure.learn.task import Forecaster, ForecastTask, Samples, rounds, samples, truth, windows
 
 __all__ = ["AVERAGE", "evaluate", "forecast", "measure", "pivot", "score", "table"]
 
@@ -28,8 +28,25 @@ _CELLS = 60_000_000  # window cells a chunk may hold, about half a GB with its c
 
 def forecast(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Floats:
     """Ask a fitted forecaster for the samples, in chunks: ``[batch, horizon, quantile]``."""
+    task = forecaster.view(task)
+    if task.joint:
+        return _jointly(task, forecaster, chosen)
+    return _chunks(task, forecaster, chosen)
+
+
+def _jointly(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Floats:
+    """Ask for whole rounds, and return the samples wanted."""
+    last, place = np.unique(chosen.last, return_inverse=True)
+    y = _chunks(task, forecaster, rounds(task, last))
+    found: Floats = y[place * task.nodes + chosen.node]
+    return found
+
+
+def _chunks(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Floats:
     history = max(1, forecaster.history)
     size = max(64, min(8192, _CELLS // ((history + task.horizon) * (4 + task.channels.shape[1]))))
+    if task.joint:
+        size = max(1, size // task.nodes) * task.nodes
     parts = []
     for start in range(0, len(chosen), size):
         window = windows(task, chosen.take(slice(start, start + size)), history=history)

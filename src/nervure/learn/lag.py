@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nervure.core.instant import DAY_NS
 from nervure.core.window import Window
 from nervure.learn.baseline import Profile, banded, spread
-from nervure.learn.task import ForecastTask, batches, samples
+from nervure.learn.task import ForecastTask, Plain, batches, samples
 
 __all__ = ["LinearLags", "Seasons", "carry", "shift", "spans"]
 
@@ -81,7 +81,7 @@ def carry(values: Doubles) -> Doubles:
     return np.nan_to_num(np.take_along_axis(values, place, axis=1), nan=0.0)
 
 
-class LinearLags:
+class LinearLags(Plain):
     """Ridge regression on lags, one for each node and all horizons at once.
 
     It eats the window (at most ``lags`` of it), the same slots one day and one week before the

@@ -167,11 +167,14 @@ def check(split: Split) -> Split:
     return split
 
 
-def allowed(split: Split, part: Part, length: int, *, window: int, horizon: int) -> Longs:
+def allowed(
+    split: Split, part: Part, length: int, *, window: int, horizon: int, reach: int | None = None
+) -> Longs:
     """Return the rows of a table of ``length`` at which a sample of ``part`` may end its window.
 
     Its targets, the ``horizon`` rows after, all lie in the part. A training window moreover holds
-    no row of validation or test; the windows of those parts hold no row later than their own.
+    no row of validation or test, nor do the ``reach`` rows that its channels look back on; the
+    windows of those parts hold no row later than their own.
     """
     own = np.zeros(length, dtype=bool)
     own[split.rows(part)] = True
@@ -183,6 +186,6 @@ def allowed(split: Split, part: Part, length: int, *, window: int, horizon: int)
         foreign[split.validation] = True
         foreign[split.test] = True
         seen = np.r_[0, np.cumsum(foreign)]
-        fits &= seen[last + 1] == seen[last + 1 - window]
+        fits &= seen[last + 1] == seen[np.maximum(last + 1 - max(window, reach or 0), 0)]
     rows: Longs = last[fits]
     return rows

@@ -6,7 +6,7 @@ windows are cut by the same code as in live scoring (``core.window``, ``core.cal
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -21,10 +21,26 @@ from nervure.core.window import Table, Window, gather
 from nervure.learn.dataset import Dataset
 from nervure.learn.split import Part, Split, allowed, by_time, check, cuts_of
 
-__all__ = ["ForecastTask", "Forecaster", "Samples", "batches", "pose", "samples", "truth", "windows"]
+__all__ = [
+    "ForecastTask",
+    "Forecaster",
+    "Plain",
+    "Samples",
+    "batches",
+    "fitting",
+    "pose",
+    "rounds",
+    "samples",
+    "thin",
+    "truth",
+    "widen",
+    "windows",
+]
 
 Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
+
+_CELLS = 20_000_000  # numbers that the windows cut at a time may hold, with their calendars
 
 
 class ForecastTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +51,11 @@ class ForecastTask(msgspec.Struct, frozen=True, kw_only=True):
     columns of drivers that are known over the horizon too (a weather forecast); it is empty when
     there are none. ``window`` and ``horizon`` count slots of ``table.every_ns``. ``low`` and
     ``high`` are what is physically possible.
+
+    A channel may lie some slots back or belong to one of ``neighbours [node, neighbour]``
+    (:func:`widen`). In a ``joint`` task samples come in whole rounds, all nodes of one time. A
+    ``blind`` task shows nothing of the target's own past, as where a month is foreseen at once.
+    ``places [node, 2]`` are longitude and latitude, NaN where nobody said; none at all is as good.
     """
 
     solution: str
@@ -54,7 +75,16 @@ class ForecastTask(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     report_at: tuple[int, ...] = ()
     adjacency: Floats | None = None
+    neighbours: Longs = msgspec.field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    joint: bool = False
+    blind: bool = False
+    places: NDArray[np.float64] = msgspec.field(default_factory=lambda: np.empty((0, 2)))
     seed: int = 0
+
+    @property
+    def back(self) -> Longs:
+        """By how many slots each channel lies earlier than the window, ``[channel]``."""
+        return np.array([one.back for one in self.inputs], dtype=np.int64)
 
     @property
     def quantiles(self) -> tuple[float, ...]:
@@ -111,6 +141,10 @@ class Forecaster(Protocol):
         """How many slots of the past a window must hold, known once it is fitted."""
         ...
 
+    def view(self, task: ForecastTask) -> ForecastTask:
+        """Return the task as this forecaster looks at it: its windows are cut from that."""
+        ...
+
     def fit(self, task: ForecastTask) -> Forecaster:
         """Learn from the train part; the validation part may be used to choose and to calibrate."""
         ...
@@ -118,6 +152,14 @@ class Forecaster(Protocol):
     def predict(self, window: Window) -> Floats:
         """Foresee the horizon of each window: ``[batch, horizon, quantile]``."""
         ...
+
+
+class Plain:
+    """What forecasters share that look at nothing but the task's own channels."""
+
+    def view(self, task: ForecastTask) -> ForecastTask:
+        """Return the task as it is."""
+        return task
 
 
 def pose(
@@ -156,8 +198,14 @@ def pose(
         high=signal.high,
         report_at=tuple(steps(text, every, where=f"{where}.report_at") for text in report),
         adjacency=dataset.adjacency if len(things) == len(dataset.things) else None,
+        places=_places(dataset, things or [""]),
         seed=seed,
     )
+
+
+def _places(dataset: Dataset, things: list[str]) -> NDArray[np.float64]:
+    known = {thing.name: thing.location for thing in dataset.things}
+    return np.array([known.get(thing) or (np.nan, np.nan) for thing in things], dtype=np.float64)
 
 
 def _declared(dataset: Dataset) -> Split:
@@ -191,10 +239,12 @@ def _columns(place: dict[str, int], things: list[str], signals: tuple[str, ...],
 def samples(task: ForecastTask, part: Part, *, stride: int = 1) -> Samples:
     """Return the samples of a part in order of time, then node, every ``stride`` slots.
 
-    A sample whose target has no reading at all is left out; the others may still have NaN in it.
+    A sample whose target has no reading at all is left out; the others may still have NaN in it. Of
+    a joint task a time is left out only if no node was read.
     """
     rows = len(task.table.value)
-    last = allowed(task.split, part, rows, window=task.window, horizon=task.horizon)[::stride]
+    reach = task.window + int(task.back.max(initial=0))
+    last = allowed(task.split, part, rows, window=task.window, horizon=task.horizon, reach=reach)[::stride]
     if not len(last):
         span = f"window {task.window} + horizon {task.horizon}"
         raise DataError(
@@ -204,8 +254,52 @@ def samples(task: ForecastTask, part: Part, *, stride: int = 1) -> Samples:
     known = ~np.isnan(task.table.value[:, task.targets])
     total = np.concatenate([np.zeros((1, task.nodes), np.int64), np.cumsum(known, axis=0)])
     some = total[last + task.horizon + 1] > total[last + 1]
+    if task.joint:
+        return rounds(task, last[some.any(axis=1)])
     row, node = np.nonzero(some)
     return Samples(last=last[row], node=node.astype(np.int64))
+
+
+def rounds(task: ForecastTask, last: Longs) -> Samples:
+    """Return the samples of all nodes, in their order, for each of the rows ``last``."""
+    return Samples(last=np.repeat(last, task.nodes), node=np.tile(np.arange(task.nodes), len(last)))
+
+
+def thin(task: ForecastTask, chosen: Samples, most: int) -> Samples:
+    """Return at most about ``most`` of the samples, evenly spaced; of a joint task whole rounds."""
+    each = task.nodes if task.joint else 1
+    count = len(chosen) // each
+    kept = np.unique(np.linspace(0, count - 1, max(1, min(count, most // each))).astype(np.int64))
+    return chosen.take((kept[:, None] * each + np.arange(each)).ravel())
+
+
+def widen(
+    task: ForecastTask, *, neighbours: Longs | None = None, periods: Sequence[int] = ()
+) -> ForecastTask:
+    """Return the task with more channels: readings of neighbours, and own readings a period earlier.
+
+    ``neighbours [node, neighbour]`` are nodes, nearest first. A period (slots) that the window does
+    not hold becomes a channel whose last ``horizon`` entries are the horizon's own slots one period
+    before; periods that the train part does not hold twice are left out.
+    """
+    near = np.empty((task.nodes, 0), dtype=np.int64) if neighbours is None else neighbours
+    far = [one for one in periods if _worth(task, one)]
+    name = task.problem.of
+    shared = task.inputs[0].shared
+    more = [Channel(signal=name, shared=shared, back=one - task.horizon) for one in far]
+    more += [Channel(signal=name, shared=shared, neighbour=one + 1) for one in range(near.shape[1])]
+    own = np.repeat(task.targets[:, None], len(far), axis=1)
+    return msgspec.structs.replace(
+        task,
+        channels=np.concatenate([task.channels, own, task.targets[near]], axis=1),
+        inputs=(*task.inputs, *more),
+        neighbours=near,
+    )
+
+
+def _worth(task: ForecastTask, period: int) -> bool:
+    inside = task.horizon <= task.window < period
+    return inside and len(task.split.train) >= 2 * period + task.horizon
 
 
 def windows(task: ForecastTask, chosen: Samples, *, history: int | None = None) -> Window:
@@ -215,7 +309,9 @@ def windows(task: ForecastTask, chosen: Samples, *, history: int | None = None) 
     """
     length = history or task.window
     columns = task.channels[chosen.node]
-    x = _cut(task.table.value, chosen.last, columns, length).astype(np.float32)
+    x = _cut(task.table.value, chosen.last, columns, length, task.back).astype(np.float32)
+    if task.blind:
+        x[:, :, 0] = np.nan
     days = _calendar(task, chosen.last, length)
     ahead = None
     if task.ahead.shape[1]:
@@ -232,24 +328,38 @@ def truth(task: ForecastTask, chosen: Samples) -> Floats:
     )
 
 
+def fitting(task: ForecastTask, size: int, *, history: int | None = None) -> int:
+    """Return how many windows of ``history`` slots may be cut at a time: ``size``, or fewer (64 at least)."""
+    length = (history or task.window) + task.horizon
+    return int(min(size, max(64, _CELLS // (length * (5 + task.channels.shape[1])))))
+
+
 def batches(
     task: ForecastTask, chosen: Samples, size: int, *, order: Longs | None = None, history: int | None = None
 ) -> Iterator[tuple[Window, Floats]]:
-    """Yield windows and truths ``size`` samples at a time, in the given order of samples."""
-    for start in range(0, len(chosen), size):
-        rows = slice(start, start + size) if order is None else order[start : start + size]
+    """Yield windows and truths ``size`` samples at a time (whole rounds), in the given order.
+
+    Fewer at a time where their windows are so long that memory would run out.
+    """
+    size = fitting(task, size, history=history)
+    step = max(1, size // task.nodes) * task.nodes if task.joint else size
+    for start in range(0, len(chosen), step):
+        rows = slice(start, start + step) if order is None else order[start : start + step]
         part = chosen.take(rows)
         yield windows(task, part, history=history), truth(task, part)
 
 
-def _cut(values: NDArray[np.float64], last: Longs, columns: Longs, length: int) -> NDArray[np.float64]:
+def _cut(
+    values: NDArray[np.float64], last: Longs, columns: Longs, length: int, back: Longs | None = None
+) -> NDArray[np.float64]:
     """Gather, with NaN for rows outside the table."""
-    before = max(0, length - 1 - int(last.min(initial=length)))
-    after = max(0, int(last.max(initial=0)) + 1 - len(values))
-    if before or after:
-        width = values.shape[1]
-        values = np.concatenate([np.full((before, width), np.nan), values, np.full((after, width), np.nan)])
-    return gather(values, last + before, columns, length)
+    shift = np.zeros(columns.shape[1], dtype=np.int64) if back is None else back
+    if not len(last) or (last.min() - length + 1 >= shift.max(initial=0) and last.max() < len(values)):
+        return gather(values, last, columns, length, shift)
+    rows = (last[:, None] + np.arange(1 - length, 1, dtype=np.int64))[:, :, None] - shift
+    inside = (rows >= 0) & (rows < len(values))
+    found = values[np.where(inside, rows, 0), columns[:, None, :]]
+    return np.where(inside, found, np.nan)
 
 
 def _calendar(task: ForecastTask, last: Longs, length: int) -> Longs:

@@ -6,32 +6,38 @@ the time budget cuts the training short.
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nervure.core.error import DeclarationError
 from nervure.core.window import Window
 from nervure.learn.anchor import Anchor, choose
 from nervure.learn.calibrate import calibrate
-from nervure.learn.task import ForecastTask, Samples, samples, truth, windows
+from nervure.learn.frame import Frame, profile_of
+from nervure.learn.model import find_model
+from nervure.learn.recipe import Recipe, recipe_of
+from nervure.learn.resume import Checkpoints, Mark, Step, deal
+from nervure.learn.task import ForecastTask, Samples, samples, thin, truth, windows
+from nervure.learn.weights import Start, replay, take_over
 
-__all__ = ["Deep", "Recipe", "Step", "Trained", "fit", "predict"]
+__all__ = ["Deep", "Recipe", "Step", "Trained", "fit", "predict", "recipe_of"]
 
 Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
 Progress = Callable[[float, str], None]
+Look = Callable[[Step], None]
+Clock = Callable[[], float]
 
 _JUDGED = 6_000  # validation samples that decide when to stop
 _LOOKS = 15  # times the validation part is looked at
@@ -39,40 +45,15 @@ _CELLS = 12_000  # steps of a horizon that a batch holds, window by window
 _WARM = 10  # steps after which the pace is known
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """How to train.
+class Trained(msgspec.Struct, kw_only=True):
+    """A trained net with how it came about. ``module`` is calibrated and in evaluation mode.
 
-    Windows overlap, so an epoch shows each reading as often as a window and its horizon are long:
-    ``views`` is how often it is shown in all, in ``epochs`` at most. The budget may end it sooner.
-    ``batch`` counts windows, fewer where more than ``_CELLS`` steps would have to be foreseen.
+    ``task`` is the task as the model looks at it: its windows are to be cut from that.
     """
 
-    epochs: float = 3.5
-    views: float = 250.0
-    least_steps: int = 400
-    batch: int = 256
-    rate: float = 2e-3
-    decay: float = 1e-4
-    average: float = 0.998
-    warm: float = 0.05
-    patience: int = 6
-    median_weight: float = 4.0
-    dropped: float = 0.15
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One look during training: the loss, and the mean absolute error on validation in raw units."""
-
-    step: int
-    loss: float
-    validation: float
-
-
-class Trained(msgspec.Struct, kw_only=True):
-    """A trained net with how it came about. ``module`` is calibrated and in evaluation mode."""
-
     model: str
-    module: nn.Module
+    task: ForecastTask
+    module: Frame
     anchor: str
     history: list[Step]
     steps: int
@@ -80,10 +61,6 @@ class Trained(msgspec.Struct, kw_only=True):
     wall_s: float
     parameters: int
     spread: list[tuple[float, float]]
-
-
-class _Builder(Protocol):
-    def __call__(self, task: ForecastTask, anchor: Anchor) -> nn.Module: ...
 
 
 def fit(
@@ -95,36 +72,73 @@ def fit(
     seed: int | None = None,
     recipe: Recipe | None = None,
     threads: int = 1,
+    start: Start | None = None,
+    checkpoints: Checkpoints | None = None,
+    look: Look | None = None,
+    clock: Clock = time.monotonic,
 ) -> Trained:
     """Train a model on the task's train part, choose by its validation part, calibrate on it too.
 
     ``progress`` is told a fraction and a line to show. ``seed`` is the task's own unless given. On
-    one thread the weights are the same on machines with more cores, and a node that runs beside
-    the training keeps its own.
+    one thread the weights are the same on machines with more cores, and a node beside keeps its own.
+    It may ``start`` from another's weights, go on from ``checkpoints`` after a kill (the budget counts
+    what was spent before), and tell every ``look`` on validation, where raising ends it. The budget
+    is of the ``clock``: by ``time.process_time`` a busy machine does not cut it.
     """
-    started, spent = time.monotonic(), time.process_time()
+    started, spent = clock(), time.process_time()
     tell = progress or _silent
     number = task.seed if seed is None else seed
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(number)
         tell(0.0, "choosing the seasonal profile")
-        anchor = choose(task)
-        run = _Run(task, anchor, _builder(model)(task, anchor), recipe or Recipe(), number)
-        history = run.train(started + 0.9 * budget_s, tell)
+        recipe = recipe or recipe_of(model)
+        run = _begin(task, model, recipe, number, start, checkpoints=checkpoints, clock=clock)
+        before = run.mark.wall_s, run.mark.cpu_s
+        chosen = samples(run.task, "train")
+        shown = chosen if start is None else replay(chosen, start)
+        run.train(shown, (started, 0.9 * budget_s), tell, look or _unseen)
         tell(0.97, "calibrating the bands")
-        spread = calibrate(task, run.best, lambda window: predict(run.best, window))
-    tell(1.0, f"trained: {run.step} steps, validation MAE {run.least:.4g} {task.unit}")
+        spread = calibrate(run.task, run.best, lambda window: predict(run.best, window))
+    tell(1.0, f"trained: {run.mark.step} steps, validation MAE {run.mark.least:.4g} {task.unit}")
+    wall_s, cpu_s = clock() - started + before[0], time.process_time() - spent + before[1]
+    return _trained(model, run, spread, wall_s, cpu_s)
+
+
+def _trained(
+    model: str, run: _Run, spread: list[tuple[float, float]], wall_s: float, cpu_s: float
+) -> Trained:
     return Trained(
         model=model,
+        task=run.task,
         module=run.best,
-        anchor=anchor.kind,
-        history=history,
-        steps=run.step,
-        cpu_s=time.process_time() - spent,
-        wall_s=time.monotonic() - started,
+        anchor=run.anchor.kind,
+        history=run.mark.history,
+        steps=run.mark.step,
+        cpu_s=cpu_s,
+        wall_s=wall_s,
         parameters=sum(one.numel() for one in run.best.parameters()),
         spread=spread,
     )
+
+
+def _begin(
+    task: ForecastTask,
+    model: str,
+    recipe: Recipe,
+    seed: int,
+    start: Start | None,
+    *,
+    checkpoints: Checkpoints | None,
+    clock: Clock,
+) -> _Run:
+    """Return a run at its start, or where its checkpoints left it."""
+    made = find_model(model, recipe.options)
+    task = made.view(task)
+    anchor = choose(task)
+    module = made.build(task, anchor)
+    if start is not None:
+        take_over(module, start.weights, task.names)
+    return _Run(task, anchor, module, recipe, seed, checkpoints=checkpoints, clock=clock)
 
 
 @contextmanager
@@ -141,10 +155,19 @@ def _silent(share: float, text: str) -> None:
     """Tell nobody."""
 
 
-def predict(module: nn.Module, window: Window) -> Floats:
-    """Foresee with a torch module, some windows at a time: ``[batch, horizon, quantile]``."""
+def _unseen(step: Step) -> None:
+    """Show nobody."""
+
+
+def predict(module: Frame, window: Window) -> Floats:
+    """Foresee with a torch module, some windows at a time: ``[batch, horizon, quantile]``.
+
+    A joint model is given whole rounds.
+    """
     module.eval()
     size = max(1, 2 * _CELLS // (window.calendar.shape[1] - window.x.shape[1]))
+    if module.sizes.joint:
+        size = max(1, size // module.sizes.nodes) * module.sizes.nodes
     device = next(module.parameters()).device
     parts = []
     with torch.inference_mode():
@@ -167,18 +190,29 @@ class Deep:
         budget_s: float = 180.0,
         recipe: Recipe | None = None,
         progress: Progress | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.name = model
+        self.clock = clock
         self.budget_s = budget_s
         self.recipe = recipe
         self.progress = progress
         self.trained: Trained | None = None
 
+    def view(self, task: ForecastTask) -> ForecastTask:
+        """Return the task as the model looks at it."""
+        return self.trained.task if self.trained is not None else find_model(self.name).view(task)
+
     def fit(self, task: ForecastTask) -> Deep:
         """Train and calibrate."""
         self.history = task.window
         self.trained = fit(
-            task, model=self.name, budget_s=self.budget_s, recipe=self.recipe, progress=self.progress
+            task,
+            model=self.name,
+            budget_s=self.budget_s,
+            recipe=self.recipe,
+            progress=self.progress,
+            clock=self.clock,
         )
         return self
 
@@ -193,81 +227,105 @@ class _Run:
     """One training: the module, its running average, and the best average so far."""
 
     def __init__(
-        self, task: ForecastTask, anchor: Anchor, module: nn.Module, recipe: Recipe, seed: int
+        self,
+        task: ForecastTask,
+        anchor: Anchor,
+        module: Frame,
+        recipe: Recipe,
+        seed: int,
+        *,
+        checkpoints: Checkpoints | None,
+        clock: Clock,
     ) -> None:
         self.task, self.anchor, self.recipe = task, anchor, recipe
+        self.clock = clock
         self.random = np.random.default_rng(seed)
-        self.fabric = Fabric(accelerator="auto", devices=1)
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=recipe.precision)
         optimizer = torch.optim.AdamW(module.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
         self.module, self.optimizer = self.fabric.setup(module, optimizer)
+        self.checkpoints = checkpoints
         self.average = deepcopy(module).eval()
         self.best = deepcopy(module).eval()
         self.size = max(1, min(recipe.batch, _CELLS // task.horizon))
-        self.least = math.inf
-        self.step = 0
+        self.each = task.nodes if task.joint else 1  # samples that belong together
+        self.others = [place for place, one in enumerate(task.inputs) if one.back or one.neighbour]
         self.unit = float(anchor.scale.mean())
         weights = np.ones(len(task.quantiles))
         weights[task.median] = recipe.median_weight
         self.weights = torch.tensor(weights / weights.sum(), dtype=torch.float32, device=self.fabric.device)
         self.levels = torch.tensor(task.quantiles, dtype=torch.float32, device=self.fabric.device)
-        judged = samples(task, "validation")
-        self.judged = judged.take(_spaced(len(judged), _JUDGED))
+        self.judged = thin(task, samples(task, "validation"), _JUDGED)
+        self.kept = {"module": module, "average": self.average, "best": self.best}, optimizer, self.random
+        self.mark = checkpoints.resume(*self.kept) if checkpoints else Mark()
 
-    def train(self, until: float, progress: Progress) -> list[Step]:
-        """Train until the steps are done, the error no longer falls, or the time is up."""
-        chosen = samples(self.task, "train")
+    def train(self, chosen: Samples, budget: tuple[float, float], progress: Progress, look: Look) -> None:
+        """Train until the steps are done, the error no longer falls, or the time is up.
+
+        ``budget`` is when this process started, and how many seconds all processes together have.
+        """
+        mark, spent = self.mark, (self.mark.wall_s, self.mark.cpu_s - time.process_time())
+        until = budget[0] + budget[1] - spent[0]
+        began, first = self.clock(), mark.step
+        mark.total = mark.total or self._total(len(chosen))
+        mark.due = mark.due or max(1, mark.total // _LOOKS)
+        units = len(chosen) // self.each
+        order = deal(self.random, mark, units, min(max(1, self.size // self.each), units))
+        while not mark.over:
+            rows = (next(order)[:, None] * self.each + np.arange(self.each)).ravel()
+            mark.losses += self._learn(chosen.take(rows))
+            now = self.clock()
+            if mark.step - first >= _WARM and (mark.step == _WARM or mark.step >= mark.due):
+                left = int((until - now) * (mark.step - first) / (now - began))
+                mark.total = max(_WARM + 1, min(mark.total, mark.step + left))
+            mark.over = mark.step >= mark.total or now > until
+            looked = mark.over or mark.step >= mark.due
+            if looked:
+                self._judge(progress, look)
+            mark.wall_s, mark.cpu_s = spent[0] + now - budget[0], spent[1] + time.process_time()
+            if self.checkpoints and self.checkpoints.wanted(looked=looked, over=mark.over):
+                self.checkpoints.keep(*self.kept, mark)
+
+    def _total(self, count: int) -> int:
+        """Return how many steps there are to take with ``count`` samples."""
         recipe = self.recipe
         epochs = min(recipe.epochs, recipe.views / (self.task.window + self.task.horizon))
-        total = max(recipe.least_steps, math.ceil(epochs * len(chosen) / self.size))
-        history: list[Step] = []
-        began, losses, worse = time.monotonic(), 0.0, 0
-        due = max(1, total // _LOOKS)
-        for rows in self._order(len(chosen)):
-            losses += self._learn(chosen.take(rows), self._rate(total))
-            if self.step == _WARM or self.step >= due:
-                now = time.monotonic()
-                left = int((until - now) * self.step / (now - began))
-                total = max(_WARM + 1, min(total, self.step + left))
-            done = self.step >= total or time.monotonic() > until
-            if self.step >= due or done:
-                due = self.step + max(1, total // _LOOKS)
-                better = self._look()
-                worse = 0 if better else worse + 1
-                passed = self.step - (history[-1].step if history else 0)
-                history.append(Step(step=self.step, loss=losses / passed, validation=self.seen))
-                losses = 0.0
-                share = 0.95 * self.step / total
-                progress(share, f"step {self.step}/{total}, validation MAE {self.seen:.4g}")
-            if done or worse >= recipe.patience:
-                break
-        return history
+        return max(recipe.least_steps, math.ceil(epochs * count / max(self.size, self.each)))
 
-    def _order(self, count: int) -> Iterator[Longs]:
-        """Yield the rows of each batch, epoch after epoch, without end."""
-        size = min(self.size, count)
-        while True:
-            order = self.random.permutation(count)
-            for start in range(0, count - size + 1, size):
-                yield order[start : start + size]
+    def _judge(self, progress: Progress, look: Look) -> None:
+        """Judge the averaged weights on validation; keep them if they are the best so far."""
+        mark = self.mark
+        y = predict(self.average, windows(self.task, self.judged))[:, :, self.task.median]
+        error = float(np.nanmean(np.abs(truth(self.task, self.judged) - y)))
+        better = error < mark.least
+        if better:
+            self.best.load_state_dict(self.average.state_dict())
+        passed = mark.step - (mark.history[-1].step if mark.history else 0)
+        mark.history.append(Step(step=mark.step, loss=mark.losses / passed, validation=error))
+        mark.losses, mark.worse = 0.0, 0 if better else mark.worse + 1
+        mark.due = mark.step + max(1, mark.total // _LOOKS)
+        mark.over = mark.over or mark.worse >= self.recipe.patience
+        progress(0.95 * mark.step / mark.total, f"step {mark.step}/{mark.total}, validation MAE {error:.4g}")
+        look(mark.history[-1])
 
-    def _rate(self, total: int) -> float:
+    def _rate(self) -> float:
         """Warm up, then fall along half a cosine."""
-        part = self.step / total
-        warm = min(1.0, (self.step + 1) / max(1.0, self.recipe.warm * total))
+        step, total = self.mark.step, self.mark.total
+        part = step / total
+        warm = min(1.0, (step + 1) / max(1.0, self.recipe.warm * total))
         return self.recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
 
-    def _learn(self, batch: Samples, rate: float) -> float:
+    def _learn(self, batch: Samples) -> float:
         """Take one step down the loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate()
         self.module.train()
         loss = self._loss(batch)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self.module, self.optimizer, max_norm=1.0)
         self.optimizer.step()
-        self.step += 1
-        keep = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        self.mark.step += 1
+        keep = min(self.recipe.average, (1 + self.mark.step) / (10 + self.mark.step))
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.module.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
@@ -279,19 +337,13 @@ class _Run:
         if self.recipe.dropped:
             window = msgspec.structs.replace(window, x=self._drop(window.x))
         device = self.fabric.device
-        profile = torch.tensor(self._profile(batch), dtype=torch.float32, device=device)
+        profile = torch.tensor(profile_of(self.task, self.anchor, batch), dtype=torch.float32, device=device)
         real = torch.tensor(truth(self.task, batch), device=device)
         y = self.module(*_tensors(window, slice(None), device), profile=profile)
         known = ~torch.isnan(real)
         error = (torch.nan_to_num(real)[:, :, None] - y) / self.unit
         pinball = torch.maximum(self.levels * error, (self.levels - 1) * error) @ self.weights
         return (pinball * known).sum() / known.sum().clamp(min=1)
-
-    def _profile(self, batch: Samples) -> NDArray[np.float64]:
-        """Return the anchor at the window's and the horizon's slots: ``[batch, time + horizon]``."""
-        rows = batch.last[:, None] + np.arange(1 - self.task.window, self.task.horizon + 1)
-        found: NDArray[np.float64] = self.anchor.seen[rows, batch.node[:, None]]
-        return found
 
     def _drop(self, x: Floats) -> Floats:
         """Take readings away as faulty sensors do: here and there, or all of the newest."""
@@ -304,21 +356,10 @@ class _Run:
         lost &= (self.random.random(count) < self.recipe.dropped)[:, None]
         holed = x.copy()
         holed[:, :, 0][lost] = np.nan
+        if self.others:  # a neighbour, or yesterday, may be missing whole
+            gone = self.random.random((count, len(self.others))) < self.recipe.dropped / 2
+            holed[:, :, self.others] = np.where(gone[:, None], np.nan, holed[:, :, self.others])
         return holed
-
-    def _look(self) -> bool:
-        """Judge the averaged weights on validation; keep them if they are the best so far."""
-        y = predict(self.average, windows(self.task, self.judged))[:, :, self.task.median]
-        self.seen = float(np.nanmean(np.abs(truth(self.task, self.judged) - y)))
-        if self.seen < self.least:
-            self.least = self.seen
-            self.best.load_state_dict(self.average.state_dict())
-            return True
-        return False
-
-
-def _spaced(count: int, most: int) -> Longs:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
 def _tensors(window: Window, rows: slice, device: torch.device) -> list[Tensor]:
@@ -326,14 +367,3 @@ def _tensors(window: Window, rows: slice, device: torch.device) -> list[Tensor]:
     if window.ahead is not None:
         arrays.append(window.ahead[rows])
     return [torch.tensor(one, device=device) for one in arrays]
-
-
-def _builder(model: str) -> _Builder:
-    try:
-        module = importlib.import_module(f"nervure.learn.models.{model}")
-    except ModuleNotFoundError as cause:
-        raise DeclarationError(
-            f"there is no model {model!r}", hint="a model is a file in nervure/learn/models"
-        ) from cause
-    build: _Builder = module.build
-    return build

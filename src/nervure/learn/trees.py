@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from nervure.core.window import Window
 from nervure.learn.baseline import banded, latest, spread
 from nervure.learn.lag import Seasons, shift
-from nervure.learn.task import ForecastTask, Samples, samples, truth, windows
+from nervure.learn.task import ForecastTask, Plain, Samples, fitting, samples, truth, windows
 
 __all__ = ["LAGS", "BoostedTrees"]
 
@@ -41,7 +41,7 @@ class _Drawn(NamedTuple):
     held: _Rows
 
 
-class BoostedTrees:
+class BoostedTrees(Plain):
     """Gradient boosting, stopped early by the validation part, which also chooses loss and anchor.
 
     It learns from at most ``rows`` pairs of a window and a horizon, drawn at random, what to add
@@ -63,11 +63,7 @@ class BoostedTrees:
 
     def fit(self, task: ForecastTask) -> BoostedTrees:
         """Draw rows, build features, choose loss and anchor, boost."""
-        self.task = task
-        self._seasons = Seasons(task, depth=2)
-        most = max(task.window, len(task.split.train) // 4)
-        self.history = max(self._seasons.history, *(lag for lag in LAGS if lag <= most))
-        self._profile, self._centre, self._scale = shift(task)
+        self._prepare(task)
         with threadpool_limits(max(1, cpu_count() // 2)):  # waiting threads burn the cores others need
             _, _, _, drawn, held = self._anchor()
             errors = {loss: self._trial(loss, drawn, held) for loss in ("squared_error", "absolute_error")}
@@ -75,6 +71,13 @@ class BoostedTrees:
             self._model = self._boost(self.loss, drawn, held, self.iterations)
             self._offset = spread(task, self._point, self.history)
         return self
+
+    def _prepare(self, task: ForecastTask) -> None:
+        self.task = task
+        self._seasons = Seasons(task, depth=2)
+        most = max(task.window, len(task.split.train) // 4)
+        self.history = max(self._seasons.history, *(lag for lag in LAGS if lag <= most))
+        self._profile, self._centre, self._scale = shift(task)
 
     def _anchor(self) -> _Drawn:
         """Choose the anchor, and return the rows drawn for it."""
@@ -99,9 +102,12 @@ class BoostedTrees:
         model = self._boost(loss, (drawn[0][few], drawn[1][few]), held, self.iterations // 5 + 1)
         return float(np.abs(model.predict(held[0]) - held[1]).mean())
 
-    def _boost(self, loss: str, drawn: _Rows, held: _Rows, iterations: int) -> HistGradientBoostingRegressor:
+    def _boost(
+        self, loss: str, drawn: _Rows, held: _Rows, iterations: int, quantile: float | None = None
+    ) -> HistGradientBoostingRegressor:
         model = HistGradientBoostingRegressor(
             loss=loss,
+            quantile=quantile,
             learning_rate=self.rate,
             max_iter=iterations,
             max_leaf_nodes=self.leaves,
@@ -127,8 +133,9 @@ class BoostedTrees:
         share = self._scale[chosen.node]  # large streams count more in the mean absolute error
         picked = random.choice(len(chosen), max(1, rows // each), p=share / share.sum())
         parts: list[_Rows] = []
-        for start in range(0, len(picked), _SIZE):
-            part = chosen.take(np.sort(picked[start : start + _SIZE]))
+        size = fitting(task, _SIZE, history=self.history)
+        for start in range(0, len(picked), size):
+            part = chosen.take(np.sort(picked[start : start + size]))
             step = random.permuted(np.tile(np.arange(task.horizon), (len(part), 1)), axis=1)[:, :each]
             window = windows(task, part, history=self.history)
             x, base, scale = self._features(window, step)
@@ -139,13 +146,17 @@ class BoostedTrees:
         return x, y
 
     def _point(self, window: Window) -> Doubles:
-        horizon = self.task.horizon
-        step = np.tile(np.arange(horizon, dtype=np.int64), (len(window.node), 1))
+        x, base, scale = self._asked(window)
+        found = base + scale * self._model.predict(x)
+        point: Doubles = found.reshape(len(window.node), self.task.horizon)
+        return point
+
+    def _asked(self, window: Window) -> tuple[Floats, Doubles, Doubles]:
+        """Return features, anchor and scale of every horizon of every window, ``[batch * horizon, ...]``."""
+        step = np.tile(np.arange(self.task.horizon, dtype=np.int64), (len(window.node), 1))
         x, base, scale = self._features(window, step)
         x[:, self._empty] = 0.0
-        found = base + scale * self._model.predict(x)
-        point: Doubles = found.reshape(len(window.node), horizon)
-        return point
+        return x, base, scale
 
     def _features(self, window: Window, step: Longs) -> tuple[Floats, Doubles, Doubles]:
         """Return features ``[batch * step, feature]``, the anchor and the scale, ``[batch * step]``.
@@ -187,7 +198,7 @@ class BoostedTrees:
         return moving
 
     def _usual(self, node: Longs, days: Longs) -> Doubles:
-        """Return the profile, scaled, at calendar rows ``[batch, time, 4]``; 0 where there is none."""
+        """Return the profile, scaled, at calendar rows ``[batch, time, 5]``; 0 where there is none."""
         if self._profile is None:
             return np.zeros(days.shape[:2])
         centre, scale = self._centre[node][:, None], self._scale[node][:, None]

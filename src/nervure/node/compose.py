@@ -93,7 +93,8 @@ class Node:
         """Put together what reads the log and what answers."""
         settings = self.settings
         datastreams = self.catalogue.datastreams()
-        self.intake = Intake(datastreams, settings.limits)
+        solutions = [find(name) for name in settings.project.solutions]
+        self.intake = Intake(datastreams, settings.limits, solutions)
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
         self.front = Front(

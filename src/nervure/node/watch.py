@@ -18,6 +18,7 @@ from nervure.core.observation import Batch, Reject
 from nervure.core.problem import Forecast
 from nervure.core.settings import Settings
 from nervure.node.meter import Meter
+from nervure.node.piece import Pieces
 from nervure.score.pack import Pack
 from nervure.score.runner import Runner
 from nervure.score.scorer import Scorer
@@ -45,11 +46,12 @@ class Live:
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What a solution needs to go on after a restart."""
+    """What a solution needs to go on after a restart; the scorer's state lies in pieces beside it."""
 
     engine: bytes
-    scorer: bytes
+    scorer: bytes = b""
     version: str
+    size: int = 0
 
 
 class Watch:
@@ -72,6 +74,7 @@ class Watch:
         self.position = saved[0] if saved else 0
         self._taken = self.position
         self._saved = msgspec.msgpack.decode(saved[1], type=dict[str, Saved]) if saved and saved[1] else {}
+        self._pieces = Pieces(catalogue.view_parts(VIEW))
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
 
@@ -114,15 +117,13 @@ class Watch:
         scorer = Scorer(runner, datastreams, solution=solution, batch=self._settings.score.batch)
         card = runner.card
         ids = scorer.inputs
-        last = max((time for time, _ in self._observations.last(ids).values()), default=0)
-        table = self._observations.table(
-            ids,
-            [str(one) for one in ids],
-            card.every_ns,
-            last - (card.window + card.horizon) * card.every_ns,
-            last + 1,
-        )
-        scorer.warm(table)
+        read = self._observations.last(scorer.targets) or self._observations.last(ids)
+        last = max((time for time, _ in read.values()), default=0)
+        first = last - scorer.span * card.every_ns
+        names, early = [str(one) for one in ids], scorer.early
+        scorer.warm(self._observations.table(ids, names, card.every_ns, first, last + 1, measured=early))
+        if early:
+            scorer.recall(self._observations.series(early, first))
         return scorer
 
     def restore(self) -> None:
@@ -133,7 +134,7 @@ class Watch:
                 continue
             live.engine.restore(saved.engine)
             if saved.version == live.version:
-                live.scorer.restore(saved.scorer)
+                live.scorer.restore(saved.scorer or self._pieces.joined(name, saved.size))
 
     def take(self, batch: Batch, upto: int) -> None:
         """Score a batch and put its alerts and forecasts on their way."""
@@ -172,17 +173,18 @@ class Watch:
             self.tick()
             if self._taken == self.position and not self._alerts and not self._rejects:
                 return
-            position, state = (
-                self._taken,
-                msgspec.msgpack.encode({name: _save(one) for name, one in self._live.items()}),
-            )
+            position = self._taken
+            states = {name: one.scorer.state() for name, one in self._live.items()}
+            saved = {name: _save(one, len(states[name])) for name, one in self._live.items()}
+            state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
             if self._sending:
                 await asyncio.gather(*self._sending)
             if rejects:  # before the position: after a crash they are found again, never missed
                 await asyncio.to_thread(self._catalogue.add_rejects, rejects)
-            await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts)
+            await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts, pieces)
+            self._pieces.written(pieces)
             self.position = position
         if alerts:
             self._alerted.set()
@@ -221,5 +223,5 @@ class Watch:
         return {name: live.version for name, live in self._live.items() if live.version}
 
 
-def _save(live: Live) -> Saved:
-    return Saved(engine=live.engine.state(), scorer=live.scorer.state(), version=live.version)
+def _save(live: Live, size: int) -> Saved:
+    return Saved(engine=live.engine.state(), version=live.version, size=size)

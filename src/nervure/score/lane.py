@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -14,7 +15,9 @@ from nervure.core.error import ModelError
 from nervure.core.problem import Forecast
 from nervure.core.residual import Accumulator, Issued, Limit, Options, enough, excess, sure
 from nervure.core.window import Rings, Window
+from nervure.score.ahead import Ahead
 from nervure.score.band import Bands
+from nervure.score.layout import layout
 
 __all__ = ["Foreseen", "Lane", "Model", "limit_in"]
 
@@ -74,28 +77,40 @@ def limit_in(card: Card, problem: str | None) -> Limit | None:
 class Lane:
     """The windows, the forecasts not yet judged, and the running scores of one model.
 
-    Ring columns are fixed by the card: first every node's own channels, then the shared ones.
+    ``ahead`` says of signals how long before its time a value may be known, in nanoseconds.
     """
 
-    def __init__(self, model: Model, limit: Limit | None, *, batch: int) -> None:
+    def __init__(
+        self, model: Model, limit: Limit | None, *, batch: int, ahead: Mapping[str, int] | None = None
+    ) -> None:
         card = model.card
         nodes = len(card.streams)
         self.card = card
         self.limit = limit
-        self.columns, self.names = _columns(card)
+        self.layout = layout(card)
         self._model = model
-        self._batch = batch
+        self._batch = max(1, batch // nodes) * nodes if card.joint else batch
         self._median = card.quantiles.index(0.5)
         self._country = card.problem.calendar if isinstance(card.problem, Forecast) else None
+        self._back: Longs = np.array([one.back for one in card.channels], dtype=np.int64)
         leads = limit.options.leads if limit else (1,)
         self._grid: Floats = np.array(limit.grid if limit else (0.0,))
         self._floor: Floats = np.array(limit.floor) if limit else np.full(nodes, 1e-9)
-        self._rings = Rings(
-            streams=len(self.names), length=card.window + card.horizon, every_ns=card.every_ns
-        )
+        self.span = card.window + card.horizon + int(self._back.max(initial=0))
+        self._rings = Rings(streams=len(self.layout.names), length=self.span, every_ns=card.every_ns)
+        self._lay_ahead(ahead or {})
         self._issued = Issued(nodes, leads)
         self._bands = Bands(nodes, card.horizon, 1.0 - (card.quantiles[-1] - card.quantiles[0]))
         self._sums = Accumulator.calibrated(limit) if limit else Accumulator(nodes, Options(leads=leads))
+
+    def _lay_ahead(self, ahead: Mapping[str, int]) -> None:
+        """Give every column a place among those whose values may be known before their time, or -1."""
+        known = np.array([ahead.get(one, 0) > 0 for one in self.layout.signals], dtype=bool)
+        self._place: Longs = np.where(known, np.cumsum(known) - 1, -1)
+        self._open = np.flatnonzero((self._place[self.layout.columns] >= 0).any(axis=0))
+        reach = max((-(-ahead.get(one, 0) // self.card.every_ns) for one in self.layout.signals), default=0)
+        length = self.span + max(self.card.horizon, reach)
+        self._ahead = Ahead(int(known.sum()), length) if known.any() else None
 
     def feed(self, columns: Longs, time: Longs, value: Floats) -> Flags:
         """Put one reading a column into the windows; tells which open a new slot."""
@@ -113,6 +128,14 @@ class Lane:
             rings.push(columns[held], time[held], value[held])
         filled: Flags = held
         return filled
+
+    def foretell(self, columns: Longs, time: Longs, value: Floats, issued: Longs) -> None:
+        """Take in values known before their time, no slot of a column twice; a newer issue replaces."""
+        place = self._place[columns]
+        known = place >= 0
+        if self._ahead is not None and known.any():
+            slot = time[known] // self.card.every_ns
+            self._ahead.tell(place[known], slot, value[known], issued[known])
 
     def again(self, nodes: Longs, time: Longs) -> Floats:
         """Foresee from slots that are over: ``[row, horizon, 3]``. Nobody is judged by it."""
@@ -160,17 +183,30 @@ class Lane:
         )
 
     def _foresee(self, nodes: Longs, slot: Longs) -> tuple[Floats, Flags]:
-        """Run the model in batches: ``[row, horizon, 3]``, and whether enough was read to trust it."""
+        """Foresee: ``[row, horizon, 3]``, and whether enough was read to trust it.
+
+        A joint graph runs once for each slot, over all nodes, however many of them are asked for.
+        """
+        if not self.card.joint:
+            return self._run(nodes, slot)
+        count = len(self.card.streams)
+        each, turn = np.unique(slot, return_inverse=True)
+        everyone = np.tile(np.arange(count, dtype=np.int64), len(each))
+        band, trusted = self._run(everyone, np.repeat(each, count))
+        rows = turn * count + nodes
+        return band[rows], trusted[rows]
+
+    def _run(self, nodes: Longs, slot: Longs) -> tuple[Floats, Flags]:
+        """Run the model in batches."""
         card = self.card
-        picked = self.columns[nodes]
         days = self._calendar(slot)
         parts: list[NDArray[np.float32]] = []
         trusted: list[Flags] = []
         for start in range(0, len(nodes), self._batch):
             rows = slice(start, start + self._batch)
-            x = self._rings.window(picked[rows], slot[rows], card.window).astype(np.float32)
-            trusted.append(enough(x))
-            parts.append(self._model.run(self._window(x, nodes[rows], days[rows])))
+            window = self.window(nodes[rows], slot[rows], days[rows])
+            trusted.append(enough(window.x))
+            parts.append(self._model.run(window))
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if y.shape[1:] != (card.horizon, len(card.quantiles)):
             raise ModelError(
@@ -179,20 +215,40 @@ class Lane:
             )
         return y[:, :, [self._median, 0, -1]].astype(np.float64), np.concatenate(trusted)
 
-    def _window(self, x: NDArray[np.float32], node: Longs, days: Longs) -> Window:
-        """Return what the model eats; of drivers ahead nothing is known on the live stream yet."""
-        card = self.card
+    def window(self, nodes: Longs, slot: Longs, days: Longs | None = None) -> Window:
+        """Return what the model eats when it foresees from ``slot [row]``.
+
+        Where a driver was foretold but not (or not yet) read, its forecast stands in, over the horizon
+        and in the window. ``days`` is the calendar of the rows, if it is known already.
+        """
+        card, rings = self.card, self._rings
+        columns = self.layout.columns[nodes]
+        x = rings.window(columns, slot, card.window, self._back)
+        if len(self._open):
+            at = slot[:, None, None] + np.arange(1 - card.window, 1)[:, None] - self._back[self._open]
+            x[:, :, self._open] = self._told(x[:, :, self._open], columns[:, self._open], at)
         ahead = None
         if card.future:
-            ahead = np.full((len(node), card.horizon, len(card.future)), np.nan, dtype=np.float32)
-        return Window(x=x, node=node, calendar=days, ahead=ahead)
+            drivers = self.layout.future[nodes]
+            steps = np.broadcast_to(np.arange(1, card.horizon + 1)[:, None], (card.horizon, len(card.future)))
+            read = rings.window(drivers, slot + card.horizon, card.horizon)
+            ahead = self._told(read, drivers, slot[:, None, None] + steps).astype(np.float32)
+        days = self._calendar(slot) if days is None else days
+        return Window(x=x.astype(np.float32), node=nodes, calendar=days, ahead=ahead)
+
+    def _told(self, read: Floats, columns: Longs, slot: Longs) -> Floats:
+        """Return what was read ``[batch, time, channel]``, or else what was foretold of those slots."""
+        if self._ahead is None:
+            return read
+        told: Floats = np.where(np.isnan(read), self._ahead.about(self._place[columns], slot), read)
+        return told
 
     def _calendar(self, slot: Longs) -> Longs:
-        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 4]``."""
+        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 5]``."""
         card = self.card
         length = card.window + card.horizon
         first = slot - card.window + 1
-        made = np.empty((len(slot), length, 4), dtype=np.int64)
+        made = np.empty((len(slot), length, 5), dtype=np.int64)
         for one in np.unique(first).tolist():
             block, offset = divmod(one, _BLOCK)
             table = calendar(card.zone, self._country, card.every_ns, block * _BLOCK, _BLOCK + length)
@@ -207,6 +263,7 @@ class Lane:
             "issued": self._issued.state(),
             "sums": self._sums.state(),
             "bands": self._bands.state(),
+            "ahead": None if self._ahead is None else self._ahead.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> bool:
@@ -217,21 +274,6 @@ class Lane:
         self._issued.restore(state["issued"])
         self._sums.restore(state["sums"])
         self._bands.restore(state["bands"])
+        if self._ahead is not None and state.get("ahead") is not None:
+            self._ahead.restore(state["ahead"])
         return True
-
-
-def _columns(card: Card) -> tuple[Longs, tuple[str, ...]]:
-    """Return the ring columns of each node's channels, ``[node, channel]``, and what each holds."""
-    names: list[str] = []
-    place: dict[str, int] = {}
-    columns = np.zeros((len(card.streams), len(card.channels)), dtype=np.int64)
-    for node, stream in enumerate(card.streams):
-        thing = stream.rpartition("/")[0]
-        for number, channel in enumerate(card.channels):
-            own = f"{thing}/{channel.signal}" if thing else channel.signal
-            name = stream if number == 0 else channel.signal if channel.shared else own
-            if name not in place:
-                place[name] = len(names)
-                names.append(name)
-            columns[node, number] = place[name]
-    return columns, tuple(names)

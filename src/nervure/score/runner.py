@@ -46,7 +46,7 @@ class Runner:
             raise ModelError(f"the model's card cannot be read: {cause}", hint=_REPACK) from cause
         card = self.card
         self._x = (card.window, len(card.channels))
-        self._calendar = (card.window + card.horizon, 4)
+        self._calendar = (card.window + card.horizon, 5)
         self._future = (card.horizon, len(card.future))
         self._check_graph()
 
@@ -65,6 +65,8 @@ class Runner:
         if batch and not 0 <= int(window.node.min()) <= int(window.node.max()) < len(self.card.streams):
             known = len(self.card.streams)
             raise ModelError(f"{self.card.name}: node {window.node.max()} is none of its {known} streams")
+        if self.card.joint:
+            self._check_rounds(window.node)
         try:
             y: NDArray[np.float32] = self._session.run(["y"], feeds)[0]
         except Exception as cause:
@@ -76,6 +78,15 @@ class Runner:
             raise ModelError(
                 f"{self.card.name}: {name} has the shape {list(array.shape)}, not {list(shape)}",
                 hint=f"cut windows of {self.card.window} slots, axes [batch, time, channel]",
+            )
+
+    def _check_rounds(self, node: NDArray[np.int64]) -> None:
+        """See that a joint graph gets whole rounds of all nodes, in their order."""
+        count = len(self.card.streams)
+        if len(node) % count or (node.reshape(-1, count) != np.arange(count)).any():
+            raise ModelError(
+                f"{self.card.name} foresees all its {count} streams at once, and was given others",
+                hint="give it windows of all of them, in the order of its card, all of one time",
             )
 
     def _check_graph(self) -> None:

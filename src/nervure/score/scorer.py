@@ -1,7 +1,8 @@
 """Scorer: what a solution's readings look like to its model, as they arrive.
 
 The outcome depends on the order of the readings only, not on how the log was cut into batches, so
-a restart in the middle gives the same forecasts and findings, under the same names.
+a restart in the middle gives the same forecasts and findings, under the same names. Only a joint
+model, which runs once for all that a batch brings of a slot, sees what came in the same batch.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Scorer:
         self.model_name = f"{model.card.name} {model.card.version}" if model else ""
         self._lane: Lane | None = None
         if model is not None:
-            self._lane = Lane(model, limit_in(model.card, _anomaly(solution, model)), batch=batch)
+            limit = limit_in(model.card, _anomaly(solution, model))
+            ahead = {one.name: one.ahead_ns for one in solution.signals}
+            self._lane = Lane(model, limit, batch=batch, ahead=ahead)
         self._forecasts = dict(forecasts or {})
         self._told: list[tuple[int, str, str, int | None]] = []
         self._track = Track(0)
@@ -90,7 +93,7 @@ class Scorer:
             if one.kind == "forecast" and one.source is not None:
                 self._forecasts.setdefault(one.source, one.id)
         lane = self._lane
-        columns = {name: place for place, name in enumerate(lane.names)} if lane else {}
+        columns = {name: place for place, name in enumerate(lane.layout.names)} if lane else {}
         ruled = _ruled(self.solution)
         kept = sorted(
             (one for one in known if one.kind == "reading" and (one.name in columns or one.signal in ruled)),
@@ -108,15 +111,19 @@ class Scorer:
         nodes = {name: node for node, name in enumerate(self._lane.card.streams)} if self._lane else {}
         feeds: dict[int, set[int]] = {}
         if self._lane is not None:
-            for node, row in enumerate(self._lane.columns.tolist()):
+            laid = np.concatenate([self._lane.layout.columns, self._lane.layout.future], axis=1)
+            everyone = set(range(len(laid))) if self._lane.card.joint else None
+            for node, row in enumerate(laid.tolist()):
                 for column in row:
-                    feeds.setdefault(column, set()).add(node)
+                    feeds.setdefault(column, set()).update(everyone or {node})
         self._column = np.array([columns.get(one.name, -1) for one in kept], dtype=np.int64)
         self._target = np.array([one.name in nodes for one in kept], dtype=bool)
         self._node = np.array(
             [_node(one.name, nodes, feeds.get(columns.get(one.name, -1), set())) for one in kept],
             dtype=np.int64,
         )
+        early = {one.name for one in self.solution.signals if one.ahead is not None}
+        self._early = np.array([one.signal in early for one in kept], dtype=bool)
         self._stuck_ns = np.array([_stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
         self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
         self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
@@ -126,6 +133,21 @@ class Scorer:
         """The Datastreams whose readings the model eats."""
         return [int(one) for one in self._ids[self._column >= 0]]
 
+    @property
+    def targets(self) -> list[int]:
+        """The Datastreams whose readings the model foresees."""
+        return [int(one) for one in self._ids[self._target]]
+
+    @property
+    def early(self) -> list[int]:
+        """The Datastreams among the inputs whose values may be known before their time."""
+        return [int(one) for one in self._ids[self._early & (self._column >= 0)]]
+
+    @property
+    def span(self) -> int:
+        """How many slots of the past the windows hold."""
+        return self._lane.span if self._lane else 0
+
     def take(self, batch: Batch) -> Scored:
         """Score a batch, in log order; batches may be cut anywhere."""
         place = np.searchsorted(self._ids, batch.datastream)
@@ -134,18 +156,42 @@ class Scorer:
         mine &= self._ids[place] == batch.datastream if len(self._ids) else False
         rows = np.flatnonzero(mine)
         if not len(rows):
-            nothing = np.zeros(0)
-            return Scored(packs=[], findings=Findings.blank(rows, rows, nothing, nothing))
+            return Scored(packs=[], findings=_merged([]))
         place = place[rows]
-        time, value = batch.time[rows], batch.value[rows]
+        time, value, issued = batch.time[rows], batch.value[rows], batch.result_time[rows]
         good = batch.quality[rows] == Quality.GOOD
+        told = self._early[place] & (time > issued)
         packs: list[Pack] = []
         parts: list[tuple[Longs, Findings]] = []
-        for chosen in stages(place, self._node[place], self._target[place]):
+        showing = self._lane.layout.showing if self._lane else None
+        turns = self._turns(place, time, told)
+        for stage in stages(turns, self._node[place], self._target[place] & ~told, showing):
+            early, chosen = stage[told[stage]], stage[~told[stage]]
+            if len(early):
+                sound = early[good[early]]
+                self._foretell(place[sound], time[sound], value[sound], issued[sound])
+            if not len(chosen):
+                continue
             newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
             parts.append((chosen[newer], findings))
             packs += made
         return Scored(packs=packs, findings=_merged(parts))
+
+    def _turns(self, place: Longs, time: Longs, told: Flags) -> Longs:
+        """Return what may come once a stage: a stream, and of what is foretold of one each slot by itself."""
+        if self._lane is None or not told.any():
+            return place
+        turns = place.copy()
+        keys = np.stack([place[told], time[told] // self._lane.card.every_ns])
+        turns[told] = len(self._ids) + np.unique(keys, axis=1, return_inverse=True)[1].ravel()
+        return turns
+
+    def _foretell(self, place: Longs, time: Longs, value: Floats, issued: Longs) -> None:
+        """Take in values known before their time: they are not read, so nothing else sees them."""
+        column = self._column[place]
+        fed = column >= 0
+        if self._lane is not None and fed.any():
+            self._lane.foretell(column[fed], time[fed], value[fed], issued[fed])
 
     def _stage(
         self, place: Longs, time: Longs, value: Floats, good: Flags
@@ -255,6 +301,13 @@ class Scorer:
             if known.any():
                 self._recall(place[known], slot * table.every_ns, value[number, known], number >= judged_from)
 
+    def recall(self, batch: Batch) -> None:
+        """Take in what was foretold before, so that the next reading can be scored; readings are left out."""
+        told = batch.time > batch.result_time
+        if told.any() and len(self.early):
+            batch = batch.take(told & np.isin(batch.datastream, self.early))
+            self.take(batch)
+
     def _recall(self, place: Longs, moment: int, value: Floats, judge: bool) -> None:
         time = np.full(len(place), moment, dtype=np.int64)
         if judge:
@@ -292,6 +345,9 @@ def _short(band: Floats) -> Floats:
 
 def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:
     """Put the findings of the stages back into log order."""
+    if not parts:
+        nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Findings.blank(none, none, nothing, nothing)
     if len(parts) == 1:
         return parts[0][1]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")

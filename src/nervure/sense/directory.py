@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from nervure.core import unit as units
+from nervure.core.declaration import AHEAD_NS
 from nervure.core.entity import Datastream
 from nervure.sense.reason import WRONG_UNIT, Unreadable, shown
 from nervure.stream.subject import reading_subject
@@ -25,17 +26,31 @@ class Directory:
     """The Datastreams that are known, each with a row: its place in the columns.
 
     It does not change, but for the conversions it has looked up: a new set of Datastreams is a new
-    directory.
+    directory. ``ahead`` says of (solution, signal) how long before its time a value may be known;
+    ``reach [stream]`` is the same for each Datastream, in nanoseconds.
     """
 
-    def __init__(self, datastreams: Iterable[Datastream]) -> None:
+    def __init__(
+        self, datastreams: Iterable[Datastream], ahead: Mapping[tuple[str, str], int] | None = None
+    ) -> None:
         self.datastreams = tuple(
             sorted({one.id: one for one in datastreams}.values(), key=lambda one: one.id)
         )
         self.id = np.array([one.id for one in self.datastreams], dtype=np.int64)
         self.low = np.array([-np.inf if one.low is None else one.low for one in self.datastreams])
         self.high = np.array([np.inf if one.high is None else one.high for one in self.datastreams])
-        self.ahead = np.array([one.kind == "forecast" for one in self.datastreams], dtype=bool)
+        known = ahead or {}
+        self.reach = np.array(
+            [
+                AHEAD_NS
+                if one.kind == "forecast"
+                else known.get((one.solution, one.signal), 0)
+                if one.kind == "reading"
+                else 0
+                for one in self.datastreams
+            ],
+            dtype=np.int64,
+        )
         self.declared = np.array([bool(one.solution) for one in self.datastreams], dtype=bool)
         self.all_declared = bool(self.declared.all())
         self.places = tuple(len(one.data_types or ()) if one.multi else 0 for one in self.datastreams)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import PACK_BITS, Batch, Reject
@@ -56,7 +57,7 @@ class Intake:
     """Decodes and screens what the log holds; bad input never raises.
 
     The same entries in the same order give the same result. The only state is how fast each
-    Datastream has been sending lately.
+    Datastream has been sending lately. ``solutions`` say which signals may be known ahead of time.
 
     >>> intake = Intake([Datastream(id=7, name="inflow", unit="L/s", thing=1)], Limits())
     >>> subject = "v1//1.Datastreams(7).Observations"
@@ -68,8 +69,13 @@ class Intake:
     (array([3.]), 'malformed')
     """
 
-    def __init__(self, datastreams: Iterable[Datastream], limits: Limits) -> None:
+    def __init__(
+        self, datastreams: Iterable[Datastream], limits: Limits, solutions: Iterable[Solution] = ()
+    ) -> None:
         self.limits = limits
+        self._ahead = {
+            (one.name, signal.name): signal.ahead_ns for one in solutions for signal in one.signals
+        }
         self._bounds = bounds(limits)
         self._cost_ns = round(SECOND_NS / limits.per_device_s)
         self._burst_ns = round(_BURST_S * SECOND_NS)
@@ -86,7 +92,7 @@ class Intake:
         if given == self._given:
             return
         busy = dict(zip(self._directory.id.tolist(), self._busy, strict=True))
-        self._directory = Directory(given)
+        self._directory = Directory(given, self._ahead)
         self.version += 1
         self._busy = [busy.get(one.id, 0) for one in self._directory.datastreams]
         self._given = given
@@ -260,12 +266,14 @@ class Intake:
             if seen is not None:
                 faults[key] = msgspec.structs.replace(seen, count=seen.count + 1)
                 continue
+            row = int(part.stream[place])
             reason, detail = why_not(
                 key[1],
                 int(part.time[place]),
                 int(part.result_time[place]),
                 int(arrival[key[0]]),
-                self._bounds if self._directory.declared[part.stream[place]] else None,
+                self._bounds if self._directory.declared[row] else None,
+                int(self._directory.reach[row]),
             )
             faults[key] = Fault(reason=reason, detail=detail, index=int(part.index[place]))
         good = verdict == 0

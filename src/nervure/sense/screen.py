@@ -18,9 +18,6 @@ __all__ = ["Bounds", "bounds", "out_of_range", "why_not", "wrong"]
 
 Longs = NDArray[np.int64]
 
-AHEAD_NS = 400 * 86_400 * SECOND_NS
-"""How far a forecast may look ahead of the instant it was issued."""
-
 _WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE, OUT_OF_TYPE)
 
 
@@ -39,8 +36,9 @@ def bounds(limits: Limits) -> Bounds:
 def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> NDArray[np.int8] | None:
     """Return for each row 0 (good) or the number of its reason, ``[row]``; ``None`` if all are good.
 
-    A forecast lies ahead of its arrival by nature: of it, the instant of issue must not. A Datastream
-    that no solution declares takes any instant that 64 bits hold.
+    A forecast lies ahead of its arrival by nature, ours as much as the weather's, where its signal is
+    declared to be known ahead: of it, the instant of issue must not. A Datastream that no solution
+    declares takes any instant that 64 bits hold.
     """
     time, issued = part.time, part.result_time
     horizon = arrival + bound.future
@@ -48,8 +46,7 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     early = (time < bound.oldest) | (issued < bound.oldest)
     ahead = time > horizon
     if ahead.any():
-        forecast = directory.ahead[part.stream]
-        late |= ahead & ~(forecast & (time <= issued + AHEAD_NS))
+        late |= ahead & (time > issued + directory.reach[part.stream])
     if not directory.all_declared:
         free = ~directory.declared[part.stream]
         late[free] = np.maximum(time, issued)[free] >= LAST_NS
@@ -83,8 +80,13 @@ def _numbers_for_arrays(part: Part, directory: Directory) -> NDArray[np.bool_] |
     return several if several.any() else None
 
 
-def why_not(verdict: int, time: int, issued: int, arrival: int, bound: Bounds | None) -> tuple[str, str]:
-    """Return the reason and the detail of a row that `wrong` has marked; without bounds any time is fine."""
+def why_not(
+    verdict: int, time: int, issued: int, arrival: int, bound: Bounds | None, reach: int = 0
+) -> tuple[str, str]:
+    """Return the reason and the detail of a row that `wrong` has marked; without bounds any time is fine.
+
+    ``reach`` is how long before its time a value of this Datastream may be known.
+    """
     reason = _WRONG[verdict]
     if reason == NOT_A_NUMBER:
         return reason, "the value is no finite number any more once it is written in the Datastream's unit"
@@ -99,9 +101,12 @@ def why_not(verdict: int, time: int, issued: int, arrival: int, bound: Bounds | 
             "was the device's clock ever set?"
         )
     when = max(time, issued)
+    foretold = (
+        f"; a forecast says by its resultTime when it was issued, {duration_text(reach)} before at most"
+    )
     return reason, (
         f"it is of {written(when)}, but arrived at {written(arrival)}; a clock may be ahead by "
-        f"{duration_text(bound.future)} at most"
+        f"{duration_text(bound.future)} at most{foretold if reach else ''}"
     )
 
 

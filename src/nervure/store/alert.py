@@ -24,6 +24,7 @@ __all__ = [
     "save",
     "shelve",
     "view",
+    "view_parts",
 ]
 
 _COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
@@ -95,10 +96,22 @@ def view(connection: sa.Connection, name: str) -> tuple[int, bytes] | None:
     return None if row is None else (int(row.sequence), bytes(row.state))
 
 
+def view_parts(connection: sa.Connection, name: str) -> dict[str, bytes]:
+    """Return the parts that a view keeps beside its state, by their names."""
+    table, head = sql.view, f"{name}/"
+    query = sa.select(table.c.name, table.c.state).where(sa.func.substr(table.c.name, 1, len(head)) == head)
+    return {str(row.name)[len(head) :]: bytes(row.state) for row in connection.execute(query)}
+
+
 def commit_view(
-    connection: sa.Connection, name: str, sequence: int, state: bytes, found: Sequence[Alert]
+    connection: sa.Connection,
+    name: str,
+    sequence: int,
+    state: bytes,
+    found: Sequence[Alert],
+    parts: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write a view's position and state, its alerts, and the news of them."""
+    """Write a view's position and state, those of its parts that are given, its alerts, and their news."""
     table = sql.view
     stored = view(connection, name)
     if stored is None:
@@ -112,6 +125,13 @@ def commit_view(
         connection.execute(
             sa.update(table).where(table.c.name == name).values(sequence=sequence, state=state)
         )
+    if parts:
+        rows = [
+            {"name": f"{name}/{part}", "sequence": sequence, "state": held} for part, held in parts.items()
+        ]
+        same = table.c.name == sa.bindparam("old")
+        connection.execute(sa.delete(table).where(same), [{"old": row["name"]} for row in rows])
+        connection.execute(sa.insert(table), rows)
     announce(connection, found)
 
 

@@ -88,13 +88,16 @@ class Answers:
         end_ns: int | None = None,
         *,
         good_only: bool = True,
+        measured: Sequence[int] = (),
     ) -> Table:
         """Return a regular history ``[slot, stream]``: in each slot the reading that came last.
 
-        With ``start_ns`` and ``end_ns`` the table spans exactly the slots between them.
+        With ``start_ns`` and ``end_ns`` the table spans exactly the slots between them. Of Datastreams
+        ``measured`` results from before their time, which are forecasts, are left out.
         """
         span = (start_ns, end_ns)
-        return look.table(self._view(), ids, names, every_ns, span, good_only=good_only)
+        view = self._view()
+        return look.table(view, ids, names, every_ns, span, good_only=good_only, measured=measured)
 
     def near(self, wanted: Near, *, deep: bool = True) -> Batch | None:
         """Return some rows of a Datastream in the order of time, or None if memory does not have them.

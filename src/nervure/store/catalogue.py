@@ -214,13 +214,26 @@ class Catalogue:
         with self._database.read() as connection:
             return alert.view(connection, name)
 
-    def commit_view(self, name: str, sequence: int, state: bytes, alerts: Sequence[Alert] = ()) -> None:
+    def view_parts(self, name: str) -> dict[str, bytes]:
+        """Return the parts that a view keeps beside its state, by their names."""
+        with self._database.read() as connection:
+            return alert.view_parts(connection, name)
+
+    def commit_view(
+        self,
+        name: str,
+        sequence: int,
+        state: bytes,
+        alerts: Sequence[Alert] = (),
+        parts: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Write, in one transaction, a view's position and state, its alerts, and the news of them.
 
-        Alerts that are as they were make no news, so a replay tells nobody twice.
+        Alerts that are as they were make no news, so a replay tells nobody twice. A large state is kept
+        in ``parts``: those given are written, the others stay as they are.
         """
         with self._database.write() as connection:
-            alert.commit_view(connection, name, sequence, state, alerts)
+            alert.commit_view(connection, name, sequence, state, alerts, parts)
 
     def outbox(self, limit: int = 1000) -> list[tuple[str, Alert]]:
         """Return the news that were not delivered yet with their keys, the oldest first."""

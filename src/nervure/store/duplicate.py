@@ -164,13 +164,17 @@ def matches(batch: Batch, keys: Keys) -> dict[Key, Result]:
 def lateness(batch: Batch, slot: Longs, latest: Latest) -> Batch:
     """Mark as LATE what is more than a day older than the newest reading before it in the log.
 
-    A forecast (a result from before its time) is never late.
+    A forecast (a result from before its time) is never late, and what follows one is not late for it:
+    a Datastream has come no further than to its newest result time.
     """
     newest = latest.time[slot]
     groups = grouped(slot)
     if (batch.time >= newest).all() and groups.rising(batch.time):
         return batch
-    before = np.maximum(newest, _newest_so_far(batch.time, groups))
+    before = np.minimum(
+        np.maximum(newest, _newest_so_far(batch.time, groups)),
+        np.maximum(latest.result_time[slot], _newest_so_far(batch.result_time, groups)),
+    )
     late = (before > LATE_NS + batch.time) & (batch.result_time >= batch.time)
     late &= batch.quality == Quality.GOOD
     if batch.keyed is not None:

@@ -145,14 +145,20 @@ def table(
     span: tuple[int | None, int | None],
     *,
     good_only: bool,
+    measured: Sequence[int] = (),
 ) -> Table:
-    """Return a regular history; of several readings in a slot the one that came last stays."""
+    """Return a regular history; of several readings in a slot the one that came last stays.
+
+    What was read counts before what was foretold.
+    """
     start_ns, end_ns = span
-    quality = f"AND quality = {int(Quality.GOOD)}" if good_only else ""
+    kind = f"AND quality = {int(Quality.GOOD)}" if good_only else ""
+    kind += f" AND (result_time >= time OR NOT ({among(measured)}))" if len(measured) else ""
     found = view.ask(
         f"""
-        SELECT datastream, epoch_us(time) * 1000 // $every AS slot, arg_max(value, id) AS value
-        FROM {{observation}} WHERE {among(ids)} AND {WITHIN} {quality} GROUP BY datastream, slot
+        SELECT datastream, epoch_us(time) * 1000 // $every AS slot,
+               arg_max(value, (result_time >= time, id)) AS value
+        FROM {{observation}} WHERE {among(ids)} AND {WITHIN} {kind} GROUP BY datastream, slot
         """,  # noqa: S608 - whole numbers and constant text
         {"every": int(every_ns), **between(start_ns, end_ns)},
         ids=ids, start_ns=start_ns, end_ns=end_ns,

@@ -20,7 +20,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from nervure.core.error import EnvironmentMissing, ModelError, SettingError
 
-__all__ = ["TAIL_BYTES", "SigningKey", "key_id", "sign", "trusted", "verify", "write_once"]
+__all__ = [
+    "TAIL_BYTES",
+    "SigningKey",
+    "check",
+    "key_id",
+    "seal",
+    "sign",
+    "trusted",
+    "verify",
+    "write_once",
+]
 
 _NAME = b"nervure.signature"
 _KEY_BYTES = 32
@@ -84,8 +94,12 @@ def trusted(folder: Path) -> tuple[bytes, ...]:
 def sign(model: bytes, key: SigningKey) -> bytes:
     """Return the model with its signature as its tail; an old signature is replaced."""
     body = model[:-TAIL_BYTES] if _tail(model) else model
-    value = f"{key_id(key.public)}:{b64encode(key.sign(body)).decode()}".encode()
-    return body + _HEAD + value
+    return body + _HEAD + seal(body, key).encode()
+
+
+def seal(data: bytes, key: SigningKey) -> str:
+    """Return who signed the data, and the signature: ``KEYID:BASE64``."""
+    return f"{key_id(key.public)}:{b64encode(key.sign(data)).decode()}"
 
 
 def verify(model: bytes, keys: Iterable[bytes]) -> None:
@@ -93,20 +107,26 @@ def verify(model: bytes, keys: Iterable[bytes]) -> None:
     tail = _tail(model)
     if tail is None:
         raise ModelError("the model is not signed", hint="package it with: nervure export")
-    signer, _, text = tail.decode("ascii", "replace").partition(":")
+    check(model[:-TAIL_BYTES], tail.decode("ascii", "replace"), keys)
+
+
+def check(data: bytes, sealed: str, keys: Iterable[bytes], *, what: str = "model") -> None:
+    """Return if one of the public keys signed exactly these data, else raise ``ModelError``."""
+    signer, _, text = sealed.partition(":")
     known = {key_id(public): public for public in keys}
     if signer not in known:
         names = ", ".join(sorted(known)) or "none"
         raise ModelError(
-            f"the model is signed with key {signer}, which is not trusted",
+            f"the {what} is signed with key {signer}, which is not trusted",
             hint=f"trusted are: {names}; put the signer's .pub into the folder '{_FOREIGN}' beside {_PUBLIC}",
         )
     try:
         signature = b64decode(text, validate=True)
-        Ed25519PublicKey.from_public_bytes(known[signer]).verify(signature, model[:-TAIL_BYTES])
+        Ed25519PublicKey.from_public_bytes(known[signer]).verify(signature, data)
     except (InvalidSignature, ValueError) as cause:
         raise ModelError(
-            "the model was changed after it was signed", hint="fetch the file again from where it was trained"
+            f"the {what} was changed after it was signed",
+            hint="fetch the file again from where it was trained",
         ) from cause
 
 

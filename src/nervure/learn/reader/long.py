@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from nervure.core.declaration import Source
 from nervure.core.error import DeclarationError
-from nervure.learn.reader.rows import Rows, names_of, numbers, read_arrow
+from nervure.learn.reader.prepare import table_of
+from nervure.learn.reader.rows import Rows, names_of, numbers
 from nervure.learn.reader.stamp import stamps
 
 __all__ = ["join", "read"]
@@ -24,11 +25,13 @@ def read(source: Source, paths: list[Path]) -> Rows:
     if source.thing is None:
         raise DeclarationError("the layout 'long' needs the column of Things", where="$.data.thing")
     path = paths[0]
-    table = read_arrow(path)
+    table = table_of(source, paths)
     names = table.column(source.thing).cast(pa.string())
     named = names_of(source.columns, table.column_names, where=str(path))
     parts = []
     for thing in pc.unique(names).to_pylist():
+        if thing in source.without:
+            continue
         part = table.filter(pc.equal(names, thing))
         time = stamps(part, source.time, source.zone, where=f"{path} {thing}")
         value = np.stack([numbers(part, name, where=f"{path} {thing}") for name in named], axis=1)

@@ -1,0 +1,141 @@
+"""A whole node that is told the weather ahead, by HTTP and by MQTT, and foresees with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from nervure.bench.process import NodeProcess, free_settings
+from nervure.core.instant import HOUR_NS, iso
+from nervure.core.settings import Project
+from nervure.solutions import find
+from nervure.store.catalogue import Catalogue
+from nervure.store.provision import Place, provision
+from nervure.stream.log import Log
+from nervure.trust.signature import SigningKey
+from tests.service.test_node import Station
+from tests.tiny import card, signed
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
+
+SOLUTION = """
+from nervure.core.declaration import Rule, Signal, Solution
+from nervure.core.problem import Forecast
+
+solution = Solution(
+    name="sky", title="Sky", thing="district",
+    signals=(
+        Signal(name="inflow", unit="L/s", every="1h"),
+        Signal(name="rain", unit="mm", every="1h", site=True, ahead="48h"),
+    ),
+    problems=(Forecast(of="inflow", horizon="24h", window="48h", future=("rain",)),),
+    rules=(
+        Rule(name="silent", when="silent > 6h", severity="warning", of=("inflow",), say="{thing}"),
+        Rule(name="flat", when="flat > 3h", severity="warning", of=("rain",), say="{thing} flat"),
+    ),
+)
+"""
+HOURS = 50
+
+
+class Sky(Station):
+    """A node with one district and the weather."""
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / "sky.py"
+        file.write_text(SOLUTION)
+        self.settings = free_settings(folder / "data", project=Project(name="test", solutions=(str(file),)))
+        self.settings.folder.mkdir(parents=True)
+        with contextlib.closing(Catalogue.open(self.settings.folder / "catalogue.db")) as catalogue:
+            self.streams = provision(catalogue, find(str(file)), [Place(name="A")])
+            self.outlet = next(one.id for one in catalogue.datastreams(kind="forecast"))
+        self.node = NodeProcess(self.settings)
+        self.now = time.time_ns() // HOUR_NS
+        self.card = msgspec.structs.replace(
+            card(future=True), name="sky-forecast-inflow", solution="sky", streams=("A/inflow",)
+        )
+
+    def pack(self, first: int, values: list[float], *, issued: int | None = None) -> bytes:
+        """Write a pack from hour ``first`` (0 is the one that has begun)."""
+        body: dict[str, Any] = {"t0": iso((self.now + first) * HOUR_NS), "dt": 3600, "v": values}
+        if issued is not None:
+            body["resultTime"] = iso((self.now + issued) * HOUR_NS)
+        return json.dumps(body).encode()
+
+    async def learn(self) -> None:
+        """Give the node its model."""
+        package = signed(self.card, SigningKey.load_or_create(self.settings.folder))
+        log = await Log.connect(self.settings)
+        await log.put_package("sky.onnx", package)
+        await log.close()
+        with contextlib.closing(Catalogue.open(self.settings.folder / "catalogue.db")) as catalogue:
+            catalogue.add_model(self.card, "sky.onnx", sha256(package).hexdigest(), promoted=True)
+        for _ in range(100):
+            if (await self.node.status())["models"].get("sky") == self.card.version:
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError("the node never took its model")
+
+    async def foreseen(self, issued: int) -> list[float]:
+        """Return the forecast that was made with the reading of an hour."""
+        path = f"/v1.1/Datastreams({self.outlet})/Observations?$top=100&$orderby=phenomenonTime&$filter="
+        moment = iso((self.now + issued) * HOUR_NS)
+        for _ in range(100):
+            found = (await self.get(f"{path}resultTime eq {moment}"))["value"]
+            if found:
+                return [one["result"] for one in found]
+            await asyncio.sleep(0.1)
+        raise AssertionError("nothing was foreseen")
+
+
+def test_weather_told_ahead_reaches_the_forecast_and_nothing_else(tmp_path: Path) -> None:
+    sky = Sky(tmp_path)
+
+    async def tell(client: httpx.AsyncClient, hour: int, value: float, issued: int) -> int:
+        times = {
+            "phenomenonTime": iso((sky.now + hour) * HOUR_NS),
+            "resultTime": iso((sky.now + issued) * HOUR_NS),
+        }
+        path = f"/v1.1/Datastreams({sky.id('rain')})/Observations"
+        return (await client.post(path, json={"result": value, **times})).status_code
+
+    async def scenario() -> None:
+        await sky.node.start()
+        try:
+            async with httpx.AsyncClient(base_url=sky.node.url, timeout=20) as client:
+                values = [20.0 + hour % 5 for hour in range(HOURS)]
+                sky.publish((sky.topic("A/inflow"), sky.pack(-HOURS, values)))
+                assert [await tell(client, hour, 2.0, -1) for hour in (1, 2, 3)] == [201] * 3
+                assert await tell(client, 49, 2.0, 0) == 400  # further than declared
+                await sky.learn()
+                sky.publish(
+                    (sky.topic("rain"), sky.pack(2, [5.0] * 30, issued=0)),  # issued anew, but of hour 1
+                    (sky.topic("rain"), sky.pack(-1, [7.0])),  # read, and not late for what was foretold
+                    (sky.topic("A/inflow"), sky.pack(3, [1.0], issued=0)),  # no signal to be known ahead
+                    (sky.topic("A/inflow"), sky.pack(0, [30.0])),
+                )
+                told = await sky.foreseen(0)
+                status = await sky.node.status()
+                alerts = await sky.get("/alerts")
+                stored = await sky.get(f"/v1.1/Datastreams({sky.id('rain')})/Observations?$count=true&$top=1")
+        finally:
+            await sky.node.stop()
+        expected = [*values[-23:], 30.0]
+        expected[22] += 7.0
+        ahead = [2.0] + [5.0] * 23
+        assert told == pytest.approx([one + two for one, two in zip(expected, ahead, strict=True)], abs=1e-3)
+        assert status["rejected"] == {"future": 1}
+        assert stored["@iot.count"] == 3 + 30 + 1
+        assert (alerts["value"] if isinstance(alerts, dict) else alerts) == []
+        assert status["problems"] == []
+
+    asyncio.run(scenario())
