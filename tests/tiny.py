@@ -34,6 +34,10 @@ NAMES = ("north", "south", "west")
 HALF = 1.0
 
 
+def _rule(name: str, when: str, severity: Severity, say: str) -> Rule:
+    return Rule(name=name, when=when, severity=severity, of=("inflow",), say=say)
+
+
 def solution(*, severity: Severity = "major", ahead: str | None = None) -> Solution:
     """Return a small water-like solution: three districts, weather, every kind of rule.
 
@@ -63,18 +67,9 @@ def solution(*, severity: Severity = "major", ahead: str | None = None) -> Solut
                     name="burst", when="score > limit for 2h", severity=severity, problem="anomaly-inflow",
                     say="Burst in {thing}: {value} {unit}, expected {expected}, since {since} ({hours} h).",
                 ),
-                Rule(
-                    name="stuck", when="flat > 6h", severity="minor", of=("inflow",),
-                    say="{thing} stuck at {value}",
-                ),
-                Rule(
-                    name="silent", when="silent > 6h", severity="warning", of=("inflow",),
-                    say="{thing} silent",
-                ),
-                Rule(
-                    name="flood", when="value > 900 for 1h", severity="critical", of=("inflow",),
-                    say="{excess}",
-                ),
+                _rule("stuck", "flat > 6h", "minor", "{thing} stuck at {value}"),
+                _rule("silent", "silent > 6h", "warning", "{thing} silent"),
+                _rule("flood", "value > 900 for 1h", "critical", "{excess}"),
             ),
         )
     )  # fmt: skip
@@ -180,6 +175,18 @@ def _constants(channels: int) -> list[TensorProto]:
     ]
 
 
+def _inputs(described: Card) -> list[onnx.ValueInfoProto]:
+    length, channels = described.window + described.horizon, len(described.channels)
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", described.window, channels]),
+        helper.make_tensor_value_info("node", TensorProto.INT64, ["b"]),
+        helper.make_tensor_value_info("calendar", TensorProto.INT64, ["b", length, 5]),
+    ]
+    if described.future:
+        inputs.append(helper.make_tensor_value_info("future", TensorProto.FLOAT, ["b", described.horizon, 1]))
+    return inputs
+
+
 def _graph(described: Card) -> bytes:
     """Write ``y = x[-24:, 0] + the other channels + future + (-1, 0, 1)``; a missing inflow counts as 20."""
     known = [
@@ -206,15 +213,7 @@ def _graph(described: Card) -> bytes:
         helper.make_node("Add", ["told" if described.future else "calm", "nothing"], ["y"]),
     ]
     constants = _constants(len(described.channels))
-    length = described.window + described.horizon
-    channels = len(described.channels)
-    inputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", described.window, channels]),
-        helper.make_tensor_value_info("node", TensorProto.INT64, ["b"]),
-        helper.make_tensor_value_info("calendar", TensorProto.INT64, ["b", length, 5]),
-    ]
-    if described.future:
-        inputs.append(helper.make_tensor_value_info("future", TensorProto.FLOAT, ["b", described.horizon, 1]))
+    inputs = _inputs(described)
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", described.horizon, 3])
     graph = helper.make_graph(nodes, "tiny", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -53,6 +53,7 @@ def _made(request: pytest.FixtureRequest) -> Made:
     task = weekly_task(ahead=name.endswith("ahead"))
     make = MAKERS[name.removesuffix(" ahead")]
     fitted = make().fit(task)
+    task = fitted.view(task)
     chosen = samples(task, "test").take(slice(0, None, 11))
     return Made(make, task, fitted, chosen, windows(task, chosen, history=fitted.history))
 

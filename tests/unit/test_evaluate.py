@@ -15,12 +15,12 @@ from nervure.core.window import Window
 from nervure.learn.baseline import HistoricalAverage, LastValue, Profile, baselines
 from nervure.learn.evaluate import evaluate, forecast, measure, pivot, table
 from nervure.learn.split import by_time
-from nervure.learn.task import Forecaster, ForecastTask, Samples, samples, truth
+from nervure.learn.task import Forecaster, ForecastTask, Plain, Samples, samples, truth
 from nervure.learn.trees import BoostedTrees
 from tests.series import NOISE, weekly_task
 
 
-class Constant:
+class Constant(Plain):
     """A forecaster that says the same number ever, which its seed decides."""
 
     def __init__(self, name: str, kind: Literal["baseline", "deep", "peer"], *, level: float = 20.0) -> None:

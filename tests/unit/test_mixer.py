@@ -36,6 +36,7 @@ class Made(NamedTuple):
 def _make(folder: Path, recipe: Recipe, *, ahead: bool) -> Made:
     task = weekly_task(ahead=ahead)
     trained = fit(task, recipe=recipe)
+    task = trained.task  # as the model looks at it
     key = SigningKey.load_or_create(folder)
     row = Metric(subject="mixer", kind="deep", metric="MAE", value=1.0)
     model = package(trained, task, [row], key=key, limits={"anomaly-load": {"limit": 3.0}}, now_ns=0)
@@ -147,9 +148,9 @@ def test_the_time_budget_holds() -> None:
 def test_wrong_windows_are_refused_with_their_shape(made: Made, window: Window) -> None:
     replace = msgspec.structs.replace
     cases = {
-        r"x has the shape \[\d+, 47, 2\], not \[\d+, 48, 2\]": replace(window, x=window.x[:, 1:]),
+        r"x has the shape \[\d+, 47, 5\], not \[\d+, 48, 5\]": replace(window, x=window.x[:, 1:]),
         r"x has the shape \[\d+, 48, 1\]": replace(window, x=window.x[:, :, :1]),
-        r"calendar has the shape \[\d+, 48, 4\]": replace(window, calendar=window.calendar[:, :48]),
+        r"calendar has the shape \[\d+, 48, 5\]": replace(window, calendar=window.calendar[:, :48]),
         "node 3 is none of its 3 streams": replace(window, node=window.node * 0 + 3),
         "the graph refused its input": replace(window, x=window.x.astype(np.float64)),
     }

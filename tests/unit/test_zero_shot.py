@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,6 @@ _LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 def _chronos_2(folder: Path) -> None:
-    pytest.importorskip("chronos", reason="chronos-forecasting is in the extra zeroshot")
     library = importlib.import_module("chronos.chronos2")
     config = importlib.import_module("chronos.chronos2.config").Chronos2CoreConfig(
         d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, vocab_size=2
@@ -38,7 +38,6 @@ def _chronos_2(folder: Path) -> None:
 
 
 def _chronos_bolt(folder: Path) -> None:
-    pytest.importorskip("chronos", reason="chronos-forecasting is in the extra zeroshot")
     library = importlib.import_module("chronos.chronos_bolt")
     config = importlib.import_module("transformers").T5Config(
         d_model=16, d_kv=8, d_ff=32, num_layers=1, num_decoder_layers=1, num_heads=2, vocab_size=2,
@@ -55,7 +54,7 @@ def _chronos_bolt(folder: Path) -> None:
 
 
 def _tirex(folder: Path) -> None:
-    tirex = pytest.importorskip("tirex", reason="tirex-ts is in the extra zeroshot")
+    tirex = importlib.import_module("tirex")
     given = {
         "model_config": {
             "input_patch_size": 8, "output_patch_size": 8, "quantiles": _LEVELS, "input_ff_dim": 16,
@@ -71,7 +70,7 @@ def _tirex(folder: Path) -> None:
 
 def _timesfm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library knows one size only, of 200 M weights, so its own definition is made smaller."""
-    timesfm = pytest.importorskip("timesfm", reason="timesfm is in the extra zeroshot")
+    timesfm = importlib.import_module("timesfm")
     module = importlib.import_module("timesfm.timesfm_2p5.timesfm_2p5_torch")
     big = module.TimesFM_2p5_200M_torch_module.config
     replace = dataclasses.replace
@@ -88,7 +87,11 @@ def _timesfm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     timesfm.TimesFM_2p5_200M_torch(torch_compile=False).save_pretrained(folder)
 
 
-@pytest.fixture(name="weights", params=["chronos 2", "chronos bolt", "tirex", "timesfm"])
+# the two others have licences or sizes that keep them out of the development environment
+_MORE = [name for name in ("tirex", "timesfm") if find_spec(name) is not None]
+
+
+@pytest.fixture(name="weights", params=["chronos 2", "chronos bolt", *_MORE])
 def _weights(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "weights"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -283,16 +283,18 @@ def widen(
     before; periods that the train part does not hold twice are left out.
     """
     near = np.empty((task.nodes, 0), dtype=np.int64) if neighbours is None else neighbours
+    own = [place for place, one in enumerate(task.inputs) if not one.back and not one.neighbour]
+    inputs = [task.inputs[place] for place in own]  # a task that was widened before is widened anew
     far = [one for one in periods if _worth(task, one)]
     name = task.problem.of
     shared = task.inputs[0].shared
     more = [Channel(signal=name, shared=shared, back=one - task.horizon) for one in far]
     more += [Channel(signal=name, shared=shared, neighbour=one + 1) for one in range(near.shape[1])]
-    own = np.repeat(task.targets[:, None], len(far), axis=1)
+    again = np.repeat(task.targets[:, None], len(far), axis=1)
     return msgspec.structs.replace(
         task,
-        channels=np.concatenate([task.channels, own, task.targets[near]], axis=1),
-        inputs=(*task.inputs, *more),
+        channels=np.concatenate([task.channels[:, own], again, task.targets[near]], axis=1),
+        inputs=(*inputs, *more),
         neighbours=near,
     )
 

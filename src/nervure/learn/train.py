@@ -200,8 +200,10 @@ class Deep:
         self.trained: Trained | None = None
 
     def view(self, task: ForecastTask) -> ForecastTask:
-        """Return the task as the model looks at it."""
-        return self.trained.task if self.trained is not None else find_model(self.name).view(task)
+        """Return the task as the model looks at it; once it is trained, its neighbours stay."""
+        if self.trained is None:
+            return find_model(self.name).view(task)
+        return msgspec.structs.replace(self.trained.task, table=task.table, split=task.split)
 
     def fit(self, task: ForecastTask) -> Deep:
         """Train and calibrate."""
