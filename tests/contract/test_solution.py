@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -22,23 +20,17 @@ from nervure.learn.split import Part, cuts_of
 from nervure.learn.task import pose, samples, truth, windows
 from nervure.solutions import find, names
 from tests.made import write
+from tests.plugin_real import places
 
 SAYABLE = {"thing", "signal", "value", "expected", "unit", "since", "excess", "hours"}
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-
-
-def _places() -> Iterator[Path]:
-    """Where real data may lie: ``NERVURE_DATA``, or a folder beside the checkout."""
-    if "NERVURE_DATA" in os.environ:
-        yield Path(os.environ["NERVURE_DATA"])
-    yield Path(__file__).parents[3] / "shared" / "data"
 
 
 def _real() -> list[tuple[str, Path]]:
     found = []
     for name in names():
         source = find(name).data
-        for place in _places():
+        for place in places():
             if source and all((place / source.folder / file).exists() for file in source.files):
                 found.append((name, place))
                 break

@@ -119,7 +119,9 @@ def test_what_is_published_becomes_an_observation_and_is_heard_once_as_the_servi
 
 
 def test_sets_entities_properties_and_selections_are_followed(node: Opened) -> None:
-    number = thing(node)
+    with Listener(node.mqtt_port, "v1.1/Things?$select=description") as listener:
+        number = thing(node)
+        listener.take()  # what follows is told of changes alone: the making has been told
     topics = (
         "v1.1/Things",
         f"v1.1/Things({number})",

@@ -85,14 +85,13 @@ def test_a_training_that_is_killed_goes_on_to_the_same_weights(capsys: pytest.Ca
 
 
 def test_a_model_takes_anothers_place_only_if_it_is_better(capsys: pytest.CaptureFixture[str]) -> None:
-    quick = ("train", "noise.py", "--no-compare", "--budget", "3")
-    first, _ = ask(capsys, *quick)
+    first, _ = ask(capsys, *TRAIN)
     assert (first["promoted"], first["verdict"]["why"]) == (True, "there is no champion yet")
-    again, _ = ask(capsys, *quick, code=1)  # the very same weights cannot be better
+    again, _ = ask(capsys, *TRAIN, code=1)  # the very same weights cannot be better
     assert (again["promoted"], again["verdict"]["champion_version"]) == (False, first["version"])
     assert scores() == first["version"]
 
-    renewed, err = ask(capsys, *quick, "--renew", "--promote")
+    renewed, err = ask(capsys, *TRAIN, "--renew", "--promote")
     assert "starts from nothing" not in err
     assert renewed["promoted"] is True
     assert renewed["verdict"]["champion_version"] == first["version"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import h5py
@@ -19,7 +18,6 @@ from nervure.learn.reader import benchmark, gefcom, haute_borne, metro
 from nervure.solutions import find
 from tests import made, raw
 
-REAL = pytest.mark.skipif("NERVURE_DATA" not in os.environ, reason="needs the real data")
 PARIS_MARCH = np.datetime64("2014-03-30T00:00", "ns").astype(np.int64)
 
 
@@ -127,7 +125,7 @@ def test_a_plant_is_known_where_each_turbine_is(tmp_path: Path) -> None:
         haute_borne.prepare([one])
 
 
-@REAL
+@pytest.mark.real
 def test_real_wind_is_in_step_with_the_reanalysis() -> None:
     """In winter and in summer; by the labels as published it runs ahead by one and by two hours."""
     dataset = load(find("wind"))
@@ -148,7 +146,7 @@ def test_real_wind_is_in_step_with_the_reanalysis() -> None:
         assert score[0] > score[2], text
 
 
-@REAL
+@pytest.mark.real
 def test_real_sun_rises_in_the_means_but_never_sinks_below_nothing() -> None:
     dataset = load(find("solar"))
     assert len(dataset.things) == 3

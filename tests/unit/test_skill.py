@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,6 @@ from nervure.learn.split import check
 from nervure.learn.task import samples, truth, windows
 from nervure.solutions import find
 from tests import made, raw
-
-REAL = pytest.mark.skipif("NERVURE_DATA" not in os.environ, reason="needs the real data")
 
 
 def test_skill_of_the_last_value_is_nothing_and_of_the_truth_everything() -> None:
@@ -143,14 +140,14 @@ def test_a_month_of_the_competition_hides_its_power(tmp_path: Path) -> None:
         gefcom.benchmark(dataset)
 
 
-@REAL
+@pytest.mark.real
 def test_the_competitions_own_benchmark_scores_what_was_published() -> None:
     dataset = load(find("solar"))
     assert gefcom.benchmark(dataset).pinball == pytest.approx(0.0349, abs=5e-5)
     assert gefcom.compete(dataset, HistoricalAverage).pinball < 0.03
 
 
-@REAL
+@pytest.mark.real
 @pytest.mark.parametrize("name", [one for one in NAMES if one not in {"metr-la", "pems08"}])
 def test_every_set_can_be_opened(name: str) -> None:
     posed = open_set(name)

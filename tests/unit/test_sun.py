@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 
@@ -68,7 +66,7 @@ def test_a_place_needs_a_season_and_light() -> None:
             locate(YEAR[: len(given)], given, HOUR_NS)
 
 
-@pytest.mark.skipif("NERVURE_DATA" not in os.environ, reason="needs the solar data")
+@pytest.mark.real
 def test_the_plants_declared_places_are_where_their_light_says() -> None:
     solution = find("solar")
     table = load(solution).table

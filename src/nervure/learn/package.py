@@ -168,11 +168,12 @@ def _card(
     trained: Trained, task: ForecastTask, metrics: tuple[Metric, ...], graph: bytes, now_ns: int
 ) -> Card:
     created = iso(now_ns // 1_000_000_000 * 1_000_000_000)
+    made = sha256(graph + created.encode()).hexdigest()  # trained again to the bit, it is another package
     shown = np.concatenate([task.split.train, task.split.validation])
     inputs = {one.signal: one for one in reversed(task.inputs) if not one.back and not one.neighbour}
     return Card(
         name=f"{task.solution}-{task.problem.name}",
-        version=f"{created[:10].replace('-', '')}-{sha256(graph).hexdigest()[:12]}",
+        version=f"{created[:10].replace('-', '')}-{made[:12]}",
         solution=task.solution,
         problem=task.problem,
         model=trained.model,
