@@ -185,6 +185,19 @@ def test_onnx_answers_as_torch_does_for_any_batch(made: Made) -> None:
             np.testing.assert_allclose(found, wanted[: units * made.each], rtol=NEAR, atol=NEAR)
 
 
+@pytest.mark.parametrize("name", sorted(set(MODELS) - JOINT))
+def test_a_blind_one_answers_any_batch_too(name: str) -> None:
+    task = find_model(name).view(msgspec.structs.replace(_small(), blind=True))
+    torch.manual_seed(0)
+    frame = find_model(name).build(task, choose(task)).eval()
+    window = windows(task, thin(task, samples(task, "test"), 5))
+    session = onnxruntime.InferenceSession(to_onnx(frame, task), providers=["CPUExecutionProvider"])
+    feeds = {"x": window.x, "node": window.node, "calendar": window.calendar, "future": window.ahead}
+    asked = {one.name for one in session.get_inputs()}  # no part of the window may be left in the graph
+    found = session.run(["y"], {what: feeds[what] for what in asked})[0]
+    np.testing.assert_allclose(found, predict(frame, window), rtol=NEAR, atol=NEAR)
+
+
 def test_samples_in_another_order_are_answered_in_that_order(made: Made) -> None:
     units = len(made.chosen) // made.each
     order = np.random.default_rng(1).permutation(units)

@@ -201,6 +201,8 @@ def test_a_new_site_is_foreseen_better_than_plainly(task: ForecastTask) -> None:
     assert ours < _mae(rows, "seasonal naive day")
     assert _mae(rows, "mixer brought and tuned") < 1.1 * ours
     assert _mae(rows, "mixer from scratch") > 0
+    named = msgspec.structs.replace(other, names=tuple(f"other {one}" for one in other.names))
+    assert transfer(few, named, budget_s=20, recipe=SHORT, tuning=24) == rows, "a name shared makes no kin"
 
 
 def test_tuning_looks_at_its_rows_alone_and_keeps_what_was_if_it_helps_nothing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -81,6 +82,19 @@ def test_long_after_the_data_set_the_node_stands_alone_and_can_be_learned_from(t
     later = live(SOLUTION, None, STREAMS, store, since_ns=(first + 1000) * HOUR_NS)
     store.close()
     assert (later.table.first, len(later.table.value)) == (first + 1000, 200)
+
+
+@pytest.mark.parametrize(("days", "cuts"), [(60, (48, 54)), (15, (9, 12))])
+def test_parts_of_a_published_protocol_do_not_leave_out_what_is_new(
+    tmp_path: Path, days: int, cuts: tuple[int, int]
+) -> None:
+    assert SOLUTION.data is not None
+    data = msgspec.structs.replace(SOLUTION.data, split=("18d", "6d", "6d"))
+    fixed = msgspec.structs.replace(SOLUTION, data=data)
+    store = filled(tmp_path, [(1, FIRST + row, 50.0) for row in range(24 * days)])
+    split = pose(live(fixed, None, STREAMS, store)).split
+    store.close()
+    assert (split.validation[0], split.test[0], split.test[-1]) == (24 * cuts[0], 24 * cuts[1], 24 * days - 1)
 
 
 def test_readings_that_are_doubted_are_not_learned_from(tmp_path: Path) -> None:

@@ -102,6 +102,9 @@ def test_who_has_no_one_to_compare_with_is_promoted_and_warned_of(task: Forecast
     alone = judge(task, Guess(0.0), None)
     said = f"seasonal naive day is no worse: {alone.naive:.4g} against {alone.challenger:.4g} m"
     assert (alone.promoted, alone.champion, alone.warning) == (True, None, said)
+    closed = judge(task, Guess(0.0), None, unjudged="7")
+    assert not closed.promoted
+    assert "the champion 7 cannot be asked" in closed.why
     other = msgspec.structs.replace(card(task, 10), horizon=5)
     found = judge(task, Guess(0.0), Rival(card=other, forecaster=Guess(2.0)))
     assert found.promoted

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,14 @@ def test_whatever_decides_the_weights_is_in_the_name(task: ForecastTask) -> None
     }
     assert len(names) == 6
     assert identity(pose(dataset()), "mixer", RECIPE, 0) in names
+
+
+def test_what_nobody_comes_back_for_is_taken_away(tmp_path: Path, task: ForecastTask) -> None:
+    train(task, keeper(tmp_path, task, []), looks=1)
+    (kept,) = tmp_path.iterdir()
+    Checkpoints(tmp_path, "another").close()
+    assert (kept / "checkpoint.json").exists()
+    long_ago = time.time() - 15 * 86_400
+    os.utime(kept / "checkpoint.json", (long_ago, long_ago))
+    Checkpoints(tmp_path, "another").close()
+    assert not kept.exists()

@@ -107,6 +107,7 @@ def how_of(solution: Solution, problem: str | None, settings: Settings, again: A
         champion=rival,
         weights=_weights_of(row, settings) if row and again.renew else None,
         renew=again.renew,
+        unjudged=row.version if row and rival is None else "",
         training=training_folder(settings.folder),
         note=note,
     )

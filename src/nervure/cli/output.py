@@ -46,10 +46,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
     from rich.text import Text
 
     found = [list(row) for row in rows]
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(title=title and Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(columns):
         numbers = bool(found) and all(isinstance(row[place], int | float) for row in found)
-        drawn.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        drawn.add_column(Text(name), justify="right" if numbers else "left", overflow="fold")
     for row in found:
         drawn.add_row(*(Text(_text(cell)) for cell in row))
     console = Console(highlight=False)

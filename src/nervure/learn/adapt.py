@@ -319,7 +319,8 @@ def _resize(frame: Frame, task: ForecastTask, kin: list[_Kin]) -> None:
         setattr(frame, name, _mixed(mix, frame.get_buffer(name)))
     if isinstance(frame.blend, PlainBlend):
         frame.blend.weight = _mixed(mix, frame.blend.weight)
-        frame.blend.linear = _mixed(mix, frame.blend.linear)
+        if len(frame.blend.linear) > 1:  # else one serves all
+            frame.blend.linear = _mixed(mix, frame.blend.linear)
     for module in frame.modules():
         node = getattr(module, "node", None)
         if isinstance(node, nn.Embedding) and node.num_embeddings == frame.sizes.nodes:

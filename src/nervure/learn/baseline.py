@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError
 from nervure.core.instant import DAY_NS
 from nervure.core.window import Window
-from nervure.learn.task import Forecaster, ForecastTask, Plain, batches, samples
+from nervure.learn.task import Forecaster, ForecastTask, Plain, batches, samples, some
 
 __all__ = [
     "HistoricalAverage",
@@ -34,6 +34,7 @@ Doubles = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _SIZE = 4096
+_STEPS = 720_000  # steps of a horizon whose errors make a band
 
 
 def spread(task: ForecastTask, point: Callable[[Window], Doubles], history: int) -> Doubles:
@@ -42,6 +43,7 @@ def spread(task: ForecastTask, point: Callable[[Window], Doubles], history: int)
     These are the quantiles of the errors on the validation part; the median stays the point.
     """
     chosen = samples(task, "validation", stride=max(1, len(task.split.validation) // 2000))
+    chosen = some(task, chosen, max(64, _STEPS // task.horizon))
     error = np.concatenate(
         [found - point(window) for window, found in batches(task, chosen, _SIZE, history=history)]
     )

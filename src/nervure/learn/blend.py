@@ -36,7 +36,8 @@ def features(seen: Seen) -> Tensor:
 class PlainBlend(nn.Module):
     """Weights of the candidates ``[node, horizon, candidate]``, and the linear part's own.
 
-    ``linear [node, feature, horizon]`` is fitted by :mod:`nervure.learn.linear`.
+    ``linear [node, feature, horizon]`` is fitted by :mod:`nervure.learn.linear`; of very many nodes
+    it may be one for all, ``[1, feature, horizon]``.
     """
 
     weight: Tensor
@@ -69,7 +70,7 @@ class PlainBlend(nn.Module):
         """Return every candidate, in scales beyond anchor and level: ``[batch, horizon, candidate]``."""
         window = seen.apart.shape[1]
         past, base, scale = ground.base[:, :window], ground.base[:, window:], ground.scale[:, window:]
-        straight = torch.matmul(features(seen)[:, None], self.linear[seen.node])[:, 0]
+        straight = self._line(seen)
         zero = torch.zeros_like(middle)
         held = past.gather(1, newest(seen.mask)) - base
         shifted = seen.newest.expand_as(middle)
@@ -84,6 +85,14 @@ class PlainBlend(nn.Module):
             "week": self._before(seen, past, base, scale, self.weekly, self.lag_week),
         }
         return torch.stack([plain[name] for name in CANDIDATES], dim=2)
+
+    def _line(self, seen: Seen) -> Tensor:
+        """Return what the linear part makes of the window: ``[batch, horizon]``."""
+        line = self.linear
+        if len(line) == 1:  # one for all
+            return torch.matmul(features(seen), line[0])
+        own: Tensor = torch.matmul(features(seen)[:, None], line[seen.node])[:, 0]
+        return own
 
     def _before(
         self, seen: Seen, past: Tensor, base: Tensor, scale: Tensor, place: Tensor, lag: int

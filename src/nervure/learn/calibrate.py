@@ -7,8 +7,7 @@ and step.
 The steps between a net's quantiles are stretched so that each quantile covers what it promises on
 validation, newer weeks weighing more. Stretching steps (never negative) keeps quantiles in order.
 Source: conformalised quantile regression (Romano, Patterson, Candès, NeurIPS 2019), weights for
-drift as in Barber et al., "Conformal prediction beyond exchangeability", Ann. Statist. 51(2), 2023;
-the weights of forecasts are moved by exponentiated gradients (Kivinen & Warmuth, 1997).
+drift as in Barber et al., "Conformal prediction beyond exchangeability", Ann. Statist. 51(2), 2023.
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from nervure.core.window import Window
-from nervure.learn.blend import PRIOR, PlainBlend
+from nervure.learn.blend import PlainBlend
 from nervure.learn.frame import Frame
-from nervure.learn.task import ForecastTask, Samples, batches, samples, thin
+from nervure.learn.mixture import mixture, weigh
+from nervure.learn.task import ForecastTask, batches, samples, some
 
 __all__ = ["calibrate", "mixture", "stretched", "stretches", "weighted_quantile"]
 
@@ -34,9 +34,7 @@ _HALF_LIFE = 0.5  # of the validation part: after it a reading weighs half
 _SHRINK = 200.0  # as many readings of all nodes stand beside a node's own
 _MOST = 60_000  # samples that calibrate
 _WEIGHED = 24_000  # samples that weigh the blend
-_ROUNDS = 60  # moves of the weights
-_PACE = 8.0  # how far the first of them goes
-_ALIKE = 40.0  # as many windows of all nodes stand beside a node's own when it weighs the blend
+_STEPS = 720_000  # and steps of a horizon that either may hold: some seconds of one core
 _WIDEST = 20.0  # no step is stretched further
 
 
@@ -47,11 +45,12 @@ def calibrate(task: ForecastTask, frame: Frame, predict: Predict) -> list[tuple[
     step of the horizon, in raw units.
     """
     every = samples(task, "validation")
-    chosen = thin(task, every, _MOST)
+    most = max(64, _STEPS // task.horizon)
+    chosen = some(task, every, min(_MOST, most))
     stretch = frame.get_buffer("stretch")
     stretch.fill_(1.0)
     if isinstance(frame.blend, PlainBlend):
-        _weigh(task, frame.blend, predict, thin(task, every, _WEIGHED))
+        weigh(task, frame, predict, some(task, every, min(_WEIGHED, most)))
     pairs = [(predict(window), real) for window, real in batches(task, chosen, 2048)]
     y = np.concatenate([one for one, _ in pairs])
     real = np.concatenate([one for _, one in pairs])
@@ -75,69 +74,6 @@ def calibrate(task: ForecastTask, frame: Frame, predict: Predict) -> list[tuple[
     return [(float(below), float(above)) for below, above in moved / len(chosen)]
 
 
-def _weigh(task: ForecastTask, blend: PlainBlend, predict: Predict, chosen: Samples) -> None:
-    """Choose the weights of the blend: of all nodes together, then of each as far as it knows."""
-    parts: list[Floats] = []
-    for place in range(len(PRIOR)):  # each candidate in turn, as if it were all
-        blend.weight.zero_()
-        blend.weight[:, :, place] = 1.0
-        parts.append(
-            np.concatenate([predict(window)[:, :, task.median] for window, _ in batches(task, chosen, 2048)])
-        )
-    found = np.stack(parts, axis=2).astype(np.float64)  # [sample, horizon, candidate]
-    real = np.concatenate([real for _, real in batches(task, chosen, 2048)]).astype(np.float64)
-    unit = np.array([_spread(real[chosen.node == node]) for node in range(task.nodes)])
-    pooled = mixture(found, real, np.tile(PRIOR, (task.horizon, 1)), unit.mean())
-    windows = max(1.0, np.ptp(chosen.last) / task.horizon)  # that do not overlap
-    for node in range(task.nodes):
-        rows = chosen.node == node
-        own = mixture(found[rows], real[rows], pooled, unit[node])
-        mixed = (windows * own + _ALIKE * pooled) / (windows + _ALIKE)
-        blend.weight[node] = torch.tensor(mixed, dtype=torch.float32)
-
-
-def _spread(real: Floats) -> float:
-    """Return the mean distance of readings from their median, the unit in which a node errs."""
-    known = real[np.isfinite(real)]
-    wide = float(np.abs(known - np.median(known)).mean()) if len(known) else 0.0
-    return wide if wide > 0 else 1.0
-
-
-def mixture(found: Floats, real: Floats, start: Floats, unit: float) -> Floats:
-    """Return weights ``[horizon, candidate]`` that add up to one, and err least together.
-
-    ``found [sample, horizon, candidate]`` are forecasts, ``real [sample, horizon]`` what happened.
-    Neighbouring steps are smoothed. Where one candidate alone errs less than the mixture, it wins.
-
-    >>> found = np.array([[[1.0, 9.0]], [[2.0, 1.0]]])
-    >>> mixture(found, np.array([[1.0], [2.0]]), np.array([[0.5, 0.5]]), 1.0).round(1).tolist()
-    [[1.0, 0.0]]
-    """
-    known = ~np.isnan(real)
-    if not known.any():
-        return start
-    count = np.maximum(known.sum(axis=0), 1)[:, None]
-    weight = 0.98 * start + 0.02 / start.shape[1]
-    mean = np.zeros_like(weight)
-    for turn in range(_ROUNDS):
-        error = np.where(known, (found * weight).sum(axis=2) - real, 0.0)
-        slope = (np.sign(error)[:, :, None] * found).sum(axis=0) / count / unit
-        slope -= (slope * weight).sum(axis=1, keepdims=True)
-        weight = weight * np.exp(np.clip(-_PACE / np.sqrt(turn + 1) * slope, -4, 4))
-        weight /= weight.sum(axis=1, keepdims=True)
-        mean += weight
-    mean /= _ROUNDS
-    alone = np.eye(start.shape[1])
-    tried = np.stack([mean, weight, start, *(np.tile(one, (len(start), 1)) for one in alone)])
-    error = np.stack(
-        [np.nansum(np.abs((found * one).sum(axis=2) - real), axis=0) / count[:, 0] for one in tried]
-    )
-    best: Floats = tried[error.argmin(axis=0), np.arange(len(start))]
-    padded = np.pad(best, ((1, 1), (0, 0)), mode="edge")
-    smooth: Floats = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
-    return smooth
-
-
 def stretches(
     y: Floats,
     real: Floats,
@@ -155,6 +91,8 @@ def stretches(
     quantile covers its share, given the stretches inside it; a node with few readings leans on all.
     """
     result = np.ones((nodes, y.shape[1], y.shape[2]))
+    order = np.argsort(node, kind="stable")
+    mine = np.split(order, np.searchsorted(node[order], np.arange(1, nodes)))
     outward = [*range(median + 1, len(quantiles)), *range(median - 1, -1, -1)]
     base = y[:, :, median].copy()
     for quantile in outward:
@@ -166,8 +104,7 @@ def stretches(
         needed[y[:, :, -1] <= y[:, :, 0]] = np.nan  # at night nothing is open, and nothing to be stretched
         share = quantiles[quantile] if side > 0 else 1 - quantiles[quantile]
         pooled = weighted_quantile(needed, weight, share)
-        for one in range(nodes):
-            rows = node == one
+        for one, rows in enumerate(mine):
             own = weighted_quantile(needed[rows], weight[rows], share)
             count = (~np.isnan(needed[rows])).sum(axis=0)
             mixed = (count * np.nan_to_num(own) + _SHRINK * pooled) / (count + _SHRINK)

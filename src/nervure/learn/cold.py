@@ -51,6 +51,7 @@ def only(task: ForecastTask, nodes: Longs) -> ForecastTask:
         channels=task.channels[nodes],
         ahead=task.ahead[nodes],
         adjacency=None if task.adjacency is None else task.adjacency[square],
+        places=task.places[nodes] if len(task.places) else task.places,
     )
 
 
@@ -220,14 +221,13 @@ def _parted(task: ForecastTask, train: Longs, validation: Longs) -> ForecastTask
 def _judged(
     task: ForecastTask, forecasters: Sequence[Forecaster], chosen: Samples, word: str
 ) -> list[Metric]:
-    real = truth(task, chosen)
-    return [
-        row
-        for one in forecasters
-        for row in score(
-            task, real, forecast(task, one, chosen), subject=f"{one.name} {word}".strip(), kind=one.kind
-        )
-    ]
+    real, found = truth(task, chosen), []
+    for one in forecasters:
+        y = forecast(task, one, chosen)
+        rows = score(task, real, y, subject=f"{one.name} {word}".strip(), kind=one.kind)
+        bare = not np.ptp(y, axis=2).any()  # without a band, there is nothing to say of one
+        found += [row for row in rows if not bare or row.metric in ("MAE", "RMSE")]
+    return found
 
 
 def transfer(
@@ -248,6 +248,8 @@ def transfer(
     those days (where they hold a window to learn from and one to judge by), the net of the known site
     as :func:`~nervure.learn.adapt.admit` brings it, and that net after ``tuning`` more steps at most.
     """
+    # a stream that is called as one of the known site is another sensor all the same
+    new = msgspec.structs.replace(new, names=tuple(f"{one} (new)" for one in new.names))
     rows = _before(new, days)
     seen = newly(new, np.arange(new.nodes, dtype=np.int64), int(rows[0]))
     week = _parted(seen, rows, rows)

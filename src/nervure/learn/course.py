@@ -42,7 +42,8 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model`` and ``recipe`` stand in the place of what the solution declares. ``champion`` is who
     scores now: the new model is judged against it. With its ``weights`` the model is renewed: it
-    starts from them. Checkpoints lie below ``training``; ``note`` is told what a person should know.
+    starts from them. ``unjudged`` is a model that scores now and cannot be opened: nothing is better
+    than it for sure. Checkpoints lie below ``training``; ``note`` is told what a person should know.
     """
 
     model: str | None = None
@@ -50,6 +51,7 @@ class How(msgspec.Struct, frozen=True, kw_only=True):
     champion: Rival | None = None
     weights: Weights | None = None
     renew: bool = False
+    unjudged: str = ""
     training: Path | None = None
     note: Callable[[str], None] | None = None
 
@@ -135,7 +137,7 @@ def course(
     limits, refused = alarm.limits_for(dataset.solution, task, fitted.predict, seed=seed)
     tell(0.95, "judging the model on the test part")
     rows += measure(task, fitted, stride=stride)
-    verdict = judge(asked, fitted, how.champion)
+    verdict = judge(asked, fitted, how.champion, unjudged=how.unjudged)
     data = package(trained, task, rows, key=key, limits=limits, notes="; ".join(refused))
     learned = _learned(data, tuple(rows), trained, key, verdict, how.recipe)
     if checkpoints is not None:

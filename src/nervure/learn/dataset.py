@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from nervure.core.declaration import Solution, Source
 from nervure.core.error import DataError
 from nervure.core.unit import linear
-from nervure.core.window import Table, tabulate
+from nervure.core.window import Table
 from nervure.learn.fetch import fetch
+from nervure.learn.memory import give_back
 from nervure.learn.reader import long, multi, package, wide
-from nervure.learn.reader.rows import Rows, read_arrow
+from nervure.learn.reader.rows import Rows, numbers, read_arrow
 
 __all__ = ["Dataset", "ThingMeta", "build", "cache_folder", "load"]
 
 _ADJACENCY = "adjacency.parquet"
+_BLOCK = 1 << 18  # rows that are converted at a time
 _READERS: dict[str, Callable[[Source, list[Path]], Rows]] = {
     "wide": wide.read,
     "long": long.read,
@@ -115,32 +117,57 @@ def _read(source: Source, paths: list[Path]) -> Rows:
 def build(solution: Solution, rows: Rows, *, origin: str, paths: list[Path] | None = None) -> Dataset:
     """Convert, screen and tabulate what a reader found."""
     source = _source(solution)
-    factor, offset, low, high = (np.empty(len(rows.streams)) for _ in range(4))
-    names: list[str] = []
-    for place, stream in enumerate(rows.streams):
-        thing, _, name = stream.rpartition("/")
-        signal = solution.signal(name)
-        if signal.site == bool(thing):
-            raise DataError(f"stream {stream!r} does not fit the signal {name!r} (site={signal.site})")
-        factor[place], offset[place] = linear(source.units.get(name, signal.unit), signal.unit)
-        low[place] = -np.inf if signal.low is None else signal.low
-        high[place] = np.inf if signal.high is None else signal.high
-        if thing and thing not in names:
-            names.append(thing)
-    value = rows.value * factor[rows.column] + offset[rows.column]
-    wrong = (value < low[rows.column]) | (value > high[rows.column])
-    value[wrong | ~np.isfinite(value)] = np.nan
-    order = np.argsort(~np.isnan(value), kind="stable")  # an empty cell never covers a reading of its slot
-    table = tabulate(rows.streams, rows.column[order], rows.time[order], value[order], _every(solution, rows))
+    give_back()  # what the reader took
+    names = list(dict.fromkeys(stream.rpartition("/")[0] for stream in rows.streams))
+    names = [name for name in names if name]
+    table, hidden = _screened(solution, rows)
     return Dataset(
         solution=solution,
         table=table,
         things=_things(source, rows, names, paths or []),
         zone=source.zone,
         origin=origin,
-        hidden=int(wrong.sum()),
+        hidden=hidden,
         adjacency=_adjacency(paths or [], names),
     )
+
+
+def _screened(solution: Solution, rows: Rows) -> tuple[Table, int]:
+    """Put the readings on their slots in the signals' units; count those out of the physical range.
+
+    Some rows at a time: copies of all of them would be the largest thing in memory. The last reading
+    of a slot stays, and an empty cell never covers one.
+    """
+    scale, bounds = _scales(solution, rows.streams)
+    every_ns = _every(solution, rows)
+    first = int(rows.time.min()) // every_ns if len(rows.time) else 0
+    height = int(rows.time.max()) // every_ns - first + 1 if len(rows.time) else 0
+    value = np.full((height, len(rows.streams)), np.nan)
+    hidden = 0
+    for start in range(0, len(rows.time), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        column, read = rows.column[part], rows.value[part]
+        read = read * scale[0][column] + scale[1][column]
+        wrong = (read < bounds[0][column]) | (read > bounds[1][column])
+        known = ~wrong & np.isfinite(read)
+        value[rows.time[part][known] // every_ns - first, column[known]] = read[known]
+        hidden += int(wrong.sum())
+    return Table(streams=rows.streams, first=first, every_ns=every_ns, value=value), hidden
+
+
+def _scales(solution: Solution, streams: tuple[str, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return factor and offset into the signals' units, and the lowest and the highest: ``[2, stream]``."""
+    scale, bounds = np.empty((2, len(streams))), np.empty((2, len(streams)))
+    source = _source(solution)
+    for place, stream in enumerate(streams):
+        thing, _, name = stream.rpartition("/")
+        signal = solution.signal(name)
+        if signal.site == bool(thing):
+            raise DataError(f"stream {stream!r} does not fit the signal {name!r} (site={signal.site})")
+        scale[:, place] = linear(source.units.get(name, signal.unit), signal.unit)
+        bounds[0, place] = -np.inf if signal.low is None else signal.low
+        bounds[1, place] = np.inf if signal.high is None else signal.high
+    return scale, bounds
 
 
 def _things(source: Source, rows: Rows, names: list[str], paths: list[Path]) -> tuple[ThingMeta, ...]:
@@ -173,5 +200,5 @@ def _adjacency(paths: list[Path], names: list[str]) -> NDArray[np.float32] | Non
     if sorted(table.column_names) != sorted(names) or table.num_rows != len(names):
         raise DataError("the adjacency is not of the same Things", where=str(path))
     order = [table.column_names.index(name) for name in names]
-    square = np.stack([table.column(name).to_numpy() for name in table.column_names], axis=1)
+    square = np.stack([numbers(table, name, where=str(path)) for name in table.column_names], axis=1)
     return square[np.ix_(order, order)].astype(np.float32)

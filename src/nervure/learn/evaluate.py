@@ -23,7 +23,8 @@ Floats = NDArray[np.float32]
 
 AVERAGE = "avg"
 _ORDER = {"baseline": 0, "peer": 1, "deep": 2}
-_CELLS = 60_000_000  # window cells a chunk may hold, about half a GB with its calendar
+_CHUNK = 1024  # windows asked for at a time: a net takes some 50 kB for each
+_CELLS = 2_000_000  # window cells a chunk may hold, about 30 MB while it is cut
 
 
 def forecast(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Floats:
@@ -44,7 +45,7 @@ def _jointly(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Flo
 
 def _chunks(task: ForecastTask, forecaster: Forecaster, chosen: Samples) -> Floats:
     history = max(1, forecaster.history)
-    size = max(64, min(8192, _CELLS // ((history + task.horizon) * (4 + task.channels.shape[1]))))
+    size = max(64, min(_CHUNK, _CELLS // ((history + task.horizon) * (4 + task.channels.shape[1]))))
     if task.joint:
         size = max(1, size // task.nodes) * task.nodes
     parts = []

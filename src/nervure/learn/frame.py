@@ -146,14 +146,16 @@ def same_slot(window: int, horizon: int, period: int, most: int) -> NDArray[np.i
     return place
 
 
-def moments(values: NDArray[np.float64], columns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return mean and spread of each node's drivers: ``[2, node, driver]``."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0).sum(axis=0) / count
-    spread = np.sqrt((np.where(known, values - mean, 0) ** 2).sum(axis=0) / count)
-    spread = np.where(spread > 1e-9 * (1 + np.abs(mean)), spread, 1.0)
-    return np.stack([mean[columns], spread[columns]])
+def moments(task: ForecastTask, columns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return mean and spread of each node's drivers in the train part: ``[2, node, driver]``."""
+    both = np.repeat([[0.0], [1.0]], task.table.value.shape[1], axis=1)
+    for one in np.unique(columns):  # one by one: a copy of them all is large
+        known = task.table.value[task.split.train, one]
+        known = known[np.isfinite(known)]
+        if len(known):
+            mean, spread = known.mean(), known.std()
+            both[:, one] = mean, spread if spread > 1e-9 * (1 + np.abs(mean)) else 1.0
+    return both[:, columns]
 
 
 def profile_of(task: ForecastTask, anchor: Anchor, chosen: Samples) -> NDArray[np.float64]:
@@ -210,9 +212,7 @@ class Frame(nn.Module):
         self.near_at = [place for place, one in places if one.neighbour]
         day = self.sizes.full_day
         self.days_back = [(task.inputs[place].back + task.horizon) // day for place in self.lag_at]
-        values = task.table.value[task.split.train]
-        past = moments(values, task.channels[:, self.driver_at])
-        ahead = moments(values, task.ahead)
+        past, ahead = moments(task, task.channels[:, self.driver_at]), moments(task, task.ahead)
         facts = {
             "scale": anchor.scale,
             "table": anchor.table,
@@ -253,7 +253,7 @@ class Frame(nn.Module):
     ) -> Ground:
         """Return what the forecast stands on: the seasonal profile, in scales of the node."""
         count = calendar.shape[1]
-        base = self._profile(node[:, None], calendar) if profile is None else profile[:, :count]
+        base = self._profile(node[:, None], self._slot(calendar)) if profile is None else profile[:, :count]
         return Ground(base=base, scale=self.scale[node][:, None].expand(-1, count))
 
     def see(
@@ -310,11 +310,11 @@ class Frame(nn.Module):
         if not self.lag_at:
             return raw, mask
         window, count = self.sizes.window, calendar.shape[1]
-        slots = calendar[:, count - window :]  # the lag channel ends at the horizon's own slots
-        bases = []
+        bases = []  # the lag channel ends at the horizon's own slots
         for place, days in enumerate(self.days_back):
             if profile is None:
-                bases.append(self._profile(node[:, None], slots, days_back=days))
+                slots = self._slot(calendar, days_back=days)[:, count - window :]
+                bases.append(self._profile(node[:, None], slots))
             else:
                 start = count + place * window
                 bases.append(profile[:, start : start + window])
@@ -332,7 +332,7 @@ class Frame(nn.Module):
         window, count, each = self.sizes.window, calendar.shape[1], len(self.near_at)
         others = self.near[node]  # [batch, neighbour]
         if profile is None:
-            base = self._profile(others[:, None], calendar[:, :window, None])
+            base = self._profile(others[:, None], self._slot(calendar)[:, :window, None])
         else:
             start = count + len(self.lag_at) * window
             base = profile[:, start:].reshape(-1, each, window).transpose(1, 2)
@@ -341,10 +341,11 @@ class Frame(nn.Module):
         level = apart.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         return (apart - level[:, None]) * mask, level
 
-    def _profile(self, node: Tensor, calendar: Tensor, *, days_back: int = 0) -> Tensor:
-        """Look up the seasonal profile at calendar rows ``[..., 5]``, of nodes that broadcast to ``[...]``.
+    def _slot(self, calendar: Tensor, *, days_back: int = 0) -> Tensor:
+        """Return the profile's slot for calendar rows ``[..., 5]``.
 
-        ``days_back`` days earlier nobody knows whether it was a holiday: it counts as a plain day.
+        It is always asked for the whole calendar, and cut afterwards: so a packaged graph computes
+        it once. ``days_back`` days earlier nobody knows whether it was a holiday: a plain day.
         """
         slot = calendar[..., 0]
         fine, full = self.sizes.fine_day, self.sizes.full_day
@@ -354,7 +355,11 @@ class Frame(nn.Module):
             weekday = (calendar[..., 1] - days_back) % 7
         else:
             weekday = torch.where(calendar[..., 2] == 1, 6, calendar[..., 1])
-        return self.table.flatten()[node * self.table.shape[1] + weekday * fine + slot]
+        return weekday * fine + slot
+
+    def _profile(self, node: Tensor, slot: Tensor) -> Tensor:
+        """Look up the seasonal profile at ``slot [...]``, of nodes that broadcast to it."""
+        return self.table.flatten()[node * self.table.shape[1] + slot]
 
     def _rise(self, heads: Tensor, node: Tensor) -> Tensor:
         """Let the quantiles rise from the median outwards, by steps stretched as calibration found."""

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import DataError
-from nervure.core.instant import DAY_NS, duration_text
+from nervure.core.instant import DAY_NS, duration_ns, duration_text
 from nervure.core.unit import linear
 from nervure.core.window import Table
 from nervure.learn.dataset import Dataset, ThingMeta
+from nervure.learn.split import REST
 
 __all__ = ["Store", "live", "readings"]
 
@@ -62,7 +63,7 @@ def live(
     table, hidden = readings(solution, datastreams, store, since_ns=since_ns)
     zone = solution.data.zone if solution.data else "UTC"
     alone = Dataset(
-        solution=solution,
+        solution=_growing(solution, len(table.value), every_ns=table.every_ns),
         table=table,
         things=_things(table.streams),
         zone=zone,
@@ -78,12 +79,29 @@ def live(
     more = [one for one in alone.things if one.name not in {thing.name for thing in dataset.things}]
     return msgspec.structs.replace(
         dataset,
+        solution=_growing(solution, len(joined.value), every_ns=table.every_ns),
         table=joined,
         things=(*dataset.things, *more),
         adjacency=None if more else dataset.adjacency,
         origin=f"{dataset.origin} and the node",
         hidden=dataset.hidden + hidden,
     )
+
+
+def _growing(solution: Solution, length: int, *, every_ns: int) -> Solution:
+    """Return the solution with parts that end where its readings end.
+
+    Parts of three durations are those of a published protocol: what comes after them would never count.
+    """
+    source = solution.data
+    if source is None or not all(isinstance(one, str) and one != REST for one in source.split):
+        return solution
+    spans = [duration_ns(str(one)) for one in source.split]
+    total = sum(spans)
+    train, validation, test = (one / total for one in spans)
+    short = length * every_ns < total
+    parts = (train, validation, test) if short else (REST, *source.split[1:])
+    return msgspec.structs.replace(solution, data=msgspec.structs.replace(source, split=parts))
 
 
 def readings(

@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _MOST_ROWS = 20_000  # newest rows of the train part that tell
+_FEW_ROWS = 500  # that must tell however many nodes there are
+_PRODUCTS = 40_000_000_000  # multiplications that the correlations of all nodes may take
+_BLOCK = 512  # nodes whose neighbours are looked for at a time
 _OFF_GRAPH = 0.7  # what the correlation of two nodes without an edge counts
 
 
@@ -28,7 +31,8 @@ def nearest(task: ForecastTask, most: int) -> Longs:
     too short to tell chance from what is there.
     """
     count = min(most, task.nodes - 1)
-    rows = task.split.train[-_MOST_ROWS:]
+    most = int(np.clip(_PRODUCTS // task.nodes**2, _FEW_ROWS, _MOST_ROWS))
+    rows = task.split.train[-most:]
     ahead = max(1, task.horizon // 4)
     if count < 1 or len(rows) < 20 * (ahead + 1):
         return np.empty((task.nodes, 0), dtype=np.int64)
@@ -37,13 +41,18 @@ def nearest(task: ForecastTask, most: int) -> Longs:
     change[:-ahead] = now[ahead:] - now[:-ahead]
     change = _unit(change)
     own = np.sum(change * now, axis=0)[:, None]  # [node, 1], with itself
-    both = now.T @ now
-    other = change.T @ now  # [node, other]
-    partial = np.abs(other - own * both) / np.sqrt(np.maximum((1 - own**2) * (1 - both**2), 1e-3))
-    if task.adjacency is not None:
-        partial *= np.where((task.adjacency > 0) | (task.adjacency.T > 0), 1.0, _OFF_GRAPH)
-    np.fill_diagonal(partial, -1.0)
-    found: Longs = np.argsort(-partial, axis=1, kind="stable")[:, :count]
+    found = np.empty((task.nodes, count), dtype=np.int64)
+    for start in range(0, task.nodes, _BLOCK):  # the square of thousands of nodes would fill the memory
+        some = slice(start, start + _BLOCK)
+        both = now[:, some].T @ now
+        other = change[:, some].T @ now  # [node, other]
+        free = (1 - own[some] ** 2) * (1 - both**2)
+        partial = np.abs(other - own[some] * both) / np.sqrt(np.maximum(free, 1e-3))
+        if task.adjacency is not None:
+            edge = (task.adjacency[some] > 0) | (task.adjacency.T[some] > 0)
+            partial *= np.where(edge, 1.0, _OFF_GRAPH)
+        partial[np.arange(len(partial)), np.arange(start, start + len(partial))] = -1.0
+        found[some] = np.argsort(-partial, axis=1, kind="stable")[:, :count]
     return found
 
 

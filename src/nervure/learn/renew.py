@@ -136,8 +136,11 @@ def newest_split(task: ForecastTask, seen: int) -> Split:
     return by_time((int(declared.train.min()), rows - test - validation, rows - test, rows))
 
 
-def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None) -> Verdict:
-    """Hold the challenger against the champion on the windows of the test part that neither saw."""
+def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None, *, unjudged: str = "") -> Verdict:
+    """Hold the challenger against the champion on the windows of the test part that neither saw.
+
+    ``unjudged`` is the version of a champion that cannot be asked: then nobody takes its place unbidden.
+    """
     chosen = samples(task, "test")
     seen = 0 if rival is None else seen_rows(task, rival.card)
     fits = rival is not None and _fits(task, rival.card)
@@ -162,6 +165,9 @@ def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None) -> Ve
         until=_moment(task, int(chosen.last.max()) + task.horizon + 1),
         unit=task.unit,
     )
+    if rival is None and unjudged:
+        why = f"the champion {unjudged} cannot be asked, so nothing tells which is better"
+        return msgspec.structs.replace(verdict, promoted=False, why=why)
     if rival is None:
         return verdict
     if not fits:

@@ -16,6 +16,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
@@ -47,6 +48,7 @@ __all__ = [
 
 _POINTER = "checkpoint.json"
 _LOCK = "lock"
+_KEPT_S = 14 * 86_400.0  # a training that was killed is gone on with within that time, or not at all
 _EVERY_S = 30.0
 _SHARE = 0.05  # of the time may go into writing checkpoints
 _NAME = 24  # hexadecimal digits of an identity
@@ -117,6 +119,14 @@ class Checkpoints:
         self._every_s, self._cost_s, self._saved = every_s, 0.0, time.monotonic()
         self._lock: int | None = None
         self._on = self._claim()
+        self._forget(folder)
+
+    def _forget(self, folder: Path) -> None:
+        """Take away what nobody came back for: readings that grow make each training another one."""
+        for pointer in folder.glob(f"*/{_POINTER}"):
+            with contextlib.suppress(OSError):
+                if time.time() - pointer.stat().st_mtime > _KEPT_S and pointer.parent != self.folder:
+                    shutil.rmtree(pointer.parent)
 
     def _claim(self) -> bool:
         """Lock the folder for this process."""

@@ -31,6 +31,7 @@ __all__ = [
     "pose",
     "rounds",
     "samples",
+    "some",
     "thin",
     "truth",
     "widen",
@@ -40,7 +41,7 @@ __all__ = [
 Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
 
-_CELLS = 20_000_000  # numbers that the windows cut at a time may hold, with their calendars
+_CELLS = 2_000_000  # numbers that the windows cut at a time may hold, with their calendars
 
 
 class ForecastTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +271,19 @@ def thin(task: ForecastTask, chosen: Samples, most: int) -> Samples:
     each = task.nodes if task.joint else 1
     count = len(chosen) // each
     kept = np.unique(np.linspace(0, count - 1, max(1, min(count, most // each))).astype(np.int64))
+    return chosen.take((kept[:, None] * each + np.arange(each)).ravel())
+
+
+def some(task: ForecastTask, chosen: Samples, most: int) -> Samples:
+    """Return at most about ``most`` of the samples in their order, drawn at random, always the same.
+
+    Evenly spaced ones would fall on the same nodes again and again. Of a joint task whole rounds.
+    """
+    each = task.nodes if task.joint else 1
+    count, wanted = len(chosen) // each, max(1, most // each)
+    if count <= wanted:
+        return chosen
+    kept = np.sort(np.random.default_rng(0).choice(count, wanted, replace=False))
     return chosen.take((kept[:, None] * each + np.arange(each)).ravel())
 
 

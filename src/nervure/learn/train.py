@@ -25,6 +25,7 @@ from nervure.core.window import Window
 from nervure.learn.anchor import Anchor, choose
 from nervure.learn.calibrate import calibrate
 from nervure.learn.frame import Frame, profile_of
+from nervure.learn.memory import give_back
 from nervure.learn.model import find_model
 from nervure.learn.recipe import Recipe, recipe_of
 from nervure.learn.resume import Checkpoints, Mark, Step, deal
@@ -42,6 +43,7 @@ Clock = Callable[[], float]
 _JUDGED = 6_000  # validation samples that decide when to stop
 _LOOKS = 15  # times the validation part is looked at
 _CELLS = 12_000  # steps of a horizon that a batch holds, window by window
+_TAKEN = 0.5  # share of its parameters that a renewed net has from the one before, at the least
 _WARM = 10  # steps after which the pace is known
 
 
@@ -95,10 +97,11 @@ def fit(
         run = _begin(task, model, recipe, number, start, checkpoints=checkpoints, clock=clock)
         before = run.mark.wall_s, run.mark.cpu_s
         chosen = samples(run.task, "train")
-        shown = chosen if start is None else replay(chosen, start)
+        shown = replay(chosen, start) if start is not None and run.renewed else chosen
         run.train(shown, (started, 0.9 * budget_s), tell, look or _unseen)
         tell(0.97, "calibrating the bands")
         spread = calibrate(run.task, run.best, lambda window: predict(run.best, window))
+    give_back()
     tell(1.0, f"trained: {run.mark.step} steps, validation MAE {run.mark.least:.4g} {task.unit}")
     wall_s, cpu_s = clock() - started + before[0], time.process_time() - spent + before[1]
     return _trained(model, run, spread, wall_s, cpu_s)
@@ -132,13 +135,15 @@ def _begin(
     clock: Clock,
 ) -> _Run:
     """Return a run at its start, or where its checkpoints left it."""
+    give_back()  # what it took to read the data
     made = find_model(model, recipe.options)
     task = made.view(task)
     anchor = choose(task)
     module = made.build(task, anchor)
-    if start is not None:
-        take_over(module, start.weights, task.names)
-    return _Run(task, anchor, module, recipe, seed, checkpoints=checkpoints, clock=clock)
+    give_back()
+    # a net that took little over has the whole past to learn, not only what is new
+    renewed = start is not None and take_over(module, start.weights, task.names) >= _TAKEN
+    return _Run(task, anchor, module, recipe, seed, checkpoints=checkpoints, clock=clock, renewed=renewed)
 
 
 @contextmanager
@@ -165,7 +170,7 @@ def predict(module: Frame, window: Window) -> Floats:
     A joint model is given whole rounds.
     """
     module.eval()
-    size = max(1, 2 * _CELLS // (window.calendar.shape[1] - window.x.shape[1]))
+    size = max(1, _CELLS // 2 // (window.calendar.shape[1] - window.x.shape[1]))
     if module.sizes.joint:
         size = max(1, size // module.sizes.nodes) * module.sizes.nodes
     device = next(module.parameters()).device
@@ -238,9 +243,10 @@ class _Run:
         *,
         checkpoints: Checkpoints | None,
         clock: Clock,
+        renewed: bool,
     ) -> None:
         self.task, self.anchor, self.recipe = task, anchor, recipe
-        self.clock = clock
+        self.clock, self.renewed = clock, renewed
         self.random = np.random.default_rng(seed)
         self.fabric = Fabric(accelerator="auto", devices=1, precision=recipe.precision)
         optimizer = torch.optim.AdamW(module.parameters(), lr=recipe.rate, weight_decay=recipe.decay)

@@ -76,6 +76,7 @@ GOALS: tuple[Goal, ...] = (
     Goal(set="bwdf", metric="PI3", horizon="", bound=1.20),
     Goal(set="gefcom", metric="pinball", horizon="avg", bound=0.018, stretch=0.014),
     *_skill("wind", _1h=0.05, _6h=0.15),
+    *_skill("wind-weather", _1h=0.05, _6h=0.15),
     *_skill("flood", _1h=0.0, _3h=0.0, _6h=0.0),
     *_mae("metr-la", _15min=(2.85, 2.69), _30min=(3.22, 3.08), _1h=(3.58, 3.51)),
     *_mae("pems08", avg=(14.4, 14.21)),

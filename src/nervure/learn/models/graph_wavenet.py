@@ -119,8 +119,8 @@ class GraphWaveNet(nn.Module):
         self.enter = nn.Linear(self.course.width, options.channels)
         self.level = nn.Linear(1, options.channels, bias=False)  # so that nodes see each other's
         self.register_buffer("spreads", spreads, persistent=False)
-        self.source = nn.Embedding(size.nodes, options.adaptive)
-        self.target = nn.Embedding(size.nodes, options.adaptive)
+        self.node_source = nn.Embedding(size.nodes, options.adaptive)
+        self.node_target = nn.Embedding(size.nodes, options.adaptive)
         depth = max(1, math.ceil(math.log2(size.window)))
         graphs = len(spreads) + _ORDER
         self.layers = nn.ModuleList(_Layer(options, 2**turn, graphs) for turn in range(depth))
@@ -146,5 +146,5 @@ class GraphWaveNet(nn.Module):
 
     def graphs(self) -> Tensor:
         """Return the given graphs and the learned one, a hop and two, below each other."""
-        learned = torch.softmax(relu(self.source.weight @ self.target.weight.T), dim=1)
+        learned = torch.softmax(relu(self.node_source.weight @ self.node_target.weight.T), dim=1)
         return torch.cat([*self.spreads, learned, learned @ learned], dim=0)

@@ -103,7 +103,7 @@ class Lstm(nn.Module):
     def _read(self, seen: Seen, node: Tensor) -> Tensor:
         """Read the window into a state, ``[batch, hidden]``; a blind net learns one instead."""
         if self.encoder is None:
-            return self.still.expand(len(node), -1)
+            return self.still.expand(node.shape[0], -1)
         count = seen.past.shape[1]
         parts = [seen.apart[:, :, None], seen.mask[:, :, None], seen.drivers, seen.near]
         read, _ = self.encoder(torch.cat([*parts, self.times(seen.past), node.expand(-1, count, -1)], dim=2))

@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     hidden: int = 192
     blocks: int = 2
     context: int = 32
-    decoder: int = 128
+    decoder: int = 64
     node: int = 16
     time: int = 8
     dropout: float = 0.25

@@ -16,7 +16,7 @@ from nervure.trust.signature import SigningKey
 
 __all__ = ["plain", "run", "stride_of"]
 
-_JUDGED = 60_000  # windows that are enough to judge by
+_JUDGED = 30_000  # windows that are enough to judge by
 _CELLS = 400_000_000  # readings that the windows of all judgements may hold
 _LONG = 6_000  # slots that a window may reach back for a plain forecast
 _DRAWN = 400_000_000  # slots in the windows that boosted trees are trained on

@@ -28,6 +28,7 @@ def read(source: Source, paths: list[Path]) -> Rows:
     table = table_of(source, paths)
     names = table.column(source.thing).cast(pa.string())
     named = names_of(source.columns, table.column_names, where=str(path))
+    table = table.select([source.time, *named])  # what is not read need not be copied
     parts = []
     for thing in pc.unique(names).to_pylist():
         if thing in source.without:
@@ -40,11 +41,17 @@ def read(source: Source, paths: list[Path]) -> Rows:
 
 
 def join(parts: list[Rows]) -> Rows:
-    """Put rows of several readings behind each other; their streams are told apart by name."""
-    first = np.cumsum([0] + [len(part.streams) for part in parts])
-    return Rows(
-        streams=tuple(name for part in parts for name in part.streams),
-        column=np.concatenate([part.column + start for part, start in zip(parts, first, strict=False)]),
-        time=np.concatenate([part.time for part in parts]),
-        value=np.concatenate([part.value for part in parts]),
-    )
+    """Put rows of several readings behind each other; their streams are told apart by name.
+
+    The list is emptied meanwhile, as else everything would be in memory twice.
+    """
+    streams = tuple(name for part in parts for name in part.streams)
+    count = sum(len(part.time) for part in parts)
+    column, time, value = np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count)
+    first = row = 0
+    while parts:
+        part = parts.pop(0)
+        rows = slice(row, row + len(part.time))
+        column[rows], time[rows], value[rows] = part.column + first, part.time, part.value
+        first, row = first + len(part.streams), rows.stop
+    return Rows(streams=streams, column=column, time=time, value=value)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nervure.core.error import DataError
 
-__all__ = ["Rows", "names_of", "numbers", "read_arrow"]
+__all__ = ["Rows", "as_numpy", "names_of", "numbers", "read_arrow"]
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     streams: tuple[str, ...]
-    column: NDArray[np.int64]
+    column: NDArray[np.int32] | NDArray[np.int64]
     time: NDArray[np.int64]
     value: NDArray[np.float64]
     properties: dict[str, dict[str, Any]] = {}
@@ -37,7 +37,7 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         height, width = value.shape
         return cls(
             streams=tuple(streams),
-            column=np.tile(np.arange(width, dtype=np.int64), height),
+            column=np.tile(np.arange(width, dtype=np.int32), height),
             time=np.repeat(time, width),
             value=value.reshape(-1),
         )
@@ -47,7 +47,8 @@ def read_arrow(path: Path) -> pa.Table:
     """Read a CSV (also gzipped) or Parquet file."""
     try:
         if path.suffix == ".parquet":
-            return pa.parquet.read_table(path)
+            with pa.parquet.ParquetFile(path) as file:  # read_table imports pandas, 40 MB
+                return file.read()
         return pa.csv.read_csv(path)
     except (OSError, pa.ArrowInvalid) as cause:
         raise DataError(f"cannot read {path.name}: {cause}", where=str(path)) from cause
@@ -76,5 +77,18 @@ def numbers(table: pa.Table, name: str, *, where: str) -> NDArray[np.float64]:
         column = table.column(name).cast(pa.float64())
     except pa.ArrowInvalid as cause:
         raise DataError(f"column {name!r} holds no numbers: {cause}", where=where) from cause
-    values: NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
+    values = np.array(as_numpy(column.combine_chunks()))  # its own, to be written to
+    if column.null_count:
+        values[as_numpy(column.is_null().cast(pa.uint8()).combine_chunks()) == 1] = np.nan
     return values
+
+
+def as_numpy(column: pa.Array) -> NDArray[Any]:
+    """Return the numbers of a column, whatever stands where there are none.
+
+    Arrow's own ``to_numpy`` imports pandas, which takes 40 MB.
+    """
+    kind = column.type.to_pandas_dtype()
+    if not len(column):
+        return np.empty(0, kind)
+    return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nervure.core.error import DataError
 from nervure.core.instant import HOUR_NS, SECOND_NS, iso
+from nervure.learn.reader.rows import as_numpy
 
 __all__ = ["stamps", "to_utc"]
 
@@ -76,7 +77,7 @@ def stamps(table: pa.Table, name: str, zone: str, *, where: str) -> Longs:
     try:
         aware = pa.types.is_timestamp(column.type) and column.type.tz is not None
         unit = pa.timestamp("ns", "UTC" if aware else None)
-        times: Longs = column.cast(unit).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        times: Longs = as_numpy(column.cast(unit).cast(pa.int64()).combine_chunks())
     except pa.ArrowInvalid as cause:
         raise DataError(f"column {name!r} holds no time stamps: {cause}", where=where) from cause
     return times if aware or zone == "UTC" else to_utc(times, zone, where=where)
