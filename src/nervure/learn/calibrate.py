@@ -34,7 +34,7 @@ _HALF_LIFE = 0.5  # of the validation part: after it a reading weighs half
 _SHRINK = 200.0  # as many readings of all nodes stand beside a node's own
 _MOST = 60_000  # samples that calibrate
 _WEIGHED = 24_000  # samples that weigh the blend
-_STEPS = 720_000  # and steps of a horizon that either may hold: some seconds of one core
+_STEPS = 720_000, 400_000  # and steps of a horizon that either may hold: some seconds of one core
 _WIDEST = 20.0  # no step is stretched further
 
 
@@ -45,19 +45,19 @@ def calibrate(task: ForecastTask, frame: Frame, predict: Predict) -> list[tuple[
     step of the horizon, in raw units.
     """
     every = samples(task, "validation")
-    most = max(64, _STEPS // task.horizon)
+    most, weighed = (max(64, one // task.horizon) for one in _STEPS)
     chosen = some(task, every, min(_MOST, most))
     stretch = frame.get_buffer("stretch")
     stretch.fill_(1.0)
     if isinstance(frame.blend, PlainBlend):
-        weigh(task, frame, predict, some(task, every, min(_WEIGHED, most)))
+        weigh(task, frame, predict, some(task, every, min(_WEIGHED, weighed)))
     pairs = [(predict(window), real) for window, real in batches(task, chosen, 2048)]
     y = np.concatenate([one for one, _ in pairs])
     real = np.concatenate([one for _, one in pairs])
     age = (chosen.last.max() - chosen.last) / max(1, int(np.ptp(chosen.last)))
     found = stretches(
-        y.astype(np.float64),
-        real.astype(np.float64),
+        y,
+        real,
         chosen.node,
         0.5 ** (age / _HALF_LIFE),
         median=task.median,
@@ -75,8 +75,8 @@ def calibrate(task: ForecastTask, frame: Frame, predict: Predict) -> list[tuple[
 
 
 def stretches(
-    y: Floats,
-    real: Floats,
+    y: NDArray[np.floating],
+    real: NDArray[np.floating],
     node: Longs,
     weight: Floats,
     *,
@@ -94,12 +94,12 @@ def stretches(
     order = np.argsort(node, kind="stable")
     mine = np.split(order, np.searchsorted(node[order], np.arange(1, nodes)))
     outward = [*range(median + 1, len(quantiles)), *range(median - 1, -1, -1)]
-    base = y[:, :, median].copy()
+    base = y[:, :, median].astype(np.float64)
     for quantile in outward:
         side = 1 if quantile > median else -1
         if quantile == median - 1:
-            base = y[:, :, median].copy()
-        step = np.abs(y[:, :, quantile] - y[:, :, quantile - side])
+            base = y[:, :, median].astype(np.float64)
+        step = np.abs(y[:, :, quantile].astype(np.float64) - y[:, :, quantile - side])
         needed = np.clip(side * (real - base) / np.maximum(step, 1e-9), -1.0, _WIDEST)
         needed[y[:, :, -1] <= y[:, :, 0]] = np.nan  # at night nothing is open, and nothing to be stretched
         share = quantiles[quantile] if side > 0 else 1 - quantiles[quantile]

@@ -32,6 +32,7 @@ _KNOWN = 0.7  # of a window must be known for it to teach
 _ROWS = 4096
 _CELLS = 120_000_000  # numbers that all windows looked at may hold: some seconds of one core
 _PRODUCTS = 40_000_000_000  # multiplications that the normal equations of all nodes may take
+_OWN = 30_000  # rows of one node that are looked at
 _CUBES = 6_000_000_000  # and what solving those of nodes with few rows may take, in features cubed
 _SURE = 3  # rows a feature: a node with fewer leans on a line of all nodes
 _SHARED = 16_000  # rows that the line of all nodes is taken from
@@ -68,7 +69,7 @@ def fit_linear(task: ForecastTask, anchor: Anchor, frame: Frame) -> None:
     rows = [_by_node(one, task.nodes) for one in parts]
     for node in range(task.nodes):
         taught, held = (
-            _cut(task, anchor, frame, chosen.take(_evenly(own[node], max(64, most // task.nodes))))
+            _cut(task, anchor, frame, chosen.take(_evenly(own[node], min(_OWN, max(64, most // task.nodes)))))
             for chosen, own in zip(parts, rows, strict=True)
         )
         blend.linear[node] = torch.from_numpy(_solve(taught, held, shared)).float()

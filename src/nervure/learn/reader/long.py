@@ -30,10 +30,11 @@ def read(source: Source, paths: list[Path]) -> Rows:
     named = names_of(source.columns, table.column_names, where=str(path))
     table = table.select([source.time, *named])  # what is not read need not be copied
     parts = []
-    for thing in pc.unique(names).to_pylist():
+    for one in pc.unique(names):
+        thing = one.as_py()
         if thing in source.without:
             continue
-        part = table.filter(pc.equal(names, thing))
+        part = table.filter(pc.equal(names, one))  # a Python string here would load pandas: 40 MB
         time = stamps(part, source.time, source.zone, where=f"{path} {thing}")
         value = np.stack([numbers(part, name, where=f"{path} {thing}") for name in named], axis=1)
         parts.append(Rows.of_grid([f"{thing}/{signal}" for signal in named.values()], time, value))
