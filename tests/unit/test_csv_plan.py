@@ -190,6 +190,48 @@ def test_too_short_a_history_says_what_would_do(tmp_path: Path) -> None:
     assert open_own(Asked(file=path, horizon="6h")).dataset.table.value.shape == (50, 1)
 
 
+def test_a_window_too_long_says_what_would_do(tmp_path: Path) -> None:
+    path = write(tmp_path, {"a": (stamps(1000, HOUR_NS), course(1000))})
+    with pytest.raises(DataError, match="leave --window out, or say --window") as found:
+        open_own(Asked(file=path, horizon="24h", window="2000h"))
+    assert "--horizon" not in str(found.value)
+    most = str(found.value).rsplit("--window ", 1)[1].split(" at most")[0]
+    assert open_own(Asked(file=path, horizon="24h", window=most)).dataset.table.value.shape == (1000, 1)
+
+
+def test_every_part_holds_readings_though_there_is_a_hole(tmp_path: Path) -> None:
+    kept = [*range(140), *range(140 + 14 * 24, 200 + 14 * 24)]
+    times, values = stamps(kept[-1] + 1, HOUR_NS), course(len(kept))
+    own = open_own(Asked(file=write(tmp_path, {"a": ([times[row] for row in kept], values)}), every="1h"))
+    task = pose(own.dataset, split=own.split)
+    for part in ("train", "validation", "test"):
+        chosen = samples(task, part)
+        assert not np.isnan(truth(task, chosen)).all(axis=0).any(), "each step of the horizon can be judged"
+        assert (~np.isnan(own.dataset.table.value[own.split.rows(part)])).sum() >= 12
+
+
+def test_a_hole_that_leaves_nothing_to_judge_on_is_said() -> None:
+    known = np.zeros(1000, dtype=np.int64)
+    known[[*range(60), *range(990, 1000)]] = 1
+    with pytest.raises(DataError, match="only 70 of them hold a reading, with so long a hole"):
+        parts(known, 24, None, HOUR_NS)
+
+
+def test_a_country_is_looked_up_before_anything_is_read(tmp_path: Path) -> None:
+    for country in ("ZZ", "US-ZZ"):
+        with pytest.raises(UsageError, match=f"--country {country}: no public holidays are known"):
+            open_own(Asked(file=tmp_path / "not there.csv", country=country))
+
+
+def test_what_is_wrong_with_the_readings_names_the_file(tmp_path: Path) -> None:
+    flat = write(tmp_path, {"flat": (stamps(1000, HOUR_NS), [4.0] * 1000)})
+    few = write(tmp_path, {"a": (stamps(30, HOUR_NS), course(30))}, "few.csv")
+    thin = write(tmp_path, {"a": (stamps(300, DAY_NS // 2), course(300))}, "thin.csv")
+    for path, every in ((flat, None), (few, None), (thin, "1h")):
+        with pytest.raises(DataError, match=f"at {path}"):
+            open_own(Asked(file=path, every=every))
+
+
 def test_a_long_table_of_many_series_is_cut_to_its_newest_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +340,7 @@ def test_the_verdict_is_honest() -> None:
     assert not tied.wins
     trees = verdict(_table(1.0, 2.0, 4.0, trees=0.5))
     assert trees is not None
-    assert "Boosted trees err least of all: 0.5" in trees.says
+    assert "The least error of all is that of boosted trees: 0.5" in trees.says
     assert verdict(_table(1.0, 2.0, 4.0)[-2:]) is None
 
 

@@ -289,3 +289,44 @@ def test_drivers_stay_where_the_target_is_missing(tmp_path: Path) -> None:
     assert found.signals == ("y", "rain", "temp")
     np.testing.assert_array_equal(found.value[:3], [[1, NAN, 5], [NAN, 0, 6], [2, 1, 7]])
     assert [(one.line, one.column) for one in found.rejected] == [(2, "rain")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        (["0,782", "0,9"], [0.782, 0.9]),
+        (["0,782", "1,234"], [0.782, 1.234]),
+        (["-0,782", "12,345"], [-0.782, 12.345]),
+        (["0.782", "1,234"], [0.782, 1234]),
+    ],
+)
+def test_no_thousands_begin_with_0(cells: list[str], wanted: list[float]) -> None:
+    found = numbers(pa.array(cells), separator=",")
+    assert not found.wrong
+    assert found.value.tolist() == wanted
+    assert not found.notes
+
+
+@pytest.mark.parametrize(
+    ("header", "asked", "says"),
+    [
+        ("ds,y", {"id": "unique_id", "target": "y"}, "leave --id out if the file holds one series"),
+        ("ds,sensor,y", {"id": "unique_id"}, "perhaps --id sensor; leave --id out if the file holds one"),
+        ("ds,north,south,west", {"id": "unique_id", "target": "y"}, "wide format[\\s\\S]*melt"),
+        ("ds,north,south,west", {"target": "y"}, "no column 'y'[\\s\\S]*melt"),
+        ("ds,north,south,west", {}, "which column is what is to be foreseen[\\s\\S]*melt"),
+    ],
+    ids=["one series", "another name", "wide by id", "wide by target", "wide"],
+)
+def test_a_file_of_one_series_or_a_wide_one_says_what_to_do(
+    tmp_path: Path, header: str, asked: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(DataError, match=says):
+        read(tmp_path, header + "\n2024-01-01" + ",1" * header.count(",") + "\n", **asked)
+
+
+def test_a_file_that_was_cut_off_is_said(tmp_path: Path) -> None:
+    whole = "ds,y\n" + "".join(f"2024-01-{day:02},1\n" for day in range(1, 29))
+    for text in (whole, "ds,y\n2"):
+        with pytest.raises(DataError, match=r"cannot read own.csv to its end[\s\S]*cut off"):
+            read(tmp_path, text.encode("utf-16")[:-1])

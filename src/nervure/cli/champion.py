@@ -165,7 +165,7 @@ def outcome(verdict: Verdict, *, forced: bool) -> tuple[bool, int]:
     return promoted, 0 if promoted else 1
 
 
-def tell_verdict(verdict: Verdict, *, forced: bool, running: bool) -> None:
+def tell_verdict(verdict: Verdict, *, forced: bool, running: bool, up: str = "nervure up") -> None:
     """Say how the new model stands, with its numbers, and what follows."""
     if verdict.windows:
         told: list[Any] = [f"MAE {verdict.challenger:.4g} {verdict.unit}".rstrip()]
@@ -175,7 +175,7 @@ def tell_verdict(verdict: Verdict, *, forced: bool, running: bool) -> None:
         say(f"from {verdict.since} to {verdict.until}, which neither was shown: {', '.join(told)}")
     sure = "" if verdict.sure is None else f" (better with {verdict.sure:.0%} certainty)"
     if verdict.promoted or forced:
-        taken = "the running node takes it up" if running else "nervure up scores with it"
+        taken = "the running node takes it up" if running else f"{up} scores with it"
         say(f"promoted: {'you asked for it' if not verdict.promoted else verdict.why}{sure}; {taken}")
     else:
         say(f"not promoted: {verdict.why}{sure}")

@@ -82,6 +82,6 @@ def _text(cell: Any) -> str:
         case int():
             return f"{cell:,}"
         case float():
-            return f"{cell:,.4g}" if abs(cell) < 1e4 else f"{cell:,.0f}"
+            return f"{cell:,.0f}" if 1e4 <= abs(cell) < 1e7 else f"{cell:,.4g}"
         case _:
             return str(cell)

@@ -68,8 +68,13 @@ class Choices:
     decimal: Annotated[
         Literal[".", ","] | None, Parameter(help="With --csv: what parts whole from fraction in 1,234.")
     ] = None
-    low: Annotated[float | None, Parameter(help="With --csv: the least value that is possible.")] = None
-    high: Annotated[float | None, Parameter(help="With --csv: the greatest value that is possible.")] = None
+    low: Annotated[
+        float | None, Parameter(help="With --csv: the least value that is possible; lower ones are rejected.")
+    ] = None
+    high: Annotated[
+        float | None,
+        Parameter(help="With --csv: the greatest value that is possible; higher ones are rejected."),
+    ] = None
 
 
 def opened(name: str | None, choices: Choices | None) -> Own | None:

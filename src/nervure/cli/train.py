@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 from cyclopts import Parameter
@@ -16,6 +16,7 @@ from nervure.cli.option import Budget, Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, described, opened, tell, written
 from nervure.cli.progress import progress
+from nervure.core.error import UsageError
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ Name = Annotated[
 Compare = Annotated[
     bool, Parameter(negative="--no-compare", help="Fit the plain baselines too, for the table and the card.")
 ]
+
+
+class _Wish(NamedTuple):
+    """How a training is to go, in words that every course knows."""
+
+    budget_s: float
+    seed: int
+    compare: bool
 
 
 def train(
@@ -61,16 +70,18 @@ def train(
     from nervure.trust.signature import SigningKey
 
     loaded, _ = read(settings, change)
-    found = opened(name, own)
+    if out is not None and out.is_dir():
+        raise UsageError(f"{out} is a folder", hint=f"name the file: --out {out / 'model.onnx'}")
+    found, wish, ways = opened(name, own), _Wish(budget, seed, compare), again or Again()
     key = SigningKey.load_or_create(loaded.folder)
     if found is not None:
-        return _train_own(found, key, loaded, out, budget, seed, compare=compare, json=json)
-    ways = again or Again()
-    learned = _train_known(str(name), problem, key, loaded, ways, budget_s=budget, seed=seed, compare=compare)
+        return _train_own(found, key, loaded, out, ways, wish, json=json)
+    learned = _train_known(str(name), problem, key, loaded, ways, wish)
     promoted, code = outcome(learned.verdict, forced=ways.promote)
     path = _keep(learned, loaded, out)
+    _tell(learned, path, json=json)
     running = hand_over(loaded, learned, promoted=promoted)
-    _tell(learned, path, running=running, promoted=promoted, json=json)
+    _stands(learned, {"file": path}, running=running, promoted=promoted, json=json)
     return code
 
 
@@ -80,10 +91,7 @@ def _train_known(
     key: SigningKey,
     settings: Settings,
     ways: Again,
-    *,
-    budget_s: float,
-    seed: int,
-    compare: bool,
+    wish: _Wish,
 ) -> Course:
     """Train on a solution's data set, against the model that scores now."""
     from nervure.learn.course import course
@@ -92,9 +100,7 @@ def _train_known(
     solution = find(name)
     dataset, how = dataset_of(solution, settings, live=ways.live), how_of(solution, problem, settings, ways)
     with progress(f"train {name}") as told:
-        return course(
-            dataset, problem, key=key, budget_s=budget_s, seed=seed, compare=compare, progress=told, how=how
-        )
+        return course(dataset, problem, key=key, progress=told, how=how, **wish._asdict())
 
 
 def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
@@ -109,56 +115,59 @@ def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
 
 
 def _train_own(
-    own: Own,
-    key: SigningKey,
-    settings: Settings,
-    out: Path | None,
-    budget: float,
-    seed: int,
-    *,
-    compare: bool,
-    json: bool,
+    own: Own, key: SigningKey, settings: Settings, out: Path | None, ways: Again, wish: _Wish, *, json: bool
 ) -> int:
     """Train on a file of one's own, say how it went, and write everything that is needed to run it."""
     from nervure.learn.own.course import run
 
+    if ways.live:
+        raise UsageError("--live is for a solution's data set", hint="append the node's readings to the file")
     if not json:
         tell(own)
+    how = how_of(own.solution, None, settings, ways)
     with progress(f"train {own.solution.name}") as told:
-        learned = run(own, key=key, budget_s=budget, seed=seed, compare=compare, progress=told)
+        learned = run(own, key=key, progress=told, how=how, **wish._asdict())
     files = written(own, _keep(learned, settings, out), out, settings)
-    running = hand_over(settings, learned)
     about = described(own, learned.metrics)
-    if json:
-        shown = {what: str(path) for what, path in files.items()}
-        shown |= {"sha256": learned.sha256, "version": learned.card.version}
-        write_json(
-            {**shown, "running": running, "train_s": learned.train_s, "metrics": learned.metrics, **about}
-        )
-        return 0
-    show(learned.metrics, learned.card.unit)
-    for path in files.values():
-        say(f"wrote {path}")
-    say(f"nervure up --settings {files['settings']} scores with it")
-    if about["against_plain"]:
+    _tell(learned, *files.values(), json=json)
+    if about["against_plain"] and not json:
         say(about["against_plain"].says)
-    return 0
+    promoted, _ = outcome(learned.verdict, forced=ways.promote)
+    running = hand_over(settings, learned, promoted=promoted)
+    _stands(learned, files, running=running, promoted=promoted, json=json, about=about)
+    return 0  # what was asked for is made and written, whichever model scores
 
 
-def _tell(learned: Course, path: Path, *, running: bool, promoted: bool, json: bool) -> None:
+def _tell(learned: Course, *paths: Path, json: bool) -> None:
+    """Show what was learned and written, before anything can go wrong with handing it over."""
     if json:
-        found = {"file": str(path), "sha256": learned.sha256, "version": learned.card.version}
-        stands = {"promoted": promoted, "verdict": learned.verdict}
-        write_json(
-            {**found, **stands, "running": running, "train_s": learned.train_s, "metrics": learned.metrics}
-        )
         return
     show(learned.metrics, learned.card.unit)
-    say(f"wrote {path}")
-    tell_verdict(learned.verdict, forced=promoted, running=running)
+    for path in paths:
+        say(f"wrote {path}")
 
 
-def hand_over(settings: Settings, learned: Course, *, promoted: bool = True) -> bool:
+def _stands(
+    learned: Course,
+    files: dict[str, Path],
+    *,
+    running: bool,
+    promoted: bool,
+    json: bool,
+    about: dict[str, Any] | None = None,
+) -> None:
+    """Say which model scores from now on; for machines, everything in one."""
+    if not json:
+        up = f"nervure up --settings {files['settings']}" if "settings" in files else "nervure up"
+        tell_verdict(learned.verdict, forced=promoted, running=running, up=up)
+        return
+    found = {what: str(path) for what, path in files.items()}
+    found |= {"sha256": learned.sha256, "version": learned.card.version}
+    stands = {"promoted": promoted, "verdict": learned.verdict, "running": running}
+    write_json(found | stands | {"train_s": learned.train_s, "metrics": learned.metrics} | (about or {}))
+
+
+def hand_over(settings: Settings, learned: Course, *, promoted: bool) -> bool:
     """Put a package where the node of this data folder finds it; tell whether one runs now.
 
     Unless it is ``promoted`` it only waits there: ``nervure promote`` lets it score.
@@ -192,13 +201,17 @@ async def _put(settings: Settings, learned: Course) -> None:
 
 
 async def _put_alone(settings: Settings, learned: Course) -> None:
+    from nervure.bench.process import free_ports
     from nervure.stream.server import Server
     from nervure.trust.nkey import shut_gate
 
-    inside = msgspec.structs.replace(settings.nats, mqtt_host="127.0.0.1")  # no device is meant
+    port, mqtt_port = free_ports(2)  # another node may have the usual ones: this is for a moment only
+    inside = msgspec.structs.replace(
+        settings.nats, host="127.0.0.1", mqtt_host="127.0.0.1", port=port, mqtt_port=mqtt_port
+    )
     alone = msgspec.structs.replace(settings, nats=inside)
     server = await Server.start(alone, gate=None if settings.access.open else shut_gate())
     try:
-        await _put(settings, learned)
+        await _put(alone, learned)
     finally:
         await server.stop()

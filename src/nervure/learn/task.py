@@ -321,11 +321,13 @@ def _worth(task: ForecastTask, period: int) -> bool:
 def windows(task: ForecastTask, chosen: Samples, *, history: int | None = None) -> Window:
     """Cut the windows of the samples: ``x [batch, time, channel]`` ends with the row ``last``.
 
-    ``time`` is ``history`` slots, or the task's own window. Rows before the table's start are NaN.
+    ``time`` is ``history`` slots, or the task's own window. Rows before the table's start are NaN, and so
+    is the newest slot of every neighbour: live it has read by then or not, as chance will have it.
     """
     length = history or task.window
     columns = task.channels[chosen.node]
     x = _cut(task.table.value, chosen.last, columns, length, task.back).astype(np.float32)
+    x[:, -1, [place for place, one in enumerate(task.inputs) if one.neighbour]] = np.nan
     if task.blind:
         x[:, :, 0] = np.nan
     days = _calendar(task, chosen.last, length)

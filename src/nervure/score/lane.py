@@ -93,6 +93,7 @@ class Lane:
         self._median = card.quantiles.index(0.5)
         self._country = card.problem.calendar if isinstance(card.problem, Forecast) else None
         self._back: Longs = np.array([one.back for one in card.channels], dtype=np.int64)
+        self._near = np.flatnonzero([one.neighbour > 0 for one in card.channels])
         leads = limit.options.leads if limit else (1,)
         self._grid: Floats = np.array(limit.grid if limit else (0.0,))
         self._floor: Floats = np.array(limit.floor) if limit else np.full(nodes, 1e-9)
@@ -224,6 +225,7 @@ class Lane:
         card, rings = self.card, self._rings
         columns = self.layout.columns[nodes]
         x = rings.window(columns, slot, card.window, self._back)
+        x[:, -1, self._near] = np.nan  # as in training: who of two neighbours reads first is chance
         if len(self._open):
             at = slot[:, None, None] + np.arange(1 - card.window, 1)[:, None] - self._back[self._open]
             x[:, :, self._open] = self._told(x[:, :, self._open], columns[:, self._open], at)

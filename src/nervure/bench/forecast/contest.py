@@ -204,7 +204,7 @@ def errors_by_origin(contest: Contest, answers: Sequence[Answer]) -> tuple[Longs
     legs that share an origin are added up.
     """
     task = contest.legs[0].task
-    steps = [step - 1 for step in task.report_at if step <= task.horizon]
+    steps = [step - 1 for step in task.report_at if step <= task.horizon] or [task.horizon - 1]
     times, sums, counts = [], [], []
     for one in answers:
         error = np.abs(one.found - one.y[:, :, one.leg.task.median]) / _of(one)

@@ -28,7 +28,7 @@ By how much the mean absolute error rises when the windows of the test part are 
 was trained on the data as they are."""
 _FAITH_IS = """\
 How much sooner the forecast moves when inputs are hidden in the order of their explained importance than
-at random (deletion curve; gain is the share by which its area is larger, with a 95 % interval)."""
+at random (deletion curve; gain is by how much its area is larger, in the set's unit, with a 95 % interval)."""
 _HOW = """\
 Every model sees the same windows, cut by the code that live scoring uses; scalers, profiles, choice of
 model and calibration come from the train and validation parts, and the test part is looked at once, to

@@ -78,7 +78,8 @@ def in_short(document: Document) -> str:
         return f"The model `{DEFAULT}` was not run on any set."
     spots = [one for one in document.compared if one.model == DEFAULT and one.horizon != "avg"]
     lower = sum(one.gain.percent > 0 for one in spots)
-    cost = [row.train_cpu_s for row in document.rows if row.model == DEFAULT and row.train_cpu_s is not None]
+    each = (_costs(document, survey.set, DEFAULT)[0] for survey in document.sets)
+    cost = [one for one in each if one is not None]
     return (
         f"Over {_sets(total)}, the default model `{DEFAULT}` has clearly less error than the best plain baseline "
         f"on {count['won']}, clearly more on {count['lost']}, and on {count['undecided']} the test part cannot tell "
@@ -86,7 +87,7 @@ def in_short(document: Document) -> str:
         f"smaller error at {lower} of {len(spots)}. The best baseline was picked for each horizon with the test part "
         f"in view, which favours the baselines. "
         + (
-            f"A training took {median(cost):.0f} CPU-s in the middle, {max(cost):.0f} at most."
+            f"A training took {median(cost):.0f} CPU-s on the set in the middle, {max(cost):.0f} at most."
             if cost
             else ""
         )
@@ -202,31 +203,41 @@ def deploy(document: Document) -> str:
         one = document.against(survey.set)
         if one is None:
             continue
-        word = standing(one)
-        best = document.best(survey.set, "deep")
-        costs = {model: _costs(document, survey.set, model) for model in (DEFAULT, best, one.baseline)}
-        chosen, why = DEFAULT, "clearly less error than any baseline"
-        if word == "lost":
-            chosen, why = one.baseline, f"`{DEFAULT}` errs clearly more"
-        elif word == "undecided" and abs(one.gain.percent) < _ALIKE:
-            cheap = costs[DEFAULT][0] > costs[one.baseline][0]
-            chosen = one.baseline if cheap else DEFAULT
-            why = f"errors alike (within {_ALIKE:.0f} %); cheaper to train"
-        elif word == "undecided":
-            chosen = DEFAULT if one.gain.percent > 0 else one.baseline
-            why = "less error on this test part, which is too short to be sure"
-        if word == "won" and best != DEFAULT:
-            why += f"; {best} errs less still, for {costs[best][0]:.0f} CPU-s"
-        spent, ms = costs[chosen]
-        lines.append(f"| {survey.set} | {chosen} | {why} | {spent:.0f} | {ms:.3g} |")
+        chosen, why = _choice(document, one)
+        spent, ms = _costs(document, survey.set, chosen)
+        cells = "" if spent is None else f"{spent:.0f}", "" if ms is None else f"{ms:.3g}"
+        lines.append(f"| {survey.set} | {chosen} | {why} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 
 
-def _costs(document: Document, name: str, model: str) -> tuple[float, float]:
+def _choice(document: Document, one: Compared) -> tuple[str, str]:
+    """Return what to run on a set and why; ``one`` is how the default stands there."""
+    word, best = standing(one), document.best(one.set, "deep")
+    beside = document.against(one.set, model=best) if best != DEFAULT else None
+    if word != "won" and standing(beside) == "won":
+        return best, f"clearly less error than any baseline, which `{DEFAULT}` has not"
+    if word == "won":
+        why = "clearly less error than any baseline"
+        if beside is not None:
+            spent, _ = _costs(document, one.set, best)
+            why += f"; {best} errs less still" + ("" if spent is None else f", for {spent:.0f} CPU-s")
+        return DEFAULT, why
+    if word == "lost":
+        return one.baseline, f"`{DEFAULT}` errs clearly more"
+    if abs(one.gain.percent) < _ALIKE:
+        ours, theirs = (_costs(document, one.set, model)[0] or 0.0 for model in (DEFAULT, one.baseline))
+        chosen = one.baseline if ours > theirs else DEFAULT
+        return chosen, f"errors alike (within {_ALIKE:.0f} %); cheaper to train"
+    chosen = DEFAULT if one.gain.percent > 0 else one.baseline
+    return chosen, "less error on this test part, which is too short to be sure"
+
+
+def _costs(document: Document, name: str, model: str) -> tuple[float | None, float | None]:
+    """Return CPU seconds of a training and milliseconds of a round, None where not measured."""
     for row in document.rows:
         if (row.set, row.model) == (name, model):
-            return row.train_cpu_s or 0.0, row.infer_ms or 0.0
-    return 0.0, 0.0
+            return row.train_cpu_s, row.infer_ms
+    return None, None
 
 
 def policy(document: Document) -> str:
@@ -246,7 +257,8 @@ def _data(document: Document) -> str:
     )
     short = [survey for survey, _ in _stand(document, "lost") if survey.train_days <= least.train_days]
     if short:
-        text += f" With {min(one.train_days for one in short):.0f} days it was not ({short[0].set})."
+        worst = min(short, key=lambda one: one.train_days)
+        text += f" With {worst.train_days:.0f} days it was not ({worst.set})."
     return text
 
 
@@ -291,12 +303,17 @@ def _cost(document: Document) -> str:
     hours = sum((row.train_cpu_s or 0.0) for row in rows) / 3600
     most = max(rows, key=lambda row: row.value)
     slow = max(rows, key=lambda row: row.infer_ms or 0.0)
+    round_ms = (
+        ""
+        if slow.infer_ms is None
+        else (f" The slowest round of forecasts takes {slow.infer_ms:.2g} ms ({slow.set}).")
+    )
     covered = [row.value for row in document.rows if row.model == DEFAULT and row.metric == "coverage_80"]
     inside = sum(BAND[0] <= one <= BAND[1] for one in covered)
     return (
         f"**Cost.** One training on each of {_sets(len(rows))} takes {hours:.2f} CPU-hours in all, on one core without "
-        f"a GPU, and {most.value:.0f} MB at most ({most.set}; the bound is {MEMORY_MB:.0f} MB). The slowest round of "
-        f"forecasts takes {slow.infer_ms or 0.0:.2g} ms ({slow.set}). The 80 % band covers "
+        f"a GPU, and {most.value:.0f} MB at most ({most.set}; the bound is {MEMORY_MB:.0f} MB).{round_ms} The 80 % "
+        f"band covers "
         f"{100 * BAND[0]:.0f} to {100 * BAND[1]:.0f} % on {inside} of {_sets(len(covered))}."
     )
 

@@ -126,7 +126,7 @@ def _of(rows: Sequence[Row], metric: str, horizon: str) -> float | None:
 
 
 def _lines(group: _Group) -> list[Line]:
-    """Return the rows of a model: means over its seeds, their spread, and what it cost."""
+    """Return the rows of a model: means over its seeds (memory: the most), their spread, and what it cost."""
     job, count = group.job, len(group.results)
     spent, ms = group.mean("train_cpu_s"), group.mean("infer_ms")
     numbers: dict[tuple[str, str], list[float]] = {}
@@ -136,10 +136,12 @@ def _lines(group: _Group) -> list[Line]:
     if count > 1:
         spread = np.std(numbers["MAE", "avg"], ddof=1)
         numbers["MAE_sd", "avg"] = [float(spread)] * count
-    for name in ("memory_mb", "parameters"):
-        cost = group.mean(name)
-        if cost is not None:
-            numbers[name, ""] = [cost] * count
+    memory = [one.memory_mb for one in group.results if one.memory_mb is not None]
+    if memory:
+        numbers["memory_mb", ""] = [max(memory)] * count
+    parameters = group.mean("parameters")
+    if parameters is not None:
+        numbers["parameters", ""] = [parameters] * count
     return [
         Line(
             set=job.set,

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def perform(job: Job, path: Path, *, peers_python: str = "") -> Result:
     memory = peak_mb()
     for leg, one in zip(contest.legs, fitted, strict=True):
         answers.append(Answer(leg=leg, found=leg.truth(), y=forecast(leg.task, one, leg.chosen)))
-    infer_ms, parameters, flaw = _cost(contest.legs[0], fitted[0])
+    infer_ms, parameters, flaw = _cost(contest.legs, fitted)
     found = judged(contest, answers, job, path)
     return msgspec.structs.replace(
         found,
@@ -229,8 +230,24 @@ def _maker(job: Job, task: ForecastTask, legs: int) -> Forecaster:
     return next(one for one in baselines(task, quantiles=True) if one.name == job.model)
 
 
-def _cost(leg: Leg, fitted: Forecaster) -> tuple[float | None, int | None, str]:
-    """Return the milliseconds of a round, the parameters of a deep model, and why there is no round."""
+def _cost(legs: Sequence[Leg], fitted: Sequence[Forecaster]) -> tuple[float | None, int | None, str]:
+    """Return the milliseconds of a round, the parameters of a deep model, and why there is no round.
+
+    Legs that ask about other streams have a net of their own each, and a round is one of all of them;
+    legs that repeat the same question at another time do not count again.
+    """
+    first = {one.task.names: place for place, one in reversed(list(enumerate(legs)))}
+    found = [_cost_of(legs[place], fitted[place]) for place in sorted(first.values())]
+    times = [ms for ms, _, _ in found]
+    counts = [count for _, count, _ in found]
+    return (
+        None if None in times else sum(ms for ms in times if ms is not None),
+        None if None in counts else sum(count for count in counts if count is not None),
+        next((flaw for _, _, flaw in found if flaw), ""),
+    )
+
+
+def _cost_of(leg: Leg, fitted: Forecaster) -> tuple[float | None, int | None, str]:
     if fitted.kind != "deep":
         return plain_ms(leg.task, fitted, leg.chosen), None, ""
     from nervure.learn.package import to_onnx

@@ -28,6 +28,11 @@ _TARGET = (
     "load", "flow", "volume", "speed", "consumption", "cnt", "traffic_volume", "ot",
 )  # fmt: skip
 
+_LONG = (
+    "a column for each series is the wide format, and the long one is needed, a row for each time and"
+    " series: pandas.read_csv(FILE).melt('ds', var_name='unique_id', value_name='y')"
+)
+
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
     """The names of the columns to read; ``id`` is ``None`` where the file holds one series."""
@@ -77,7 +82,7 @@ def choose(head: Head, asked: Asked) -> Columns:
         raise DataError(
             f"which column is {word}? The columns are {_listed(head.names)}",
             where=str(head.path),
-            hint=f"name it: {option} COLUMN",
+            hint=f"name it: {option} COLUMN" + (f"; {_LONG}" if target is None and _wide(head) else ""),
         )
     _apart(head, {"--time": (time,), "--id": (ident,), "--target": (target,), **drivers})
     return Columns(
@@ -106,14 +111,39 @@ def _find(head: Head, option: str, named: str, usual: tuple[str, ...]) -> str:
     folded = {name.casefold(): name for name in head.names}
     close = difflib.get_close_matches(named.casefold(), folded, 1, 0.5)
     likely = _guess(head.names, usual) or (folded[close[0]] if close else None)
+    if option == "--id" and likely is None:
+        raise _no_series(head, named)
     hint = f"perhaps {option} {_quoted(likely)}" if likely else f"name one of them: {option} COLUMN"
+    if option == "--id":
+        hint += "; leave --id out if the file holds one series"
+    elif option == "--target" and likely is None and _wide(head):
+        hint += f"; {_LONG}"
     if _looks_like_data(head.names):
         hint = f"the first line must name the columns; here line {head.line or 1} looks like readings"
-    raise DataError(
+    raise _missing(head, option, named, hint)
+
+
+def _missing(head: Head, option: str, named: str, hint: str) -> DataError:
+    return DataError(
         f"there is no column {named!r} ({option}); the columns are {_listed(head.names)}",
         where=_at(head),
         hint=hint,
     )
+
+
+def _no_series(head: Head, named: str) -> DataError:
+    """Tell what to do where no column is likely to tell series apart."""
+    hint = "leave --id out if the file holds one series, else name the column that tells them apart"
+    if _looks_like_data(head.names):
+        hint = f"the first line must name the columns; here line {head.line or 1} looks like readings"
+    elif _wide(head):
+        hint = f"leave --id out if the file holds one series, and name its --target; {_LONG}"
+    return _missing(head, "--id", named, hint)
+
+
+def _wide(head: Head) -> bool:
+    """Tell whether a file may have a column for each series: several besides the time, none usual."""
+    return len(head.names) > 2 and _guess(head.names, _TARGET) is None
 
 
 def _guess(names: tuple[str, ...], usual: tuple[str, ...]) -> str | None:

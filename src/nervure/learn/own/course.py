@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nervure.core.instant import DAY_NS
 from nervure.learn.baseline import HistoricalAverage, LastValue, SeasonalNaive
-from nervure.learn.course import Course, course
+from nervure.learn.course import Course, How, course
 from nervure.learn.lag import LinearLags, Seasons
 from nervure.learn.own.data import Own
 from nervure.learn.task import Forecaster, ForecastTask, pose, samples
@@ -31,6 +31,7 @@ def run(
     seed: int = 0,
     compare: bool = True,
     progress: Callable[[float, str], None] | None = None,
+    how: How | None = None,
 ) -> Course:
     """Train the default model on a file's data set, hold it against plain forecasts, package it."""
     task = pose(own.dataset, split=own.split, seed=seed)
@@ -44,6 +45,7 @@ def run(
         rivals=plain(task),
         stride=stride_of(task),
         progress=progress,
+        how=how,
     )
 
 

@@ -9,14 +9,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.calendar import calendar
 from nervure.core.declaration import AHEAD_NS, Rule, Signal, Solution, Source, validate
-from nervure.core.error import DataError, DeclarationError
+from nervure.core.error import DataError, DeclarationError, UsageError
 from nervure.core.instant import DAY_NS, SECOND_NS, duration_text
 from nervure.core.problem import Forecast
 from nervure.learn.dataset import Dataset, build
 from nervure.learn.own.ask import Asked, Rejected
 from nervure.learn.own.plan import Plan, Step, dropped, grid, lengths, parts, resampled, step_of
-from nervure.learn.own.reading import Readings, read_file
+from nervure.learn.own.reading import MOST_REJECTED, Readings, read_file
+from nervure.learn.own.remark import bounds, coarse, stuck
+from nervure.learn.own.screen import beyond
 from nervure.learn.reader.rows import Rows
 from nervure.learn.split import Split, by_time
 from nervure.solutions import names as solution_names
@@ -27,7 +30,6 @@ Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_CELLS = 15_000_000  # slots times streams of a table: a training takes some 700 MB with so many
-_ROUNDS = 4
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,7 @@ class _Made(msgspec.Struct, frozen=True, kw_only=True):
     first: int
     height: int
     plan: Plan
+    bound: tuple[float | None, float | None]
     dropped: dict[str, str]
     notes: tuple[str, ...]
 
@@ -69,6 +72,7 @@ def open_own(asked: Asked) -> Own:
     Raises ``DataError`` with column, line and value where the file cannot be used, and says how many
     readings are needed where there are too few.
     """
+    _known_country(asked)
     readings = read_file(asked)
     if np.isnan(readings.value[:, 0]).all():
         raise DataError(
@@ -78,12 +82,13 @@ def open_own(asked: Asked) -> Own:
         )
     step = step_of(readings, asked)
     place, slot, value = resampled(readings, step)
+    sums = _summed(asked, value)
     made = _choose(readings, asked, step, place, slot, value[:, 0])
-    zone, said = _zone(readings, asked, step)
-    solution = _solution(readings, asked, step, made, zone, value[:, 0])
+    zone, said = _zone(readings, asked)
+    solution = _solution(readings, asked, step, made, zone)
     rows = _rows(solution, readings, made, (place, slot, value))
     dataset = build(solution, rows, origin=str(asked.file))
-    notes = (*readings.notes, *step.notes, *said, *made.notes)
+    notes = (*readings.notes, *step.notes, *said, *sums, *made.notes)
     return Own(
         dataset=dataset,
         split=by_time((0, *made.plan.cuts, made.height)),
@@ -96,6 +101,37 @@ def open_own(asked: Asked) -> Own:
     )
 
 
+def _known_country(asked: Asked) -> None:
+    """Refuse a country of which no holidays are known before anything is read."""
+    if asked.country is None:
+        return
+    try:
+        calendar("UTC", asked.country, DAY_NS, 0, 1)
+    except (DeclarationError, KeyError) as cause:
+        raise UsageError(
+            f"--country {asked.country}: no public holidays are known for it",
+            hint="use ISO 3166: IT, US-CA; or leave --country out",
+        ) from cause
+
+
+def _summed(asked: Asked, value: Floats) -> tuple[str, ...]:
+    """Take sums out of ``value`` that are out of bounds, and say so; of one reading bounds say nothing."""
+    if asked.resample != "sum":
+        return ()
+    some, notes = int((~np.isnan(value[:, 0])).sum()), []
+    for reason, rows in beyond(value[:, 0], asked).items():
+        if len(rows) > MOST_REJECTED * some:
+            raise DataError(
+                f"{len(rows):,} of {some:,} sums cannot be used: a sum {reason}, such as"
+                f" {value[rows[0], 0]:g}",
+                where=str(asked.file),
+                hint="--low and --high are of the sums of a step",
+            )
+        notes.append(f"{len(rows):,} sums ({value[rows[0], 0]:g}, say) are left out: each {reason}")
+        value[rows, 0] = np.nan
+    return tuple(notes)
+
+
 def _choose(readings: Readings, asked: Asked, step: Step, place: Longs, slot: Longs, target: Floats) -> _Made:
     """Choose the series and the slots that are learned from, and the parts in time."""
     horizon, window = lengths(asked, step.every_ns)
@@ -106,11 +142,11 @@ def _choose(readings: Readings, asked: Asked, step: Step, place: Longs, slot: Lo
     first, table = grid(place, slot, target, len(readings.series))
     kept = np.arange(len(readings.series))
     why: dict[str, str] = {}
-    for _ in range(_ROUNDS):
+    while True:
         known = (~np.isnan(table[:, kept])).sum(axis=1)
         rows = np.flatnonzero(known)
         low, high = int(rows[0]), int(rows[-1]) + 1
-        plan = parts(known[low:high], horizon, window, step.every_ns)
+        plan = parts(known[low:high], horizon, window, step.every_ns, str(asked.file))
         names = tuple(readings.series[one] for one in kept)
         found = dropped(table[low:high][:, kept], names, plan, first + low, step.every_ns)
         why |= found
@@ -118,17 +154,21 @@ def _choose(readings: Readings, asked: Asked, step: Step, place: Longs, slot: Lo
             break
         kept = kept[[name not in found for name in names]]
         if not len(kept):
-            raise _none_left(readings, why)
+            raise _none_left(readings, why, str(asked.file))
+    table, test = table[low:high][:, kept], plan.cuts[1]
+    least, most, said = bounds(asked, table)
+    notes += (*said, *stuck(table[test:], names, first + low + test, step.every_ns), *coarse(table, names))
     return _Made(
         kept=tuple(kept.tolist()), first=first + low, height=high - low, plan=plan, dropped=why,
-        notes=tuple(notes),
+        bound=(least, most), notes=tuple(notes),
     )  # fmt: skip
 
 
-def _none_left(readings: Readings, why: dict[str, str]) -> DataError:
+def _none_left(readings: Readings, why: dict[str, str], where: str) -> DataError:
     name, reason = next(iter(why.items()))
     return DataError(
         f"none of {len(readings.series)} series can be used; {name!r}: {reason}",
+        where=where,
         hint="more readings are needed that differ, or a shorter --horizon and --window",
     )
 
@@ -150,20 +190,17 @@ def _trim(
     return place[newest], slot[newest], target[newest]
 
 
-def _zone(readings: Readings, asked: Asked, step: Step) -> tuple[str, tuple[str, ...]]:
+def _zone(readings: Readings, asked: Asked) -> tuple[str, tuple[str, ...]]:
     """Return the zone of the calendar, and what to say of it."""
-    if readings.naive and step.every_ns >= DAY_NS:
-        said = "a day is the stamp's own: a running node must be sent its reading as of 00:00Z of that day"
-        return "UTC", (said,)
+    if readings.days is not None:  # slots are of local days already
+        return "UTC", (readings.days.says,) if readings.days.says else ()
     if asked.zone is None:
         said = "stamps do not say their zone and are taken for UTC; --zone Europe/Rome if they are local"
         return "UTC", (said,) if readings.naive else ()
     return asked.zone, ()
 
 
-def _solution(
-    readings: Readings, asked: Asked, step: Step, made: _Made, zone: str, target: Floats
-) -> Solution:
+def _solution(readings: Readings, asked: Asked, step: Step, made: _Made, zone: str) -> Solution:
     """Derive the solution: a signal for each column, one forecast, a rule for streams that fall silent."""
     every, plan, columns = step.every_ns, made.plan, readings.columns
     named = dict(zip(readings.signals, _distinct([slug(one) for one in readings.signals]), strict=True))
@@ -189,7 +226,7 @@ def _solution(
             name=_name(asked),
             title=f"{columns.target} of {asked.file.name}",
             thing=columns.id or "series",
-            signals=_signals(readings, asked, step, made, named, target),
+            signals=_signals(readings, asked, step, made, named),
             problems=(problem,),
             rules=(silent,),
             data=Source(folder="", layout="long", zone=zone, report_at=report, protocol="in time"),
@@ -198,11 +235,11 @@ def _solution(
 
 
 def _signals(
-    readings: Readings, asked: Asked, step: Step, made: _Made, named: dict[str, str], target: Floats
+    readings: Readings, asked: Asked, step: Step, made: _Made, named: dict[str, str]
 ) -> tuple[Signal, ...]:
     """Return the target's signal and those of the drivers; what is known ahead may come so much earlier."""
     columns, every = readings.columns, duration_text(step.every_ns)
-    low, high = _bounds(asked, target)
+    low, high = made.bound
     ahead = duration_text(min(2 * made.plan.horizon * step.every_ns, AHEAD_NS))
     unit, name = asked.unit or "1", named[columns.target]
     return (
@@ -228,17 +265,6 @@ def _patience(length_ns: int) -> str:
     """
     whole = max(60, -(-length_ns // SECOND_NS)) * SECOND_NS
     return f"{whole // DAY_NS}d" if whole % DAY_NS == 0 else duration_text(whole)
-
-
-def _bounds(asked: Asked, target: Floats) -> tuple[float | None, float | None]:
-    """Return what is physically possible: as asked, or 0 at least where readings rest on it."""
-    low, high = asked.low, asked.high
-    known = target[~np.isnan(target)]
-    if low is None and known.min() == 0 and (known == 0).sum() >= 3:
-        low = 0.0
-    if low is not None and high is not None and low >= high:
-        raise DataError(f"--low {low:g} is not below --high {high:g}")
-    return low, high
 
 
 def _rows(solution: Solution, readings: Readings, made: _Made, cells: tuple[Longs, Longs, Floats]) -> Rows:

@@ -89,6 +89,8 @@ def head(path: Path, wanted: Sequence[str] = ()) -> Head:
         encoding = _encoding(path)
         with _text(path, encoding) as text:
             return _header(path, encoding, text, wanted)
+    except UnicodeError as cause:
+        raise _cut_off(path, cause) from cause
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowInvalid) as cause:
         raise DataError(
             f"cannot read {path.name}: {getattr(cause, 'strerror', None) or cause}", where=str(path)
@@ -104,8 +106,18 @@ def read(head: Head, wanted: Sequence[str]) -> Sheet:
     try:
         with _text(head.path, head.encoding) as text:
             return _rows(head, text, list(dict.fromkeys(wanted)))
+    except UnicodeError as cause:
+        raise _cut_off(head.path, cause) from cause
     except (OSError, EOFError, lzma.LZMAError) as cause:
         raise DataError(f"cannot read {head.path.name} to its end: {cause}", where=str(head.path)) from cause
+
+
+def _cut_off(path: Path, cause: UnicodeError) -> DataError:
+    return DataError(
+        f"cannot read {path.name} to its end: {cause}",
+        where=str(path),
+        hint="it was perhaps cut off while it was copied; else save it as UTF-8",
+    )
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

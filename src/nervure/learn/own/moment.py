@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nervure.core.calendar import zone_offset_ns
+from nervure.core.error import DeclarationError
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.learn.own.ask import Dates
 from nervure.learn.own.number import EMPTY
@@ -33,6 +36,8 @@ _COMPACT = (
     r"(?:[.,](?P<f>\d{1,9}))?)?)?)?(?P<p>)(?P<z>[Zz]|[+-]\d{2}(?::?\d{2})?)?$"
 )
 _COUNT = r"^-?\d+(\.\d+)?$"
+_DIGITS = r"^(19|20)\d{6}(\d\d){0,3}$"  # 20240131, 2024013115, 202401311500, 20240131150000
+_SURE = 0.95  # the least share of valid dates among numbers that look like dates
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _EPOCHS = ((1e11, SECOND_NS, "seconds"), (1e14, 10**6, "milliseconds"), (1e17, 1000, "microseconds"))
 _OLDEST = 10**8  # the least count of seconds that is taken for a moment, in March 1973
@@ -42,11 +47,13 @@ _SEPTEMBER_2262 = 9_214_646_400_000_000_000  # int64 nanoseconds end soon after
 class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """Moments ``time [row]``: UTC nanoseconds where ``aware [row]``, else as the local clock showed them.
 
-    ``wrong[reason]`` are the rows that hold none. ``undecided`` is an example whose day and month may
-    be told either way, where nothing tells which is meant.
+    ``local [row]`` is what the stamp itself shows, whatever its offset. ``wrong[reason]`` are the rows
+    that hold none. ``undecided`` is an example whose day and month may be told either way, where nothing
+    tells which is meant.
     """
 
     time: Longs
+    local: Longs
     aware: Flags
     wrong: dict[str, Longs]
     notes: tuple[str, ...] = ()
@@ -64,11 +71,12 @@ def moments(column: pa.Array, *, dates: Dates | None = None) -> Moments:
         place = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
         words = encoded.dictionary
         empty = pc.is_in(pc.utf8_lower(words), value_set=pa.array(EMPTY)).to_numpy(zero_copy_only=False)
-        found, known, aware, notes, undecided = _words(words, ~empty, dates)
+        found, local, known, aware, notes, undecided = _words(words, ~empty, dates)
         return _spread(
             found,
             known,
             aware,
+            local=local,
             empty=np.r_[empty, True],
             place=place.astype(np.int64),
             notes=notes,
@@ -82,6 +90,7 @@ def _spread(
     known: Flags,
     aware: Flags,
     *,
+    local: Longs,
     empty: Flags,
     place: Longs,
     notes: tuple[str, ...] = (),
@@ -93,6 +102,7 @@ def _spread(
     wrong = {"holds no time stamp": np.flatnonzero(bare), "is no time stamp": np.flatnonzero(~good & ~bare)}
     return Moments(
         time=np.r_[found, 0][place],
+        local=np.r_[local, 0][place],
         aware=np.r_[aware, False][place],
         wrong={why: rows for why, rows in wrong.items() if len(rows)},
         notes=notes,
@@ -105,33 +115,76 @@ def _typed(column: pa.Array) -> Moments:
     none = pc.is_null(column).to_numpy(zero_copy_only=False)
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        counts = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        exact = column.cast(pa.int64()).to_numpy() if pa.types.is_integer(kind) and not none.any() else None
-        none |= np.isnan(counts)
-        time, known, notes = _counted(counts, ~none, exact)
-        return _spread(time, known, known, empty=np.r_[none, True], place=np.arange(len(time)), notes=notes)
-    aware = pa.types.is_timestamp(kind) and kind.tz is not None
+        return _numeric(column, none)
+    zone = kind.tz if pa.types.is_timestamp(kind) else None
     try:
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("s"))
-        stamp = column.cast(pa.timestamp("ns", "UTC" if aware else None), safe=True)
+        stamp = column.cast(pa.timestamp("ns", "UTC" if zone else None), safe=True)
         time = pc.fill_null(stamp.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         nothing = np.zeros(len(column), dtype=np.int64)
         return Moments(
             time=nothing,
+            local=nothing,
             aware=nothing.astype(bool),
             wrong={f"is of the type {kind}, no time stamp": np.arange(len(column))},
         )
-    sure = np.full(len(time), aware)
-    return _spread(time, ~none, sure, empty=np.r_[none, True], place=np.arange(len(time)))
+    sure = np.full(len(time), zone is not None)
+    local = _shown(time, zone) if zone else time
+    return _spread(time, ~none, sure, local=local, empty=np.r_[none, True], place=np.arange(len(time)))
+
+
+def _numeric(column: pa.Array, none: Flags) -> Moments:
+    """Take numbers: dates such as 20240131 where nearly all of them are, else counts since 1970."""
+    written = _digits(column, none)
+    if written is not None:
+        return moments(written)
+    counts = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    exact = (
+        column.cast(pa.int64()).to_numpy() if pa.types.is_integer(column.type) and not none.any() else None
+    )
+    none = none | np.isnan(counts)
+    time, known, notes = _counted(counts, ~none, exact)
+    return _spread(
+        time, known, known, local=time, empty=np.r_[none, True], place=np.arange(len(time)), notes=notes
+    )
+
+
+def _digits(column: pa.Array, none: Flags) -> pa.Array | None:
+    """Write whole numbers as text if they are dates without marks between; None if they are not."""
+    if pa.types.is_floating(column.type):  # as whole numbers are kept where some are missing
+        value = column.to_numpy(zero_copy_only=False)
+        none = none | np.isnan(value)
+        if not ((value == np.floor(value)) & (np.abs(value) < 2**53) | none).all():
+            return None
+        column = pa.array(np.where(none, 0, value).astype(np.int64), mask=none)
+    text = column.cast(pa.string())
+    some = text.filter(pa.array(~none))
+    if not len(some) or _match(some, _DIGITS).mean() < _SURE:
+        return None
+    fields = pc.extract_regex(some, _COMPACT)
+    parts = _fields(fields.filter(pc.is_valid(fields)), _COMPACT)
+    return text if _valid(parts).sum() >= _SURE * len(some) else None
+
+
+def _shown(time: Longs, zone: str) -> Longs:
+    """Return what clocks of a typed column's zone show: ``Europe/Rome`` or ``+01:00``."""
+    try:
+        return time + zone_offset_ns(zone, time)
+    except DeclarationError:
+        fixed = re.fullmatch(r"([+-])(\d\d):?(\d\d)", zone)
+        if not fixed:
+            return time
+        minutes = int(fixed[2]) * 60 + int(fixed[3])
+        return time + (-minutes if fixed[1] == "-" else minutes) * 60 * SECOND_NS
 
 
 def _words(
     words: pa.Array, some: Flags, dates: Dates | None
-) -> tuple[Longs, Flags, Flags, tuple[str, ...], str | None]:
-    """Read distinct texts: moments, which are read, which know their zone, notes, what is undecided."""
-    time, (known, aware) = np.zeros(len(words), np.int64), np.zeros((2, len(words)), bool)
+) -> tuple[Longs, Longs, Flags, Flags, tuple[str, ...], str | None]:
+    """Read distinct texts: moments, as shown; which are read, know their zone; notes; what is undecided."""
+    (time, local), (known, aware) = np.zeros((2, len(words)), np.int64), np.zeros((2, len(words)), bool)
     notes: tuple[str, ...] = ()
     undecided = None
     for pattern in (_YEAR_FIRST, _COMPACT, _YEAR_LAST, _NAMED, _NAME_FIRST):
@@ -148,9 +201,10 @@ def _words(
             swap, notes, undecided = _order(parts, words.take(pa.array(rows)), dates)
             if swap:
                 parts["a"], parts["b"] = parts["b"], parts["a"]
-        elif pattern is _COMPACT and not _valid(parts).all():
+        elif pattern is _COMPACT and _valid(parts).mean() < _SURE:
             continue  # counts of seconds that look like dates now and then
         time[rows], known[rows], aware[rows] = _compose(parts), _valid(parts), parts["aware"] == 1
+        local[rows] = time[rows] + parts["offset"] * 60 * SECOND_NS
     left = np.flatnonzero(some & ~known)
     count = _COUNT if not known.any() else "^$"
     if len(left) and (hit := _match(words.take(pa.array(left)), count)).any():
@@ -159,8 +213,8 @@ def _words(
         exact = None if pc.any(pc.match_substring(texts, ".")).as_py() else _whole(texts)
         values = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
         time[rows], known[rows], said = _counted(values, np.ones(len(rows), bool), exact)
-        aware[rows], notes = True, notes + said
-    return time, known, aware, notes, undecided
+        local[rows], aware[rows], notes = time[rows], True, notes + said
+    return time, local, known, aware, notes, undecided
 
 
 def _match(text: pa.Array, pattern: str) -> Flags:

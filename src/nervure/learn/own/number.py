@@ -20,10 +20,12 @@ _CODES = (-999.0, -999.9, -9999.0, -9999.9, -99999.0)
 _PLAIN = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _ENDLESS = r"^[+-]?(inf|infinity|1\.?#inf|∞)$"
 _COMMA = r"^-?\d*,\d+([eE][+-]?\d+)?$"  # 12,5
-_POINTS_COMMA = r"^-?\d{1,3}(\.\d{3})+,\d+$"  # 1.234,5
-_POINTS = r"^-?\d{1,3}(\.\d{3})+$"  # 1.234
-_COMMAS = r"^-?\d{1,3}(,\d{3})+$"  # 1,234
-_COMMAS_POINT = r"^-?\d{1,3}(,\d{3})+\.\d+$"  # 1,234.5
+# no thousands begin with 0: 0,782 is less than one
+_POINTS_COMMA = r"^-?[1-9]\d{0,2}(\.\d{3})+,\d+$"  # 1.234,5
+_POINTS = r"^-?[1-9]\d{0,2}(\.\d{3})+$"  # 1.234
+_COMMAS = r"^-?[1-9]\d{0,2}(,\d{3})+$"  # 1,234
+_COMMAS_POINT = r"^-?[1-9]\d{0,2}(,\d{3})+\.\d+$"  # 1,234.5
+_POINT = r"^-?(\d+\.(\d{1,2}|\d{4,})|0\.\d+)$"  # 1.23, 0.782
 _MINUS = "^[\u2212\u2013](\\d)"  # as typesetters write it
 _SPACES = "[\u00a0\u202f\u2009 ']"
 
@@ -107,7 +109,7 @@ def _style(text: pa.Array, decimal: Style | None, separator: str) -> tuple[Style
     comma = _match(tight, _COMMA) | _match(tight, _POINTS_COMMA)
     group = _match(tight, _COMMAS)
     sure_comma = int((comma & ~group).sum())
-    pointed = _match(tight, _COMMAS_POINT) | _match(tight, r"^-?\d+\.(\d{1,2}|\d{4,})$")
+    pointed = _match(tight, _COMMAS_POINT) | _match(tight, _POINT)
     sure_point = int(pointed.sum())
     if sure_comma or sure_point:
         return ("," if sure_comma >= sure_point else "."), ()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError, UsageError
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS, duration_ns, duration_text, iso
 from nervure.learn.own.ask import Asked, Resample
+from nervure.learn.own.clock import STEPS, length_of, median_step, nearest, slots, waver
 from nervure.learn.own.reading import Readings
 
 __all__ = ["Plan", "Step", "dropped", "grid", "lengths", "parts", "resampled", "step_of"]
@@ -21,13 +22,6 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _MINUTE_NS = 60 * SECOND_NS
-_STEPS = (
-    *(one * SECOND_NS for one in (1, 2, 5, 10, 15, 20, 30)),
-    *(one * _MINUTE_NS for one in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)),
-    *(one * HOUR_NS for one in (1, 2, 3, 4, 6, 8, 12)),
-    DAY_NS,
-    7 * DAY_NS,
-)
 _LONGEST_NS = 8 * DAY_NS  # months have no constant step
 # steps up to, and the usual horizon in slots; 0: a day
 _HORIZONS = ((_MINUTE_NS, 60), (10 * _MINUTE_NS, 12), (HOUR_NS, 0))
@@ -38,10 +32,14 @@ _ROOM = (4.0, 3.0, 2.0, 1.5, 1.25)  # horizons in validation and in test, the mo
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """The length of a slot, and what becomes of several readings in one."""
+    """The length of a slot, and what becomes of several readings in one.
+
+    Readings come every ``own_ns``; where it is 0 nothing is known of that.
+    """
 
     every_ns: int
     resample: Resample
+    own_ns: float = 0.0
     notes: tuple[str, ...] = ()
 
 
@@ -60,49 +58,51 @@ def step_of(readings: Readings, asked: Asked) -> Step:
     is coarser than the readings come, their mean does: a node must then be fed such means.
     """
     some = ~np.isnan(readings.value[:, 0])
-    place, time = readings.place[some], readings.time[some]
-    own = _median_step(place, time)
+    place, time, clock = readings.place[some], readings.time[some], readings.clock[some]
+    own = median_step(place, time)
     notes: list[str] = []
     if asked.every is not None:
         every = duration_ns(asked.every, where="--every")
         _whole(every)
     else:
-        every = _natural(own, notes)
-    slot = time // every
+        every = _natural(own, notes, str(asked.file))
+    slot, moved = slots(place, clock, every, own)
+    if len(moved):
+        notes.append(waver(clock, readings.line[some], moved, every))
     pair = np.unique(np.stack([place, slot]), axis=1)
     if own > 1.5 * every:
-        _sparse(pair, own, every)
-    packed = _packed(place, slot)
+        _sparse(pair, own, every, str(asked.file))
+    order = np.lexsort((time, place))
+    fresh = order[np.r_[True, (np.diff(time[order]) != 0) | (np.diff(place[order]) != 0)]]
+    packed = _packed(place[fresh], slot[fresh])  # a stamp that is there twice counts once
     how = asked.resample or ("mean" if packed >= 2 else "last")
     if packed >= 2 and asked.resample is None:
         notes.append(
             f"{packed:.0f} readings fall in a slot of {duration_text(every)}: their mean is learned. A node"
             " keeps the last reading of a slot, so send it such means, or train with --resample last"
         )
-    return Step(every_ns=every, resample=how, notes=tuple(notes))
+    shared = len(fresh) - len(pair[0])
+    if shared and how == "last" and asked.resample is None:
+        notes.append(
+            f"{shared:,} readings share their slot of {duration_text(every)} with a later one, which counts"
+        )
+    if every == 7 * DAY_NS and packed >= 2:
+        notes.append("weeks begin on Thursday, as time is counted from Thursday, 1 January 1970")
+    return Step(every_ns=every, own_ns=own, resample=how, notes=tuple(notes))
 
 
-def _median_step(place: Longs, time: Longs) -> float:
-    """Return the median step between different stamps of a series; 0 if no series has two."""
-    order = np.lexsort((time, place))
-    step = np.diff(time[order])
-    step = step[(np.diff(place[order]) == 0) & (step > 0)]
-    return float(np.median(step)) if len(step) else 0.0
-
-
-def _natural(own: float, notes: list[str]) -> int:
+def _natural(own: float, notes: list[str], where: str) -> int:
     if own == 0:
-        raise DataError("no series has two readings at different times", hint="more readings are needed")
+        raise DataError(
+            "no series has two readings at different times", where=where, hint="more readings are needed"
+        )
     if own > _LONGEST_NS:
         raise DataError(
             f"readings come every {own / DAY_NS:.0f} days, and a step may be a week at most",
+            where=where,
             hint="steps of months or years have no constant length; Nervure does not forecast them",
         )
-    exact = round(own)
-    if exact % 1_000_000 == 0 and (DAY_NS % exact == 0 or exact in (DAY_NS, 7 * DAY_NS)):
-        every = exact
-    else:
-        every = min(_STEPS, key=lambda one: abs(math.log(one / own)))
+    every = length_of(own)
     notes.append(f"the step is {duration_text(every)}, as readings come")
     return every
 
@@ -110,7 +110,7 @@ def _natural(own: float, notes: list[str]) -> int:
 def _whole(every: int) -> None:
     """Refuse steps that do not fit into days."""
     if every % 1_000_000 or (DAY_NS % every and every % DAY_NS):
-        near = sorted(_STEPS, key=lambda one: abs(math.log(one / every)))[:2]
+        near = sorted(STEPS, key=lambda one: abs(math.log(one / every)))[:2]
         raise UsageError(
             f"--every {duration_text(every)}: a day must hold a whole number of steps",
             hint="use " + " or ".join(duration_text(one) for one in sorted(near)),
@@ -119,7 +119,7 @@ def _whole(every: int) -> None:
         raise UsageError("--every: a step may be a week at most", hint="use 1d or 1w")
 
 
-def _sparse(pair: Longs, own: float, every: int) -> None:
+def _sparse(pair: Longs, own: float, every: int, where: str) -> None:
     """Refuse a step so fine that most slots stay empty."""
     places = pair[0]
     count = np.bincount(places)
@@ -128,10 +128,11 @@ def _sparse(pair: Longs, own: float, every: int) -> None:
     np.maximum.at(high, places, pair[1])
     full = float(np.median(count / np.maximum(high - low + 1, 1)))
     if full < _FULL:
-        near = min(_STEPS, key=lambda one: abs(math.log(one / own)))
+        near = nearest(own)
         raise DataError(
             f"with --every {duration_text(every)} only {full:.0%} of the slots hold a reading:"
             f" readings come every {duration_text(near)}",
+            where=where,
             hint=f"say --every {duration_text(near)}, or leave it out",
         )
 
@@ -151,8 +152,8 @@ def resampled(readings: Readings, step: Step) -> tuple[Longs, Longs, Floats]:
 
     A stamp that a series has twice counts once, with what was read last.
     """
-    slot = readings.time // step.every_ns
     place, time, value = readings.place, readings.time, readings.value
+    slot, _ = slots(place, readings.clock, step.every_ns, step.own_ns)
     order = np.lexsort((np.arange(len(slot)), slot, place))
     place, slot, time, value = place[order], slot[order], time[order], value[order]
     if not len(slot):
@@ -218,28 +219,43 @@ def _slots(option: str, text: str, every: int, least: int) -> int:
     return length // every
 
 
-def parts(known: Longs, horizon: int, window: int | None, every: int) -> Plan:
+def parts(known: Longs, horizon: int, window: int | None, every: int, where: str | None = None) -> Plan:
     """Choose window and cuts; ``known [slot]`` is how many readings each slot holds.
 
     Validation begins after 70 % of the readings and test after 80 %, earlier where they would not hold
-    several horizons. The window is about a week (28 days of daily readings), shorter in a short history.
+    several horizons, or none but slots without a reading. The window is about a week (28 days of daily
+    readings), shorter in a short history.
     """
     height = len(known)
     share = np.cumsum(known) / max(1, known.sum())
     wanted = int(np.searchsorted(share, 0.7)) + 1, int(np.searchsorted(share, 0.8)) + 1
-    found = _fit(height, wanted, horizon, window, every) or _even(height, horizon, window, every)
-    if found is None:
-        raise _too_few(height, horizon, window, every)
-    return found
+    held = np.r_[0, np.cumsum(known > 0)]
+    even = math.ceil(0.7 * height), math.ceil(0.8 * height)
+    found = _fit(held, wanted, horizon, window, every) or _fit(held, even, horizon, window, every)
+    if found is not None:
+        return found
+    if _even(height, horizon, window, every) is None:
+        raise _too_few(height, horizon, window, every, where)
+    raise DataError(
+        f"the history spans {height} steps of {duration_text(every)}, but only {held[-1]} of them hold a"
+        " reading, with so long a hole that no part to be judged on is left",
+        where=where,
+        hint="add readings, leave out those before the hole, or ask for a shorter --horizon",
+    )
 
 
 def _even(height: int, horizon: int, window: int | None, every: int) -> Plan | None:
     """Cut a history as if all of its slots held readings."""
-    return _fit(height, (math.ceil(0.7 * height), math.ceil(0.8 * height)), horizon, window, every)
+    cuts = math.ceil(0.7 * height), math.ceil(0.8 * height)
+    return _fit(np.arange(height + 1, dtype=np.int64), cuts, horizon, window, every)
 
 
-def _fit(height: int, wanted: tuple[int, int], horizon: int, window: int | None, every: int) -> Plan | None:
-    """Return the plan with most room in validation and test, then the longest window; None if none fits."""
+def _fit(held: Longs, wanted: tuple[int, int], horizon: int, window: int | None, every: int) -> Plan | None:
+    """Return the plan with most room in validation and test, then the longest window; None if none fits.
+
+    ``held [slot]`` counts the slots before it that hold a reading.
+    """
+    height = len(held) - 1
     least = max(_SMALLEST, horizon // 2)
     windows = [window or max(_usual(every), min(2 * horizon, _WINDOW), horizon)]
     while window is None and windows[-1] > least:
@@ -247,11 +263,30 @@ def _fit(height: int, wanted: tuple[int, int], horizon: int, window: int | None,
     for room in _ROOM:
         each = math.ceil(room * horizon)
         for one in windows:
-            two = min(wanted[1], height - each)
-            begin = min(wanted[0], two - each)
-            if begin >= one + each and (begin >= 2 * one or one in (least, window)):
+            two = _cut(held, height, min(wanted[1], height - each), horizon)
+            begin = _cut(held, two, min(wanted[0], two - each), horizon)
+            roomy = begin >= max(2 * one, one + each) or (one in (least, window) and begin >= one + each)
+            if roomy and _covered(held, one, begin, horizon):
                 return Plan(window=one, horizon=horizon, cuts=(begin, two))
     return None
+
+
+def _cut(held: Longs, end: int, latest: int, horizon: int) -> int:
+    """Return the last slot up to ``latest`` at which a part up to ``end`` may begin; below 0 if none."""
+    if end < 0 or latest < 0:
+        return -1
+    some = held[end] - max(1, horizon // 2)  # so many slots with a reading are the least
+    begin = min(latest, int(np.searchsorted(held, some, side="right")) - 1)
+    while begin >= 0 and not _covered(held, begin, end, horizon):
+        begin -= max(1, horizon // 4)
+    return begin
+
+
+def _covered(held: Longs, begin: int, end: int, horizon: int) -> bool:
+    """Tell whether a part holds a reading for each step of the horizon, from whatever slot it is foreseen."""
+    starts = begin + np.arange(horizon)
+    length = end - begin - horizon + 1
+    return length > 0 and bool((held[starts + length] > held[starts]).all())
 
 
 def _usual(every: int) -> int:
@@ -262,20 +297,29 @@ def _usual(every: int) -> int:
     return int(next((one // every for one in spans if one // every <= _WINDOW), 120))
 
 
-def _too_few(height: int, horizon: int, window: int | None, every: int) -> DataError:
+def _too_few(height: int, horizon: int, window: int | None, every: int, where: str | None) -> DataError:
     most = range(1, 20 * (horizon + (window or 0)) + 200)
-    needed = most[bisect_left(most, True, key=lambda one: _even(one, horizon, window, every) is not None)]
-    fits = next((one for one in range(horizon - 1, 0, -1) if _even(height, one, None, every)), None)
-    least = most[bisect_left(most, True, key=lambda one: _even(one, 1, None, every) is not None)]
-    hint = f"add readings; at least {least} steps are needed for any forecast"
-    if fits:
+
+    def fewest(ahead: int, past: int | None) -> int:
+        return most[bisect_left(most, True, key=lambda one: _even(one, ahead, past, every) is not None)]
+
+    hint = f"add readings; at least {fewest(1, None)} steps are needed for any forecast"
+    fits = next((one for one in range(horizon, 0, -1) if _even(height, one, None, every)), None)
+    shorter = range(3, window or 3)
+    longest = bisect_left(shorter, True, key=lambda one: _even(height, horizon, one, every) is None) + 2
+    if window and fits == horizon:  # the window alone is too long
+        less = f", or say --window {duration_text(longest * every)} at most" if longest > 2 else ""
+        hint = f"add readings, leave --window out{less}"
+    elif fits:
         hint = f"add readings, or ask for less: --horizon {duration_text(fits * every)}" + (
             " and no --window" if window else ""
         )
+    past = f" from a window of {window}" if window else ""
     return DataError(
         f"the history spans {height} steps of {duration_text(every)}, and"
-        f" {needed} are needed to foresee {horizon} steps ({duration_text(horizon * every)}),"
-        " learn from the first part and be judged on the last",
+        f" {fewest(horizon, window)} are needed to foresee {horizon} steps ({duration_text(horizon * every)})"
+        f"{past}, learn from the first part and be judged on the last",
+        where=where,
         hint=hint,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -15,9 +14,11 @@ from nervure.core.calendar import zone_offset_ns
 from nervure.core.error import DataError, DeclarationError
 from nervure.core.instant import DAY_NS, iso
 from nervure.learn.own.ask import Asked, Rejected
+from nervure.learn.own.bench import Bench, repeated, screened
+from nervure.learn.own.clock import Days, local_days, median_step
 from nervure.learn.own.column import Columns, choose
-from nervure.learn.own.file import Sheet, head, read
-from nervure.learn.own.moment import moments, to_utc
+from nervure.learn.own.file import head, read
+from nervure.learn.own.moment import Moments, moments, to_utc
 from nervure.learn.own.number import numbers
 
 __all__ = ["Readings", "read_file"]
@@ -27,6 +28,7 @@ Longs = NDArray[np.int64]
 MOST_REJECTED = 0.2
 _LONGEST = 200  # letters of an identity, as everywhere in Nervure
 _SHOWN = 3
+_DAILY = 0.9 * DAY_NS  # what comes so rarely has days, and the hour that clocks skip is of no account
 _NOBODY = ("", "nan", "na", "n/a", "null", "none", "nil", "<na>")
 
 
@@ -35,8 +37,9 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``series`` are the identities, ``signals`` the target and then the drivers. Row by row:
     ``place [row]`` among the series, ``time [row]`` in UTC nanoseconds, ``value [row, signal]``,
-    NaN where there is none. ``rows`` counts those of the file, ``empty`` the cells without a reading.
-    ``naive`` tells whether stamps did not say their zone.
+    NaN where there is none, ``line [row]`` of the file. ``rows`` counts those of the file, ``empty`` the
+    cells without a reading. ``naive`` tells whether stamps did not say their zone. Where slots are days
+    or longer, ``days`` has what local clocks showed, which slots are then counted from.
     """
 
     columns: Columns
@@ -45,58 +48,58 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     place: Longs
     time: Longs
     value: NDArray[np.float64]
+    line: Longs = msgspec.field(default_factory=lambda: np.empty(0, dtype=np.int64))
     rows: int
     empty: int
     naive: bool
+    days: Days | None = None
     rejected: tuple[Rejected, ...]
     notes: tuple[str, ...]
 
-
-class _Bench:
-    """The rows of a sheet while they are judged: which are good, and what was rejected."""
-
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
-        self.good = np.ones(len(sheet.line), dtype=bool)
-        self.rejected = list(sheet.rejected)
-        self.bad_rows = {one.line for one in sheet.rejected}
-        self.notes: list[str] = []
-
-    def reject(self, column: str, rows: Iterable[int], reason: str) -> None:
-        """Write rows down as rejected for what stands in a column."""
-        cells = self.sheet.columns[column]
-        for row in rows:
-            line = int(self.sheet.line[row])
-            cell = cells[int(row)].as_py()
-            value = "" if cell is None else str(cell)[:200]
-            self.rejected.append(Rejected(line=line, column=column, value=value, reason=reason))
-            self.bad_rows.add(line)
+    @property
+    def clock(self) -> Longs:
+        """What slots are counted from ``[row]``: UTC, or local clocks where slots are days."""
+        return self.time if self.days is None else self.days.clock
 
 
-def read_file(asked: Asked) -> Readings:
-    """Read a file as asked; a file that cannot be used is a ``DataError`` that says what to do."""
+def _laid_out(asked: Asked) -> tuple[Bench, Columns]:
+    """Open the file and choose its columns."""
     wanted = [one for one in (asked.time, asked.id, asked.target, *asked.past, *asked.future) if one]
     start = head(asked.file, wanted)
     columns = choose(start, asked)
     sheet = read(start, columns.all)
     if not len(sheet.line) and not sheet.rejected:
         raise DataError(
-            f"{asked.file.name} holds no row below its header", where=str(asked.file), hint="add readings"
+            f"{asked.file.name} holds no row below its header",
+            where=f"{asked.file}, line {start.line}" if start.line else str(asked.file),
+            hint="add readings: rows whose cells are all empty cannot be used",
         )
-    bench = _Bench(sheet)
+    bench = Bench(sheet)
     if asked.id is None and columns.id is not None and _numbered(sheet.columns[columns.id]):
         bench.notes.append(f"column {columns.id!r} numbers the rows: the file is read as one series")
         columns = msgspec.structs.replace(columns, id=None, notes=columns.notes[:0])
+    return bench, columns
+
+
+def read_file(asked: Asked) -> Readings:
+    """Read a file as asked; a file that cannot be used is a ``DataError`` that says what to do."""
+    bench, columns = _laid_out(asked)
+    sheet = bench.sheet
     place, series = _series(bench, columns, asked)
     value, empty = _values(bench, columns, asked)
-    time, naive = _times(bench, columns, asked, place)
+    time, stamps = _times(bench, columns, asked, place)
     _strays(bench, columns, time)
+    screened(bench, asked, columns, (series, place, value))
     _judge(bench)
     rows = np.flatnonzero(bench.good)
     rows = rows[np.argsort(time[rows], kind="stable")]
     if columns.id is None and len(np.unique(time[rows])) * 2 < len(rows):
         bench.notes.append("many rows share a stamp: if they are of several sensors, name --id COLUMN")
+    bench.notes += repeated(
+        bench, asked, rows, (place, time, value[:, 0]), naive=not stamps.aware[rows].all()
+    )
     series, place = _used(series, place[rows])
+    some = ~np.isnan(value[rows, 0])
     return Readings(
         columns=columns,
         series=series,
@@ -104,9 +107,11 @@ def read_file(asked: Asked) -> Readings:
         place=place,
         time=time[rows],
         value=value[rows],
+        line=sheet.line[rows],
         rows=len(sheet.line) + len(sheet.rejected),
         empty=empty,
-        naive=naive,
+        naive=not bool(stamps.aware[rows].all()),
+        days=local_days(asked, place, time[rows], stamps.local[rows], stamps.aware[rows], some),
         rejected=tuple(sorted(bench.rejected, key=lambda one: one.line)),
         notes=(*columns.notes, *bench.notes),
     )
@@ -123,7 +128,7 @@ def _used(series: tuple[str, ...], place: Longs) -> tuple[tuple[str, ...], Longs
     return tuple(series[one] for one in kept), again.astype(np.int64)
 
 
-def _series(bench: _Bench, columns: Columns, asked: Asked) -> tuple[Longs, tuple[str, ...]]:
+def _series(bench: Bench, columns: Columns, asked: Asked) -> tuple[Longs, tuple[str, ...]]:
     """Return each row's place among the series ``[row]``, and their identities in the file's order."""
     size = len(bench.good)
     if columns.id is None:
@@ -155,7 +160,7 @@ def _identity(column: pa.Array) -> pa.Array:
     return column.cast(pa.string())
 
 
-def _values(bench: _Bench, columns: Columns, asked: Asked) -> tuple[NDArray[np.float64], int]:
+def _values(bench: Bench, columns: Columns, asked: Asked) -> tuple[NDArray[np.float64], int]:
     """Return ``[row, signal]``; a cell that is no number is rejected, the row's others stay."""
     empty, found = 0, []
     for name in (columns.target, *columns.drivers):
@@ -168,8 +173,8 @@ def _values(bench: _Bench, columns: Columns, asked: Asked) -> tuple[NDArray[np.f
     return np.stack(found, axis=1), empty
 
 
-def _times(bench: _Bench, columns: Columns, asked: Asked, place: Longs) -> tuple[Longs, bool]:
-    """Return UTC nanoseconds ``[row]``, and whether some stamps did not say their zone."""
+def _times(bench: Bench, columns: Columns, asked: Asked, place: Longs) -> tuple[Longs, Moments]:
+    """Return UTC nanoseconds ``[row]``, and what the stamps themselves say."""
     found = moments(bench.sheet.columns[columns.time], dates=asked.dates)
     if found.undecided is not None:
         raise DataError(
@@ -185,7 +190,7 @@ def _times(bench: _Bench, columns: Columns, asked: Asked, place: Longs) -> tuple
     local = np.flatnonzero(~found.aware & bench.good)
     if len(local) and zone != "UTC" and (time[local] % DAY_NS).any():  # mere days are the same everywhere
         time[local], skipped = to_utc(time[local], place[local], zone)
-        never = local[skipped]
+        never = local[skipped] if median_step(place[local], found.time[local]) < _DAILY else local[:0]
         bench.reject(columns.time, never, f"never was in {zone}: the clocks skipped that hour")
         bench.good[never] = False
         if len(never):
@@ -193,7 +198,7 @@ def _times(bench: _Bench, columns: Columns, asked: Asked, place: Longs) -> tuple
                 f"{len(never)} stamps are of an hour that clocks in {zone} skip: are they in UTC or in"
                 " standard time? Then leave --zone out"
             )
-    return time, bool(len(local))
+    return time, found
 
 
 def _known(zone: str) -> str:
@@ -205,7 +210,7 @@ def _known(zone: str) -> str:
     return zone
 
 
-def _strays(bench: _Bench, columns: Columns, time: Longs) -> None:
+def _strays(bench: Bench, columns: Columns, time: Longs) -> None:
     """Reject stamps that lie further from all others than these from each other (1970, 2099)."""
     rows = np.flatnonzero(bench.good)
     if len(rows) < 10:
@@ -221,7 +226,7 @@ def _strays(bench: _Bench, columns: Columns, time: Longs) -> None:
     bench.good[far] = False
 
 
-def _judge(bench: _Bench) -> None:
+def _judge(bench: Bench) -> None:
     """Refuse a file of which too much cannot be used, with the commonest reason and examples."""
     total = len(bench.good) + len(bench.sheet.rejected)
     share = len(bench.bad_rows) / total
@@ -230,8 +235,7 @@ def _judge(bench: _Bench) -> None:
     reasons = Counter((one.column, one.reason) for one in bench.rejected)
     (column, reason), count = reasons.most_common(1)[0]
     shown = [one for one in bench.rejected if (one.column, one.reason) == (column, reason)][:_SHOWN]
-    word = "row" if bench.sheet.head.columnar else "line"
-    examples = "; ".join(f"{word} {one.line}: {one.value!r}" for one in shown)
+    examples = "; ".join(f"{bench.word} {one.line}: {one.value!r}" for one in shown)
     what = f"column {column!r}: " if column else ""
     raise DataError(
         f"{what}{count:,} of {total:,} rows cannot be used: {reason} ({examples})",
@@ -249,6 +253,8 @@ def _hint(reason: str) -> str:
         return "say --decimal . if the point parts whole from fraction"
     if "number" in reason:
         return "name a column of numbers: --target COLUMN"
+    if "--low" in reason or "--high" in reason:
+        return "give the bounds in the unit of the file, or leave them out"
     if "clocks skipped" in reason:
         return "name the zone the stamps are really in, perhaps UTC"
     return f"up to {MOST_REJECTED:.0%} of the rows may be unusable: mend the others"

@@ -50,7 +50,7 @@ def verdict(metrics: Sequence[Metric]) -> Verdict | None:
     if worse and not lost:
         says += "; but at " + ", ".join(f"{horizon} {name} errs less" for horizon, name in worse.items())
     if best not in (model, *plain):
-        says += f". {best.capitalize()} err least of all: {errors[best, AVERAGE]:.4g}"
+        says += f". The least error of all is that of {best}: {errors[best, AVERAGE]:.4g}"
     return Verdict(
         model=model, mae=mine, rivals=rivals, wins=not lost, worse_at=worse, best=best, says=says + "."
     )
