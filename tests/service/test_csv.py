@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -148,6 +149,35 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "what is to be learned from?" in refused("train")
     assert "--horizon is for a file of your own" in refused("train", "water", "--horizon", "6h")
     assert "no name for a new solution" in refused("train", "water", *TRAIN[1:])
+    Path("models").mkdir()
+    for words, says in (
+        (("--out", "models"), "models is a folder"),
+        (("--live",), "--live is for a solution's data set"),
+        (("--problem", "x"), "--problem means nothing for a file of your own"),
+    ):
+        assert says in refused(*TRAIN, *words)
+    assert "--model means nothing" in refused("evaluate", *TRAIN[1:], "--model", "model.onnx")
+    assert "--sets means nothing for a single set" in refused("evaluate", "traffic", "--sets", "air")
+    assert "--problem means nothing for --all" in refused("evaluate", "--all", "--problem", "x")
+
+
+def test_a_model_of_a_file_gives_way_to_a_better_one_only(capsys: pytest.CaptureFixture[str]) -> None:
+    write()
+    Path("recipe.toml").write_text(
+        'model = "mixer"\n[recipe]\nleast_steps = 30\nepochs = 0.01\npatience = 1000\n'
+    )
+    train = (*TRAIN[:-1], "1000", "--no-compare", "--recipe", "recipe.toml")
+    taken = [socket.socket() for _ in range(2)]
+    for one, name in zip(taken, ("NATS_PORT", "NATS_MQTT_PORT"), strict=True):
+        one.bind(("127.0.0.1", int(os.environ[f"NERVURE_{name}"])))
+        one.listen()
+    first = ask(capsys, *train)  # another node has the ports: that is no reason to throw a model away
+    for one in taken:
+        one.close()
+    assert (first["promoted"], first["verdict"]["why"]) == (True, "there is no champion yet")
+    again = ask(capsys, *train)
+    assert (again["promoted"], again["verdict"]["champion_version"]) == (False, first["version"])
+    assert ask(capsys, *train, "--promote")["promoted"] is True
 
 
 def test_a_file_is_judged_without_training_for_good(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nervure.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ def judge_set(name: str, *, budget_s: float, quick: bool, seeds: int) -> list[Me
     values are means.
     """
     from nervure.bench.forecast.contest import open_contest
-    from nervure.core.card import Metric
 
     with progress(f"evaluate {name}") as tell:
         tell(0.0, "reading")
@@ -34,21 +35,21 @@ def judge_set(name: str, *, budget_s: float, quick: bool, seeds: int) -> list[Me
         for place, subject in enumerate(names):
             tell(place / len(names), subject)
             runs = [_rows(contest, place, budget_s, quick=quick, seed=seed) for seed in range(seeds)]
-            found.append(
-                [
-                    Metric(
-                        subject=subject,
-                        kind=same[0].kind,
-                        metric=same[0].metric,
-                        horizon=same[0].horizon,
-                        value=sum(one.value for one in same) / len(same),
-                    )
-                    for same in zip(*runs, strict=True)
-                ]
-            )
+            found.append(_means(runs))
         tell(1.0, "done")
     found.sort(key=lambda rows: (rows[0].kind != "baseline", -_mae(rows)))
     return [row for rows in found for row in rows]
+
+
+def _means(runs: list[list[Metric]]) -> list[Metric]:
+    """Return the mean of every figure over the seeds that have it: what never came about is no figure."""
+    held: dict[tuple[str, str], list[Metric]] = {}
+    for one in (metric for run in runs for metric in run):
+        held.setdefault((one.metric, one.horizon), []).append(one)
+    return [
+        msgspec.structs.replace(same[0], value=sum(one.value for one in same) / len(same))
+        for same in held.values()
+    ]
 
 
 def _thin(name: str) -> int:

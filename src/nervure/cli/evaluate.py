@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -78,10 +79,13 @@ def evaluate(
 ) -> int:
     """Judge models and plain baselines on the test part of real data, all on the same windows.
 
-    The plain baselines stand above the model, worst first, so that what the model adds is seen. With
-    --csv they are judged on any file of readings.
+    The plain baselines stand above the model, worst first; with --csv, on any file of readings.
     """
-    given = opened(name or "", own) if own is None or own.csv is None else opened(name, own)
+    single = {"--problem": problem, "--model": model, "--protocol": protocol}
+    whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
+    filed = own is not None and own.csv is not None
+    _refuse(single, whole, filed=filed, everything=everything)
+    given = opened(name, own) if filed else opened(name or "", own)
     if given is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
@@ -91,6 +95,15 @@ def evaluate(
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
     budget_s = budget or BUDGET_S
     return _one(ask, min(budget_s, QUICK_S) if quick else budget_s, protocol, read(settings, change)[0])
+
+
+def _refuse(single: Mapping[str, Any], whole: Mapping[str, Any], *, filed: bool, everything: bool) -> None:
+    """Refuse options that would mean nothing here, rather than do without a word what was not asked."""
+    what = "a file of your own" if filed else "--all" if everything else "a single set"
+    without = {**single, **whole} if filed else single if everything else whole
+    odd = [name for name, value in without.items() if value]
+    if odd:
+        raise UsageError(f"{odd[0]} means nothing for {what}", hint="nervure evaluate --help")
 
 
 def _check(name: str | None, seeds: int | None, *, everything: bool) -> None:

@@ -109,6 +109,8 @@ def _node(task: ForecastTask, thing: str | None) -> int:
 def _row(task: ForecastTask, node: int, at: str | None) -> int:
     """Return the row of the table that a window ends with."""
     read_ = np.flatnonzero(np.isfinite(task.table.value[:, task.targets[node]]))
+    if task.ahead.size:  # what is known ahead explains nothing where the data end
+        read_ = read_[read_ + task.horizon < len(task.table.value)]
     if at is None:
         return int(read_[-1]) if len(read_) else len(task.table.value) - 1
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from cyclopts import Parameter
 
-from nervure.cli.champion import Again, dataset_of, how_of, outcome, tell_verdict
+from nervure.cli.champion import Again, dataset_of, how_of, note, outcome, tell_verdict
 from nervure.cli.export import models_folder, write
 from nervure.cli.metric import show
 from nervure.cli.option import Budget, Change, File, Json, Which, read
@@ -17,9 +17,11 @@ from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, described, opened, tell, written
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
+from nervure.core.problem import Forecast
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
+    from nervure.core.declaration import Solution
     from nervure.learn.course import Course
     from nervure.learn.own.data import Own
     from nervure.trust.signature import SigningKey
@@ -70,10 +72,9 @@ def train(
     from nervure.trust.signature import SigningKey
 
     loaded, _ = read(settings, change)
-    if out is not None and out.is_dir():
-        raise UsageError(f"{out} is a folder", hint=f"name the file: --out {out / 'model.onnx'}")
     found, wish, ways = opened(name, own), _Wish(budget, seed, compare), again or Again()
     key = SigningKey.load_or_create(loaded.folder)
+    _possible(out, problem, ways, filed=found is not None)
     if found is not None:
         return _train_own(found, key, loaded, out, ways, wish, json=json)
     learned = _train_known(str(name), problem, key, loaded, ways, wish)
@@ -98,9 +99,28 @@ def _train_known(
     from nervure.solutions import find
 
     solution = find(name)
+    _warn(solution, problem)
     dataset, how = dataset_of(solution, settings, live=ways.live), how_of(solution, problem, settings, ways)
     with progress(f"train {name}") as told:
         return course(dataset, problem, key=key, progress=told, how=how, **wish._asdict())
+
+
+def _possible(out: Path | None, problem: str | None, ways: Again, *, filed: bool) -> None:
+    """Refuse before a long training what could not be done after it."""
+    if out is not None and out.is_dir():
+        raise UsageError(f"{out} is a folder", hint=f"name the file: --out {out / 'model.onnx'}")
+    if filed and problem is not None:
+        raise UsageError("--problem means nothing for a file of your own", hint="name its column: --target")
+    if filed and ways.live:
+        raise UsageError("--live is for a solution's data set", hint="append the node's readings to the file")
+
+
+def _warn(solution: Solution, problem: str | None) -> None:
+    """Say which drivers the training knows ahead and no live forecast ever will."""
+    known = [one for one in solution.problems if isinstance(one, Forecast) and problem in (None, one.name)]
+    late = [name for name in (known[0].future if known else ()) if solution.signal(name).ahead is None]
+    if late:
+        note(f"warning: {', '.join(late)} may not be told ahead live: declare its Signal with ahead=")
 
 
 def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
@@ -120,8 +140,6 @@ def _train_own(
     """Train on a file of one's own, say how it went, and write everything that is needed to run it."""
     from nervure.learn.own.course import run
 
-    if ways.live:
-        raise UsageError("--live is for a solution's data set", hint="append the node's readings to the file")
     if not json:
         tell(own)
     how = how_of(own.solution, None, settings, ways)

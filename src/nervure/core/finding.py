@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 
+_OPINION = ("expected", "low", "high", "score", "limit", "sure", "onset")
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One reading beside what was expected of it.
 
@@ -79,6 +82,26 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __iter__(self) -> Iterator[Finding]:
         return (self[row] for row in range(len(self)))
+
+    def overlaid(self, others: Sequence[Findings]) -> Findings:
+        """Return the same readings, with what others expected of those that nothing is expected of here.
+
+        >>> ours = Findings.of([Finding(datastream=7, time_ns=0, value=1.0)])
+        >>> theirs = Findings.of([Finding(datastream=7, time_ns=0, value=1.0, expected=3.0)])
+        >>> ours.overlaid([theirs])[0].expected
+        3.0
+        """
+        rows = {
+            key: row for row, key in enumerate(zip(self.datastream.tolist(), self.time.tolist(), strict=True))
+        }
+        made = {name: getattr(self, name).copy() for name in _OPINION}
+        for other in others:
+            for theirs in np.flatnonzero(~np.isnan(other.expected)).tolist():
+                row = rows.get((int(other.datastream[theirs]), int(other.time[theirs])), -1)
+                if row >= 0 and np.isnan(made["expected"][row]):
+                    for name in _OPINION:
+                        made[name][row] = getattr(other, name)[theirs]
+        return msgspec.structs.replace(self, **made)
 
     @classmethod
     def of(cls, findings: Sequence[Finding], *, model: str = "") -> Findings:

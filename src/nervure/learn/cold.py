@@ -186,6 +186,11 @@ def cold_start(
     return found
 
 
+def _renamed(task: ForecastTask) -> ForecastTask:
+    """Return the task of another site: a stream called as one of the known site is another sensor."""
+    return msgspec.structs.replace(task, names=tuple(f"{one} (new)" for one in task.names))
+
+
 def _strangers(trained: Trained, task: ForecastTask, new: Longs) -> None:
     """Raise ``DataError`` if the net was shown a sensor that is to be new."""
     seen = set(trained.task.names) & {task.names[node] for node in new.tolist()}
@@ -248,8 +253,7 @@ def transfer(
     those days (where they hold a window to learn from and one to judge by), the net of the known site
     as :func:`~nervure.learn.adapt.admit` brings it, and that net after ``tuning`` more steps at most.
     """
-    # a stream that is called as one of the known site is another sensor all the same
-    new = msgspec.structs.replace(new, names=tuple(f"{one} (new)" for one in new.names))
+    new = _renamed(new)
     rows = _before(new, days)
     seen = newly(new, np.arange(new.nodes, dtype=np.int64), int(rows[0]))
     week = _parted(seen, rows, rows)
@@ -261,13 +265,13 @@ def transfer(
         Admitted(brought, f"{model} brought"),
         Admitted(fine_tune(brought, rows, steps=tuning, seed=seed), f"{model} brought and tuned"),
     ]
-    cut = 5 * len(rows) // 7
+    parts = np.split(rows, [5 * len(rows) // 7])
     try:
-        alone = Deep(model, budget_s=budget_s, recipe=recipe).fit(_parted(seen, rows[:cut], rows[cut:]))
+        alone = Deep(model, budget_s=budget_s, recipe=recipe).fit(_parted(seen, *parts))
     except DataError:  # the days hold no window and horizon
         alone = None
     if alone is not None and alone.trained is not None:
         rivals.append(Admitted(alone.trained, f"{model} from scratch"))
-    chosen = samples(new, "test")
-    chosen = chosen.take(np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST)).astype(np.int64)))
-    return _judged(seen, rivals, chosen, "")
+    every = samples(new, "test")
+    some = np.unique(np.linspace(0, len(every) - 1, min(len(every), _MOST)).astype(np.int64))
+    return _judged(seen, rivals, every.take(some), "")

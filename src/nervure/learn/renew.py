@@ -165,11 +165,8 @@ def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None, *, un
         until=_moment(task, int(chosen.last.max()) + task.horizon + 1),
         unit=task.unit,
     )
-    if rival is None and unjudged:
-        why = f"the champion {unjudged} cannot be asked, so nothing tells which is better"
-        return msgspec.structs.replace(verdict, promoted=False, why=why)
     if rival is None:
-        return verdict
+        return _unasked(verdict, unjudged) if unjudged else verdict
     if not fits:
         why = f"the champion {rival.card.version} answers another question: other streams, steps or horizon"
         return msgspec.structs.replace(verdict, why=why)
@@ -177,6 +174,11 @@ def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None, *, un
     block = max(task.horizon, DAY_NS // task.table.every_ns) // stride
     sure = confidence(other - errors, chosen.last, block)
     return _compared(verdict, rival.card.version, _mean(other), sure)
+
+
+def _unasked(verdict: Verdict, version: str) -> Verdict:
+    why = f"the champion {version} cannot be asked, so nothing tells which is better"
+    return msgspec.structs.replace(verdict, promoted=False, why=why)
 
 
 def _compared(verdict: Verdict, version: str, champion: float, sure: float) -> Verdict:

@@ -15,8 +15,8 @@ from nervure.core.alert import Alert
 from nervure.core.declaration import Solution
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
-from nervure.core.problem import Forecast
 from nervure.core.settings import Settings
+from nervure.node.live import Live, Saved
 from nervure.node.meter import Meter
 from nervure.node.piece import Pieces
 from nervure.score.pack import Pack
@@ -28,30 +28,11 @@ from nervure.stream.log import Log
 from nervure.stream.subject import reading_subject
 from nervure.trust.signature import trusted
 
-__all__ = ["VIEW", "Live", "Saved", "Watch"]
+__all__ = ["VIEW", "Watch"]
 
 VIEW = "score"
 IN_FLIGHT = 2_000
 NOTIFY_S = 2.0
-
-
-class Live:
-    """One solution on the live stream: its rules, and its model once there is one."""
-
-    def __init__(self, solution: Solution, engine: Engine, scorer: Scorer) -> None:
-        self.solution = solution
-        self.engine = engine
-        self.scorer = scorer
-        self.version = ""
-
-
-class Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What a solution needs to go on after a restart; the scorer's state lies in pieces beside it."""
-
-    engine: bytes
-    scorer: bytes = b""
-    version: str
-    size: int = 0
 
 
 class Watch:
@@ -94,21 +75,16 @@ class Watch:
         for live in self._live.values():
             datastreams = self._catalogue.datastreams(solution=live.solution.name)
             live.engine.learn(self._catalogue.things(), datastreams)
-            live.scorer.learn(datastreams)
-            champion = next(
-                (
-                    row
-                    for problem in live.solution.problems
-                    if isinstance(problem, Forecast)
-                    and (row := self._catalogue.champion(live.solution.name, problem.name)) is not None
-                ),
-                None,
-            )
-            if champion is None or champion.version == live.version:
-                continue
-            package = await self._log.get_package(champion.package)
-            scorer = await asyncio.to_thread(self._scorer, live.solution, package)
-            live.scorer, live.version = scorer, champion.version
+            for scorer in live.scorers:
+                scorer.learn(datastreams)
+            for problem in live.problems:
+                champion = self._catalogue.champion(live.solution.name, problem)
+                if champion is None or champion.version == live.versions.get(problem):
+                    continue
+                package = await self._log.get_package(champion.package)
+                live.put(
+                    problem, await asyncio.to_thread(self._scorer, live.solution, package), champion.version
+                )
 
     def _scorer(self, solution: Solution, package: bytes) -> Scorer:
         """Open a model and fill its windows from the store, so that the next reading can be scored."""
@@ -130,18 +106,15 @@ class Watch:
         """Take up the state of the last commit; a scorer of another model version starts from the store."""
         for name, saved in self._saved.items():
             live = self._live.get(name)
-            if live is None:
-                continue
-            live.engine.restore(saved.engine)
-            if saved.version == live.version:
-                live.scorer.restore(saved.scorer or self._pieces.joined(name, saved.size))
+            if live is not None:
+                live.restore(saved, self._pieces.joined)
 
     def take(self, batch: Batch, upto: int) -> None:
         """Score a batch and put its alerts and forecasts on their way."""
         for live in self._live.values():
             if not len(batch):
                 break
-            scored = live.scorer.take(batch)
+            scored = live.take(batch)
             self._meter.count(forecasts=len(scored.packs), findings=len(scored.findings))
             if scored.packs:
                 task = asyncio.create_task(self._publish(scored.packs))
@@ -174,8 +147,8 @@ class Watch:
             if self._taken == self.position and not self._alerts and not self._rejects:
                 return
             position = self._taken
-            states = {name: one.scorer.state() for name, one in self._live.items()}
-            saved = {name: _save(one, len(states[name])) for name, one in self._live.items()}
+            states = {key: one for live in self._live.values() for key, one in live.states().items()}
+            saved = {name: one.saved(states) for name, one in self._live.items()}
             state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
@@ -219,9 +192,5 @@ class Watch:
         await self._notifier.close()
 
     def models(self) -> dict[str, str]:
-        """Return the version of the model that scores each solution."""
-        return {name: live.version for name, live in self._live.items() if live.version}
-
-
-def _save(live: Live, size: int) -> Saved:
-    return Saved(engine=live.engine.state(), version=live.version, size=size)
+        """Return the version of the model that scores each solution; of several, one a problem, all."""
+        return {name: ", ".join(live.versions.values()) for name, live in self._live.items() if live.versions}

@@ -7,6 +7,8 @@ one that fails or is killed takes no other with it.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +62,7 @@ class _Running:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=child_environment(),
+                start_new_session=True,  # what it starts itself ends with it
             )
         assert self.process.stdin is not None  # noqa: S101  # a pipe was asked for
         with contextlib.suppress(BrokenPipeError):  # it ended at once: its code says so
@@ -80,7 +83,8 @@ class _Running:
 
     def stop(self) -> None:
         """End it, if it still runs."""
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _last_words(self, code: int) -> str:
