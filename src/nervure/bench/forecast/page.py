@@ -10,6 +10,7 @@ from nervure.bench.forecast.document import Document, Failure, slug
 from nervure.bench.forecast.goal import BAND, MEMORY_MB, ROUND_MS, Verdict
 from nervure.bench.forecast.job import DEFAULT, Survey
 from nervure.bench.forecast.plot import PLOTS, draw
+from nervure.bench.forecast.reason import reasons
 
 __all__ = ["page", "publish"]
 
@@ -171,7 +172,10 @@ def _goals(document: Document) -> str:
         state = "met" if crowd <= ROUND_MS else "missed"
         lines.append(("crowd", "ms a round, one thread", f"≤ {ROUND_MS:g}", "", _number(crowd), state))
     lines += _rises(document)
-    return _table(("set", "what", "goal", "stretch", f"{DEFAULT}", "state"), lines, left=2) if lines else ""
+    if not lines:
+        return ""
+    table = _table(("set", "what", "goal", "stretch", f"{DEFAULT}", "state"), lines, left=2)
+    return "\n\n".join(one for one in (table, reasons(lines)) if one)
 
 
 def _goal(one: Verdict) -> tuple[str, ...]:
