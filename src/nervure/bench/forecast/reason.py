@@ -74,10 +74,9 @@ _WHY: tuple[tuple[str, str, str], ...] = (  # set (empty: any), how the goal's n
 def reasons(lines: Sequence[Sequence[str]]) -> str:
     """Return a list of reasons for the missed goals among table lines ``(set, what, ..., state)``.
 
-    >>> print(reasons([("wind", "skill_MAE 1h", "missed"), ("air", "MAE 3h", "met")])[:38])
-    Missed, and what was tried:
-    <BLANKLINE>
-    - skill (w
+    >>> said = reasons([("wind", "skill_MAE 1h", "missed"), ("air", "80 % band covers", "met")])
+    >>> "- skill (wind): " in said, "air" in said
+    (True, False)
     """
     held: dict[tuple[str, str], list[str]] = {}
     for line in lines:
