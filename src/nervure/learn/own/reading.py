@@ -21,7 +21,7 @@ from nervure.learn.own.file import head, read
 from nervure.learn.own.moment import Moments, moments, to_utc
 from nervure.learn.own.number import numbers
 
-__all__ = ["Readings", "read_file"]
+__all__ = ["MOST_REJECTED", "Readings", "read_file"]
 
 Longs = NDArray[np.int64]
 
