@@ -199,12 +199,13 @@ def _strangers(trained: Trained, task: ForecastTask, new: Longs) -> None:
 
 
 def _before(task: ForecastTask, days: int) -> Longs:
-    """Return the rows of the days just before the test part."""
-    first = int(task.split.test[0])
-    count = days * max(1, DAY_NS // task.table.every_ns)
-    if count > first:
+    """Return the rows of the days just before the test part; days without any reading do not count."""
+    first, slots = int(task.split.test[0]), max(1, DAY_NS // task.table.every_ns)
+    read = np.isfinite(task.table.value[first % slots : first, task.targets]).any(axis=1)
+    known = np.flatnonzero(read.reshape(-1, slots).any(axis=1))
+    if len(known) < days:
         raise DataError(f"{task.solution}: there are no {days} days before the test part")
-    return np.arange(first - count, first, dtype=np.int64)
+    return np.arange(first % slots + int(known[-days]) * slots, first, dtype=np.int64)
 
 
 def _rivals(seen: ForecastTask, rows: Longs) -> list[Forecaster]:

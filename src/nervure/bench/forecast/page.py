@@ -36,9 +36,10 @@ model and calibration come from the train and validation parts, and the test par
 judge. Errors count only where something was read. MAE, RMSE and MSE are of the median; the pinball loss
 is the mean over the quantiles asked for, CRPS is approximated from them; the 80 % band reaches from the
 10 % to the 90 % quantile. Each training ran alone on one thread in a process of its own: CPU time is
-that of fitting, memory the peak of the process, libraries included, and a round is the forecast for all
-sensors at one instant, deep models by ONNX Runtime on one thread, baselines as they are in Python, peers
-by their own call. Intervals are of the difference in absolute error, by a bootstrap over moving blocks of
+that of fitting, memory the peak of the process, libraries included (the most over the seeds), and a round
+is the forecast for all sensors at one instant, deep models by ONNX Runtime on one thread, baselines as they
+are in Python, peers by their own call: the median of many rounds, and the least of that over the seeds, as
+what else runs on a machine only ever slows one. Intervals are of the difference in absolute error, by a bootstrap over moving blocks of
 test time (Künsch, 1989), seeds averaged. Deep rows are means over the seeds given, with the standard
 deviation of the MAE over them."""
 

@@ -80,13 +80,19 @@ def assemble(
 
 
 def _failures(results: Mapping[Job, Result], unread: Mapping[str, str]) -> tuple[Failure, ...]:
-    lost = [Failure(set=name, model="", error=why) for name, why in unread.items()]
+    lost = [Failure(set=name, model="", error=_anywhere(why)) for name, why in unread.items()]
     broken = [
-        Failure(set=job.set, model=job.model, error=one.error or one.flaw)
+        Failure(set=job.set, model=job.model, error=_anywhere(one.error or one.flaw))
         for job, one in results.items()
         if one.error or one.flaw
     ]
     return (*lost, *broken)
+
+
+def _anywhere(text: str) -> str:
+    """Return an error without this machine's folders."""
+    data = os.environ.get("NERVURE_DATA", "")
+    return (text.replace(data, "$NERVURE_DATA") if data else text).replace(str(Path.home()), "~")
 
 
 def _further(results: Mapping[Job, Result]) -> tuple[dict[str, str | float | None], ...]:
@@ -128,7 +134,9 @@ def _of(rows: Sequence[Row], metric: str, horizon: str) -> float | None:
 def _lines(group: _Group) -> list[Line]:
     """Return the rows of a model: means over its seeds (memory: the most), their spread, and what it cost."""
     job, count = group.job, len(group.results)
-    spent, ms = group.mean("train_cpu_s"), group.mean("infer_ms")
+    spent = group.mean("train_cpu_s")
+    times = [one.infer_ms for one in group.results if one.infer_ms is not None]
+    ms = min(times, default=None)  # what else runs on a machine only ever slows a round
     numbers: dict[tuple[str, str], list[float]] = {}
     for result in group.results:
         for row in result.rows:
