@@ -205,7 +205,8 @@ def _before(task: ForecastTask, days: int) -> Longs:
     known = np.flatnonzero(read.reshape(-1, slots).any(axis=1))
     if len(known) < days:
         raise DataError(f"{task.solution}: there are no {days} days before the test part")
-    return np.arange(first % slots + int(known[-days]) * slots, first, dtype=np.int64)
+    since = first % slots + int(known[-days]) * slots if days else first
+    return np.arange(since, first, dtype=np.int64)
 
 
 def _rivals(seen: ForecastTask, rows: Longs) -> list[Forecaster]:
