@@ -45,7 +45,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         wanted = (len(self.time), len(self.channels))
         if self.value.shape != wanted:
-            raise DataError(f"{self.name}: values of {self.value.shape} do not fit {wanted} rows and channels")
+            raise DataError(
+                f"{self.name}: values of {self.value.shape} do not fit {wanted} rows and channels"
+            )
         if self.label is not None and len(self.label) != len(self.time):
             raise DataError(f"{self.name}: {len(self.label)} labels for {len(self.time)} rows")
 
@@ -104,7 +106,7 @@ def merged(stretches: Longs, gap: int) -> Longs:
 
 
 def unite(blocks: Sequence[Block]) -> Floats:
-    """Stack the rows of blocks of the same channels: ``[row, channel]``; only for what looks at single rows."""
+    """Stack the rows of blocks of the same channels, for what looks at single rows: ``[row, channel]``."""
     if not blocks:
         raise DataError("there is nothing to fit: no block was given")
     odd = next((one for one in blocks if one.channels != blocks[0].channels), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +80,9 @@ def stretches(label: Sequence[int] | Longs, length: int) -> tuple[str, ...]:
     values = np.asarray(label)
     edges = np.r_[0, np.flatnonzero(np.diff(values)) + 1, len(values)]
     cuts: list[int] = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges.tolist()):
         pieces = max(1, round((stop - start) / length + 1e-9))
-        cuts += [int(start + (stop - start) * piece / pieces + 0.5) for piece in range(pieces)]
+        cuts += [start + round((stop - start) * piece / pieces) for piece in range(pieces)]
     numbers = np.searchsorted(cuts, np.arange(len(values)), side="right") - 1
     return tuple(str(number) for number in numbers)
 

@@ -20,14 +20,15 @@ from nervure.learn.detect.place import arrays, matrix, place, table, texts
 from nervure.learn.split import Split
 
 __all__ = [
-    "CLIP", "Bearing", "Fleet", "Vibration", "bearing_folds", "challenge", "cmapss", "cwru", "pronostia",
-    "remaining",
+    "CLIP", "SUBSETS", "Bearing", "Fleet", "Vibration", "bearing_folds", "challenge", "cmapss", "cwru",
+    "pronostia", "remaining",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 Subset = Literal["FD001", "FD002", "FD003", "FD004"]
 
+SUBSETS: tuple[Subset, ...] = ("FD001", "FD002", "FD003", "FD004")
 CLIP = 125.0  # cycles; a healthy engine has no more to tell (Heimes, PHM 2008)
 _CMAPSS = (*(f"setting_{turn}" for turn in range(1, 4)), *(f"s{turn}" for turn in range(1, 22)))
 _CWRU_HZ = 12_000
@@ -97,7 +98,9 @@ def cmapss(subset: Subset, folder: Path | None = None) -> Fleet:
         )
     rul = matrix(table(base / f"RUL_{subset}.csv"), ["rul"], where=base)[:, 0]
     if len(rul) != len(sides["test"]):
-        raise DataError(f"{subset}: {len(rul)} remaining lives for {len(sides['test'])} engines", where=str(base))
+        raise DataError(
+            f"{subset}: {len(rul)} remaining lives for {len(sides['test'])} engines", where=str(base)
+        )
     return Fleet(name=subset, **sides, rul=rul)
 
 
@@ -157,7 +160,7 @@ def cwru(folder: Path | None = None) -> tuple[Vibration, ...]:
 
 
 def bearing_folds(recordings: tuple[Vibration, ...], count: int = 4, *, seed: int = 0) -> tuple[Split, ...]:
-    """Split recordings bearing by bearing, the kinds of fault dealt evenly; rows are places in ``recordings``."""
+    """Split places in ``recordings`` bearing by bearing, the kinds of fault dealt evenly."""
     groups = [one.block.group for one in recordings]
     return folds(groups, count, stratum=[one.fault for one in recordings], seed=seed)
 
@@ -182,7 +185,9 @@ def pronostia(folder: Path | None = None) -> tuple[Bearing, ...]:
     Split them with ``fold.leave_one_out`` over their groups, or as the challenge did with
     :func:`challenge`.
     """
-    base = place("predictive_maintenance/phm2012_pronostia", "features.parquet", "bandspectra.npz", folder=folder)
+    base = place(
+        "predictive_maintenance/phm2012_pronostia", "features.parquet", "bandspectra.npz", folder=folder
+    )
     path = base / "features.parquet"
     found, bands = table(path), arrays(base / "bandspectra.npz")
     name, value = texts(found, "bearing", where=path), matrix(found, ["snapshot", *_FEATURES], where=path)
@@ -191,7 +196,9 @@ def pronostia(folder: Path | None = None) -> tuple[Bearing, ...]:
     for one in sorted(set(name.tolist())):
         rows, power = value[name == one], bands.get(f"B{one}")
         if power is None or power.shape != (len(rows), 2 * _BANDS):
-            raise DataError(f"PRONOSTIA's bearing {one} has no spectra of its {len(rows)} snapshots", where=str(base))
+            raise DataError(
+                f"PRONOSTIA's bearing {one} has no spectra of its {len(rows)} snapshots", where=str(base)
+            )
         block = Block(
             name=one,
             channels=channels,
@@ -204,7 +211,7 @@ def pronostia(folder: Path | None = None) -> tuple[Bearing, ...]:
             Bearing(
                 block=block,
                 condition=1 if one[0] == "1" else 2,
-                left_s=np.arange(len(rows) - 1, -1, -1) * (_SNAPSHOT_NS / SECOND_NS),
+                left_s=np.arange(len(rows) - 1, -1, -1, dtype=np.float64) * 10,
                 truncated=_TRUNCATED.get(one),
             )
         )

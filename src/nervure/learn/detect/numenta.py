@@ -1,9 +1,10 @@
-"""The score of the Numenta Anomaly Benchmark, NAB v1.1 (Ahmad et al., Neurocomputing, 2017; Lavin & Ahmad, 2015).
+"""The score of the Numenta Anomaly Benchmark, NAB v1.1.
 
 Within a labelled window the first alarm earns the more the earlier it is; alarms outside cost the
 more the further they lie past the last window, and a window without alarm costs. One threshold
 serves the whole corpus: the best one, found with the labels. So the figure compares detectors, and
-says nothing of how well a threshold is chosen in advance.
+says nothing of how well a threshold is chosen in advance. (Lavin & Ahmad, ICMLA, 2015; Ahmad et
+al., Neurocomputing, 2017.)
 """
 
 from __future__ import annotations
@@ -122,7 +123,9 @@ def _gather(
             )
         worth, window = weights(series, profile)
         cut = slice(series.probation, None)
-        parts.append((own[cut].astype(np.float64), worth[cut], np.where(window < 0, -1, window + number)[cut]))
+        parts.append(
+            (own[cut].astype(np.float64), worth[cut], np.where(window < 0, -1, window + number)[cut])
+        )
         number += len(series.windows)
     value, worths, windows = (np.concatenate(column) for column in zip(*parts, strict=True))
     return value, worths, windows

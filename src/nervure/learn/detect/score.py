@@ -142,7 +142,9 @@ def kept_promise(realised: float, promised: float) -> float:
     1.5
     """
     if promised <= 0:
-        raise DataError(f"a promise of {promised} alarms a day cannot be judged", hint="promise more than none")
+        raise DataError(
+            f"a promise of {promised} alarms a day cannot be judged", hint="promise more than none"
+        )
     return realised / promised
 
 
@@ -172,7 +174,9 @@ def attack_score(label: Labels, alarm: Flags, attacks: Longs) -> Attacks:
 
 
 def auroc(label: Labels, score: Floats) -> float:
-    """Return the chance that an odd row scores above a normal one, ties counting half (Hanley & McNeil, 1982).
+    """Return the chance that an odd row scores above a normal one; ties count half.
+
+    Source: Hanley & McNeil, Radiology, 1982.
 
     >>> auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
@@ -194,7 +198,9 @@ def auroc_macro(truth: Sequence[str] | NDArray[Any], score: Floats, classes: Seq
     return float(np.mean(each))
 
 
-def beat_scores(truth: NDArray[np.str_], found: NDArray[np.str_], *, strict: bool = False) -> dict[str, Counts]:
+def beat_scores(
+    truth: NDArray[np.str_], found: NDArray[np.str_], *, strict: bool = False
+) -> dict[str, Counts]:
     """Count beats of each class against the rest: ``sensitivity`` and ``precision`` are Se and +P.
 
     As ANSI/AAMI EC57 has it, a fusion or unknown beat called V is no false V, and an unknown one

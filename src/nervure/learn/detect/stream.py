@@ -45,7 +45,8 @@ def _skab(folder: Path | None) -> dict[str, Block]:
         own = file == name
         label = None if np.isnan(odd[own]).any() else odd[own].astype(np.int8)
         blocks[name] = Block(
-            name=name, channels=_SKAB, value=value[own], time=time[own], every_ns=SECOND_NS, label=label, group=name
+            name=name, channels=_SKAB, value=value[own], time=time[own], every_ns=SECOND_NS, label=label,
+            group=name,
         )  # fmt: skip
     return blocks
 
@@ -190,8 +191,8 @@ def batadal(folder: Path | None = None) -> Batadal:
         if not own.any():
             raise DataError(f"BATADAL holds no part {name!r}", where=str(path))
         blocks[name] = Block(
-            name=name, channels=channels, value=value[own], time=time[own], every_ns=HOUR_NS, label=label[own],
-            group=name,
+            name=name, channels=channels, value=value[own], time=time[own], every_ns=HOUR_NS,
+            label=label[own], group=name,
         )  # fmt: skip
     names = flag[part == "test"]
     attacks = [runs(names == one)[0] for one in dict.fromkeys(names.tolist()) if one not in ("0", "benign")]

@@ -20,7 +20,8 @@ from nervure.learn.reader.rows import as_numpy
 from nervure.learn.split import Split, check
 
 __all__ = [
-    "Frame", "Recordings", "Segment", "lanl", "lanl_folds", "motion_folds", "munich", "peer", "unseen_severity",
+    "Frame", "Recordings", "Segment", "lanl", "lanl_folds", "motion_folds", "munich", "peer",
+    "unseen_severity",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -33,10 +34,10 @@ _LANL_STATE = 10  # recordings of each state of the experiment
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the simulated frame: ground and storeys 1 to 3, mm/s^2; ``block.group`` is the ground motion.
+    """One run of the simulated frame: ground and storeys 1 to 3, mm/s^2.
 
-    ``storey`` is the damaged one, 0 for none; ``left`` is the stiffness that is left in its columns.
-    The time step is not stated, so a step counts as a second.
+    ``block.group`` is the ground motion. ``storey`` is the damaged one, 0 for none; ``left`` is the
+    stiffness that is left in its columns. The time step is not stated: a step counts as a second.
     """
 
     block: Block
@@ -160,7 +161,7 @@ def _means(slot: Longs, column: Longs, value: Floats, width: int) -> Floats:
     cell = slot * width + column
     total = np.bincount(cell, weights=value, minlength=height * width)
     count = np.bincount(cell, minlength=height * width)
-    mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     return mean.reshape(height, width)
 
 
@@ -196,7 +197,10 @@ def lanl(folder: Path | None = None) -> Recordings:
     Recordings of one state follow each other and are alike, so they are split in stretches of ten
     consecutive ones, never shuffled: :func:`lanl_folds`. (Figueiredo et al., LA-14393, 2009.)
     """
-    path = place("shm/lanl_3story_features", "lanl_3ss_features.csv.gz", folder=folder) / "lanl_3ss_features.csv.gz"
+    path = (
+        place("shm/lanl_3story_features", "lanl_3ss_features.csv.gz", folder=folder)
+        / "lanl_3ss_features.csv.gz"
+    )
     found = table(path)
     channels = tuple(name for name in found.column_names if name != "damage_label")
     label = matrix(found, ["damage_label"], where=path)[:, 0].astype(np.int8)
