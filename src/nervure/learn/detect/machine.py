@@ -96,7 +96,8 @@ def cmapss(subset: Subset, folder: Path | None = None) -> Fleet:
             )
             for unit in np.unique(own[:, 0])
         )
-    rul = matrix(table(base / f"RUL_{subset}.csv"), ["rul"], where=base)[:, 0]
+    told = matrix(table(base / f"RUL_{subset}.csv"), ["unit", "rul"], where=base)
+    rul = told[np.argsort(told[:, 0], kind="stable"), 1]
     if len(rul) != len(sides["test"]):
         raise DataError(
             f"{subset}: {len(rul)} remaining lives for {len(sides['test'])} engines", where=str(base)
