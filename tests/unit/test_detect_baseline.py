@@ -209,6 +209,8 @@ def test_cases_are_told_apart_by_their_spectrum() -> None:
     found = trees.score(shown[40:], ("high", "low", "never seen"))
     assert found[:, 2].tolist() == [0.0] * 20
     assert score.auroc_macro(truth[40:], found, ("high", "low")) > 0.95
+    digits = CaseTrees(50).fit(shown[:40], [1 if one == "low" else 0 for one in truth[:40]])
+    assert np.array_equal(digits.score(shown[40:], ("1",))[:, 0], found[:, 1]), "classes may be numbers"
     with pytest.raises(DataError, match="of one class"):
         CaseTrees().fit(shown, ["low"] * 60)
     with pytest.raises(DataError, match="8 rows are too few for 16 bands"):

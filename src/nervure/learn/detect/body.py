@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError
 from nervure.learn.detect.block import NORMAL, ODD, Block
 from nervure.learn.detect.fold import folds
-from nervure.learn.detect.place import arrays, matrix, place, table, texts
+from nervure.learn.detect.place import arrays, matrix, place, texts
+from nervure.learn.reader.rows import read_arrow
 from nervure.learn.split import Split
 
 __all__ = ["AAMI", "RR", "Beats", "Motion", "mitbih", "sisfall", "subject_folds"]
@@ -58,7 +59,7 @@ def mitbih(
     """
     base = place("health/mitbih_mlii_125hz", "signals.npz", "annotations.csv.gz", folder=folder)
     path = base / "annotations.csv.gz"
-    signals, notes = arrays(base / "signals.npz"), table(path)
+    signals, notes = arrays(base / "signals.npz"), read_arrow(path)
     aami, split = texts(notes, "aami", where=path), texts(notes, "split", where=path)
     record, at = texts(notes, "record", where=path), matrix(notes, ["sample125", "sample360"], where=path)
     wanted = (split == part) & (aami != "")
@@ -82,7 +83,12 @@ def mitbih(
 
 
 def _rr(second: Floats) -> Floats:
-    """Return the intervals about each beat of one record, ``[beat, 4]``; only ``after`` looks ahead."""
+    """Return the intervals about each beat of one record, ``[beat, 4]``; only ``after`` looks ahead.
+
+    The first beat has none before it and takes the one after, the last the other way round.
+    """
+    if len(second) < 2:
+        raise DataError("a record of a single beat has no intervals", hint="leave it out")
     gap = np.diff(second)
     before = np.r_[gap[:1], gap]
     after = np.r_[gap, gap[-1:]]
@@ -119,8 +125,8 @@ def sisfall(folder: Path | None = None) -> tuple[Motion, ...]:
     """
     base = place("health/sisfall", "sisfall_25hz.parquet", "index.csv", folder=folder)
     path = base / "index.csv"
-    index = table(path)
-    value = matrix(table(base / "sisfall_25hz.parquet"), _SISFALL, where=base) * np.array(_SCALE)
+    index = read_arrow(path)
+    value = matrix(read_arrow(base / "sisfall_25hz.parquet"), _SISFALL, where=base) * np.array(_SCALE)
     subject, activity = texts(index, "subject", where=path), texts(index, "activity", where=path)
     number = matrix(index, ["trial", "start", "n"], where=path).astype(np.int64)
     if int((number[:, 1] + number[:, 2]).max()) > len(value):

@@ -64,15 +64,15 @@ class CaseTrees:
         """Grow the trees on cases ``shown [case, feature]`` of classes ``truth [case]``."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        names = np.asarray(truth)
-        if len(np.unique(names)) < 2:
+        names, code = np.unique(np.asarray(truth).astype(str), return_inverse=True)
+        if len(names) < 2:
             raise DataError("the cases to fit to are of one class", hint="give cases of several classes")
         self._trees = ExtraTreesClassifier(
             n_estimators=self.trees, min_samples_leaf=self.leaf, class_weight="balanced",
             random_state=self.seed, n_jobs=1,
         )  # fmt: skip
-        self._trees.fit(shown, names)
-        self.classes = tuple(str(one) for one in self._trees.classes_)
+        self._trees.fit(shown, code)  # the library stumbles over classes whose names are digits
+        self.classes = tuple(names.tolist())
         return self
 
     def score(self, shown: Floats, classes: Sequence[str] | None = None) -> Floats:
@@ -80,9 +80,10 @@ class CaseTrees:
 
         A class that was not there to learn has no share.
         """
+        wanted = tuple(classes) if classes is not None else self.classes
         share = self._trees.predict_proba(shown)
-        out = np.zeros((len(shown), len(classes if classes is not None else self.classes)))
-        for place, one in enumerate(classes if classes is not None else self.classes):
+        out = np.zeros((len(shown), len(wanted)))
+        for place, one in enumerate(wanted):
             if one in self.classes:
                 out[:, place] = share[:, self.classes.index(one)]
         return out

@@ -16,7 +16,8 @@ from nervure.core.error import DataError
 from nervure.core.instant import SECOND_NS
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.fold import folds
-from nervure.learn.detect.place import arrays, matrix, place, table, texts
+from nervure.learn.detect.place import arrays, matrix, place, texts
+from nervure.learn.reader.rows import read_arrow
 from nervure.learn.split import Split
 
 __all__ = [
@@ -29,7 +30,7 @@ Longs = NDArray[np.int64]
 Subset = Literal["FD001", "FD002", "FD003", "FD004"]
 
 SUBSETS: tuple[Subset, ...] = ("FD001", "FD002", "FD003", "FD004")
-CLIP = 125.0  # cycles; a healthy engine has no more to tell (Heimes, PHM 2008)
+CLIP = 125.0  # cycles; a healthy engine has no more to tell (Heimes, PHM, 2008, who took 130)
 _CMAPSS = (*(f"setting_{turn}" for turn in range(1, 4)), *(f"s{turn}" for turn in range(1, 22)))
 _CWRU_HZ = 12_000
 _SNAPSHOT_NS = 10 * SECOND_NS
@@ -80,7 +81,7 @@ def cmapss(subset: Subset, folder: Path | None = None) -> Fleet:
     """
     base = place("predictive_maintenance/cmapss", f"{subset}.parquet", f"RUL_{subset}.csv", folder=folder)
     path = base / f"{subset}.parquet"
-    found = table(path)
+    found = read_arrow(path)
     split, value = texts(found, "split", where=path), matrix(found, ["unit", "cycle", *_CMAPSS], where=path)
     sides = {}
     for side in ("train", "test"):
@@ -96,7 +97,7 @@ def cmapss(subset: Subset, folder: Path | None = None) -> Fleet:
             )
             for unit in np.unique(own[:, 0])
         )
-    told = matrix(table(base / f"RUL_{subset}.csv"), ["unit", "rul"], where=base)
+    told = matrix(read_arrow(base / f"RUL_{subset}.csv"), ["unit", "rul"], where=base)
     rul = told[np.argsort(told[:, 0], kind="stable"), 1]
     if len(rul) != len(sides["test"]):
         raise DataError(
@@ -129,7 +130,7 @@ def cwru(folder: Path | None = None) -> tuple[Vibration, ...]:
     """
     base = place("predictive_maintenance/cwru_12k", "cwru_12k.npz", "index.csv", folder=folder)
     path = base / "index.csv"
-    index, signals = table(path), arrays(base / "cwru_12k.npz")
+    index, signals = read_arrow(path), arrays(base / "cwru_12k.npz")
     number = matrix(index, ["rpm", "diam_mil", "scale_g"], where=path)
     named = {one: texts(index, one, where=path) for one in ("key", "fault", "end", "channel", "bearing")}
     recordings = []
@@ -190,7 +191,7 @@ def pronostia(folder: Path | None = None) -> tuple[Bearing, ...]:
         "predictive_maintenance/phm2012_pronostia", "features.parquet", "bandspectra.npz", folder=folder
     )
     path = base / "features.parquet"
-    found, bands = table(path), arrays(base / "bandspectra.npz")
+    found, bands = read_arrow(path), arrays(base / "bandspectra.npz")
     name, value = texts(found, "bearing", where=path), matrix(found, ["snapshot", *_FEATURES], where=path)
     channels = (*_FEATURES, *(f"{axis}_band_{band}" for axis in "hv" for band in range(_BANDS)))
     bearings = []

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from nervure.core.error import DataError
 from nervure.learn.dataset import cache_folder
-from nervure.learn.reader.rows import as_numpy, numbers, read_arrow
+from nervure.learn.reader.rows import as_numpy, numbers
 
-__all__ = ["arrays", "clock", "columns", "matrix", "place", "table", "texts"]
+__all__ = ["arrays", "clock", "columns", "matrix", "place", "texts"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -38,11 +38,6 @@ def place(name: str, *files: str, folder: Path | None = None) -> Path:
         where=f"looked in {', '.join(str(base / name) for base in bases)}",
         hint=f"set NERVURE_DATA to a folder that holds {name}/{files[0]}",
     )
-
-
-def table(path: Path) -> pa.Table:
-    """Read a Parquet file, a CSV file or a gzipped one."""
-    return read_arrow(path)
 
 
 def columns(found: pa.Table, wanted: Sequence[str], *, where: Path) -> None:

@@ -158,7 +158,7 @@ class Attacks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attack_score(label: Labels, alarm: Flags, attacks: Longs) -> Attacks:
-    """Score alarms against ``attacks [attack, 2]`` as BATADAL does (Taormina et al., 2018, eqs. 1 to 4).
+    """Score alarms against ``attacks [attack, 2]`` as BATADAL does (Taormina et al., JWRPM 144(8), 2018).
 
     S_TTD is the mean over attacks of one less the delay as a share of the attack's length, nothing
     for one that is missed; S_CM is the mean of true-positive and true-negative rate.
@@ -230,7 +230,7 @@ def rmse(truth: Floats, found: Floats, *, clip: float | None = None) -> float:
 
 
 def phm08(truth: Floats, found: Floats, *, clip: float | None = None) -> float:
-    """Sum of the PHM08 challenge's penalties: late predictions cost more (Saxena et al., 2008, eq. 10).
+    """Sum of the PHM08 challenge's penalties: late predictions cost more (Saxena et al., PHM, 2008).
 
     >>> round(phm08(np.array([50.0, 50.0]), np.array([60.0, 37.0])), 3)
     3.437
@@ -243,7 +243,7 @@ def phm08(truth: Floats, found: Floats, *, clip: float | None = None) -> float:
 def phm2012(truth: Floats, found: Floats) -> float:
     """Mean score of the PHM 2012 challenge, 0..1: half at 20 % too early, and at 5 % too late.
 
-    Source: Nectoux et al., IEEE PHM, 2012, section 4.
+    Source: Nectoux et al., IEEE PHM, 2012, scoring of the challenge.
 
     >>> phm2012(np.array([100.0, 100.0]), np.array([80.0, 105.0])).__round__(3)
     0.5

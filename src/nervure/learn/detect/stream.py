@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError
 from nervure.core.instant import HOUR_NS, SECOND_NS
 from nervure.learn.detect.block import NORMAL, ODD, UNKNOWN, Block, Parts, runs
-from nervure.learn.detect.place import clock, matrix, place, table, texts
+from nervure.learn.detect.place import clock, matrix, place, texts
+from nervure.learn.reader.rows import read_arrow
 from nervure.learn.reader.stamp import stamps
 
 __all__ = ["Batadal", "Series", "batadal", "canary", "gecco", "nab", "skab", "skab_normal"]
@@ -36,7 +37,7 @@ _UNKNOWN_ATTACK = "-999"
 
 def _skab(folder: Path | None) -> dict[str, Block]:
     path = place("industrial/skab", "skab.parquet", folder=folder) / "skab.parquet"
-    found = table(path)
+    found = read_arrow(path)
     file = texts(found, "file", where=path)
     time, value = clock(found, "datetime", where=path), matrix(found, _SKAB, where=path)
     odd = matrix(found, ["anomaly"], where=path)[:, 0]
@@ -89,7 +90,7 @@ def nab(folder: Path | None = None) -> tuple[Series, ...]:
     """
     base = place("industrial/nab", "nab.parquet", "combined_windows.json", folder=folder)
     path, labels = base / "nab.parquet", base / "combined_windows.json"
-    found = table(path)
+    found = read_arrow(path)
     series, time = texts(found, "series", where=path), clock(found, "timestamp", where=path)
     value = matrix(found, ["value"], where=path)
     try:
@@ -130,7 +131,7 @@ def gecco(folder: Path | None = None, *, fit: float = 0.4, calibrate: float = 0.
     Industrial Challenge, 2018.) Units: degrees C, mg/l, mV, uS/cm, NTU, m3/h.
     """
     path = place("water/gecco2018", "gecco2018.parquet", folder=folder) / "gecco2018.parquet"
-    found = table(path)
+    found = read_arrow(path)
     odd = np.array(found.column("EVENT").to_pylist()) if "EVENT" in found.column_names else None
     if odd is None:
         raise DataError("there is no column 'EVENT'", where=str(path))
@@ -179,7 +180,7 @@ def batadal(folder: Path | None = None) -> Batadal:
     Plann. Manage., 2018).
     """
     path = place("water/batadal", "batadal.parquet", folder=folder) / "batadal.parquet"
-    found = table(path)
+    found = read_arrow(path)
     channels = tuple(name for name in found.column_names if name not in ("part", "DATETIME", "ATT_FLAG"))
     part, flag = texts(found, "part", where=path), texts(found, "ATT_FLAG", where=path)
     value, time = matrix(found, channels, where=path), clock(found, "DATETIME", where=path)
@@ -207,10 +208,10 @@ def canary(folder: Path | None = None, *, fit: float = 0.5, calibrate: float = 0
     """Open water station B, 20 min, 12 channels, cut in time; nothing in it is labelled.
 
     It is for counting false alarms on real operation, and for injecting faults. Stamps are read as
-    if they were UTC. (EventDetectR on CRAN; McKenna et al., CANARY, EPA 2010, tell the practice.)
+    if they were UTC. (As shipped in the package EventDetectR on CRAN.)
     """
     path = place("water/canary_station_b", "station_b.csv.gz", folder=folder) / "station_b.csv.gz"
-    found = table(path)
+    found = read_arrow(path)
     channels = tuple(name for name in found.column_names if name != "Time_Step")
     whole = Block(
         name="station_b",

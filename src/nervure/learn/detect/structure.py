@@ -15,8 +15,8 @@ from nervure.core.error import DataError
 from nervure.core.instant import DAY_NS, SECOND_NS, duration_ns
 from nervure.learn.detect.block import NORMAL, ODD, UNKNOWN, Block
 from nervure.learn.detect.fold import folds, stretches
-from nervure.learn.detect.place import arrays, clock, columns, matrix, place, table
-from nervure.learn.reader.rows import as_numpy
+from nervure.learn.detect.place import arrays, clock, columns, matrix, place
+from nervure.learn.reader.rows import as_numpy, read_arrow
 from nervure.learn.split import Split, check
 
 __all__ = [
@@ -126,7 +126,7 @@ def munich(folder: Path | None = None, *, every: str = "1s") -> tuple[Segment, .
     kN, deg, g, degrees C. (Jaelani et al., Steel Construction 16, 2023.)
     """
     path = place("shm/munich_test_bridge", "munich.parquet", folder=folder) / "munich.parquet"
-    found = table(path)
+    found = read_arrow(path)
     names, segment = _codes(found, "segment", path)
     raw, code = _codes(found, "channel", path)
     clean = [re.sub(r"\s*[(\[].*", "", one) for one in raw]
@@ -141,7 +141,7 @@ def munich(folder: Path | None = None, *, every: str = "1s") -> tuple[Segment, .
     for turn, name in enumerate(names):
         strain = slot[(segment == turn) & (column == channels.index(_STRAIN))]
         if len(strain):
-            near = (slot >= strain.min()) & (slot <= strain.max())
+            near = (slot >= strain.min()) & (slot <= strain.max()) & ~np.isnan(value)
             grid = _means(slot[near] - strain.min(), column[near], value[near], len(channels))
             out.append(_segment(name, channels, grid, int(strain.min()) * step, step))
     return tuple(sorted(out, key=lambda one: int(one.block.time[0])))
@@ -201,7 +201,7 @@ def lanl(folder: Path | None = None) -> Recordings:
         place("shm/lanl_3story_features", "lanl_3ss_features.csv.gz", folder=folder)
         / "lanl_3ss_features.csv.gz"
     )
-    found = table(path)
+    found = read_arrow(path)
     channels = tuple(name for name in found.column_names if name != "damage_label")
     label = matrix(found, ["damage_label"], where=path)[:, 0].astype(np.int8)
     block = Block(
