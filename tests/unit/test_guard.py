@@ -45,7 +45,7 @@ def test_the_adaptive_one_keeps_it_where_normal_drifts(drift: str) -> None:
     score = np.random.default_rng(2).exponential(1.0, count) * factor
     assert daily("adaptive", score) == pytest.approx(PROMISE, rel=0.35)
     if drift != "calmer":
-        assert daily("split", score) > 1.3 * PROMISE
+        assert daily("split", score) > 1.2 * PROMISE
 
 
 def test_nothing_is_learned_while_an_alarm_is_open() -> None:
@@ -58,9 +58,10 @@ def test_nothing_is_learned_while_an_alarm_is_open() -> None:
         ring = guard.step(stream, np.array([minute * MINUTE]), np.array([30.0]))
         assert not ring.raised[0]
     assert (guard.limit, guard.tail) == (limit, tail), "a fault that lasts must not become normal"
-    for minute in range(2_000, 2_061):
-        ring = guard.step(stream, np.array([minute * MINUTE]), np.array([0.1]))
-    assert ring.cleared[0]
+    calm = [
+        guard.step(stream, np.array([minute * MINUTE]), np.array([0.1])) for minute in range(2_000, 2_061)
+    ]
+    assert sum(int(one.cleared[0]) for one in calm) == 1
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

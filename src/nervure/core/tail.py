@@ -63,7 +63,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         return curve + slope * np.maximum(beyond - last, 0.0)
 
     def joined(self, above: Floats, seen: int) -> Tail:
-        """Return the distribution with a tail fitted to these excesses over ``start`` among ``seen`` scores."""
+        """Return it with a tail fitted to excesses over ``start``, met among ``seen`` scores."""
         shape, scale = _pareto(np.sort(above))
         share = max(len(above), 1) / (seen + 1)
         return msgspec.structs.replace(self, share=min(share, 1.0), shape=shape, scale=scale)
@@ -75,7 +75,10 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
             high = self.start + 2 * (high - self.start)
         for _ in range(80):
             middle = 0.5 * (low + high)
-            low, high = (middle, high) if float(self.rarity(np.array([middle]))[0]) < rarity else (low, middle)
+            if float(self.rarity(np.array([middle]))[0]) < rarity:
+                low = middle
+            else:
+                high = middle
         return high
 
 
