@@ -18,7 +18,7 @@ from nervure.learn.detect.baseline import (
     detectors,
 )
 from nervure.learn.detect.block import Block
-from nervure.learn.detect.case import CaseTrees, signature, signature_names
+from nervure.learn.detect.case import CaseTrees, envelope, signature, signature_names
 from nervure.learn.detect.life import Conditions, LifeTrees
 from nervure.learn.detect.window import last_known, trailing
 
@@ -193,6 +193,18 @@ def test_remaining_life_is_read_from_wear_whatever_the_condition() -> None:
     conditions = Conditions(np.concatenate([one.value for one in fleet]))
     assert len(conditions.centre) == 2
     assert np.isfinite(conditions(fleet[0].value)).all()
+
+
+def test_an_envelope_beats_at_the_order_of_the_fault_whatever_the_speed() -> None:
+    random, row = np.random.default_rng(0), np.arange(12_000)
+    for turns in (30 / 12_000, 25 / 12_000):
+        ringing = (1 + np.sin(2 * np.pi * 5.43 * turns * row)) * np.sin(2 * np.pi * 0.3 * row)
+        hum = 20 * np.sin(2 * np.pi * 2 * turns * row)
+        found = envelope(ringing + hum + random.normal(size=12_000) / 10, turns)
+        assert found.shape == (100,)
+        assert found.argmax() == int(5.43 / 20 * 100), "not at the hum of twice the speed"
+    with pytest.raises(DataError, match="600 rows do not resolve 100 bins"):
+        envelope(np.zeros(600), 30 / 12_000)
 
 
 def test_cases_are_told_apart_by_their_spectrum() -> None:

@@ -154,6 +154,8 @@ def test_sisfall() -> None:
     assert sum(one.elderly and not one.fall for one in motions) == 893
     assert {one.block.group for one in motions if one.elderly and one.fall} == {"SE06"}
     assert sum(len(one.block) for one in motions) == 1_982_021
+    lengths = [{len(one.block) for one in motions if one.fall == fall} for fall in (True, False)]
+    assert max(lengths[0]) < 400 < max(lengths[1]), "the length alone would tell a walk from a fall"
     still = np.linalg.norm(motions[0].block.value[:, :3], axis=1)
     assert np.median(still) == pytest.approx(1.0, abs=0.1), "one g"
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -210,6 +211,18 @@ def test_falls_in_physical_units(data: Path) -> None:
     first = motions[1].block.value[0]
     assert first[0] == pytest.approx(raw["ax"] * 32 / 8192)
     assert first[5] == pytest.approx(raw["gz"] * 4000 / 65536)
+
+
+def test_a_fall_is_looked_at_about_its_peak(data: Path) -> None:
+    motion = body.sisfall(data)[1]
+    for peak, start in ((0, 0), (20, 15), (49, 40)):
+        value = np.zeros((50, 6))
+        value[:, 3] = np.arange(50)
+        value[peak, 1] = -5.0
+        one = msgspec.structs.replace(motion, block=msgspec.structs.replace(motion.block, value=value))
+        assert body.about_peak(one, 10)[:, 3].tolist() == list(range(start, start + 10))
+    with pytest.raises(DataError, match="SA01 F01 1 has 50 rows, fewer than 75"):
+        body.about_peak(motion)
 
 
 def test_files_that_are_not_as_they_should_be(data: Path) -> None:

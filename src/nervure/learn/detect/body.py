@@ -16,7 +16,7 @@ from nervure.learn.detect.place import arrays, matrix, place, texts
 from nervure.learn.reader.rows import read_arrow
 from nervure.learn.split import Split
 
-__all__ = ["AAMI", "RR", "Beats", "Motion", "mitbih", "sisfall", "subject_folds"]
+__all__ = ["AAMI", "RR", "Beats", "Motion", "about_peak", "mitbih", "sisfall", "subject_folds"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -121,7 +121,9 @@ def sisfall(folder: Path | None = None) -> tuple[Motion, ...]:
     """Open SisFall: 4,505 recordings of 38 persons (Sucerquia et al., Sensors 17, 2017).
 
     Split them with :func:`subject_folds`. Beside sensitivity and specificity, report false alarms on
-    the elderly's daily activities. Starts are not told: every recording starts at 0.
+    the elderly's daily activities. Starts are not told: every recording starts at 0. Falls were all
+    recorded for 15 s and daily activities for other times, so what is shown the whole of a recording
+    learns its length: cut it with :func:`about_peak`, or slide a window over it.
     """
     base = place("health/sisfall", "sisfall_25hz.parquet", "index.csv", folder=folder)
     path = base / "index.csv"
@@ -146,6 +148,19 @@ def sisfall(folder: Path | None = None) -> tuple[Motion, ...]:
         )
         out.append(Motion(block=block, activity=what, trial=trial, elderly=person.startswith("SE")))
     return tuple(out)
+
+
+def about_peak(motion: Motion, rows: int = 75) -> Floats:
+    """Return the ``rows`` about the strongest acceleration of a recording, ``[row, channel]``.
+
+    This is what a device would look at: acceleration wakes it. Near an end the window lies at it.
+    """
+    value = motion.block.value
+    if len(value) < rows:
+        raise DataError(f"{motion.block.name} has {len(value)} rows, fewer than {rows}", hint="take fewer")
+    peak = int((value[:, :3] ** 2).sum(axis=1).argmax())
+    start = min(max(peak - rows // 2, 0), len(value) - rows)
+    return value[start : start + rows]
 
 
 def subject_folds(motions: tuple[Motion, ...], count: int = 5, *, seed: int = 0) -> tuple[Split, ...]:
