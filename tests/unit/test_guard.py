@@ -1,95 +1,309 @@
-"""Alarms at the promised rate: on drifting scores too, over restarts, and never by learning from a fault."""
+"""The guard: every role at every route, and every way of saying who one is."""
 
 from __future__ import annotations
 
-from typing import get_args
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
+import httpx
 import pytest
 
-from nervure.core.event import Persistence
-from nervure.core.guard import Guard, Kind, Plan, watch
-from nervure.core.tail import tail_of
+from nervure.core.access import Access
+from nervure.core.entity import Thing
+from nervure.core.error import DeniedError, SignInError
+from nervure.core.sensorthings import KINDS
+from nervure.serve.guard import Guard
+from nervure.serve.permit import permits, right_for, rights_inside
+from nervure.trust.office import MACHINE
+from nervure.trust.principal import NOBODY, OPEN, Principal
+from nervure.trust.right import GRANTS, RIGHTS, ROLES, rights_of
+from tests.house import PASSWORD, House, caller
 
-MINUTE = 60 * 10**9
-DAY = 1440 * MINUTE
-SPAN = Persistence(hold_ns=0, gap_ns=60 * MINUTE, hole_ns=180 * MINUTE)
-PROMISE = 4.0  # alarms a day
-RATE = PROMISE * MINUTE / DAY
-
-
-def plan(kind: Kind, *, memory: int = 20_000) -> Plan:
-    calm = np.random.default_rng(1).exponential(1.0, 10_000)
-    return Plan(kind=kind, tail=tail_of(calm), limit=-np.log10(RATE), rate=RATE, memory=memory)
-
-
-def daily(kind: Kind, score: np.ndarray) -> float:
-    found, _ = watch(plan(kind), np.arange(len(score)) * MINUTE, score[:, None], SPAN)
-    return len(found) * DAY / (len(score) * MINUTE)
-
-
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_on_what_it_was_calibrated_for_every_kind_keeps_the_promise(kind: Kind) -> None:
-    score = np.random.default_rng(2).exponential(1.0, 15_000)
-    assert daily(kind, score) == pytest.approx(PROMISE, rel=0.45)
+TABLE = tuple(permits())
+CAST: dict[str, Principal] = {
+    "nobody": NOBODY,
+    **{role: Principal(name=role, kind="user", role=role, rights=rights) for role, rights in ROLES.items()},
+    "operator who acts": Principal(name="x", kind="user", rights=rights_of("operator", ["act"])),
+    "engineer with all": Principal(name="y", kind="user", rights=rights_of("engineer", GRANTS)),
+    "device": Principal(name="d", kind="device", rights=frozenset({"observe"}), streams=frozenset({1})),
+}
 
 
-@pytest.mark.parametrize("drift", ["slow", "jump", "calmer"])
-def test_the_adaptive_one_keeps_it_where_normal_drifts(drift: str) -> None:
-    count = 15_000
-    factor = {
-        "slow": np.linspace(1, 2, count),
-        "jump": np.where(np.arange(count) < count // 2, 1, 1.5),
-        "calmer": np.linspace(1, 0.5, count),
-    }[drift]
-    score = np.random.default_rng(2).exponential(1.0, count) * factor
-    assert daily("adaptive", score) == pytest.approx(PROMISE, rel=0.35)
-    if drift != "calmer":
-        assert daily("split", score) > 1.2 * PROMISE
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    found = House(tmp_path)
+    yield found
+    found.close()
 
 
-def test_nothing_is_learned_while_an_alarm_is_open() -> None:
-    guard = Guard(plan("adaptive", memory=500), 1, SPAN)
-    stream = np.zeros(1, dtype=np.int64)
-    raised = guard.step(stream, np.array([0]), np.array([30.0])).raised
-    limit, tail = guard.limit, guard.tail
-    assert raised[0]
-    for minute in range(1, 2_000):
-        ring = guard.step(stream, np.array([minute * MINUTE]), np.array([30.0]))
-        assert not ring.raised[0]
-    assert (guard.limit, guard.tail) == (limit, tail), "a fault that lasts must not become normal"
-    calm = [
-        guard.step(stream, np.array([minute * MINUTE]), np.array([0.1])) for minute in range(2_000, 2_061)
+def test_the_table_names_every_entity_set_with_every_method() -> None:
+    lines = {(one.method, one.path) for one in TABLE}
+    assert len(lines) == len(TABLE)
+    for kind in KINDS:
+        for method in ("GET", "POST"):
+            assert (method, f"/v1.1/{kind.entities}") in lines
+        for method in ("GET", "PATCH", "PUT", "DELETE"):
+            assert (method, f"/v1.1/{kind.entities}({{id}})") in lines
+    assert all(one.right is None or one.right in RIGHTS for one in TABLE)
+
+
+@pytest.mark.parametrize("who", CAST)
+def test_who_has_the_right_may_and_nobody_else(who: str) -> None:
+    principal, guard = CAST[who], Guard()
+    for line in TABLE:
+        path = line.path.replace("{id}", "1").replace("{name}", "x").replace("*", "x")
+        may = line.right is None or line.right in principal.rights
+        assert _allowed(guard, principal, line.method, path) == may, line
+
+
+def _allowed(guard: Guard, principal: Principal, method: str, path: str) -> bool:
+    try:
+        guard.allow(principal, method, path)
+    except SignInError:
+        assert not principal.known
+        return False
+    except DeniedError:
+        assert principal.known
+        return False
+    return True
+
+
+def test_only_what_must_be_open_to_all_is() -> None:
+    assert {(one.method, one.path) for one in TABLE if one.right is None} == {
+        ("GET", "/health"),
+        ("POST", "/api/login"),
+        ("POST", "/api/logout"),
+        ("GET", "/api/me"),
+        ("GET", "/api/oidc/login"),
+        ("GET", "/api/oidc/back"),
+        ("GET", "/api/authority"),
+        ("GET", "/api/crl"),
+        ("GET", "/api/openapi.json"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("HEAD", "/v1.1/Things", "read"),
+        ("GET", "/anything", "read"),
+        ("POST", "/anything", "write"),
+        ("BREW", "/v1.1/Things", "write"),
+        ("POST", "/v1.1/Datastreams(1)/Observations", "observe"),
+        ("POST", "/v1.1/Things('x/Observations')", "write"),
+        ("POST", "/v1.1/Things('it''s/Observations')/Datastreams", "write"),
+        ("PATCH", "/v1.1/Observations(1)", "write"),
+        ("DELETE", "/v1.1/Datastreams(1)/Observations/$ref", "write"),
+        ("POST", "/v1.1/Things(1)/TaskingCapabilities(1)/Tasks", "act"),
+        ("DELETE", "/v1.1/Tasks('a')", "act"),
+        ("PATCH", "/v1.1/TaskingCapabilities(1)/Tasks(1)", "act"),
+        ("GET", "/api/nothing", "read"),
+        ("DELETE", "/api/users/ann", "manage-users"),
+        ("POST", "/health", "write"),
+    ],
+)
+def test_the_right_that_a_route_takes(method: str, path: str, right: str) -> None:
+    assert right_for(method, path) == right
+
+
+def test_what_stands_inside_of_an_entity_takes_its_right_too() -> None:
+    body = {
+        "TaskingCapabilities": [{"name": "valve", "Tasks": [{}], "properties": {"Observations": [1]}}],
+        "Datastreams": [{"Observations": []}],
+    }
+    assert rights_inside(body) == {"act"}
+    assert rights_inside({"Datastreams": [{"Observations": [{"result": 1}]}]}) == {"observe"}
+
+
+def test_who_sees_one_project_does_not_see_the_counts_of_all() -> None:
+    bound = Principal(name="b", kind="user", rights=ROLES["viewer"], project=2)
+    for path in ("/status", "/metrics", "/status/"):
+        with pytest.raises(DeniedError):
+            Guard().allow(bound, "GET", path)
+    Guard().allow(bound, "GET", "/v1.1/Things")
+    Guard().allow(OPEN, "GET", "/status")
+
+
+def ask(house: House, headers: dict[str, str]) -> httpx.Response:
+    async def run() -> httpx.Response:
+        async with caller(house.app(), headers=headers) as client:
+            return await client.get("/v1.1/Things")
+
+    return asyncio.run(run())
+
+
+def basic(name: str, secret: str) -> dict[str, str]:
+    return {"authorization": "Basic " + b64encode(f"{name}:{secret}".encode()).decode()}
+
+
+def test_everybody_says_who_they_are_in_their_own_way(house: House) -> None:
+    token = house.user("viewer")
+    thing = house.catalogue.ensure_thing(Thing(name="pump")).id
+    device = house.office.add_device(MACHINE, "pump-1", thing).token
+    good = [
+        {"authorization": f"Bearer {token}"},
+        {"authorization": f"bearer {token}"},
+        basic("Viewer", PASSWORD),
     ]
-    assert sum(int(one.cleared[0]) for one in calm) == 1
+    for headers in good:
+        assert ask(house, headers).json() == {"name": "viewer"}
+    assert ask(house, {"authorization": f"Bearer {device}"}).status_code == 403
+    assert ask(house, basic("pump-1", device)).status_code == 403
+    wrong = [
+        *({}, {"authorization": ""}, {"authorization": "Bearer"}, {"authorization": "Bearer x"}),
+        *(
+            basic("viewer\0", PASSWORD),
+            basic("viewer", "wrong"),
+            basic("pump-2", device),
+            {"authorization": "Basic !"},
+        ),
+        *({"authorization": "Basic eA=="}, {"authorization": f"Digest {token}"}, {"cookie": "nervure=x"}),
+        *({"cookie": f"nervure={token}"}, {"authorization": "Bearer a.b.c"}, {"cookie": "nervure="}),
+    ]
+    for headers in wrong:
+        answer = ask(house, headers)
+        assert answer.status_code == 401, headers
+        assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
-def test_a_restart_changes_nothing(kind: Kind) -> None:
-    score = np.random.default_rng(5).exponential(1.2, (4_000, 3))
-    time = np.arange(4_000) * MINUTE
-    whole, first = Guard(plan(kind, memory=900), 3, SPAN), Guard(plan(kind, memory=900), 3, SPAN)
-    streams = np.arange(3)
-    for slot in range(2_000):
-        whole.step(streams, np.full(3, time[slot]), score[slot])
-        first.step(streams, np.full(3, time[slot]), score[slot])
-    again = Guard(plan(kind, memory=900), 3, SPAN)
-    again.restore(first.state())
-    for slot in range(2_000, 4_000):
-        one = whole.step(streams, np.full(3, time[slot]), score[slot])
-        other = again.step(streams, np.full(3, time[slot]), score[slot])
-        assert np.array_equal(one.raised, other.raised)
-        assert np.array_equal(one.rarity, other.rarity)
-    assert whole.limit == again.limit
+def test_a_password_that_a_browser_sends_along_changes_nothing_for_another_site(house: House) -> None:
+    house.user("engineer")
+
+    async def run(origin: str) -> int:
+        async with caller(house.app(), headers=basic("engineer", PASSWORD)) as client:
+            answer = await client.post("/v1.1/Things", json={}, headers={"origin": origin})
+            return answer.status_code
+
+    assert asyncio.run(run("http://evil.test")) == 403
+    assert asyncio.run(run("http://node.test")) != 403
 
 
-def test_a_history_holds_each_alarm_with_its_peak_and_the_limit_of_the_time() -> None:
-    score = np.random.default_rng(6).exponential(1.0, (300, 2))
-    score[100:105, 1] = 40.0
-    score[200, 0] = np.nan
-    found, limits = watch(plan("split"), np.arange(300) * MINUTE, score, SPAN)
-    burst = [one for one in found if one.stream == 1 and one.start_ns == 100 * MINUTE]
-    assert len(burst) == 1
-    assert (burst[0].raised_ns, burst[0].end_ns) == (100 * MINUTE, 104 * MINUTE)
-    assert burst[0].peak > 10
-    assert (limits == limits[0]).all()
+def test_a_session_needs_its_own_word_for_every_change(house: House) -> None:
+    house.user("engineer")
+
+    async def run() -> None:
+        async with caller(house.app()) as client:
+            wrong = {"name": "engineer", "password": "wrong"}
+            assert (await client.post("/api/login", json=wrong)).status_code == 401
+            right = {"name": "engineer", "password": PASSWORD}
+            crossed = await client.post("/api/login", json=right, headers={"origin": "http://evil.test"})
+            assert crossed.status_code == 403
+            as_form = await client.post("/api/login", data=right)
+            assert as_form.status_code == 415
+            answer = await client.post("/api/login", json=right)
+            cookie = answer.headers["set-cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+            assert "Secure" not in cookie
+            assert (await client.get("/v1.1/Things")).status_code == 200
+            assert (await client.post("/v1.1/Things")).status_code == 403
+            word = {"x-csrf-token": answer.json()["csrf"]}
+            assert (await client.get("/api/me")).json()["csrf"] == word["x-csrf-token"]
+            assert (await client.post("/v1.1/Things", headers=word)).status_code == 200
+            evil = word | {"origin": "http://evil.test"}
+            assert (await client.post("/v1.1/Things", headers=evil)).status_code == 403
+            ours = word | {"origin": "http://node.test"}
+            assert (await client.post("/v1.1/Things", headers=ours)).status_code == 200
+            broken = word | {"origin": "http://["}
+            assert (await client.post("/v1.1/Things", headers=broken)).status_code == 403
+            assert (await client.post("/api/logout")).status_code == 403  # it would last, unbeknownst
+            assert (await client.get("/v1.1/Things")).status_code == 200
+            assert (await client.post("/api/logout", headers=word)).status_code == 200
+            client.cookies.set("nervure", cookie.partition("=")[2].partition(";")[0], domain="node.test")
+            assert (await client.get("/v1.1/Things")).status_code == 401
+            assert (await client.get("/health")).status_code == 200
+            assert (await client.post("/api/login", json=right)).status_code == 200  # with the old cookie
+            assert (await client.post("/api/login", json=right)).status_code == 200  # and with a good one
+
+    asyncio.run(run())
+
+
+def test_over_tls_the_cookie_is_locked_to_it(house: House) -> None:
+    house.user("viewer")
+
+    async def run() -> str:
+        async with caller(house.app(), scheme="https") as client:
+            answer = await client.post("/api/login", json={"name": "viewer", "password": PASSWORD})
+            assert (await client.get("/v1.1/Things")).status_code == 200
+            return answer.headers["set-cookie"]
+
+    cookie = asyncio.run(run())
+    assert cookie.startswith("__Host-nervure=")
+    assert "; Secure" in cookie
+
+
+def test_a_certificate_says_who_a_device_is(house: House) -> None:
+    thing = house.catalogue.ensure_thing(Thing(name="pump")).id
+    made = house.office.add_device(MACHINE, "pump-1", thing, certificate=True)
+
+    async def run(shown: str) -> int:
+        async with caller(house.app(shown=shown)) as client:
+            return (await client.post("/v1.1/Observations")).status_code
+
+    assert asyncio.run(run(made.credential.hash)) == 200
+    assert asyncio.run(run("0" * 64)) == 401
+    house.office.revoke_device(MACHINE, "pump-1")
+    assert asyncio.run(run(made.credential.hash)) == 401
+
+
+def test_who_asks_too_often_waits_and_others_do_not(house: House) -> None:
+    house.access = Access(requests_s=1.0, burst=3)
+    one, two = house.user("viewer"), house.user("operator")
+
+    async def run() -> None:
+        app = house.app()
+        async with caller(app, one) as first, caller(app, two) as second:
+            codes = [(await first.get("/v1.1/Things")).status_code for _ in range(4)]
+            assert codes == [200, 200, 200, 429]
+            assert int((await first.get("/v1.1/Things")).headers["retry-after"]) >= 1
+            assert (await second.get("/v1.1/Things")).status_code == 200
+
+    asyncio.run(run())
+
+
+def test_who_tries_many_secrets_waits_though_none_is_right(house: House) -> None:
+    async def run() -> list[int]:
+        async with caller(house.app()) as client:
+            return [
+                (await client.get("/v1.1/Things", headers={"authorization": f"Bearer nvt_{n}"})).status_code
+                for n in range(60)
+            ]
+
+    codes = asyncio.run(run())
+    assert codes[:50] == [401] * 50
+    assert 429 in codes
+
+
+def test_a_password_that_was_right_is_asked_again_when_the_user_changed(house: House) -> None:
+    house.user("viewer")
+
+    async def run() -> None:
+        async with caller(house.app(), headers=basic("viewer", PASSWORD)) as client:
+            assert (await client.get("/v1.1/Things")).status_code == 200
+            house.office.change_user(MACHINE, "viewer", password="another long password")
+            assert (await client.get("/v1.1/Things")).status_code == 401
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"host": "127.0.0.1:8088"}, 200),
+        ({"host": "localhost"}, 200),
+        ({"host": "evil.test"}, 403),
+        ({"host": "localhost", "origin": "http://evil.test"}, 403),
+        ({"host": "localhost", "origin": "http://localhost:1"}, 200),
+        ({"host": "localhost", "origin": "null"}, 403),
+    ],
+)
+def test_an_open_node_answers_pages_of_this_machine_only(
+    house: House, headers: dict[str, str], code: int
+) -> None:
+    async def run() -> int:
+        async with caller(house.app(guard=Guard()), headers=headers) as client:
+            return (await client.post("/v1.1/Things")).status_code
+
+    assert asyncio.run(run()) == code
