@@ -48,19 +48,23 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         body = np.interp(score, self.grid, np.linspace(0.0, 1.0, len(self.grid)))
         low = -np.log10(np.maximum(1.0 - body, self.share))
         beyond = np.maximum(score - self.start, 0.0) / self.scale if self.scale > 0 else score - self.start
-        return np.where(score > self.start, -np.log10(self.share) + self._beyond(beyond), low)
+        found: Floats = np.where(score > self.start, -np.log10(self.share) + self._beyond(beyond), low)
+        return found
 
     def _beyond(self, beyond: Floats) -> Floats:
         """Return decades above the start of the tail, for excesses in scales."""
         if abs(self.shape) < 1e-6:
-            return np.maximum(beyond, 0.0) / np.log(10)
+            straight: Floats = np.maximum(beyond, 0.0) / np.log(10)
+            return straight
         if self.shape > 0:
-            return np.log1p(self.shape * np.maximum(beyond, 0.0)) / (self.shape * np.log(10))
+            heavy: Floats = np.log1p(self.shape * np.maximum(beyond, 0.0)) / (self.shape * np.log(10))
+            return heavy
         last = _END / -self.shape  # of a bounded tail: from there on straight, with the slope it has there
         inside = np.clip(beyond, 0.0, last)
         slope = 1.0 / ((1.0 - _END) * np.log(10))
         curve = np.log1p(self.shape * inside) / (self.shape * np.log(10))
-        return curve + slope * np.maximum(beyond - last, 0.0)
+        bounded: Floats = curve + slope * np.maximum(beyond - last, 0.0)
+        return bounded
 
     def joined(self, above: Floats, seen: int) -> Tail:
         """Return it with a tail fitted to excesses over ``start``, met among ``seen`` scores."""
