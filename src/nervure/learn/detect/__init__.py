@@ -1,0 +1,1 @@
+"""Detection: real sets by protocol, metrics, and the plain detectors that a model has to beat."""
