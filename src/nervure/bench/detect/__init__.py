@@ -1,0 +1,1 @@
+"""Detection measured: every model beside plain baselines, by the protocol of each set."""

@@ -1,0 +1,1 @@
+"""Detection's models, one file each."""

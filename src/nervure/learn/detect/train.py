@@ -1,0 +1,134 @@
+"""The training loop of detection's nets: a budget in CPU seconds, the best weights by validation kept.
+
+Whoever trains says how large the loss of some examples is; everything else is done here, once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nervure.core.error import ModelError
+
+__all__ = ["Effort", "Run", "train"]
+
+Longs = NDArray[np.int64]
+Loss = Callable[[Longs], Tensor]
+Judge = Callable[[], float]
+
+
+class Effort(msgspec.Struct, frozen=True, kw_only=True):
+    """How hard to train: at most ``cpu_s`` CPU seconds and ``epochs`` passes, in batches of ``batch``.
+
+    The rate rises to ``rate`` over the first tenth and falls to nothing by a cosine (Smith & Topin,
+    2019). Training ends early once ``patience`` judgements in a row were no better.
+    """
+
+    cpu_s: float = 60.0
+    epochs: float = 30.0
+    batch: int = 128
+    rate: float = 2e-3
+    decay: float = 1e-4
+    judgements: int = 20
+    patience: int = 6
+    clip: float = 1.0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What training came to: steps done, CPU seconds, the judgements in their order, the best of them."""
+
+    steps: int
+    cpu_s: float
+    judged: tuple[float, ...]
+    best: float
+
+
+def train(
+    module: nn.Module,
+    count: int,
+    loss: Loss,
+    judge: Judge,
+    *,
+    effort: Effort | None = None,
+    weight: NDArray[np.float64] | None = None,
+    seed: int = 0,
+) -> Run:
+    """Train a module on ``count`` examples and leave it with the weights that were judged best.
+
+    ``loss(index [batch])`` is the loss of those examples; ``judge()`` is what is to be small, on
+    examples that are not trained on, with the module in evaluation. ``weight [count]`` draws examples
+    in that proportion, else each comes once an epoch. Raises ``ModelError`` where nothing finite
+    came of it.
+    """
+    effort = effort or Effort()
+    started = time.process_time()
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    batch = min(effort.batch, count)
+    total = max(1, int(effort.epochs * count / batch))
+    every = max(1, total // effort.judgements)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=effort.rate, weight_decay=effort.decay)
+    judged: list[float] = []
+    best, kept, step = np.inf, _weights(module), 0
+    deal = _dealt(random, count, batch, weight)
+    while step < total:
+        share = max(step / total, (time.process_time() - started) / effort.cpu_s)
+        if share >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = effort.rate * min(share * 10 + 0.01, 0.5 * (1 + np.cos(np.pi * share)))
+        module.train()
+        optimizer.zero_grad()
+        cost = loss(next(deal))
+        torch.autograd.backward(cost)
+        nn.utils.clip_grad_norm_(module.parameters(), effort.clip)
+        optimizer.step()
+        step += 1
+        if step % every and step < total:
+            continue
+        judged.append(_judgement(module, judge))
+        if judged[-1] < best:
+            best, kept = judged[-1], _weights(module)
+        elif len(judged) - int(np.argmin(judged)) > effort.patience:
+            break
+    if not judged or judged[-1] < best or not np.isfinite(judged[-1]):
+        judged.append(_judgement(module, judge))
+        if judged[-1] < best:
+            best, kept = judged[-1], _weights(module)
+    if not np.isfinite(best):
+        raise ModelError(
+            "training came to nothing finite", hint="look for huge or constant values in the data"
+        )
+    module.load_state_dict(kept)
+    module.eval()
+    return Run(steps=step, cpu_s=time.process_time() - started, judged=tuple(judged), best=float(best))
+
+
+def _judgement(module: nn.Module, judge: Judge) -> float:
+    module.eval()
+    with torch.no_grad():
+        return float(judge())
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: one.detach().clone() for name, one in module.state_dict().items()}
+
+
+def _dealt(
+    random: np.random.Generator, count: int, batch: int, weight: NDArray[np.float64] | None
+) -> Iterator[Longs]:
+    """Deal examples in batches, for ever."""
+    share = None if weight is None else weight / weight.sum()
+    while True:
+        if share is not None:
+            yield random.choice(count, size=batch, p=share)
+            continue
+        order = random.permutation(count)
+        for start in range(0, count - batch + 1, batch):
+            yield order[start : start + batch]
