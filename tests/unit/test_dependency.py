@@ -29,7 +29,7 @@ LEARN = _names(PROJECT["optional-dependencies"]["learn"])
 OPTIONAL = _names(
     [
         name
-        for extra in ("bench", "peers", "postgres", "ray", "zeroshot")
+        for extra in ("bench", "maintain", "peers", "postgres", "ray", "twin", "zeroshot")
         for name in PROJECT["optional-dependencies"].get(extra, ())
     ]
 )
