@@ -13,7 +13,8 @@ a limit for long enough (:class:`~nervure.core.event.Hold`). Four ways to keep t
   events, after merging, in the place of single errors).
 
 While an alarm is open nothing is learned from its stream and the limit stands still: a fault must not
-become normal.
+become normal. Only what has been so for ``accept_ns`` is taken for how things are now, where a plan says
+so: a monitor that nobody labels alarms for would else be blind for ever after a change of regime.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.event import Event, Hold, Persistence
+from nervure.core.event import NEVER, Event, Hold, Persistence, events
+from nervure.core.instant import DAY_NS
 from nervure.core.tail import Tail, tail_of
 
-__all__ = ["Guard", "Kind", "Plan", "Ring", "watch"]
+__all__ = ["Guard", "Kind", "Plan", "Ring", "plan_for", "watch"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -42,15 +44,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A calibrated guard: ``limit`` in decades of rarity, ``rate`` promised alarms a step over all streams.
 
     ``pace`` is by how many decades an alarm raises the limit; ``memory`` counts scores that the rolling
-    distribution holds, all streams together.
+    distribution holds, all streams together. After ``accept_ns`` an alarm that is still open is how
+    things are now (0: never).
     """
 
     kind: Kind
     tail: Tail
     limit: float
     rate: float
+    alarms_per_day: float = 0.0
     pace: float = 0.25
     memory: int = 20_000
+    accept_ns: int = 0
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,10 @@ class _Memory:
     def __init__(self, size: int) -> None:
         self.scores: Floats = np.full(size, np.nan)
         self.place = self.fresh = 0
+
+    def left(self) -> int:
+        """Return how many scores there are to come before the next fit."""
+        return max(0, -(-len(self.scores) // _REFITS) - self.fresh)
 
     def add(self, score: Floats) -> bool:
         """Keep scores; tell whether enough of them are new for another fit."""
@@ -95,17 +104,22 @@ class Guard:
             self._memory.scores[:] = _quantiles(plan.tail, share)
         self._excess: list[float] = []
         self._seen = 0
+        self._all: Longs = np.arange(streams, dtype=np.int64)
+        # decades by which a score without an alarm lowers the limit; it stands still while one is open,
+        # which is for the merging gap at least, and makes up for that in between
+        idle = max(1.0 - plan.alarms_per_day * span.gap_ns / DAY_NS, 0.5)
+        self._pace = plan.pace * plan.rate / streams / idle
 
     def step(self, streams: Longs, time: Longs, score: Floats) -> Ring:
         """Take one score a stream, ``[row]`` each, no stream twice, none NaN; times in nanoseconds."""
         rarity = self.tail.rarity(score)
         raised, cleared = self.hold.step(streams, time, rarity > self.limit)
-        open_ = self.hold.active[streams]
+        open_ = self._open(streams, time)
         # an alarm's first score counts as one at the limit: were it left out, the tail would be cut off
         # there, the next fit find it shorter, and the limit sink
         calm = np.minimum(score, self._top)[~open_ | raised]
         if self.plan.kind == "adaptive":
-            self._adapt(int(raised.sum()), len(streams))
+            self._adapt(int(raised.sum()), len(streams), frozen=bool(self._open(self._all, time[:1]).any()))
         if self.plan.kind in ("rolling", "adaptive"):
             if self._memory.add(calm):
                 self._fitted(tail_of(self._memory.scores))
@@ -113,11 +127,46 @@ class Guard:
             self._exceed(calm)
         return Ring(rarity=rarity, raised=raised, cleared=cleared)
 
-    def _adapt(self, alarms: int, rows: int) -> None:
-        fall = self.plan.rate * rows / self.streams
-        if self.hold.active.any() and not alarms:
+    def _open(self, streams: Longs, time: Longs) -> Flags:
+        """Tell which streams have an alarm that is not yet taken for how things are now."""
+        found: Flags = self.hold.active[streams]
+        if self.plan.accept_ns and len(time) and found.any():
+            found = found & (time - self.hold.start[streams] < self.plan.accept_ns)
+        return found
+
+    def skim(self, score: Floats) -> tuple[int, Floats]:
+        """Take the first slots of ``score [slot, stream]`` in which nothing happens, all at once.
+
+        Returns how many they were and the limit before each of them; the rest is for :meth:`step`. It
+        comes to the same as stepping through them.
+        """
+        none = np.empty(0)
+        if self.plan.kind == "spot" or self.hold.active.any() or (self.hold.since != NEVER).any():
+            return 0, none
+        seen = (~np.isnan(score)).sum(axis=1)
+        moving = self.plan.kind == "adaptive"
+        if self.plan.kind != "split":  # up to where the distribution is fitted anew
+            score = score[: int(np.searchsorted(np.cumsum(seen), self._memory.left())) + 1]
+            seen = seen[: len(score)]
+        fall = self._pace * np.cumsum(seen)
+        limits = np.full(len(score) + 1, self.limit)
+        if moving:
+            limits = np.clip(limits - np.r_[0.0, fall], LOWEST, HIGHEST)
+        above = np.flatnonzero((self.tail.rarity(score) > limits[:-1, None]).any(axis=1))
+        count = int(above[0]) if len(above) else len(score)
+        if not count:
+            return 0, none
+        self.limit = float(limits[count])
+        calm = np.minimum(score[:count], self._top)
+        if self.plan.kind != "split" and self._memory.add(calm[~np.isnan(calm)]):
+            self._fitted(tail_of(self._memory.scores))
+        return count, limits[:count]
+
+    def _adapt(self, alarms: int, rows: int, *, frozen: bool) -> None:
+        fall = self._pace * rows
+        if frozen and not alarms:
             fall = 0.0
-        self.limit = float(np.clip(self.limit + self.plan.pace * (alarms - fall), LOWEST, HIGHEST))
+        self.limit = float(np.clip(self.limit + self.plan.pace * alarms - fall, LOWEST, HIGHEST))
 
     def _exceed(self, calm: Floats) -> None:
         """Add to the tail what lies in it, and fit it anew now and then."""
@@ -166,26 +215,90 @@ def watch(plan: Plan, time: Longs, score: Floats, span: Persistence) -> tuple[li
     found: list[Event] = []
     live: dict[int, int] = {}
     limits = np.empty(len(score))
-    for slot, row in enumerate(score):
-        limits[slot] = guard.limit
-        seen = np.flatnonzero(~np.isnan(row))
-        ring = guard.step(seen, np.full(len(seen), time[slot]), row[seen])
-        for at in np.flatnonzero(ring.raised).tolist():
-            stream = int(seen[at])
-            live[stream] = len(found)
-            found.append(
-                Event(
-                    stream=stream,
-                    start_ns=int(guard.hold.start[stream]),
-                    raised_ns=int(time[slot]),
-                    end_ns=int(time[slot]),
-                    peak=float(ring.rarity[at]),
-                )
-            )
-        above = (ring.rarity > limits[slot]) & guard.hold.active[seen] & ~ring.raised
-        for at in np.flatnonzero(above).tolist():
-            event = found[live[int(seen[at])]]
-            found[live[int(seen[at])]] = msgspec.structs.replace(
-                event, end_ns=int(time[slot]), peak=max(event.peak, float(ring.rarity[at]))
-            )
+    slot = 0
+    while slot < len(score):
+        count, before = guard.skim(score[slot : slot + _SKIM])
+        limits[slot : slot + count] = before
+        slot += count
+        if slot < len(score):
+            limits[slot] = guard.limit
+            _watched(guard, int(time[slot]), score[slot], (found, live))
+            slot += 1
     return found, limits
+
+
+_SKIM = 4096
+_CLUSTERS = 8  # alarms of which something can be said
+
+
+def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], dict[int, int]]) -> None:
+    """Take one slot, and write down which alarms it raises or prolongs."""
+    found, live = into
+    limit, seen = guard.limit, np.flatnonzero(~np.isnan(row))
+    ring = guard.step(seen, np.full(len(seen), moment), row[seen])
+    for at in np.flatnonzero(ring.raised).tolist():
+        stream = int(seen[at])
+        live[stream] = len(found)
+        start = int(guard.hold.start[stream])
+        peak = float(ring.rarity[at])
+        found.append(Event(stream=stream, start_ns=start, raised_ns=moment, end_ns=moment, peak=peak))
+    above = (ring.rarity > limit) & guard.hold.active[seen] & ~ring.raised
+    for at in np.flatnonzero(above).tolist():
+        place = live[int(seen[at])]
+        peak = max(found[place].peak, float(ring.rarity[at]))
+        found[place] = msgspec.structs.replace(found[place], end_ns=moment, peak=peak)
+
+
+def plan_for(
+    time: Longs,
+    score: Floats,
+    span: Persistence,
+    *,
+    alarms_per_day: float,
+    every_ns: int,
+    kind: Kind = "adaptive",
+    memory: int = 20_000,
+    accept_ns: int = 0,
+) -> Plan:
+    """Calibrate a guard on normal scores ``[slot, stream]``: the limit that rings as often as promised.
+
+    Scores above a limit come in clusters, and a cluster is one alarm; how many scores make one (the
+    extremal index; Leadbetter, 1983) is counted at a lower limit, where there are some, and the fitted
+    tail is followed from there to the rarity that is wanted.
+    """
+    tail = tail_of(score)
+    rate, streams = alarms_per_day * every_ns / DAY_NS, score.shape[1]
+    rarity, gap = tail.rarity(score), span.gap_ns / every_ns
+    known = int((~np.isnan(score)).sum())
+    highest = float(np.log10(max(known, 100) / 10))
+    alone = 1.0
+    for level in np.arange(highest, 0.3, -0.2).tolist():
+        above, rang = int((rarity > level).sum()), len(events(time, rarity, level, span))
+        if rang >= _CLUSTERS:
+            alone = _apart(rang / known, gap) * known / above
+            break
+    wanted = _apart(rate / streams, gap) / max(alone, 1e-3)
+    limit = float(np.clip(-np.log10(min(wanted, 1.0)), LOWEST, HIGHEST))
+    return Plan(
+        kind=kind,
+        tail=tail,
+        limit=limit,
+        rate=rate,
+        alarms_per_day=alarms_per_day,
+        memory=memory,
+        accept_ns=accept_ns,
+    )
+
+
+def _apart(rate: float, gap: float) -> float:
+    """Return how often clusters begin a step where ``rate`` of them are more than ``gap`` steps apart.
+
+    Those closer merge by chance: ``rate = x exp(-x gap)``, solved for the smaller ``x``.
+
+    >>> round(_apart(0.001, 60), 5)
+    0.00106
+    """
+    found = rate
+    for _ in range(50):
+        found = min(rate * float(np.exp(found * gap)), 1.0 / max(gap, 1.0))
+    return found

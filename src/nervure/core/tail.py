@@ -47,7 +47,12 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         """
         body = np.interp(score, self.grid, np.linspace(0.0, 1.0, len(self.grid)))
         low = -np.log10(np.maximum(1.0 - body, self.share))
-        beyond = np.maximum(score - self.start, 0.0) / self.scale if self.scale > 0 else score - self.start
+        beyond = score - self.start
+        if self.scale > 0:
+            with np.errstate(
+                over="ignore"
+            ):  # scales may be tiny: further than a double reaches is far enough
+                beyond = np.minimum(np.maximum(beyond, 0.0) / self.scale, 1e300)
         found: Floats = np.where(score > self.start, -np.log10(self.share) + self._beyond(beyond), low)
         return found
 
