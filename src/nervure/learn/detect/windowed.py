@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -48,6 +48,10 @@ class Windowed:
     window: int = 1
     module: nn.Module | None = None
     channels: tuple[str, ...] = ()
+
+    def fit(self, *blocks: Block) -> Self:
+        """Learn what is normal from records of the same channels."""
+        raise NotImplementedError
 
     def judge(self, value: Floats) -> Judged:
         """Judge every row of one record ``[row, channel]``, each from itself and earlier ones alone."""

@@ -1,0 +1,96 @@
+"""A monitor of some sensors: from what its detectors say of each moment to one rarity, a name, a reason.
+
+The same code judges a file, a history and the live stream. Detectors are graphs of ``score``,
+``part`` and ``expected`` (see :mod:`nervure.learn.detect.windowed`); what their scores mean was learnt on
+normal rows and stands in :class:`Setup`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.event import Persistence
+from nervure.core.guard import Plan
+from nervure.core.season import Season
+from nervure.core.tail import Tail
+
+__all__ = ["Reading", "Sense", "Setup", "blame", "combine"]
+
+Floats = NDArray[np.float64]
+
+
+class Sense(msgspec.Struct, frozen=True, kw_only=True):
+    """One detector of a monitor: its normal scores, and how often it named the right sensor in trials."""
+
+    name: str
+    window: int
+    tail: Tail
+    named: float
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a monitor was taught: its streams, their usual course, its detectors, and the promise.
+
+    ``usual [stream]`` is how much each stream usually varies about what is expected. ``found`` says how
+    many injected faults it found, how many chance would have, and how often it named the right stream.
+    """
+
+    streams: tuple[str, ...]
+    every_ns: int
+    window: int
+    season: Season | None
+    senses: tuple[Sense, ...]
+    plan: Plan
+    span: Persistence
+    usual: tuple[float, ...]
+    promised: float
+    found: dict[str, float] = {}
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What detectors say of rows, sense by sense.
+
+    ``rarity [row, sense]`` in decades, ``part [row, sense, stream]``, none below 0, and ``expected
+    [row, sense, stream]`` in the streams' units.
+    """
+
+    rarity: Floats
+    part: Floats
+    expected: Floats
+
+    def take(self, rows: slice) -> Reading:
+        """Return some rows."""
+        return Reading(rarity=self.rarity[rows], part=self.part[rows], expected=self.expected[rows])
+
+
+def combine(rarity: Floats) -> Floats:
+    """Return one score a row, ``[row]``, from those of the senses ``[row, sense]``: that of the most alarmed.
+
+    >>> combine(np.array([[1.0, 3.0], [np.nan, 2.0]])).tolist()
+    [3.0, 2.0]
+    """
+    found: Floats = np.nanmax(rarity, axis=1)
+    return found
+
+
+def blame(setup: Setup, reading: Reading) -> tuple[Floats, Floats]:
+    """Say for an alarm's rows which streams made it and what was expected: ``[stream]`` and ``[row, stream]``.
+
+    Shares add up to 1. A sense has a say by how alarmed it was, beside the most alarmed one, and by how
+    often it named the right stream in trials.
+    """
+    trust = np.array([max(one.named, 0.05) for one in setup.senses]) ** 2
+    rarity = np.nan_to_num(reading.rarity)
+    voice = 10.0 ** np.clip(rarity - rarity.max(axis=1, keepdims=True), -6, 0) * trust
+    voice *= 1.0 + rarity.max(axis=1, keepdims=True) ** 2  # the worst rows know best who it was
+    whole = reading.part.sum(axis=2, keepdims=True)
+    share = np.divide(reading.part, whole, out=np.zeros_like(reading.part), where=whole > 0)
+    total = (share * voice[:, :, None]).sum(axis=(0, 1))
+    first = int(np.argmax(trust))
+    expected = reading.expected[:, first]
+    if total.sum() <= 0:
+        return np.full(len(setup.streams), 1.0 / len(setup.streams)), expected
+    shares: Floats = total / total.sum()
+    return shares, expected
