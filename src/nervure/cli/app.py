@@ -39,6 +39,7 @@ VERBS = (
     Verb("evaluate", "Learn", "Judge models and plain baselines on the test part of real data."),
     Verb("explain", "Learn", "Say what a forecast rests on: which sensor, how long ago, which driver."),
     Verb("export", "Learn", "Verify a model package; write it or its card to a file."),
+    Verb("maintain", "Learn", "From remaining lives to a work list and a schedule."),
     Verb("bench", "Learn", "Measure speed beside peers, in one run."),
     Verb("solutions", "Declare", "Show what can be watched: signals, problems, rules."),
     Verb("new", "Declare", "Write a commented file to start from: a solution, a project."),

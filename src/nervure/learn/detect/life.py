@@ -13,28 +13,31 @@ from nervure.learn.detect.block import Block, unite
 from nervure.learn.detect.machine import CLIP, remaining
 from nervure.learn.detect.window import trailing
 
-__all__ = ["Conditions", "LifeTrees"]
+__all__ = ["SETTINGS", "Conditions", "LifeTrees"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-_SETTINGS = 3  # the first channels of C-MAPSS
+SETTINGS = 3  # the first channels of C-MAPSS
 _APART = 1e-6
 
 
 class Conditions:
     """Operating conditions, and each sensor's mean and deviation in every one of them.
 
-    Settings that round to the same whole number are one condition: C-MAPSS flies at six, far apart.
-    A row belongs to the condition whose settings are nearest.
+    The first ``settings`` channels say how the machine is run. Where the first of them rounds to the
+    same whole number it is one condition: C-MAPSS flies at six, far apart. A row belongs to the
+    condition whose settings are nearest; without settings there is one.
     """
 
-    def __init__(self, value: Floats) -> None:
-        settings = value[:, :_SETTINGS]
-        _, place = np.unique(settings[:, 0].round(), return_inverse=True)
+    def __init__(self, value: Floats, settings: int = SETTINGS) -> None:
+        self.settings = settings
+        told = value[:, :settings]
+        kinds = told[:, 0].round() if settings else np.zeros(len(value))
+        _, place = np.unique(kinds, return_inverse=True)
         count = int(place.max()) + 1
-        self.centre: Floats = np.stack([settings[place == one].mean(axis=0) for one in range(count)])
-        sensors = value[:, _SETTINGS:]
+        self.centre: Floats = np.stack([told[place == one].mean(axis=0) for one in range(count)])
+        sensors = value[:, settings:]
         self.mean: Floats = np.stack([sensors[place == one].mean(axis=0) for one in range(count)])
         spread = np.stack([sensors[place == one].std(axis=0) for one in range(count)])
         self.deviation: Floats = np.where(spread > _APART * (1 + np.abs(self.mean)), spread, np.inf)
@@ -44,9 +47,9 @@ class Conditions:
 
         A sensor that never moves in a condition is 0 there.
         """
-        distance = ((value[:, None, :_SETTINGS] - self.centre) ** 2).sum(axis=2)
+        distance = ((value[:, None, : self.settings] - self.centre) ** 2).sum(axis=2)
         place = distance.argmin(axis=1)
-        found: Floats = (value[:, _SETTINGS:] - self.mean[place]) / self.deviation[place]
+        found: Floats = (value[:, self.settings :] - self.mean[place]) / self.deviation[place]
         return found
 
 
@@ -62,9 +65,10 @@ class LifeTrees:
     kind: Literal["baseline"] = "baseline"
 
     def __init__(
-        self, window: int = 30, rounds: int = 150, *, clip: float | None = CLIP, seed: int = 0
-    ) -> None:
-        self.window, self.rounds, self.clip, self.seed = window, rounds, clip, seed
+        self, window: int = 30, rounds: int = 150, *, clip: float | None = CLIP, settings: int = SETTINGS,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.window, self.rounds, self.clip, self.settings, self.seed = window, rounds, clip, settings, seed
 
     def fit(self, blocks: Sequence[Block]) -> Self:
         """Learn from engines that ran to failure."""
@@ -73,7 +77,7 @@ class LifeTrees:
         value = unite(blocks)
         if np.isnan(value).any():
             raise DataError("an engine has rows without readings", hint="fill them first")
-        self._conditions = Conditions(value)
+        self._conditions = Conditions(value, self.settings)
         shown = np.concatenate([self._shown(one.value) for one in blocks])
         left = np.concatenate([remaining(one, clip=self.clip) for one in blocks])
         self._trees = Trees(
