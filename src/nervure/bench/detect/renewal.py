@@ -87,7 +87,7 @@ def simulate(policy: Policy, courses: Sequence[Course], fleet: Fleet, *, seed: i
         age += 1
         for place in (*new, *failed):
             engine[place], age[place] = courses[int(draw[place].integers(len(courses)))], 1
-    return Outcome(cost / (fleet.places * fleet.days), planned, failures, wasted / max(planned, 1))
+    return Outcome(cost / (fleet.places * fleet.days), planned, failures, float(wasted) / max(planned, 1))
 
 
 def never(_engines: Sequence[Course], _age: Longs) -> list[int]:
