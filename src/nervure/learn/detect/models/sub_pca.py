@@ -77,19 +77,14 @@ class _Graph(nn.Module):
         spread = torch.where(still, 1.0, spread)
         u = (flat - middle) / spread * weight
         trust = len(u) / (len(u) + 0.2 * u.shape[1])
-        covariance = trust * (u.T @ u) / (weight.T @ weight).clamp(min=0.05 * len(u))
-        value, axes = torch.linalg.eigh(covariance + torch.diag((1 - trust) * (~still) + still * 1.0))
-        value, axes = value.flip(0), axes.flip(1)
-        kept = int((value.cumsum(0) / value.sum() < explained).sum()) + 1
-        floor = max(float(value[kept:].mean()) if kept < len(value) else 0.0, 1e-3)
-        value = torch.where(torch.arange(len(value)) < kept, value.clamp(min=floor), floor)
-        inverse = axes @ torch.diag(1 / value) @ axes.T
+        moment = trust * (u.T @ u) / (weight.T @ weight).clamp(min=0.05 * len(u))
+        inverse, shrink = _inverse(moment + (1 - trust) * torch.eye(len(moment)), ~still, explained)
         channels, width = features.shape[1], features.shape[2]
         blocks = inverse.reshape(channels, width, channels, width)
         index = torch.arange(channels)
         self.register_buffer("middle", middle.float())
         self.register_buffer("spread", spread.float())
-        self.register_buffer("shrink", (axes @ torch.diag(1 - floor / value) @ axes.T).float())
+        self.register_buffer("shrink", shrink.float())
         self.register_buffer("inverse", inverse.float())
         self.register_buffer("own", torch.linalg.inv(blocks[index, :, index]).float())
 
@@ -118,6 +113,24 @@ class _Graph(nn.Module):
         part = fall / self.limit
         score = whole / self.whole + part.max(dim=1).values
         return score, part, self.frame.back(newest)
+
+
+def _inverse(covariance: Tensor, moves: Tensor, explained: float) -> tuple[Tensor, Tensor]:
+    """Return the inverse with a floor under the lesser components, and what fills in what was not read.
+
+    Features that do not move stand alone, with a variance of 1.
+    """
+    place = torch.nonzero(moves)[:, 0]
+    inverse, shrink = torch.eye(len(covariance)).double(), torch.zeros_like(covariance)
+    if len(place):
+        value, axes = torch.linalg.eigh(covariance[place][:, place])
+        value, axes = value.flip(0), axes.flip(1)
+        kept = int((value.cumsum(0) / value.sum() < explained).sum()) + 1
+        floor = max(float(value[kept:].mean()) if kept < len(value) else 0.0, 1e-3)
+        value = torch.where(torch.arange(len(value)) < kept, value.clamp(min=floor), floor)
+        inverse[place[:, None], place] = axes @ torch.diag(1 / value) @ axes.T
+        shrink[place[:, None], place] = axes @ torch.diag(1 - floor / value) @ axes.T
+    return inverse, shrink
 
 
 class SubPca(Windowed):
