@@ -11,7 +11,7 @@ from nervure.core.error import DataError
 from nervure.learn.own.ask import Asked
 from nervure.learn.own.file import Head
 
-__all__ = ["Columns", "choose"]
+__all__ = ["Columns", "choose", "find", "guess_id", "guess_time"]
 
 _TIME = (
     "ds", "timestamp", "time", "datetime", "date_time", "date", "ts", "time_stamp", "measured_at",
@@ -93,6 +93,21 @@ def choose(head: Head, asked: Asked) -> Columns:
         future=drivers["--future"],
         notes=tuple(notes),
     )
+
+
+def find(head: Head, option: str, named: str) -> str:
+    """Return the column of that name, or say in a ``DataError`` which there are."""
+    return _find(head, option, named, ())
+
+
+def guess_time(head: Head) -> str | None:
+    """Return the column whose name is usual for time stamps, or ``None``."""
+    return _guess(head.names, _TIME)
+
+
+def guess_id(head: Head) -> str | None:
+    """Return the column whose name is usual for what tells series apart, or ``None``."""
+    return _guess(head.names, _ID)
 
 
 def _find(head: Head, option: str, named: str, usual: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from nervure.learn.own.file import head, read
 from nervure.learn.own.moment import Moments, moments, to_utc
 from nervure.learn.own.number import numbers
 
-__all__ = ["MOST_REJECTED", "Readings", "read_file"]
+__all__ = ["MOST_REJECTED", "Readings", "identity", "judge_rows", "read_file", "strays", "times_of"]
 
 Longs = NDArray[np.int64]
 
@@ -87,10 +87,10 @@ def read_file(asked: Asked) -> Readings:
     sheet = bench.sheet
     place, series = _series(bench, columns, asked)
     value, empty = _values(bench, columns, asked)
-    time, stamps = _times(bench, columns, asked, place)
-    _strays(bench, columns, time)
+    time, stamps = times_of(bench, columns.time, asked, place)
+    strays(bench, columns.time, time)
     screened(bench, asked, columns, (series, place, value))
-    _judge(bench)
+    judge_rows(bench)
     rows = np.flatnonzero(bench.good)
     rows = rows[np.argsort(time[rows], kind="stable")]
     if columns.id is None and len(np.unique(time[rows])) * 2 < len(rows):
@@ -133,7 +133,7 @@ def _series(bench: Bench, columns: Columns, asked: Asked) -> tuple[Longs, tuple[
     size = len(bench.good)
     if columns.id is None:
         return np.zeros(size, dtype=np.int64), (asked.name or asked.file.name.split(".")[0] or "series",)
-    encoded = _identity(bench.sheet.columns[columns.id]).dictionary_encode()
+    encoded = identity(bench.sheet.columns[columns.id]).dictionary_encode()
     place = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False).astype(np.int64)
     names = encoded.dictionary
     none = pc.is_null(encoded.indices).to_numpy(zero_copy_only=False)
@@ -148,7 +148,7 @@ def _series(bench: Bench, columns: Columns, asked: Asked) -> tuple[Longs, tuple[
     return place, tuple(names.to_pylist())
 
 
-def _identity(column: pa.Array) -> pa.Array:
+def identity(column: pa.Array) -> pa.Array:
     """Write identities as text: whole numbers without a point, as they stand in most files."""
     if pa.types.is_floating(column.type):
         value = column.to_numpy(zero_copy_only=False)
@@ -173,25 +173,25 @@ def _values(bench: Bench, columns: Columns, asked: Asked) -> tuple[NDArray[np.fl
     return np.stack(found, axis=1), empty
 
 
-def _times(bench: Bench, columns: Columns, asked: Asked, place: Longs) -> tuple[Longs, Moments]:
+def times_of(bench: Bench, name: str, asked: Asked, place: Longs) -> tuple[Longs, Moments]:
     """Return UTC nanoseconds ``[row]``, and what the stamps themselves say."""
-    found = moments(bench.sheet.columns[columns.time], dates=asked.dates)
+    found = moments(bench.sheet.columns[name], dates=asked.dates)
     if found.undecided is not None:
         raise DataError(
-            f"column {columns.time!r}: {found.undecided} may be two dates",
+            f"column {name!r}: {found.undecided} may be two dates",
             where=str(asked.file),
             hint="say --dates dmy (the day stands first) or --dates mdy (the month does)",
         )
-    bench.notes += [f"column {columns.time!r}: {note}" for note in found.notes]
+    bench.notes += [f"column {name!r}: {note}" for note in found.notes]
     for reason, rows in found.wrong.items():
-        bench.reject(columns.time, rows[bench.good[rows]], reason)
+        bench.reject(name, rows[bench.good[rows]], reason)
         bench.good[rows] = False
     time, zone = found.time.copy(), _known(asked.zone or "UTC")
     local = np.flatnonzero(~found.aware & bench.good)
     if len(local) and zone != "UTC" and (time[local] % DAY_NS).any():  # mere days are the same everywhere
         time[local], skipped = to_utc(time[local], place[local], zone)
         never = local[skipped] if median_step(place[local], found.time[local]) < _DAILY else local[:0]
-        bench.reject(columns.time, never, f"never was in {zone}: the clocks skipped that hour")
+        bench.reject(name, never, f"never was in {zone}: the clocks skipped that hour")
         bench.good[never] = False
         if len(never):
             bench.notes.append(
@@ -210,7 +210,7 @@ def _known(zone: str) -> str:
     return zone
 
 
-def _strays(bench: Bench, columns: Columns, time: Longs) -> None:
+def strays(bench: Bench, name: str, time: Longs) -> None:
     """Reject stamps that lie further from all others than these from each other (1970, 2099)."""
     rows = np.flatnonzero(bench.good)
     if len(rows) < 10:
@@ -222,11 +222,11 @@ def _strays(bench: Bench, columns: Columns, time: Longs) -> None:
     far = rows[(time[rows] < low - room) | (time[rows] > high + room)]
     if len(far) > 2 * few:
         return
-    bench.reject(columns.time, far, f"lies far from all others, {iso(low)[:10]} to {iso(high)[:10]}")
+    bench.reject(name, far, f"lies far from all others, {iso(low)[:10]} to {iso(high)[:10]}")
     bench.good[far] = False
 
 
-def _judge(bench: Bench) -> None:
+def judge_rows(bench: Bench) -> None:
     """Refuse a file of which too much cannot be used, with the commonest reason and examples."""
     total = len(bench.good) + len(bench.sheet.rejected)
     share = len(bench.bad_rows) / total

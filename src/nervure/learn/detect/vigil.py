@@ -1,0 +1,158 @@
+"""A record watched to its end: its beginning teaches, on the rest the promise is kept, and alarms say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.event import Event, Persistence
+from nervure.core.evidence import Alarm, Share, sentence, sign_of
+from nervure.core.guard import watch
+from nervure.core.instant import DAY_NS, iso
+from nervure.core.monitor import Reading, Setup, blame, combine
+from nervure.learn.detect.block import Block
+from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, Promise, fit_monitor
+
+__all__ = ["Vigil", "keep", "promise_for", "promised", "watched"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+_CHUNK = 20_000
+_MOST_LEARNT = 50_000
+_STEPS = 500  # readings in which one false alarm is promised where a day holds fewer
+_GAP = 20  # readings below which alarms are one
+_ACCEPT = 300  # readings after which what lasts is how things are now
+_SHOWN = 5  # streams that an alarm names
+_LONGEST = 400  # rows of an alarm that are looked at for its reasons
+
+
+class Vigil(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of watching a record.
+
+    ``alarms`` in the order in which they rang; ``score [row]`` in decades and ``limit [row]`` from row
+    ``since`` on; ``days`` is how long was watched, ``promised`` the alarms a day.
+    """
+
+    setup: Setup
+    alarms: tuple[Alarm, ...]
+    events: tuple[Event, ...]
+    since: int
+    days: float
+    promised: float
+    score: Floats
+    limit: Floats
+
+
+def promised(block: Block, rows: int) -> float:
+    """Return the alarms a day that are promised where nobody says: one a day, 500 readings, or record.
+
+    Whichever of day and record is shorter counts, and 500 readings where they last longer.
+    """
+    day = min(DAY_NS, max(rows, 1) * block.every_ns)
+    return float(DAY_NS / max(_STEPS * block.every_ns, day))
+
+
+def promise_for(
+    block: Block, rows: int, *, per_day: float | None = None, hold_ns: int = 0, gap_ns: int | None = None
+) -> Promise:
+    """Return what is promised for a record of which ``rows`` are watched; what is ``None`` is usual."""
+    rate = per_day if per_day is not None else promised(block, rows)
+    gap = gap_ns if gap_ns is not None else int(min(_GAP * block.every_ns, 0.2 * DAY_NS / rate))
+    return Promise(
+        alarms_per_day=rate,
+        span=Persistence(
+            hold_ns=hold_ns, gap_ns=max(gap, block.every_ns), hole_ns=max(gap, 3 * block.every_ns)
+        ),
+        accept_ns=_ACCEPT * block.every_ns,
+    )
+
+
+def keep(
+    block: Block,
+    *,
+    learn: float = 0.4,
+    per_day: float | None = None,
+    hold_ns: int = 0,
+    gap_ns: int | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    tell: Callable[[float, str], None] | None = None,
+) -> Vigil:
+    """Learn on the first ``learn`` of the rows and watch the rest.
+
+    Raises what :func:`~nervure.learn.detect.monitor.fit_monitor` raises.
+    """
+    since = max(int(len(block) * learn), min(LEAST_ROWS, len(block) - 1))
+    promise = promise_for(block, len(block) - since, per_day=per_day, hold_ns=hold_ns, gap_ns=gap_ns)
+    normal = block.part(max(0, since - _MOST_LEARNT), since)
+    monitor = fit_monitor(normal, promise, seed=seed, quick=quick, tell=tell)
+    return watched(monitor, block, since)
+
+
+def watched(monitor: Monitor, block: Block, since: int) -> Vigil:
+    """Watch a record from row ``since`` on with a monitor that has been fitted."""
+    setup = monitor.setup
+    score = np.concatenate(
+        [
+            combine(_read(monitor, block, start, min(start + _CHUNK, len(block))).rarity)
+            for start in range(since, len(block), _CHUNK)
+        ]
+        or [np.empty(0)]
+    )
+    found, limit = watch(setup.plan, block.time[since:], score[:, None], setup.span)
+    alarms = tuple(_alarm(monitor, block, one, (since, limit)) for one in found)
+    return Vigil(
+        setup=setup, alarms=alarms, events=tuple(found), since=since, promised=setup.promised,
+        days=(len(block) - since) * block.every_ns / DAY_NS, score=score, limit=limit,
+    )  # fmt: skip
+
+
+def _read(monitor: Monitor, block: Block, start: int, stop: int) -> Reading:
+    """Return what the detectors say of rows, with the rows before them as their past."""
+    before = max(0, start - monitor.setup.window)
+    rows = slice(before, stop)
+    return monitor.read(block.time[rows], block.value[rows]).take(slice(start - before, None))
+
+
+def _alarm(monitor: Monitor, block: Block, event: Event, watched: tuple[int, Floats]) -> Alarm:
+    """Look at the rows of an alarm and put it into words."""
+    setup, (since, limits) = monitor.setup, watched
+    first = int(np.searchsorted(block.time, event.start_ns))
+    last = int(np.searchsorted(block.time, event.end_ns, side="right"))
+    last = min(max(last, first + 1), first + _LONGEST)
+    reading = _read(monitor, block, first, last)
+    shares, expected = blame(setup, reading)
+    worst = int(np.argmax(combine(reading.rarity)))
+    order = np.argsort(-shares)[:_SHOWN]
+    streams = tuple(
+        _share(setup, int(one), float(shares[one]), block.value[first + worst], expected[worst])
+        for one in order
+    )
+    top = int(order[0])
+    sign = sign_of(
+        block.value[first:last, top], block.value[max(0, first - 200) : first, top],
+        float(expected[worst, top]), float(np.nan_to_num(block.value[first + worst, top])),
+    )  # fmt: skip
+    once = block.every_ns / 1e9 * 10.0 ** min(event.peak, 300.0)
+    says, do = sentence(block.name, event.start_ns, sign, streams, once)
+    return Alarm(
+        thing=block.name, start=iso(event.start_ns), raised=iso(event.raised_ns), end=iso(event.end_ns),
+        rarity=round(event.peak, 3), limit=round(float(limits[min(first - since, len(limits) - 1)]), 3),
+        once_s=once, sign=sign, streams=streams, says=says, do=do,
+    )  # fmt: skip
+
+
+def _share(setup: Setup, one: int, share: float, value: Floats, expected: Floats) -> Share:
+    read, wanted = float(value[one]), float(expected[one])
+    known, usual = np.isfinite(read), setup.usual[one]
+    return Share(
+        stream=setup.streams[one],
+        share=round(share, 4),
+        value=read if known else None,
+        expected=wanted if np.isfinite(wanted) else None,
+        deviations=round(abs(read - wanted) / usual, 2) if known and usual > 0 else None,
+    )
