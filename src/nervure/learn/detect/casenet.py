@@ -21,13 +21,14 @@ from torch.nn import functional
 from nervure.core.error import DataError, ModelError
 from nervure.learn.detect.train import Effort, Run, train
 
-__all__ = ["CaseNet", "Cases"]
+__all__ = ["CaseNet", "Cases", "Way"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 _CHUNK = 512
 _STEPS = 32  # of the path of integrated gradients
+_EXPLAINED = 64  # cases explained at once
 _OPSET = 17
 
 
@@ -43,6 +44,15 @@ class Cases(NamedTuple):
     def take(self, rows: Any) -> Cases:
         """Return some of the cases."""
         return Cases(self.x[rows], None if self.extra is None else self.extra[rows])
+
+
+class Way(NamedTuple):
+    """The way integrated gradients go: from ``start`` to ``end``, both ``[case, ...]``, to the logits."""
+
+    start: Tensor
+    end: Tensor
+    extra: Tensor
+    answer: Callable[[Tensor, Tensor], Tensor]
 
 
 class CaseNet:
@@ -148,17 +158,30 @@ class CaseNet:
         """Return by integrated gradients what each input did for a class, ``[case, time, channel]``.
 
         Beside a case in which everything is at the mean of its channel (Sundararajan, Taly & Yan,
-        ICML 2017); what all did adds up to the difference of the two logits.
+        ICML 2017); what all did adds up to :meth:`difference`. A model may answer for what it makes
+        of its input instead, and says so.
         """
-        module, at = self._fitted(), self.classes.index(label)
-        x, extra = _tensors(cases)
-        start = x.mean(dim=1, keepdim=True).expand_as(x)
-        total = torch.zeros_like(x)
-        for step in range(_STEPS):
-            point = (start + (step + 0.5) / _STEPS * (x - start)).detach().requires_grad_(True)
-            (slope,) = torch.autograd.grad(module(point, extra)[:, at].sum(), point)
-            total += slope / _STEPS
-        return (total * (x - start)).numpy().astype(np.float64)
+        from captum.attr import IntegratedGradients
+
+        at, parts = self.classes.index(label), []
+        for start in range(0, len(cases), _EXPLAINED):
+            way = self.way(*_tensors(cases.take(slice(start, start + _EXPLAINED))))
+            found = IntegratedGradients(way.answer).attribute(
+                way.end, way.start, at, (way.extra,), _STEPS, internal_batch_size=_CHUNK
+            )
+            parts.append(found.detach().numpy().astype(np.float64))
+        return np.concatenate(parts)
+
+    def difference(self, cases: Cases, label: str) -> Floats:
+        """Return the logit of a class less that of the case one compares with, ``[case]``."""
+        way, at = self.way(*_tensors(cases)), self.classes.index(label)
+        with torch.inference_mode():
+            both = way.answer(way.end, way.extra) - way.answer(way.start, way.extra)
+        return both[:, at].numpy().astype(np.float64)
+
+    def way(self, x: Tensor, extra: Tensor) -> Way:
+        """Return from where to where contributions are added up; a model may begin behind its front."""
+        return Way(x.mean(dim=1, keepdim=True).expand_as(x).contiguous(), x, extra, self._fitted())
 
     def to_onnx(self, cases: Cases) -> bytes:
         """Return the graph ``x [case, time, channel], extra [case, feature]`` to ``share [case, class]``.

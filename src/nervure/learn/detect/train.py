@@ -21,6 +21,7 @@ __all__ = ["Effort", "Run", "train"]
 Longs = NDArray[np.int64]
 Loss = Callable[[Longs], Tensor]
 Judge = Callable[[], float]
+_WARM = 10  # steps before their pace is trusted
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +79,7 @@ def train(
     best, kept, step = np.inf, _weights(module), 0
     deal = _dealt(random, count, batch, weight)
     while step < total:
-        share = max(step / total, (time.process_time() - started) / effort.cpu_s)
+        share = _share(step, total, (time.process_time() - started) / effort.cpu_s)
         if share >= 1:
             break
         for group in optimizer.param_groups:
@@ -108,6 +109,15 @@ def train(
     module.load_state_dict(kept)
     module.eval()
     return Run(steps=step, cpu_s=time.process_time() - started, judged=tuple(judged), best=float(best))
+
+
+def _share(step: int, total: int, spent: float) -> float:
+    """Return how much of training is over: by steps, and by the clock only where time will run out.
+
+    So long as it will not, the clock has no say, and a seed gives the same weights on any machine.
+    """
+    late = step >= _WARM and spent * total > step
+    return max(step / total, spent) if late or spent >= 1 else step / total
 
 
 def _judgement(module: nn.Module, judge: Judge) -> float:
