@@ -62,7 +62,9 @@ class Windowed:
         shown, parts = ending(value.astype(np.float32), self.window), []
         with torch.inference_mode():
             for start in range(0, len(value), _CHUNK):
-                x = torch.from_numpy(np.ascontiguousarray(shown[start : start + _CHUNK]))
+                x = torch.from_numpy(
+                    shown[start : start + _CHUNK].copy()
+                )  # a window of 1 is a read-only view
                 parts.append([one.numpy().astype(np.float64) for one in self.module(x)])
         score, part, expected = (np.concatenate([one[at] for one in parts]) for at in range(3))
         return Judged(score, part, expected)

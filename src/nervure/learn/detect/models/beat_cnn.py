@@ -38,7 +38,7 @@ class BeatCnn(CaseNet):
     """
 
     name = "beat_cnn"
-    effort = Effort(cpu_s=60, epochs=2.5, batch=256, decay=1e-2)
+    effort = Effort(cpu_s=60, epochs=5, batch=256, decay=1e-2)
 
     def __init__(self, *, seed: int = 0, effort: Effort | None = None, balance: float = 0.5) -> None:
         super().__init__(seed=seed, effort=effort)

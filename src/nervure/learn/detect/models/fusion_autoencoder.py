@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from nervure.core.error import DataError, ModelError
 from nervure.core.fusion import CONTEXTS, ESCAPE, SYMBOLS, TOTAL, Code, Receiver, Row, Sender, symbols
 from nervure.learn.detect.baseline import Scaler
-from nervure.learn.detect.block import Block
+from nervure.learn.detect.block import Block, unite
 from nervure.learn.detect.train import Effort, Run, train
 from nervure.learn.detect.windowed import Windowed
 
@@ -30,66 +30,93 @@ __all__ = ["FusionAutoencoder"]
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 _OPSET = 17
-_SHARE = 0.95  # of what a uniform error might be: a step is hit a little unevenly
+_WORTH = 0.98  # what a latent has to save: less is chance
+_WITHIN = 0.25  # of what a channel moves within a record
 _ROWS = 4000  # of each part that tables are learnt from
 
 
 class FusionAutoencoder(Windowed):
     """Fuses the channels of a gateway into ``latent`` whole numbers a row, sent on change.
 
-    ``bound`` is the largest error of a reading as a share of its channel's standard deviation about
-    the mean of its record; the default keeps the RMSE below 0.05 of it where errors are uniform. As a
-    detector it scores a row by its residuals. Rate is the loss, after Balle, Laparra & Simoncelli
-    (ICLR, 2017), with noise in place of rounding. Not for a single channel, or channels that have
-    nothing to do with each other: there plain differences, entropy-coded, need as few bytes.
+    ``bound`` is the largest error of a reading as a share of its channel's standard deviation over
+    all rows, so that no channel's RMSE is above it either; where a channel moves less within a
+    record, a quarter of that is the bound, as a detector of that record needs it (errors then add
+    2 % to its variance). As a detector it scores a row by its residuals. Rate is the loss, after
+    Balle, Laparra & Simoncelli (ICLR, 2017), with noise in place of rounding.
+
+    Where channels have little to do with each other a latent does not pay; the last fifth of each
+    block decides, and without one every residual is counted from the channel's mean (``fused`` says
+    which it was, ``bits`` what a row took either way). Not for a single channel.
     """
 
     name = "fusion_autoencoder"
     window = 1
 
     def __init__(
-        self, *, latent: int = 3, bound: float = 0.05 * 3**0.5 * _SHARE, seed: int = 0,
-        effort: Effort | None = None,
-    ) -> None:  # fmt: skip
+        self, *, latent: int = 3, bound: float = 0.05, seed: int = 0, effort: Effort | None = None
+    ) -> None:
         self.latent, self.bound, self.seed = latent, bound, seed
-        self.effort = effort or Effort(cpu_s=40, epochs=60, batch=256, rate=3e-3)
+        self.effort = effort or Effort(cpu_s=30, epochs=40, batch=256, rate=3e-3)
         self.run: Run | None = None
         self.code: Code | None = None
+        self.fused = False
+        self.bits: dict[str, float] = {}
 
-    def fit(self, *blocks: Block) -> Self:
-        """Learn net and tables from normal rows; the last fifth of each block tells when to stop."""
+    def fit(self, *blocks: Block, choose: bool | None = None) -> Self:
+        """Learn net and tables from normal rows; the last fifth of each block stops and decides.
+
+        ``choose`` says whether there is a latent, whatever pays.
+        """
         self._begin(blocks)
-        if not blocks or min(map(len, blocks)) < 10:
+        if min(map(len, blocks)) < 10:
             raise DataError("a fused line is learnt from blocks of at least 10 rows")
+        cuts = [len(one) * 4 // 5 for one in blocks]
+        shown = [one.value[:cut] for one, cut in zip(blocks, cuts, strict=True)]
+        held = [one.value[cut:] for one, cut in zip(blocks, cuts, strict=True)]
+        bound = _bounds(blocks, self.bound)
         torch.manual_seed(self.seed)
-        bound = self.bound * _spread(blocks)
-        net = _Net(Scaler(np.concatenate([one.value for one in blocks])), bound, self.latent)
-        pairs = [torch.from_numpy(one.value.astype(np.float32)).unfold(0, 2, 1) for one in blocks]
-        cuts = [len(one) * 4 // 5 for one in pairs]
-        shown = torch.cat([one[:cut] for one, cut in zip(pairs, cuts, strict=True)])
-        held = torch.cat([one[cut:] for one, cut in zip(pairs, cuts, strict=True)])
-
-        def loss(index: NDArray[np.int64]) -> Tensor:
-            return net.rate(shown[torch.from_numpy(index)], noise=True)
-
-        self.module = net
-        self.run = train(
-            net, len(shown), loss, lambda: float(net.rate(held, noise=False)), effort=self.effort,
-            seed=self.seed,
-        )  # fmt: skip
-        self.code = self._learn_code(blocks, bound)
+        scaler = Scaler(unite(blocks))
+        tried: list[tuple[float, _Net, Code]] = []
+        for name, fused in (("plain", False), ("fused", True)):
+            if choose is not None and choose is not fused:
+                continue
+            net = _Net(scaler, bound, self.latent, fused=fused)
+            if fused:
+                self._train(net, shown, held)
+            self.module = net.eval()
+            code = self._learn_code(shown, bound)
+            said = self._said(code, [one[:_ROWS] for one in held])
+            self.bits[name] = float(_channel_bits(code, said).sum()) / sum(map(len, said))
+            tried.append((self.bits[name], net, code))
+        worth = len(tried) == 1 or tried[1][0] < _WORTH * tried[0][0]
+        _, self.module, self.code = tried[-1 if worth else 0]
+        self.fused = bool(self._net.encoder.gain > 0)
         return self
 
-    def _learn_code(self, blocks: tuple[Block, ...], bound: Floats) -> Code:
+    def _train(self, net: _Net, shown: list[Floats], held: list[Floats]) -> None:
+        pairs, others = (
+            torch.cat([torch.from_numpy(one.astype(np.float32)).unfold(0, 2, 1) for one in part])
+            for part in (shown, held)
+        )
+
+        def loss(index: NDArray[np.int64]) -> Tensor:
+            return net.rate(pairs[torch.from_numpy(index)], noise=True)
+
+        def judge() -> float:
+            return float(net.rate(others, noise=False))
+
+        self.run = train(net, len(pairs), loss, judge, effort=self.effort, seed=self.seed)
+
+    def _learn_code(self, shown: list[Floats], bound: Floats) -> Code:
         """Count how often each symbol comes; what is cheapest to send depends on it, so count twice."""
         width = len(bound)
-        values = [one.value[:_ROWS] for one in blocks]
+        values = [one[:_ROWS] for one in shown]
         codes = []
         for fine, keep in ((1, 0.0), (1, 0.5), (1, 1.0), (2, 1.0)):
             plain = _uniform(bound, (fine,) * width, (keep,) * width, self.latent)
             codes.append(_counted(plain, self._said(plain, values)))
         bits = np.stack([_channel_bits(one, self._said(one, values)) for one in codes])
-        best = bits.argmin(axis=0)
+        best = bits[:, :-1].argmin(axis=0)
         code = _uniform(
             bound,
             tuple(codes[at].fine[0] for at in best),
@@ -148,9 +175,11 @@ class FusionAutoencoder(Windowed):
 class _Encoder(nn.Module):
     mean: Tensor
     deviation: Tensor
+    gain: Tensor
 
-    def __init__(self, scaler: Scaler, latent: int) -> None:
+    def __init__(self, scaler: Scaler, latent: int, gain: float) -> None:
         super().__init__()
+        self.register_buffer("gain", torch.tensor(gain))
         width = len(scaler.mean)
         self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.tensor(scaler.deviation, dtype=torch.float32))
@@ -159,16 +188,18 @@ class _Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         z = torch.where(torch.isnan(x), torch.zeros_like(x), (x - self.mean) / self.deviation).clamp(-20, 20)
-        found: Tensor = 4 * (self.layers(z) + self.straight(z))
+        found: Tensor = 4 * self.gain * (self.layers(z) + self.straight(z))
         return found
 
 
 class _Decoder(nn.Module):
     mean: Tensor
     deviation: Tensor
+    gain: Tensor
 
-    def __init__(self, scaler: Scaler, latent: int) -> None:
+    def __init__(self, scaler: Scaler, latent: int, gain: float) -> None:
         super().__init__()
+        self.register_buffer("gain", torch.tensor(gain))
         width = len(scaler.mean)
         self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.tensor(scaler.deviation, dtype=torch.float32))
@@ -177,15 +208,15 @@ class _Decoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         found: Tensor = self.layers(latent / 4) + self.straight(latent / 4)
-        return self.mean + found * self.deviation
+        return self.mean + self.gain * found * self.deviation
 
 
 class _Net(nn.Module):
     bound: Tensor
 
-    def __init__(self, scaler: Scaler, bound: Floats, latent: int) -> None:
+    def __init__(self, scaler: Scaler, bound: Floats, latent: int, *, fused: bool) -> None:
         super().__init__()
-        self.encoder, self.decoder = _Encoder(scaler, latent), _Decoder(scaler, latent)
+        self.encoder, self.decoder = (one(scaler, latent, float(fused)) for one in (_Encoder, _Decoder))
         self.register_buffer("bound", torch.tensor(bound, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -209,9 +240,10 @@ class _Net(nn.Module):
         return (torch.log2(1 + cheaper).sum(dim=1) + torch.log2(1 + moved).sum(dim=1)).mean()
 
 
-def _spread(blocks: tuple[Block, ...]) -> Floats:
-    """Return each channel's standard deviation about the mean of its record, the median over records."""
-    found: Floats = np.median([Scaler(one.value).deviation for one in blocks], axis=0)
+def _bounds(blocks: tuple[Block, ...], share: float) -> Floats:
+    """Return each channel's largest error, in its unit."""
+    within: Floats = np.median([Scaler(one.value).deviation for one in blocks], axis=0)
+    found: Floats = np.minimum(share * Scaler(unite(blocks)).deviation, _WITHIN * within)
     return found
 
 
@@ -250,13 +282,13 @@ def _counted(code: Code, said: list[list[Row]]) -> Code:
 
 
 def _channel_bits(code: Code, said: list[list[Row]]) -> Floats:
-    """Return the bits that each channel's residuals come to."""
-    bits = np.zeros(len(code.residuals))
+    """Return the bits that the residuals of each channel come to, and, last, all of the latent."""
+    bits = np.zeros(len(code.residuals) + 1)
     for rows in said:
         for table, stream, before, symbol in symbols(code, rows):
-            if table == "residuals":
-                own = code.residuals[stream][before][symbol] / TOTAL
-                bits[stream] += (20.0 if symbol == ESCAPE else 0.0) - np.log2(own)
+            counts = code.changes if table == "changes" else getattr(code, table)[stream]
+            far = 20.0 if symbol == ESCAPE and table != "changes" else 0.0
+            bits[stream if table == "residuals" else -1] += far - np.log2(counts[before][symbol] / TOTAL)
     return bits
 
 

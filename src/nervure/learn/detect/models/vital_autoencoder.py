@@ -139,7 +139,8 @@ class _Net(nn.Module):
         off = (bins - rebuilt)[:, -_NEWEST:]
         known = ~torch.isnan(off)
         total = torch.where(known, off, torch.zeros_like(off)).sum(dim=1)
-        return total / known.float().sum(dim=1).clamp(min=1)
+        mean: Tensor = total / known.float().sum(dim=1).clamp(min=1)
+        return mean
 
     def _distance(self, bins: Tensor) -> Tensor:
         found: Tensor = ((self.code(bins) - self.middle) @ self.whiten).pow(2).mean(dim=1)
