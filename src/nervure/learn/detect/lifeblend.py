@@ -66,15 +66,25 @@ class Calibrated:
     """Margins that make intervals hold (conformalised quantiles: Romano, Patterson & Candès, NeurIPS, 2019).
 
     ``edges [bin]`` bound the expected lives that share a margin ``add [bin]``: much is known about
-    machines near their end and little of new ones, so each third has its own.
+    machines near their end and little of new ones, so each third has its own. ``error [bin]`` is the
+    mean squared error there.
     """
 
-    def __init__(self, edges: Floats, add: Floats) -> None:
-        self.edges, self.add = edges, add
+    def __init__(self, edges: Floats, add: Floats, error: Floats) -> None:
+        self.edges, self.add, self.error = edges, add, error
 
-    def __call__(self, expected: Floats) -> Floats:
-        """Return the margins at expected lives."""
-        return self.add[np.searchsorted(self.edges, expected, side="right")]
+    def __call__(self, life: Life, apart: Floats | float = 0.0) -> tuple[Floats, Floats]:
+        """Return the ends of the interval at expected lives.
+
+        Margins are of one predictor. The mean of several that are ``apart`` by that variance has a
+        squared error that is smaller by just that (Krogh & Vedelsby, NIPS, 1995), so its interval
+        is narrower in proportion.
+        """
+        place = np.searchsorted(self.edges, life.expected, side="right")
+        share = np.sqrt(1 - np.minimum(apart / np.maximum(self.error[place], 1e-9), 0.75))
+        low = life.expected - share * (life.expected - life.quantile[:, 0] + self.add[place])
+        high = life.expected + share * (life.quantile[:, -1] - life.expected + self.add[place])
+        return np.minimum(low, high), np.maximum(low, high)
 
 
 def widening(life: Life, left: Floats, level: float, *, bins: int = _BINS) -> Calibrated:
@@ -87,13 +97,13 @@ def widening(life: Life, left: Floats, level: float, *, bins: int = _BINS) -> Ca
     score = np.maximum(low - left, left - high)
     edges = np.quantile(life.expected, np.arange(1, bins) / bins)
     place = np.searchsorted(edges, life.expected, side="right")
-    add = np.empty(bins)
+    add, error = np.empty(bins), np.empty(bins)
     for one in range(bins):
-        own = np.sort(score[place == one])
-        if not len(own):
-            own = np.sort(score)
+        here = place == one if (place == one).any() else np.full(len(place), fill_value=True)
+        own = np.sort(score[here])
         add[one] = own[min(len(own), int(np.ceil((len(own) + 1) * level))) - 1]
-    return Calibrated(edges, add)
+        error[one] = np.mean((life.expected - left)[here] ** 2)
+    return Calibrated(edges, add, error)
 
 
 class LifeBlend:
@@ -151,9 +161,8 @@ class LifeBlend:
         if self.margin is None:
             raise ModelError(f"{self.name} has not been fitted")
         found = [self._told(blocks, turn) for turn in range(self.folds)]
-        expected = np.mean([self.weight @ one for one, _ in found], axis=0)
-        life = self._life(expected, np.mean([one for _, one in found], axis=0))
-        return self._widened(life)
+        points = np.stack([self.weight @ one for one, _ in found])
+        return self._widened(points, np.mean([one for _, one in found], axis=0))
 
     def judge(self, value: Floats) -> Life:
         """Return what is left at each row of one machine, from its past alone."""
@@ -165,7 +174,7 @@ class LifeBlend:
             told = [*(one.predict(value) for one in trees), *(one.expected for one in lives)]
             points.append(self.weight @ np.stack(told))
             around.append(np.mean([one.quantile - one.expected[:, None] for one in lives], axis=0))
-        return self._widened(self._life(np.mean(points, axis=0), np.mean(around, axis=0)))
+        return self._widened(np.stack(points), np.mean(around, axis=0))
 
     def predict(self, value: Floats) -> Floats:
         """Return the quantiles of what is left at each row, ``[row, level]`` at ``LEVELS``."""
@@ -194,13 +203,13 @@ class LifeBlend:
     def _life(self, expected: Floats, around: Floats) -> Life:
         return Life(expected, np.clip(expected[:, None] + around, 0.0, self.clip))
 
-    def _widened(self, life: Life) -> Life:
+    def _widened(self, points: Floats, around: Floats) -> Life:
+        """Return the mean of the folds' answers ``[fold, row]``, with the interval that holds."""
         if self.margin is None:
             raise ModelError(f"{self.name} has not been fitted")
-        add, inner = self.margin(life.expected), life.quantile[:, 1:-1]
-        low, high = life.quantile[:, 0] - add, life.quantile[:, -1] + add
-        wide = np.stack([np.minimum(low, high), np.maximum(low, high)], axis=1).clip(0.0, self.clip)
-        inner = inner.clip(wide[:, :1], wide[:, 1:])
+        life = self._life(points.mean(axis=0), around)
+        wide = np.stack(self.margin(life, points.var(axis=0)), axis=1).clip(0.0, self.clip)
+        inner = life.quantile[:, 1:-1].clip(wide[:, :1], wide[:, 1:])
         return Life(life.expected, np.concatenate([wide[:, :1], inner, wide[:, 1:]], axis=1))
 
 
