@@ -37,7 +37,7 @@ def test_people_are_reproducible_differ_and_live() -> None:
 ])  # fmt: skip
 def test_a_decline_shows_where_it_should(kind: str, channel: int, sign: int) -> None:
     assert kind in KINDS
-    ill, well = person(5, days=2, kinds=(kind,)), person(5, days=2)  # type: ignore[arg-type]
+    ill, well = person(5, days=2, kinds=(kind,)), person(5, days=2)
     decline = ill.declines[0]
     assert decline.start < decline.full < decline.stop
     full = slice(decline.full, decline.stop)

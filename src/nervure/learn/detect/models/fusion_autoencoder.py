@@ -56,7 +56,7 @@ class FusionAutoencoder(Windowed):
         self, *, latent: int = 3, bound: float = 0.05, seed: int = 0, effort: Effort | None = None
     ) -> None:
         self.latent, self.bound, self.seed = latent, bound, seed
-        self.effort = effort or Effort(cpu_s=30, epochs=40, batch=256, rate=3e-3)
+        self.effort = effort or Effort(cpu_s=15, epochs=25, batch=256, rate=3e-3)
         self.run: Run | None = None
         self.code: Code | None = None
         self.fused = False

@@ -124,7 +124,8 @@ class _Net(nn.Module):
 
     def rebuilt(self, bins: Tensor) -> Tensor:
         flat = self.decoder(self.code(bins))
-        return rearrange(flat, "batch (bin channel) -> batch bin channel", bin=self.bins)
+        found: Tensor = rearrange(flat, "batch (bin channel) -> batch bin channel", bin=self.bins)
+        return found
 
     def settle(self, bins: Tensor) -> None:
         """Learn from held windows how large residuals are and where latents lie."""
