@@ -115,8 +115,9 @@ def test_best_of_all_schedules_of_a_small_fleet() -> None:
 
 def test_windows_skills_and_long_work() -> None:
     assets = [
-        asset("window", 3, earliest=4.0, latest=6.0), asset("valve", 3, skill="valve"), 
-        asset("nobody", 3, skill="boiler"), asset("long", 3, hours=20.0), asset("narrow", 3, hours=20.0, latest=2.0),
+        asset("window", 3, earliest=4.0, latest=6.0), asset("valve", 3, skill="valve"),
+        asset("nobody", 3, skill="boiler"), asset("long", 3, hours=20.0),
+        asset("narrow", 3, hours=20.0, latest=2.0),
     ]  # fmt: skip
     crews = (Crew(name="a", skills=("pump",)), Crew(name="b", skills=("valve",)))
     plan = schedule(assets, crews, 30, effort=0.5)
