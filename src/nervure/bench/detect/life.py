@@ -15,7 +15,7 @@ from nervure.bench.detect.wear import bearing_contest, crack_contest
 from nervure.learn.detect.life import LifeTrees
 from nervure.learn.detect.lifeblend import LifeBlend
 from nervure.learn.detect.lifenet import LifeNet
-from nervure.learn.detect.machine import CLIP, Fleet, Subset, cmapss
+from nervure.learn.detect.machine import CLIP, SUBSETS, Fleet, cmapss
 from nervure.learn.detect.models.rul_lstm import RulLstm
 from nervure.learn.detect.models.rul_tcn import RulTcn
 from nervure.learn.detect.score import phm08, rmse
@@ -40,7 +40,7 @@ def contests() -> tuple[Contest, ...]:
 
 
 def _turbofans(name: str, goal: float) -> Contest:
-    subset: Any = name
+    subset = next(one for one in SUBSETS if one == name)
     return Contest(
         set=name.lower(),
         title=f"Turbofans {name}",
@@ -61,15 +61,14 @@ def _turbofans(name: str, goal: float) -> Contest:
             Entry(model="rul_tcn", kind="deep", seeds=_SEEDS),
             Entry(model="life_blend", kind="deep", seeds=_SEEDS),
         ),
-        perform=lambda job: _engines(job, subset),
+        perform=lambda job: _engines(job, cmapss(subset)),
         quick=("boosted trees", "rul_tcn"),
         goals=(("RMSE clipped", "<=", goal), ("coverage", ">=", 0.87), ("coverage", "<=", 0.93)),
         text=lambda results: _told(name, results),
     )
 
 
-def _engines(job: Job, subset: Subset) -> Result:
-    fleet = cmapss(subset)
+def _engines(job: Job, fleet: Fleet) -> Result:
     train = fleet.train[:30] if job.quick else fleet.train
     started = time.process_time()
     match job.model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +25,6 @@ _CUTS = 8  # of each engine
 _BINS = 3
 _LEAST = 10  # rows before a cut
 _OVER = 1.2
-
-
-class Member(Protocol):
-    """What a blend is made of: it learns of machines that failed and tells expected lives."""
-
-    def fit(self, blocks: Sequence[Block]) -> object:
-        """Learn."""
-        ...
-
-    def last(self, blocks: Sequence[Block]) -> Floats:
-        """Return the expected life at the last row, ``[unit]``."""
-        ...
 
 
 def cuts(
