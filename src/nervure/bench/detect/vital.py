@@ -95,7 +95,7 @@ def _alarms(score: Floats, limit: float) -> NDArray[np.int64]:
 def _limit(scores: Sequence[Floats]) -> float:
     """Return the lowest limit that keeps the promise on healthy persons; scores of few values too."""
     days = sum(map(len, scores)) / _MINUTES
-    tried = np.unique(np.quantile(np.concatenate(scores), np.linspace(0.5, 1, 400)))
+    tried = np.unique(np.quantile(np.concatenate(scores), 1 - np.r_[np.geomspace(0.5, 1e-5, 400), 0]))
     low, high = 0, len(tried) - 1
     while low < high:  # fewer alarms by a higher limit, nearly always
         middle = (low + high) // 2
