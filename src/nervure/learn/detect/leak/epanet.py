@@ -83,9 +83,7 @@ class Hydraulics:
     def pipes(self) -> Pipes:
         """Return every pipe; pumps and valves are links, but no pipes."""
         tool, kinds = self._tool, {self._tool.PIPE, self._tool.CVPIPE}
-        own = [
-            at + 1 for at in range(len(self.links)) if tool.getlinktype(self._project, at + 1) in kinds
-        ]
+        own = [at + 1 for at in range(len(self.links)) if tool.getlinktype(self._project, at + 1) in kinds]
         end = np.array([tool.getlinknodes(self._project, at) for at in own], dtype=np.int64).reshape(-1, 2)
         length, diameter = (self._link_values(own, what) for what in (tool.LENGTH, tool.DIAMETER))
         return Pipes(tuple(self.links[at - 1] for at in own), end - 1, length, diameter)

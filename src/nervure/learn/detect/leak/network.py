@@ -62,8 +62,8 @@ LTOWN_SENSORS = Sensors(  # of the Battle of the Leakage Detection and Isolation
 
 # consumer, m3/h
 _HANOI_DEMAND = (
-    890, 850, 130, 725, 1005, 1350, 550, 525, 525, 500, 560, 940, 615, 280, 310, 865, 1345, 60, 1275, 930, 485,
-    1045, 820, 170, 900, 370, 290, 360, 360, 105, 805,
+    890, 850, 130, 725, 1005, 1350, 550, 525, 525, 500, 560, 940, 615, 280, 310, 865, 1345, 60, 1275, 930,
+    485, 1045, 820, 170, 900, 370, 290, 360, 360, 105, 805,
 )  # fmt: skip
 # first end, last end, length in m, diameter in mm
 _HANOI_PIPES = (

@@ -61,7 +61,7 @@ class Expectation:
         return self
 
     def __call__(self, value: Floats, time: NDArray[np.int64]) -> Floats:
-        """Return the expected pressures ``[row, sensor]`` in m, from rows of all channels and their stamps."""
+        """Return the expected pressures ``[row, sensor]`` in m, from rows of all channels and stamps."""
         if self._weight is None:
             raise ModelError("the expectation has not been fitted")
         found: Floats = self._shown(value[:, self.known], time) @ self._weight + self._level
@@ -124,9 +124,14 @@ def response(
         move = np.zeros((found.shape[1], len(water.nodes)))
         move[:, junction] = ((found[1::2] - near) / probe).T
         moves.append(move)
-        now = water.run(1, 1, lambda _, row=row: water.set_demand(junction, demand[row]), water.nodes, ())
+        water.set_demand(junction, demand[row])
+        now = water.run(1, 1, _nothing, water.nodes, ())
         pressure.append(np.maximum(now[0], 1.0))
     return Response(np.stack(moves), total[rows], np.stack(pressure))
+
+
+def _nothing(_: int) -> None:
+    """Drive nothing."""
 
 
 def _probe(water: Hydraulics, sensors: Sensors, junction: list[int], demand: Floats, probe: float) -> Floats:
@@ -143,7 +148,7 @@ def _probe(water: Hydraulics, sensors: Sensors, junction: list[int], demand: Flo
 
 
 def effect(found: Response, spots: Places, slope: Floats) -> Floats:
-    """Return how the residual moves for a hole of emitter coefficient 1 at each place, ``[load, sensor, place]``.
+    """Return how a hole of emitter coefficient 1 moves the residual, ``[load, sensor, place]``.
 
     ``slope [load, sensor, channel]`` is how the residual moves per unit of each channel (see
     :func:`slopes`). A leak along a pipe acts as if shared by the pipe's ends, which is exact for
@@ -171,5 +176,7 @@ def slopes(residual: Residual, block: Block, load: NDArray[np.int64], loads: int
             ends.append(residual(msgspec.structs.replace(block, value=value)))
         slope = (ends[0] - ends[1]) / (2 * by)
         whole = slope.mean(axis=0)
-        out.append([slope[load == one].mean(axis=0) if (load == one).any() else whole for one in range(loads)])
+        out.append(
+            [slope[load == one].mean(axis=0) if (load == one).any() else whole for one in range(loads)]
+        )
     return np.array(out).transpose(1, 2, 0)

@@ -154,7 +154,9 @@ def _year(scenario: Scenario, value: NDArray[np.float32], lost: NDArray[np.float
         label[hole.start : hole.stop] = ODD
     rows = np.arange(scenario.rows)
     shut = np.array([(rows < hole.start) | (rows >= hole.stop) for hole in scenario.holes]).T
-    lost = np.where(shut.reshape(lost.shape), 0.0, lost)  # EPANET keeps naming the last flow of a shut emitter
+    lost = np.where(
+        shut.reshape(lost.shape), 0.0, lost
+    )  # EPANET keeps naming the last flow of a shut emitter
     block = Block(
         name=scenario.network, channels=sensors(scenario.network).channels, value=value.astype(np.float64),
         time=np.arange(scenario.rows, dtype=np.int64) * every, every_ns=every, label=label,
@@ -241,9 +243,7 @@ def hanoi_year(seed: int, *, clean_days: int = 120, days: int = 365, step_s: int
             )
         )  # fmt: skip
         at = stop + int(random.uniform(3, 12) * a_day)
-    return Scenario(
-        network="hanoi", rows=rows, clean=clean, step_s=step_s, seed=seed, holes=tuple(holes)
-    )
+    return Scenario(network="hanoi", rows=rows, clean=clean, step_s=step_s, seed=seed, holes=tuple(holes))
 
 
 def battle(folder: Path, *, seed: int = 0, clean_days: int = 182, step_s: int = 1800) -> Scenario:
@@ -267,10 +267,11 @@ def battle(folder: Path, *, seed: int = 0, clean_days: int = 182, step_s: int = 
     for line in path.read_text().splitlines():
         part = [one.strip() for one in line.removeprefix("- ").split(",")]
         if line.startswith("- p") and len(part) == 6:
-            kind: Literal["abrupt", "incipient"] = "incipient" if part[4] == "incipient" else "abrupt"
             holes.append(
-                Hole(pipe=part[0], start=row(part[1]), stop=row(part[2]), diameter_m=float(part[3]), kind=kind,
-                     peak=row(part[5]))
+                Hole(
+                    pipe=part[0], start=row(part[1]), stop=row(part[2]), diameter_m=float(part[3]),
+                    kind="incipient" if part[4] == "incipient" else "abrupt", peak=row(part[5]),
+                )
             )  # fmt: skip
     return Scenario(
         network="ltown", rows=rows, clean=first, step_s=step_s, seed=seed, holes=tuple(holes), season=0.05

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError
 from nervure.learn.detect.block import merged, runs
 
-__all__ = ["Claim", "Evidence", "Setup", "likeliest", "limits", "watch", "whiten"]
+__all__ = ["Claim", "Evidence", "Setup", "likeliest", "limits", "located", "watch", "whiten"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -41,12 +41,15 @@ class Evidence(NamedTuple):
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
-    """How evidence is summed: half-lives in rows, and what is promised.
+    """How evidence is summed, half-lives in rows, and what is promised.
 
     ``look`` rows after a claim are looked at before its place is named, and nothing is claimed in
     them. ``a_year`` false claims are granted in ``year`` rows, over all memories together; limits
-    found are raised by ``margin``. A claim within ``near_m`` of an open one is news of that leak.
-    So is one that an open leak explains by the share ``alike`` of what the best place does.
+    found are raised by ``margin``. A claim is news of an open leak within ``near_m`` of it, where that
+    leak explains the share ``alike`` of what the best place does, or moves the sensors less than the
+    share ``drowned`` of it; where there are no places, if leaks are ``single``. Named is the place that
+    most of the likelihood, its logarithm over ``temper``, lies ``within_m`` of. Rows whose mean is
+    ``usual`` times what noise makes it are taken to be normal again.
     """
 
     memory: tuple[float, ...] = (4.0, 16.0, 64.0)
@@ -60,10 +63,11 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     within_m: float = 300.0
     temper: float = 1.0
     usual: float = 6.0
+    single: bool = True
 
 
 class Claim(NamedTuple):
-    """What was claimed in ``row``: a new leak, news of one, or a repair; ``place`` and size once looked at."""
+    """What was claimed in ``row``, and named in a later one: a new leak, news of one, or a repair."""
 
     row: int
     named: int
@@ -102,8 +106,9 @@ def whiten(
 def _cover(apart: Floats) -> Floats:
     """Return a covariance for each place from draws ``[draw, part, place]``, some of it in all directions."""
     found: Floats = np.einsum("kip,kjp->pij", apart, apart) / len(apart)
-    level = np.trace(found, axis1=1, axis2=2)[:, None, None] / found.shape[1]
-    return 0.7 * found + 0.3 * level * np.eye(found.shape[1])
+    level: Floats = np.trace(found, axis1=1, axis2=2)[:, None, None] / found.shape[1]
+    spread: Floats = 0.7 * found + 0.3 * level * np.eye(found.shape[1])
+    return spread
 
 
 class _Sums:
@@ -139,7 +144,9 @@ def limits(clean: Evidence, setup: Setup, *, years: int = 8, block: int = 192, s
     """
     count = len(clean.z)
     if count < 2 * block:
-        raise DataError(f"{count} rows without leaks are too few for limits", hint=f"give {2 * block} at least")
+        raise DataError(
+            f"{count} rows without leaks are too few for limits", hint=f"give {2 * block} at least"
+        )
     random = np.random.default_rng(seed)
     starts = random.integers(0, count - block, size=years * setup.year // block)
     sums = _Sums(clean.way, setup)
@@ -151,7 +158,8 @@ def limits(clean: Evidence, setup: Setup, *, years: int = 8, block: int = 192, s
             peak[row] = sums.grade().max(axis=1)
             row += 1
     wanted = max(1, round(setup.a_year * years / len(setup.memory)))
-    return np.array([_passed(peak[:, one], wanted, setup.look) for one in range(peak.shape[1])]) * setup.margin
+    found = [_passed(peak[:, one], wanted, setup.look) for one in range(peak.shape[1])]
+    return np.array(found) * setup.margin
 
 
 def _passed(peak: Floats, wanted: int, gap: int) -> float:
@@ -229,7 +237,7 @@ class _Normal:
     def _again(self, gain: Floats, place: int, loud: float) -> bool:
         """Tell whether an open leak lies near the place, explains the rows about as well, or drowns it."""
         if self.apart is None:
-            return bool(self.open)
+            return self.setup.single and bool(self.open)
         if loud < self.setup.drowned * max(self.loud, default=0.0):
             return True
         return any(
@@ -259,6 +267,15 @@ def likeliest(gain: Floats, apart: Floats | None, setup: Setup) -> int:
     mass = (apart <= setup.within_m) @ share
     best = np.flatnonzero(mass >= mass.max() * (1 - 1e-9))
     return int(best[gain[best].argmax()])
+
+
+def located(evidence: Evidence, row: int, setup: Setup, apart: Floats | None, *, before: int = 48) -> int:
+    """Return the place that best explains what changed at a row, for a claim made by something else."""
+    earlier = evidence.z[max(row - before, 0) : row]
+    span = slice(row + 1, row + 1 + setup.look)
+    base = earlier.mean(axis=0) if len(earlier) else 0.0
+    gain, size = _fit(evidence.z[span] - base, evidence.load[span], evidence)
+    return likeliest(np.where(size > 0, gain, -np.inf), apart, setup)
 
 
 def _energy(rest: Floats) -> float:
