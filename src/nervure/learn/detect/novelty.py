@@ -75,7 +75,7 @@ class Novelty:
 
 
 class LastingShift:
-    """How far the level of the last rows is from that before, over what a reference did; 1 is the limit.
+    """How far the level of the last rows is from that before, over what a reference did; 1 is a limit.
 
     For settling supports and the like: loads come and go, a settlement stays. Levels are means over
     ``short`` rows, ``apart`` rows from each other, or since the record began where that is nearer; so a
@@ -98,7 +98,7 @@ class LastingShift:
         return self
 
     def score(self, value: Floats) -> Floats:
-        """Return the largest change of any channel over its limit, ``[row]``, each from earlier rows alone."""
+        """Return the largest change of any channel over its limit, ``[row]``, causally."""
         found: Floats = self.contributions(value).max(axis=1)
         return found
 
