@@ -119,8 +119,9 @@ def _parameters(fitted: Any) -> int:
 
 def _trajectories(judge: Callable[[Floats], Any], fleet: Fleet) -> dict[str, Any]:
     """Draw some test engines shown for 60 cycles or more, of lives left that are spread evenly."""
-    long = [place for place, one in enumerate(fleet.test) if len(one) >= 60]
-    order = sorted(long, key=lambda place: fleet.rul[place])
+    places = range(len(fleet.test))
+    long = [place for place in places if len(fleet.test[place]) >= 60]
+    order = sorted(long or places, key=lambda place: fleet.rul[place])
     chosen = [order[round(at)] for at in np.linspace(0, len(order) - 1, _SHOWN)]
     drawn = {}
     for place in chosen:
