@@ -67,8 +67,8 @@ def maintain(
 
 def _days(text: str) -> int:
     days = duration_ns(text, where="--horizon") / DAY_NS
-    if days < 1 or days != math.floor(days) or days > 3660:
-        raise UsageError(f"--horizon {text} is not a number of whole days", hint="write 30d or 4w")
+    if days < 1 or days != math.floor(days) or days > 366:
+        raise UsageError(f"--horizon {text} is no number of whole days up to a year", hint="write 30d or 4w")
     return int(days)
 
 

@@ -154,8 +154,8 @@ def _bearings_told(results: list[Result]) -> str:
     return (
         f"The better net errs by {deep:.0f} minutes and linear extrapolation by {line:.0f}: an error"
         f" {1 - deep / line:.0%} smaller. That is {word} saying half the mean life of the other bearings at"
-        f" all times ({half:.0f}): lives run from 38 to 467 minutes, and thirteen bearings do not teach which"
-        " of them one has. We would not plan by any of these."
+        f" all times ({half:.0f}): lives of bearings of one kind differ too much for a few others to teach"
+        " which of them one has. We would not plan by any of these."
     )
 
 
