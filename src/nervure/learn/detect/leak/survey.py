@@ -27,6 +27,7 @@ __all__ = ["Survey", "scalar", "survey"]
 Floats = NDArray[np.float64]
 _VERSION = 1
 _SLOPE_DAYS = 14
+_MOST = 0.25
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,13 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
         slope = slopes(residual, block, self.load[some], len(self.model.total_m3h))
         way = effect(self.model, self.spots, slope)
         others = [effect(one, self.spots, slope) for one in self.others]
-        return whiten(residual(self.year.block), self.load, self.fit, way, others)
+        found = whiten(residual(self.year.block), self.load, self.fit, way, others)
+        return found._replace(most=self._most())
+
+    def _most(self) -> Floats:
+        """Return the emitter coefficient at each place that loses a quarter of the mean consumption."""
+        head = self.model.pressure.mean(axis=0)[self.spots.pipes.end[self.spots.pipe]].mean(axis=1)
+        return _MOST * float(self.model.total_m3h.mean()) / np.sqrt(head)
 
 
 def survey(year: Year, *, draws: int = 8, inp: Path | None = None, cache: Path | None = None) -> Survey:

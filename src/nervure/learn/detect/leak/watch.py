@@ -22,18 +22,21 @@ __all__ = ["Claim", "Evidence", "Setup", "likeliest", "limits", "located", "watc
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+_LOOKED_AT = 200  # places that explain most, before what is doubtful is weighed
 
 
 class Evidence(NamedTuple):
     """Whitened residuals ``z [row, part]`` (NaN: says nothing), ``load [row]``, ``way [load, part, place]``.
 
-    ``doubt [load, place, part, part]`` is by how much the ways may be wrong, as a covariance.
+    ``doubt [load, place, part, part]`` is by how much the ways may be wrong, as a covariance, and
+    ``most [place]`` the largest hole that there may be.
     """
 
     z: Floats
     load: Longs
     way: Floats
     doubt: Floats | None = None
+    most: Floats | None = None
 
     def take(self, rows: Longs | slice) -> Evidence:
         """Return some of the rows."""
@@ -49,7 +52,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     leak explains the share ``alike`` of what the best place does, or moves the sensors less than the
     share ``drowned`` of it; where there are no places, if leaks are ``single``. Named is the place that
     most of the likelihood, its logarithm over ``temper``, lies ``within_m`` of. Rows whose mean is
-    ``usual`` times what noise makes it are taken to be normal again.
+    ``usual`` times what noise makes it are taken to be normal again. While all sums are below the
+    share ``calm`` of their limits, what is normal follows the readings with the half-life ``forget``.
     """
 
     memory: tuple[float, ...] = (4.0, 16.0, 64.0)
@@ -64,6 +68,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     temper: float = 1.0
     usual: float = 6.0
     single: bool = True
+    calm: float = 0.6
+    forget: float = 480.0
+    forget_load: float = 1e9
+    blur: float = 0.1
 
 
 class Claim(NamedTuple):
@@ -117,6 +125,7 @@ class _Sums:
     def __init__(self, way: Floats, setup: Setup) -> None:
         self.keep = 0.5 ** (1 / np.array(setup.memory))[:, None]
         self.way, self.weight = way, (way**2).sum(axis=1)
+        self.rows = ((1 + self.keep) / (1 - self.keep))[:, 0]  # as many rows a sum is worth
         self.reset()
 
     def reset(self) -> None:
@@ -180,13 +189,15 @@ def watch(evidence: Evidence, limit: Floats, setup: Setup, apart: Floats | None 
     ``apart [place, place]`` in m tells news of an open leak from a new one; without it all places
     are one, and a claim is news as long as none was repaired.
     """
-    z, load, way, _ = evidence
+    z, load, way = evidence.z, evidence.load, evidence.way
     sums, state = _Sums(way, setup), _Normal(evidence, setup, apart)
     claims, row, count = list[Claim](), 0, len(z)
     while row < count:
         sums.add(z[row] - state.shift[load[row]], int(load[row]))
-        grade = sums.grade() / limit[:, None]
+        grade = sums.grade() / state.raised(limit, sums)[:, None]
         up, down = float(grade.max()), float(-grade.min())
+        if max(up, down) < setup.calm:
+            state.drift(z[row], int(load[row]))
         if max(up, down) < 1 or row + setup.look >= count:
             row += 1
             continue
@@ -207,6 +218,19 @@ class _Normal:
         self.open: list[tuple[int, Floats]] = []  # place, and what was normal before
         self.loud: list[float] = []  # how far each moves the residual
 
+    def raised(self, limit: Floats, sums: _Sums) -> Floats:
+        """Return limits that open leaks have raised: the model is wrong by the share ``blur`` of them."""
+        wrong = self.setup.blur**2 * sum(one**2 for one in self.loud)
+        found: Floats = np.sqrt(limit**2 + wrong * sums.rows)
+        return found
+
+    def drift(self, z: Floats, load: int) -> None:
+        """Follow what changes slowly, season and wear, by one row."""
+        if not np.isnan(z).any():
+            left = z - self.shift[load]
+            self.shift[load] += left * (1 - 0.5 ** (1 / self.setup.forget_load))
+            self.shift += left * (1 - 0.5 ** (1 / self.setup.forget))
+
     def told(self, row: int, z: Floats, load: Longs, *, falling: bool) -> Claim:
         """Say what the rows ``z`` after ``row`` show, and take it for normal from now on."""
         named = row + self.setup.look
@@ -216,19 +240,21 @@ class _Normal:
         usual = self.setup.usual * z.shape[1] / len(z)
         if (falling and left[at] < now) or (left[at] < usual < now):
             place = self.open[at][0] if self.open else 0
-            self.shift, self.open, self.loud = befores[at], self.open[:at], self.loud[:at]
+            self.shift, self.open, self.loud = befores[at].copy(), self.open[:at], self.loud[:at]
             self._settle(z, load)
             return Claim(row, named, place, 0.0, "repair")
         gain, size = _fit(z - self.shift[load], load, self.evidence)
         right = size < 0 if falling else size > 0
-        place = likeliest(np.where(right, gain, -np.inf), self.apart, self.setup)
+        gain = np.where(right, gain, -np.inf)
+        place = likeliest(gain, self.apart, self.setup)
+        size = np.where(np.isfinite(gain), size, 0.0)
         kind: Literal["leak", "news", "repair"] = "repair" if falling else "leak"
         move = size[place] * self.evidence.way[:, :, place]
         loud = float(np.sqrt((move**2).sum() / len(move)))
-        if kind == "leak" and self._again(np.where(right, gain, -np.inf), place, loud):
+        if kind == "leak" and self._again(gain, place, loud):
             kind = "news"
         if kind == "leak":
-            self.open.append((place, self.shift))
+            self.open.append((place, self.shift.copy()))
             self.loud.append(loud)
         self.shift = self.shift + move
         self._settle(z, load)
@@ -263,6 +289,8 @@ def likeliest(gain: Floats, apart: Floats | None, setup: Setup) -> int:
     """
     if apart is None:
         return int(gain.argmax())
+    if not np.isfinite(gain.max()):
+        return 0  # nothing explains it
     share = np.exp((gain - gain.max()) / (2 * setup.temper))
     mass = (apart <= setup.within_m) @ share
     best = np.flatnonzero(mass >= mass.max() * (1 - 1e-9))
@@ -299,12 +327,16 @@ def _fit(z: Floats, load: Longs, evidence: Evidence) -> tuple[Floats, Floats]:
     mean = np.stack([z[load == one].mean(axis=0) for one in seen.tolist()])
     plain = (mean[:, :, None] * way * often[:, None, None]).sum(axis=(0, 1))
     size = plain / np.maximum((way**2 * often[:, None, None]).sum(axis=(0, 1)), 1e-12)
+    most = np.inf if evidence.most is None else evidence.most
+    whole = np.where(np.abs(size) <= most, plain * size, -np.inf)
     if evidence.doubt is None:
-        return np.asarray(plain * size), np.asarray(size)
+        return whole, np.clip(size, -most, most)
+    some = np.argsort(-whole)[:_LOOKED_AT]
+    way, size = way[:, :, some], size[some]
     gain = np.zeros(way.shape[2])
     top, below = np.zeros_like(gain), np.full(way.shape[2], 1e-12)
     for at, one in enumerate(seen.tolist()):
-        cover = evidence.doubt[one] * (size**2 * len(seen))[:, None, None]
+        cover = evidence.doubt[one][some] * (size**2 * len(seen))[:, None, None]
         cover = cover + np.eye(way.shape[1]) / often[at]
         trust = np.linalg.inv(cover)
         toward = np.einsum("pij,jp->pi", trust, way[at])
@@ -312,4 +344,10 @@ def _fit(z: Floats, load: Longs, evidence: Evidence) -> tuple[Floats, Floats]:
         below += np.einsum("pi,ip->p", toward, way[at])
         gain -= np.einsum("i,pij,j->p", mean[at], trust, mean[at]) - often[at] * float(mean[at] @ mean[at])
         gain -= np.linalg.slogdet(cover)[1] + way.shape[1] * np.log(often[at])
-    return gain + top**2 / below, top / below
+    sizes = np.zeros(evidence.way.shape[2])
+    gains = np.full(len(sizes), -np.inf)
+    sizes[some] = top / below
+    gains[some] = np.where(
+        np.abs(sizes[some]) <= np.broadcast_to(most, sizes.shape)[some], gain + top**2 / below, -np.inf
+    )
+    return gains, sizes
