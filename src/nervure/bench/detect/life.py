@@ -47,11 +47,9 @@ def _turbofans(name: str, goal: float) -> Contest:
         question="How many cycles has an engine left, at the last cycle that is shown of it?",
         protocol=(
             "engines as shipped; every member is chosen, weighted and calibrated on training engines"
-            " alone, cut"
-            f" off at random; the truth clipped at {CLIP:.0f} (RMSE clipped) and not clipped (RMSE), while"
-            f" what is"
-            f" told is never above {CLIP:.0f}; coverage and mean width of the 90 % interval, the truth"
-            f" clipped"
+            f" alone, cut off at random; the truth clipped at {CLIP:.0f} (RMSE clipped) and not clipped"
+            f" (RMSE), while what is told is never above {CLIP:.0f}; coverage and mean width of the 90 %"
+            " interval, the truth clipped"
         ),
         metrics=_METRICS,
         entries=(
@@ -170,15 +168,12 @@ def _told(name: str, results: list[Result]) -> str:
     met = "meets" if blend <= goal else "misses"
     gained = (
         f" Of what the blend gains over trees on 30 cycles, {share:.0%} comes of looking at 100 cycles and"
-        f" the rest"
-        " of nets and of averaging."
+        " the rest of nets and of averaging."
         if np.isfinite(share)
         else ""
     )
     return (
         f"The blend's clipped RMSE of {blend:.2f} {met} the goal of {goal:.1f}; trees on 30 cycles reach"
-        f" {plain:.2f},"
-        f" trees on 100 cycles {long:.2f}.{gained} Nothing above {CLIP:.0f} cycles is told, so the error"
-        f" that is not"
-        " clipped is larger wherever engines had more left."
+        f" {plain:.2f}, trees on 100 cycles {long:.2f}.{gained} Nothing above {CLIP:.0f} cycles is told,"
+        " so the error that is not clipped is larger wherever engines had more left."
     )

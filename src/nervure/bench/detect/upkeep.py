@@ -51,14 +51,10 @@ def upkeep_contest() -> Contest:
         question="What does maintenance cost beside running to failure?",
         protocol=(
             f"renewals simulated from FD001's training engines: {_LEARN} teach the life blend, {_TUNE}"
-            f" others choose"
-            f" the interval and the threshold, 25 more are lived through; {fleet.places} places,"
-            f" {fleet.days} days, a"
-            f" cycle a day, {fleet.crews} crew of {fleet.shift:.0f} h a day, {fleet.hours:.0f} h a renewal,"
-            f" which costs"
-            f" {fleet.preventive:,.0f} in time and {fleet.failure:,.0f} after a failure (assumed); every"
-            f" policy"
-            " meets the same lives"
+            f" others choose the interval and the threshold, 25 more are lived through; {fleet.places}"
+            f" places, {fleet.days} days, a cycle a day, {fleet.crews} crew of {fleet.shift:.0f} h a day,"
+            f" {fleet.hours:.0f} h a renewal, which costs {fleet.preventive:,.0f} in time and"
+            f" {fleet.failure:,.0f} after a failure (assumed); every policy meets the same lives"
         ),
         metrics=("cost ratio", "cost a day", "failures", "renewals", "days wasted"),
         entries=(
@@ -151,10 +147,8 @@ def _told(results: list[Result]) -> str:
     word = "less than" if own < 0.99 * rule else "as much as" if own < 1.01 * rule else "more than"
     return (
         f"Where a failure costs {fleet.failure / fleet.preventive:.0f} times a renewal in time (assumed),"
-        f" the schedule"
-        f" costs {own:.2f} of running to failure, a threshold on the expected life {rule:.2f}, a fixed"
-        f" interval"
-        f" {mean['fixed interval']:.2f}. The schedule costs {word} the threshold: most is gained by knowing"
-        f" the"
-        " remaining life at all. It needs no threshold to be tuned, and keeps to crews and windows."
+        f" the schedule costs {own:.2f} of running to failure, a threshold on the expected life"
+        f" {rule:.2f}, a fixed interval {mean['fixed interval']:.2f}. The schedule costs {word} the"
+        " threshold: most is gained by knowing the remaining life at all. It needs no threshold to be"
+        " tuned, and keeps to crews and windows."
     )

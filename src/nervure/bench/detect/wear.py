@@ -44,10 +44,8 @@ def bearing_contest() -> Contest:
         question="How many minutes has a bearing left, at every minute of its life?",
         protocol=(
             "one of 14 bearings left out at a time, nothing of it known but its past; root of the mean"
-            " over bearings"
-            " of their mean squared errors, so that each counts alike, in minutes, not clipped, and with"
-            " truth and"
-            " answer clipped at 125"
+            " over bearings of their mean squared errors, so that each counts alike, in minutes, not"
+            " clipped, and with truth and answer clipped at 125"
         ),
         metrics=("RMSE min", "RMSE clipped min", "beside extrapolation"),
         entries=(
@@ -153,9 +151,9 @@ def _bearings_told(results: list[Result]) -> str:
     word = "no better than" if deep > 0.98 * half else "better than"
     return (
         f"The better net errs by {deep:.0f} minutes and linear extrapolation by {line:.0f}: an error"
-        f" {1 - deep / line:.0%} smaller. That is {word} saying half the mean life of the other bearings at"
-        f" all times ({half:.0f}): lives of bearings of one kind differ too much for a few others to teach"
-        " which of them one has. We would not plan by any of these."
+        f" {1 - deep / line:.0%} smaller. That is {word} saying half the mean life of the other bearings"
+        f" at all times ({half:.0f}): lives of bearings of one kind differ too much for a few others to"
+        " teach which of them one has. We would not plan by any of these."
     )
 
 
@@ -167,9 +165,8 @@ def crack_contest() -> Contest:
         question="How many inspections has a specimen left before its crack breaks it?",
         protocol=(
             "simulated: Paris' law with overload retardation, own material and first flaw each; 40"
-            " specimens train,"
-            f" 40 others test, cut off at random eight times; truth and answers clipped at {_CLIP:.0f}"
-            f" inspections"
+            " specimens train, 40 others test, cut off at random eight times; truth and answers clipped"
+            f" at {_CLIP:.0f} inspections"
         ),
         metrics=("RMSE", "coverage"),
         entries=(
@@ -217,10 +214,7 @@ def _cracks_told(results: list[Result]) -> str:
     deep = min(mean[one] for one in _NETS if one in mean)
     return (
         f"On simulated specimens Miner's sum errs by {mean['rainflow + Miner']:.0f} inspections, boosted"
-        f" trees by"
-        f" {mean['boosted trees']:.0f}, the better net by {deep:.0f}. Miner knows neither the specimen's"
-        f" own material"
-        " nor the order of its loads; what the others gain they take from the compliance, which needs a"
-        " sensor near"
-        " the crack. Nothing here was measured on a real structure."
+        f" trees by {mean['boosted trees']:.0f}, the better net by {deep:.0f}. Miner knows neither the"
+        " specimen's own material nor the order of its loads; the others see the compliance besides,"
+        " which needs a sensor near the crack. Nothing here was measured on a real structure."
     )
