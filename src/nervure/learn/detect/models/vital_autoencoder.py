@@ -98,7 +98,7 @@ class _Net(nn.Module):
         width, self.bins = len(scaler.mean), bins
         for name, start in (
             ("mean", torch.tensor(scaler.mean)), ("deviation", torch.tensor(scaler.deviation)),
-            ("spread", torch.ones(width)), ("middle", torch.zeros(latent)), ("whiten", torch.eye(latent)),
+            ("spread", torch.ones(2, width)), ("middle", torch.zeros(latent)), ("whiten", torch.eye(latent)),
         ):  # fmt: skip
             self.register_buffer(name, start.float())
         self.encoder = nn.Sequential(nn.Linear(2 * bins * width, 64), nn.SiLU(), nn.Linear(64, latent))
@@ -130,7 +130,10 @@ class _Net(nn.Module):
     def settle(self, bins: Tensor) -> None:
         """Learn from held windows how large residuals are and where latents lie."""
         off = self._residual(bins, self.rebuilt(bins))
-        self.spread.copy_(off.pow(2).mean(dim=0).sqrt().clamp(min=1e-3))
+        for side, sign in enumerate((-1, 1)):  # activity lifts a heart rate, and nothing lowers it as far
+            own = (sign * off).clamp(min=0)
+            count = (own > 0).float().sum(dim=0).clamp(min=1)
+            self.spread[side] = (own.pow(2).sum(dim=0) / count).sqrt().clamp(min=1e-3)
         code = self.code(bins)
         self.middle.copy_(code.mean(dim=0))
         size, axes = torch.linalg.eigh(torch.cov(code.T) + 1e-4 * torch.eye(code.shape[1]))
@@ -150,7 +153,8 @@ class _Net(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         bins = self.means(x)
         rebuilt, far = self.rebuilt(bins), self._distance(bins)
-        outer = (self._residual(bins, rebuilt) / self.spread) ** 2
+        off = self._residual(bins, rebuilt)
+        outer = (off / torch.where(off < 0, self.spread[0], self.spread[1])) ** 2
         without = []
         for channel in range(bins.shape[2]):
             gone = torch.arange(bins.shape[2]) == channel
