@@ -37,11 +37,11 @@ CODE = Code(
 
 
 def encode(x: Singles) -> Singles:
-    return (np.nan_to_num(x[:, :1]) / 3).astype(np.float32)
+    return (np.nan_to_num(x[:, :1]) / 30).astype(np.float32)
 
 
 def decode(latent: Singles) -> Singles:
-    return np.concatenate([latent * 3, latent * 0], axis=1)
+    return np.concatenate([latent * 30, latent * 0], axis=1)
 
 
 def ends(**more: int) -> tuple[Sender, Receiver]:
@@ -79,7 +79,7 @@ def test_a_frame_is_what_was_said() -> None:
 
 
 def test_a_latent_that_serves_is_held() -> None:
-    said = ends()[0].rows(np.array([[30.0, 0.0], [30.4, 0.0], [60.0, 0.0], [60.0, 0.0]]))
+    said = ends()[0].rows(np.array([[300.0, 0.0], [300.4, 0.0], [420.0, 0.0], [420.0, 0.0]]))
     assert [row.latent is not None for row in said] == [True, False, True, False]
     assert said[1] == Row(None, (0, 0))
 

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 Net = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # rows to rows, one by one
 
-REACH = 12  # changes of up to so many steps have a symbol each
+REACH = 40  # changes of up to so many steps have a symbol each
 ESCAPE, MISSING = 2 * REACH + 1, 2 * REACH + 2
 SYMBOLS, CONTEXTS = 2 * REACH + 3, 3
 TOTAL = 4096  # what the counts of a table add up to
