@@ -119,8 +119,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(one for one in self.sets if wanted(one))
 
 
-def save(document: Document, path: Path) -> None:
-    """Write the report as JSON, one row a line, numbers as short as they are true."""
+def save(document: msgspec.Struct, path: Path) -> None:
+    """Write a report as JSON, one row a line, numbers as short as they are true."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tree = msgspec.to_builtins(document)
     parts = []

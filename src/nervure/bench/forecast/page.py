@@ -11,6 +11,7 @@ from nervure.bench.forecast.goal import BAND, MEMORY_MB, ROUND_MS, Verdict
 from nervure.bench.forecast.job import DEFAULT, Survey
 from nervure.bench.forecast.plot import PLOTS, draw
 from nervure.bench.forecast.reason import reasons
+from nervure.bench.markdown import number, table
 
 __all__ = ["page", "publish"]
 
@@ -105,22 +106,6 @@ def _drawable(document: Document) -> set[str]:
     }
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]], left: int = 1) -> str:
-    rule = ["---" if place < left else "---:" for place in range(len(head))]
-    return "\n".join("| " + " | ".join(one) + " |" for one in (head, rule, *lines))
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    """Write a number with the digits that matter.
-
-    >>> _number(0.012345), _number(12345.6), _number(None)
-    ('0.01235', '12,346', '')
-    """
-    if value is None or value != value:  # noqa: PLR0124  # NaN
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
-
-
 def _summary(document: Document) -> str:
     lines = []
     for survey in document.sets:
@@ -134,8 +119,8 @@ def _summary(document: Document) -> str:
             (
                 f"[{survey.set}](#{slug(survey.set)})",
                 one.baseline,
-                _number(document.value(survey.set, one.baseline, "MAE")),
-                _number(document.value(survey.set, DEFAULT, "MAE")),
+                number(document.value(survey.set, one.baseline, "MAE")),
+                number(document.value(survey.set, DEFAULT, "MAE")),
                 f"{gain.percent:.1f} %",
                 between,
                 "" if band is None else f"{100 * band:.1f} %",
@@ -152,7 +137,7 @@ def _summary(document: Document) -> str:
         "95 % interval",
         "80 % band covers",
     )
-    return _table(head, lines, left=2)
+    return table(head, lines, left=2)
 
 
 def _goals(document: Document) -> str:
@@ -171,25 +156,25 @@ def _goals(document: Document) -> str:
     crowd = next((one.infer_ms for one in rows if one.set == "crowd"), None)
     if crowd is not None:
         state = "met" if crowd <= ROUND_MS else "missed"
-        lines.append(("crowd", "ms a round, one thread", f"≤ {ROUND_MS:g}", "", _number(crowd), state))
+        lines.append(("crowd", "ms a round, one thread", f"≤ {ROUND_MS:g}", "", number(crowd), state))
     lines += _rises(document)
     if not lines:
         return ""
-    table = _table(("set", "what", "goal", "stretch", f"{DEFAULT}", "state"), lines, left=2)
-    return "\n\n".join(one for one in (table, reasons(lines)) if one)
+    goals = table(("set", "what", "goal", "stretch", f"{DEFAULT}", "state"), lines, left=2)
+    return "\n\n".join(one for one in (goals, reasons(lines)) if one)
 
 
 def _goal(one: Verdict) -> tuple[str, ...]:
     goal = one.goal
     sign = "≥" if goal.least else "≤"
     state = one.state
-    text = f"{state} ({one.other}: {_number(one.other_value)})" if state == "met by another" else state
+    text = f"{state} ({one.other}: {number(one.other_value)})" if state == "met by another" else state
     return (
         goal.set,
         f"{goal.metric} {goal.horizon}".strip(),
-        f"{sign} {_number(one.bound)}" if one.bound is not None else "",
+        f"{sign} {number(one.bound)}" if one.bound is not None else "",
         "" if goal.stretch is None else f"{sign} {goal.stretch:g}",
-        _number(one.value),
+        number(one.value),
         text,
     )
 
@@ -267,7 +252,7 @@ def _main(document: Document, survey: Survey) -> str:
         for model in document.models(name)
         for rest in [_rest(document, name, model, means)]
     ]
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _called(document: Document, name: str, model: str) -> str:
@@ -283,7 +268,7 @@ def _cells(
     cells = []
     for one in horizons:
         value = document.value(name, model, "MAE", one)
-        text = _number(value)
+        text = number(value)
         cells.append(f"**{text}**" if text and value == least[one] else text)
     return cells
 
@@ -291,13 +276,13 @@ def _cells(
 def _rest(document: Document, name: str, model: str, means: Sequence[str]) -> list[str]:
     """Return what stands right of the errors by horizon: means, band, seeds and costs."""
     row = next(one for one in document.rows if (one.set, one.model) == (name, model))
-    cells = [_number(document.value(name, model, one)) for one in means]
+    cells = [number(document.value(name, model, one)) for one in means]
     band = document.value(name, model, "coverage_80")
     cells += ["" if band is None else f"{100 * band:.1f} %", str(row.seeds)]
-    cells += [_number(document.value(name, model, "MAE_sd"), 2)]
-    cells += [_number(document.value(name, model, "parameters", ""))]
-    cells += [_number(row.train_cpu_s, 3), _number(row.infer_ms, 3)]
-    return [*cells, _number(document.value(name, model, "memory_mb", ""), 3)]
+    cells += [number(document.value(name, model, "MAE_sd"), 2)]
+    cells += [number(document.value(name, model, "parameters", ""))]
+    cells += [number(row.train_cpu_s, 3), number(row.infer_ms, 3)]
+    return [*cells, number(document.value(name, model, "memory_mb", ""), 3)]
 
 
 def _protocol(document: Document, survey: Survey) -> str:
@@ -315,9 +300,9 @@ def _protocol(document: Document, survey: Survey) -> str:
     for model in document.models(name):
         values = [document.value(name, model, *one) for one in further]
         if any(one is not None for one in values):
-            lines.append((model, *(_number(one) for one in values)))
+            lines.append((model, *(number(one) for one in values)))
     head = ("protocol", *(f"{metric} {horizon}".strip() for metric, horizon in further))
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _faults(document: Document) -> list[str]:
@@ -333,7 +318,7 @@ def _faults(document: Document) -> list[str]:
     return [
         "## Faulty sensors",
         _FAULTS_ARE,
-        _table(("set", "model", *_FAULTS.values()), lines, left=2),
+        table(("set", "model", *_FAULTS.values()), lines, left=2),
     ]
 
 
@@ -343,13 +328,13 @@ def _faith(document: Document) -> list[str]:
     for survey in document.sets:
         found = [document.value(survey.set, DEFAULT, metric, "") for metric in _FAITH]
         if found[2] is not None:
-            lines.append((survey.set, *(_number(one, 3) for one in found)))
+            lines.append((survey.set, *(number(one, 3) for one in found)))
     if not lines:
         return []
     return [
         "## Explanations",
         _FAITH_IS,
-        _table(("set", "area", "area at random", "gain", "from", "to"), lines),
+        table(("set", "area", "area at random", "gain", "from", "to"), lines),
     ]
 
 
@@ -361,12 +346,12 @@ def _extra(document: Document) -> list[str]:
         columns = list(dict.fromkeys(key for row in rows for key in row if key != "table"))
         lines = [
             tuple(
-                _number(value) if isinstance(value, int | float) else str(value or "")
+                number(value) if isinstance(value, int | float) else str(value or "")
                 for value in (row.get(column) for column in columns)
             )
             for row in rows
         ]
-        parts += [f"## {name[:1].upper()}{name[1:]}", _table(columns, lines)]
+        parts += [f"## {name[:1].upper()}{name[1:]}", table(columns, lines)]
     return parts
 
 
@@ -382,4 +367,4 @@ def _failures(failures: Sequence[Failure]) -> list[str]:
     if not failures:
         return []
     lines = [(one.set, one.model, one.error.replace("|", "/")) for one in failures]
-    return ["## What could not be measured", _table(("set", "model", "why"), lines, left=3)]
+    return ["## What could not be measured", table(("set", "model", "why"), lines, left=3)]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from nervure.bench.forecast.document import Document, Picture, slug
 from nervure.bench.forecast.job import Round, Survey
 
-__all__ = ["PLOTS", "draw"]
+__all__ = ["BAND", "FORECAST", "INK", "OTHERS", "PLOTS", "draw", "dress", "svg"]
 
 PLOTS = "forecasting"
 INK, FORECAST, BAND, OTHERS = "#16324f", "#7b3fa0", "#d9c8e8", ("#8a97a6", "#c98a1b", "#2a7f62", "#c0392b")
@@ -32,12 +32,13 @@ def draw(document: Document, picture: Picture, folder: Path) -> list[Path]:
     ):
         if figure is not None:
             path = folder / PLOTS / f"{slug(picture.set)}-{kind}.svg"
-            path.write_text(_svg(figure), "utf-8")
+            path.write_text(svg(figure), "utf-8")
             found.append(path)
     return found
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG, the same text for the same figure."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nervure", "path.simplify": True}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
@@ -48,12 +49,17 @@ def _svg(figure: Figure) -> str:
 def _axes(width: float, height: float, unit: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), facecolor="white")
     axes = figure.subplots()
+    dress(axes, unit)
+    return figure, axes
+
+
+def dress(axes: Any, unit: str) -> None:
+    """Give axes the look of the reports."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e4e8ed", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8, colors=INK)
     axes.set_ylabel(unit, fontsize=8)
-    return figure, axes
 
 
 def _day(picture: Picture, drawn: Round, survey: Survey) -> Figure:

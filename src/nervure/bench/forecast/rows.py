@@ -20,7 +20,7 @@ from nervure.bench.forecast.document import Compared, Document, Failure, Line, M
 from nervure.bench.forecast.goal import GOALS, Goal, judge
 from nervure.bench.forecast.job import DEFAULT, Job, Result, Row, Survey
 
-__all__ = ["assemble"]
+__all__ = ["anywhere", "assemble", "newest", "this_machine"]
 
 Doubles = NDArray[np.float64]
 
@@ -58,8 +58,8 @@ def assemble(
     lines = [line for group in groups for line in _lines(group)]
     known = {line.set for line in lines}
     bare = Document(
-        made=_made(errors.values()),
-        machine=_machine(),
+        made=newest(errors.values()),
+        machine=this_machine(),
         full=full,
         sets=tuple(one for name, one in surveys.items() if name in known),
         rows=tuple(lines),
@@ -80,16 +80,16 @@ def assemble(
 
 
 def _failures(results: Mapping[Job, Result], unread: Mapping[str, str]) -> tuple[Failure, ...]:
-    lost = [Failure(set=name, model="", error=_anywhere(why)) for name, why in unread.items()]
+    lost = [Failure(set=name, model="", error=anywhere(why)) for name, why in unread.items()]
     broken = [
-        Failure(set=job.set, model=job.model, error=_anywhere(one.error or one.flaw))
+        Failure(set=job.set, model=job.model, error=anywhere(one.error or one.flaw))
         for job, one in results.items()
         if one.error or one.flaw
     ]
     return (*lost, *broken)
 
 
-def _anywhere(text: str) -> str:
+def anywhere(text: str) -> str:
     """Return an error without this machine's folders."""
     data = os.environ.get("NERVURE_DATA", "")
     return (text.replace(data, "$NERVURE_DATA") if data else text).replace(str(Path.home()), "~")
@@ -224,13 +224,14 @@ def _picture(document: Document, survey: Survey, groups: Sequence[_Group]) -> Pi
     )
 
 
-def _made(paths: Any) -> str:
+def newest(paths: Any) -> str:
     """Return when the newest result was made, as ISO 8601: the same results make the same report."""
-    newest = max((path.stat().st_mtime for path in paths if path.is_file()), default=0.0)
-    return datetime.fromtimestamp(int(newest), UTC).isoformat().replace("+00:00", "Z")
+    last = max((path.stat().st_mtime for path in paths if path.is_file()), default=0.0)
+    return datetime.fromtimestamp(int(last), UTC).isoformat().replace("+00:00", "Z")
 
 
-def _machine() -> Machine:
+def this_machine() -> Machine:
+    """Return what this runs on."""
     try:
         torch = version("torch")
     except PackageNotFoundError:

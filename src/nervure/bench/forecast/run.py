@@ -32,13 +32,17 @@ _WORDS = 400  # letters of a failed job's last words that are kept
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A process to start: what it is told on stdin, where its answer comes to lie, how long it may take."""
+    """A process to start: what it is told on stdin, where its answer comes to lie, how long it may take.
+
+    ``module`` is what Python runs in it.
+    """
 
     label: str
     request: dict[str, Any]
     path: Path
     limit_s: float
     weight: float = 1.0
+    module: str = "nervure.bench.forecast.trial"
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,7 @@ class _Running:
         self.begun = time.monotonic()
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "nervure.bench.forecast.trial"],
+                [sys.executable, "-m", task.module],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -12,12 +12,11 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-import nervure
 from nervure.bench.forecast.job import DEFAULT, Kind
+from nervure.bench.source import ROOT, meaning, path_of, tree_of
 
 __all__ = ["code_of", "modules_of", "reading_code"]
 
-_ROOT = Path(nervure.__file__).parent
 _HERE = "nervure.bench.forecast"
 _JUDGE = (
     f"{_HERE}.trial",
@@ -70,8 +69,8 @@ def reading_code() -> str:
     """
     names = {f"{_HERE}.contest", f"{_HERE}.trial", f"{_HERE}.job"}
     for room in ("core", "learn", "solutions"):
-        for path in (_ROOT / room).rglob("*.py"):
-            names.add("nervure." + ".".join(path.relative_to(_ROOT).with_suffix("").parts))
+        for path in (ROOT / room).rglob("*.py"):
+            names.add("nervure." + ".".join(path.relative_to(ROOT).with_suffix("").parts))
     total = sha256(_digest(tuple(sorted(names))).encode())
     folder = os.environ.get("NERVURE_DATA", "")
     for path in sorted(Path(folder).rglob("*")) if folder else ():
@@ -92,7 +91,7 @@ def modules_of(kind: Kind, model: str) -> tuple[str, ...]:
     found: set[str] = set()
     while roots:
         name = roots.pop()
-        if name in found or not _path(name).is_file():
+        if name in found or not path_of(name).is_file():
             continue
         found.add(name)
         apart = (*_READ, *_CHOSEN) if name.startswith(_DISPATCH) else _READ
@@ -103,25 +102,15 @@ def modules_of(kind: Kind, model: str) -> tuple[str, ...]:
 def _digest(names: tuple[str, ...]) -> str:
     total = sha256()
     for name in names:
-        if _path(name).is_file():
-            total.update(f"{name}\0{_meaning(_path(name))}\0".encode())
+        if path_of(name).is_file():
+            total.update(f"{name}\0{_meaning(path_of(name))}\0".encode())
     return total.hexdigest()[:16]
-
-
-def _path(name: str) -> Path:
-    path = _ROOT.parent.joinpath(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
 
 
 def _imports(name: str) -> set[str]:
     """Return the modules of ours that a module imports, anywhere in it."""
     found: set[str] = set()
-    for node in ast.walk(_tree(_path(name))):
+    for node in ast.walk(tree_of(path_of(name))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -133,10 +122,4 @@ def _imports(name: str) -> set[str]:
 @cache
 def _meaning(path: Path) -> str:
     """Return the module without comments, layout and docstrings."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                node.body = node.body[1:]
-    return ast.dump(tree)
+    return meaning(ast.parse(path.read_text("utf-8")))
