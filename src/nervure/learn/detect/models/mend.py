@@ -28,7 +28,6 @@ Longs = NDArray[np.int64]
 _FIT = 512
 _PROOF = 1024  # held windows that judge a training
 _SEEN = 0.2  # weight of what was not hidden
-_STEPS = 1000  # that a training has at least, where its CPU seconds last
 _SPOILT = 0.5  # share of windows that are shown a channel gone wrong
 
 
@@ -87,16 +86,18 @@ class Mending(Windowed):
     """An autoencoder trained to mend; a model's file says in ``build`` what net does it.
 
     ``views`` is into how many groups channels are dealt, each hidden in turn: with as many as there are
-    channels each is expected from all others, fewer are faster.
+    channels each is expected from all others, fewer are faster. At most ``most`` windows are learnt from,
+    in ``steps`` steps at least, where the effort's CPU seconds last so long.
     """
 
     views = 8
     effort = Effort(cpu_s=15.0, epochs=8.0, batch=128)
 
     def __init__(
-        self, window: int = 16, *, most: int = 20_000, seed: int = 0, effort: Effort | None = None
-    ) -> None:
-        self.window, self.most, self.seed = window, most, seed
+        self, window: int = 16, *, most: int = 20_000, steps: int = 1000, seed: int = 0,
+        effort: Effort | None = None,
+    ) -> None:  # fmt: skip
+        self.window, self.most, self.steps, self.seed = window, most, steps, seed
         self.effort = effort or self.effort
         self.run: Run | None = None
 
@@ -159,9 +160,8 @@ class Mending(Windowed):
         def judge() -> float:
             return float(cost(z[proof], known[proof], z[proof], hidden))
 
-        steps = (
-            _STEPS * min(self.effort.batch, len(learn)) / len(learn)
-        )  # few windows are gone through more often
+        # few windows are gone through more often
+        steps = self.steps * min(self.effort.batch, len(learn)) / len(learn)
         effort = msgspec.structs.replace(self.effort, epochs=max(self.effort.epochs, steps))
         return train(graph.body, len(learn), loss, judge, effort=effort, seed=self.seed)
 
