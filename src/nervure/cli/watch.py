@@ -274,7 +274,7 @@ def _taught(vigil: Vigil, one: dict[str, Any]) -> str:
     return (
         f"{one['series']}: learnt from {one['learnt']['from']} to {one['learnt']['to']}, watched to"
         f" {one['watched']['to']} by {', '.join(one['detectors'])}, which found {injected['found']:.0%} of"
-        f" injected faults (chance {injected['chance']:.0%}), naming the right stream in {injected['named']:.0%}"
+        f" injected faults (chance {injected['chance']:.0%}), naming {injected['named']:.0%} of them rightly"
     )
 
 

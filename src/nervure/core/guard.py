@@ -103,7 +103,7 @@ class Guard:
             share = np.linspace(0.0, 1.0, plan.memory)
             self._memory.scores[:] = _quantiles(plan.tail, share)
         self._excess: list[float] = []
-        self._seen = 0
+        self._seen = self._rang = 0
         self._all: Longs = np.arange(streams, dtype=np.int64)
         # decades by which a score without an alarm lowers the limit; it stands still while one is open,
         # which is for the merging gap at least, and makes up for that in between
@@ -166,7 +166,9 @@ class Guard:
         fall = self._pace * rows
         if frozen and not alarms:
             fall = 0.0
-        self.limit = float(np.clip(self.limit + self.plan.pace * alarms - fall, LOWEST, HIGHEST))
+        stride = max(self.plan.pace, 1.0 / (1.0 + self._rang))  # the first alarms teach most
+        self._rang += alarms
+        self.limit = float(np.clip(self.limit + stride * alarms - fall, LOWEST, HIGHEST))
 
     def _exceed(self, calm: Floats) -> None:
         """Add to the tail what lies in it, and fit it anew now and then."""
@@ -185,7 +187,7 @@ class Guard:
             "limit": self.limit,
             "tail": msgspec.to_builtins(self.tail),
             "scores": self._memory.scores.tobytes(),
-            "place": [self._memory.place, self._memory.fresh, self._seen],
+            "place": [self._memory.place, self._memory.fresh, self._seen, self._rang],
             "excess": self._excess,
             "hold": self.hold.state(),
         }
@@ -195,7 +197,7 @@ class Guard:
         self.limit = float(state["limit"])
         self._fitted(msgspec.convert(state["tail"], Tail))
         self._memory.scores = np.frombuffer(state["scores"], dtype=np.float64).copy()
-        self._memory.place, self._memory.fresh, self._seen = state["place"]
+        self._memory.place, self._memory.fresh, self._seen, self._rang = state["place"]
         self._excess = list(state["excess"])
         self.hold.restore(state["hold"])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nervure.core.event import Persistence
 from nervure.core.guard import Plan
-from nervure.core.season import Season
+from nervure.core.season import Usual
 from nervure.core.tail import Tail
 
 __all__ = ["Reading", "Sense", "Setup", "blame", "combine"]
@@ -40,7 +40,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...]
     every_ns: int
     window: int
-    season: Season | None
+    course: Usual
     senses: tuple[Sense, ...]
     plan: Plan
     span: Persistence
@@ -71,12 +71,13 @@ def combine(rarity: Floats) -> Floats:
     >>> combine(np.array([[1.0, 3.0], [np.nan, 2.0]])).tolist()
     [3.0, 2.0]
     """
-    found: Floats = np.nanmax(rarity, axis=1)
+    best = np.where(np.isnan(rarity), -np.inf, rarity).max(axis=1)
+    found: Floats = np.where(np.isfinite(best), best, np.nan)
     return found
 
 
 def blame(setup: Setup, reading: Reading) -> tuple[Floats, Floats]:
-    """Say for an alarm's rows which streams made it and what was expected: ``[stream]`` and ``[row, stream]``.
+    """Say for an alarm's rows which streams made it, ``[stream]``, and what was expected, ``[row, stream]``.
 
     Shares add up to 1. A sense has a say by how alarmed it was, beside the most alarmed one, and by how
     often it named the right stream in trials.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nervure.core.instant import DAY_NS
 
-__all__ = ["Season", "season_of"]
+__all__ = ["Season", "Usual", "season_of", "usual_of"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -89,3 +89,63 @@ def _course(place: Longs, value: Floats, bins: int) -> Floats:
             some = some[~np.isnan(some)]
             out[at, channel] = np.median(some) - middle if len(some) else 0.0
     return (np.roll(out, 1, axis=0) + 2 * out + np.roll(out, -1, axis=0)) / 4
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reading is held against before detectors see it: its season, and where it drifts, its level.
+
+    ``drifts [channel]`` says which channels have no level of their own: of those the running mean over
+    about ``memory`` readings before is taken off too, so that what is odd is a change and not a level.
+    """
+
+    season: Season | None
+    drifts: tuple[bool, ...]
+    memory: int = 100
+
+    def at(self, time: Longs, value: Floats, level: Floats | None = None) -> tuple[Floats, Floats]:
+        """Return what is usual of rows, ``[row, channel]``, and the running mean after them, ``[channel]``.
+
+        ``level`` is the running mean before the first row, NaN where nothing was read yet; a reading is
+        held against those before it alone.
+        """
+        season = self.season.at(time) if self.season else np.zeros_like(value)
+        out, after = season, np.full(value.shape[1], np.nan) if level is None else level.copy()
+        for channel in np.flatnonzero(np.asarray(self.drifts)).tolist():
+            mean, after[channel] = _running(
+                value[:, channel] - season[:, channel], float(after[channel]), self.memory
+            )
+            out[:, channel] += mean
+        return out, after
+
+
+def usual_of(time: Longs, value: Floats, every_ns: int) -> Usual:
+    """Learn what is usual of normal rows ``[row, channel]``.
+
+    A channel drifts where most of how it varies is slow: where the means of an eighth of the rows each
+    differ by more than half of the whole variance.
+    """
+    season = season_of(time, value, every_ns)
+    rest = value if season is None else value - season.at(time)
+    drifts = []
+    for channel in range(value.shape[1]):
+        parts = [one[~np.isnan(one)] for one in np.array_split(rest[:, channel], 8)]
+        known = np.concatenate(parts)
+        whole = float(known.var()) if len(known) else 0.0
+        means = np.array([one.mean() for one in parts if len(one)])
+        drifts.append(bool(whole > 0 and len(means) > 2 and means.var() > 0.5 * whole))
+    return Usual(season=season, drifts=tuple(drifts))
+
+
+def _running(value: Floats, level: float, memory: int) -> tuple[Floats, float]:
+    """Return the running mean before each row, and after the last; the first readings count in full."""
+    out, share, seen = np.empty(len(value)), 1.0 / memory, 0 if np.isnan(level) else memory
+    for row, one in enumerate(value.tolist()):
+        if one == one:  # noqa: PLR0124 (not NaN)
+            if seen == 0:
+                level = one
+            out[row] = level
+            seen += 1
+            level += max(share, 1.0 / seen) * (one - level)
+        else:
+            out[row] = 0.0 if seen == 0 else level
+    return out, level

@@ -14,7 +14,8 @@ from nervure.core.guard import watch
 from nervure.core.instant import DAY_NS, iso
 from nervure.core.monitor import Reading, Setup, blame, combine
 from nervure.learn.detect.block import Block
-from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, Promise, fit_monitor
+from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, fit_monitor
+from nervure.learn.detect.trial import Promise
 
 __all__ = ["Vigil", "keep", "promise_for", "promised", "watched"]
 
@@ -95,36 +96,36 @@ def keep(
 
 def watched(monitor: Monitor, block: Block, since: int) -> Vigil:
     """Watch a record from row ``since`` on with a monitor that has been fitted."""
-    setup = monitor.setup
+    setup, usual = monitor.setup, monitor.usual(block.time, block.value)
     score = np.concatenate(
         [
-            combine(_read(monitor, block, start, min(start + _CHUNK, len(block))).rarity)
+            combine(_read(monitor, block, usual, start, min(start + _CHUNK, len(block))).rarity)
             for start in range(since, len(block), _CHUNK)
         ]
         or [np.empty(0)]
     )
     found, limit = watch(setup.plan, block.time[since:], score[:, None], setup.span)
-    alarms = tuple(_alarm(monitor, block, one, (since, limit)) for one in found)
+    alarms = tuple(_alarm(monitor, block, one, (since, limit, usual)) for one in found)
     return Vigil(
         setup=setup, alarms=alarms, events=tuple(found), since=since, promised=setup.promised,
         days=(len(block) - since) * block.every_ns / DAY_NS, score=score, limit=limit,
     )  # fmt: skip
 
 
-def _read(monitor: Monitor, block: Block, start: int, stop: int) -> Reading:
+def _read(monitor: Monitor, block: Block, usual: Floats, start: int, stop: int) -> Reading:
     """Return what the detectors say of rows, with the rows before them as their past."""
     before = max(0, start - monitor.setup.window)
     rows = slice(before, stop)
-    return monitor.read(block.time[rows], block.value[rows]).take(slice(start - before, None))
+    return monitor.read(block.value[rows], usual[rows]).take(slice(start - before, None))
 
 
-def _alarm(monitor: Monitor, block: Block, event: Event, watched: tuple[int, Floats]) -> Alarm:
+def _alarm(monitor: Monitor, block: Block, event: Event, watched: tuple[int, Floats, Floats]) -> Alarm:
     """Look at the rows of an alarm and put it into words."""
-    setup, (since, limits) = monitor.setup, watched
+    setup, (since, limits, usual) = monitor.setup, watched
     first = int(np.searchsorted(block.time, event.start_ns))
     last = int(np.searchsorted(block.time, event.end_ns, side="right"))
     last = min(max(last, first + 1), first + _LONGEST)
-    reading = _read(monitor, block, first, last)
+    reading = _read(monitor, block, usual, first, last)
     shares, expected = blame(setup, reading)
     worst = int(np.argmax(combine(reading.rarity)))
     order = np.argsort(-shares)[:_SHOWN]
