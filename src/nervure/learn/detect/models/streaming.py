@@ -84,7 +84,7 @@ class Streaming:
             total += np.minimum(_rarity(np.where(known, residual, np.nan)), _MOST)
         rows = np.maximum(np.arange(len(x)) + 1.0, _FIRST)
         calm: Floats = np.maximum(total - len(RESIDUALS) * _CALM * np.log10(rows / 1000), 0.0)
-        return np.where(known, calm, 0.0)
+        return np.where(known & (total > 0), calm, 0.0)
 
 
 def _residuals(x: Floats, day: int) -> dict[str, Floats]:
