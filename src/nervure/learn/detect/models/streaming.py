@@ -158,7 +158,9 @@ def _rarity(residual: Floats) -> Floats:
         stop = min(len(residual), start + max(20, start // 15))
         past = residual[max(0, start - _MEMORY) : start]
         if np.isfinite(past).sum() >= 30:
-            out[start:stop] = np.nan_to_num(tail_of(past).rarity(residual[start:stop]), nan=0.0)
+            now = residual[start:stop]
+            rarity = np.nan_to_num(tail_of(past).rarity(now), nan=0.0)
+            out[start:stop] = np.where(now > np.nanmin(past), rarity, 0.0)  # the least there is is not rare
         start = stop
     return np.maximum(out, 0.0)
 
