@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from nervure.cli.battle import battle
 from nervure.cli.contest import judge_set
+from nervure.cli.detection import detect, is_detection
 from nervure.cli.export import open_package
 from nervure.cli.metric import show
 from nervure.cli.option import Change, File, Json, Which, read
@@ -38,7 +39,8 @@ QUICK_S, BUDGET_S = 20.0, 180.0
 Judged = Annotated[
     str | None,
     Parameter(
-        help="A set (traffic, air-weather, etth2, ...), or a solution; a file of your own ends in .py."
+        help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
+        " or detection: all sets of detection, and the report on them."
     ),
 ]
 Package = Annotated[
@@ -84,22 +86,25 @@ def evaluate(
     single = {"--problem": problem, "--model": model, "--protocol": protocol}
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
     filed = own is not None and own.csv is not None
-    _refuse(single, whole, filed=filed, everything=everything)
+    many = everything or (not filed and is_detection(name or ""))
+    _refuse(single, whole, filed=filed, everything=many)
     given = opened(name, own) if filed else opened(name or "", own)
     if given is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
-    if everything:
-        order = _order(sets, models, seeds, budget, jobs=jobs, out=out, work=work)
-        return report(msgspec.structs.replace(order, quick=quick, peers_python=peers_python), json=json)
+    if many:
+        order = _order(
+            sets, models, seeds, budget, jobs=jobs, out=out, work=work, quick=quick, peers=peers_python
+        )
+        return detect(name, order, json=json) if name else report(order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
-    budget_s = budget or BUDGET_S
-    return _one(ask, min(budget_s, QUICK_S) if quick else budget_s, protocol, read(settings, change)[0])
+    budget_s = min(budget or QUICK_S, QUICK_S) if quick else budget or BUDGET_S
+    return _one(ask, budget_s, protocol, read(settings, change)[0])
 
 
 def _refuse(single: Mapping[str, Any], whole: Mapping[str, Any], *, filed: bool, everything: bool) -> None:
     """Refuse options that would mean nothing here, rather than do without a word what was not asked."""
-    what = "a file of your own" if filed else "--all" if everything else "a single set"
+    what = "a file of your own" if filed else "--all or detection" if everything else "a single set"
     without = {**single, **whole} if filed else single if everything else whole
     odd = [name for name, value in without.items() if value]
     if odd:
@@ -133,6 +138,8 @@ def _order(
     jobs: int,
     out: Path,
     work: Path | None,
+    quick: bool,
+    peers: str,
 ) -> Order:
     from nervure.learn.dataset import cache_folder
 
@@ -144,6 +151,8 @@ def _order(
         jobs=jobs,
         out=out,
         work=work or cache_folder() / "report",
+        peers_python=peers,
+        quick=quick,
     )
 
 

@@ -29,12 +29,15 @@ Everything = Annotated[
         help="Judge every model on every set, and write the report; goes on after a kill.",
     ),
 ]
-Sets = Annotated[str, Parameter(help="With --all: only these sets, by comma.")]
-Models = Annotated[str, Parameter(help="With --all: only these models and baselines, by comma.")]
-Jobs = Annotated[int, Parameter(help="With --all: trainings at a time, one thread each.", show_default=True)]
-Out = Annotated[Path, Parameter(help="With --all: the folder of the report.", show_default=True)]
+Sets = Annotated[str, Parameter(help="With --all or detection: only these sets, by comma.")]
+Models = Annotated[str, Parameter(help="With --all or detection: only these models and baselines, by comma.")]
+Jobs = Annotated[
+    int, Parameter(help="With --all or detection: trainings at a time, one thread each.", show_default=True)
+]
+Out = Annotated[Path, Parameter(help="With --all or detection: the folder of the report.", show_default=True)]
 Work = Annotated[
-    Path | None, Parameter(help="With --all: the folder of results; below the user's cache if left out.")
+    Path | None,
+    Parameter(help="With --all or detection: the folder of results; below the user's cache if left out."),
 ]
 Peers = Annotated[
     str, Parameter(help="With --all: the Python that has neuralforecast and darts, if this one has not.")
