@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -70,6 +71,8 @@ class Hydraulics:
     def close(self, *, keep: bool = False) -> None:
         """Let EPANET's memory go, and its report too, unless ``keep``."""
         if self._project is not None:
+            with suppress(Exception):  # what was not opened cannot be closed; what it said is written here
+                self._tool.close(self._project)
             self._tool.deleteproject(self._project)
             self._project = None
         if not keep:

@@ -24,7 +24,7 @@ __all__ = ["Expectation", "Residual", "Response", "consumed", "effect", "respons
 
 Floats = NDArray[np.float64]
 Residual = Callable[[Block], Floats]
-_LOADS = (0.03, 0.2, 0.4, 0.6, 0.8, 0.97)  # quantiles of consumption that responses are worked out at
+_LOADS = 6  # of consumption, evenly spread, that responses are worked out at
 
 
 def consumed(block: Block, sensors: Sensors) -> Floats:
@@ -114,7 +114,8 @@ def response(
         demand = demand * own
     junction = water.junctions().tolist()
     water.take_over_demand()
-    levels = np.quantile(total, _LOADS)
+    least, most = np.quantile(total, [0.01, 0.99]).tolist()
+    levels = np.linspace(least, most, _LOADS)
     rows = [int(np.abs(total - one).argmin()) for one in levels]
     probe = share * float(total.mean())
     moves, pressure = [], []

@@ -25,7 +25,7 @@ from nervure.learn.detect.leak.watch import Evidence, whiten
 __all__ = ["Survey", "scalar", "survey"]
 
 Floats = NDArray[np.float64]
-_VERSION = 1
+_VERSION = 3
 _SLOPE_DAYS = 14
 _MOST = 0.25
 
@@ -76,7 +76,8 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     def _most(self) -> Floats:
         """Return the emitter coefficient at each place that loses a quarter of the mean consumption."""
         head = self.model.pressure.mean(axis=0)[self.spots.pipes.end[self.spots.pipe]].mean(axis=1)
-        return _MOST * float(self.model.total_m3h.mean()) / np.sqrt(head)
+        most: Floats = _MOST * float(self.model.total_m3h.mean()) / np.sqrt(head)
+        return most
 
 
 def survey(year: Year, *, draws: int = 8, inp: Path | None = None, cache: Path | None = None) -> Survey:

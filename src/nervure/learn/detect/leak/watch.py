@@ -28,7 +28,7 @@ _LOOKED_AT = 200  # places that explain most, before what is doubtful is weighed
 class Evidence(NamedTuple):
     """Whitened residuals ``z [row, part]`` (NaN: says nothing), ``load [row]``, ``way [load, part, place]``.
 
-    ``doubt [load, place, part, part]`` is by how much the ways may be wrong, as a covariance, and
+    ``doubt [draw, load, part, place]`` is by how much the ways may be wrong, in draws, and
     ``most [place]`` the largest hole that there may be.
     """
 
@@ -71,7 +71,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     calm: float = 0.6
     forget: float = 480.0
     forget_load: float = 1e9
-    blur: float = 0.1
+    blur: float = 0.2
 
 
 class Claim(NamedTuple):
@@ -96,7 +96,6 @@ def whiten(
     whole = own.T @ own / len(own)
     z, turned = np.empty_like(residual), np.empty_like(way)
     apart = np.array([one - way for one in others])
-    doubt = None if not len(apart) else np.empty((len(way), way.shape[2], way.shape[1], way.shape[1]))
     for one in range(len(way)):
         same = own[sort == one]
         part = same.T @ same / max(len(same), 1)
@@ -106,9 +105,9 @@ def whiten(
         turn = np.linalg.inv(np.linalg.cholesky(cover))
         z[load == one] = residual[load == one] @ turn.T
         turned[one] = turn @ way[one]
-        if doubt is not None:
-            doubt[one] = _cover(turn @ apart[:, one])
-    return Evidence(z, load, turned, doubt)
+        if len(apart):
+            apart[:, one] = turn @ apart[:, one]
+    return Evidence(z, load, turned, apart if len(apart) else None)
 
 
 def _cover(apart: Floats) -> Floats:
@@ -336,7 +335,7 @@ def _fit(z: Floats, load: Longs, evidence: Evidence) -> tuple[Floats, Floats]:
     gain = np.zeros(way.shape[2])
     top, below = np.zeros_like(gain), np.full(way.shape[2], 1e-12)
     for at, one in enumerate(seen.tolist()):
-        cover = evidence.doubt[one][some] * (size**2 * len(seen))[:, None, None]
+        cover = _cover(evidence.doubt[:, one][:, :, some]) * (size**2 * len(seen))[:, None, None]
         cover = cover + np.eye(way.shape[1]) / often[at]
         trust = np.linalg.inv(cover)
         toward = np.einsum("pij,jp->pi", trust, way[at])
