@@ -93,13 +93,14 @@ def evaluate(
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
     if many:
-        order = _order(
-            sets, models, seeds, budget, jobs=jobs, out=out, work=work, quick=quick, peers=peers_python
-        )
+        order = _order(whole, seeds, budget, jobs=jobs, out=out, quick=quick)
         return detect(name, order, json=json) if name else report(order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
-    budget_s = min(budget or QUICK_S, QUICK_S) if quick else budget or BUDGET_S
-    return _one(ask, budget_s, protocol, read(settings, change)[0])
+    return _one(ask, _seconds(budget, quick=quick), protocol, read(settings, change)[0])
+
+
+def _seconds(budget: float | None, *, quick: bool) -> float:
+    return min(budget or QUICK_S, QUICK_S) if quick else budget or BUDGET_S
 
 
 def _refuse(single: Mapping[str, Any], whole: Mapping[str, Any], *, filed: bool, everything: bool) -> None:
@@ -130,28 +131,19 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _order(
-    sets: str,
-    models: str,
-    seeds: int | None,
-    budget: float | None,
-    *,
-    jobs: int,
-    out: Path,
-    work: Path | None,
-    quick: bool,
-    peers: str,
+    whole: Mapping[str, Any], seeds: int | None, budget: float | None, *, jobs: int, out: Path, quick: bool
 ) -> Order:
     from nervure.learn.dataset import cache_folder
 
     return Order(
-        sets=_names(sets),
-        models=_names(models),
+        sets=_names(whole["--sets"]),
+        models=_names(whole["--models"]),
         seeds=seeds or 0,
         budget_s=budget or 0.0,
         jobs=jobs,
         out=out,
-        work=work or cache_folder() / "report",
-        peers_python=peers,
+        work=whole["--work"] or cache_folder() / "report",
+        peers_python=whole["--peers-python"],
         quick=quick,
     )
 
