@@ -187,7 +187,8 @@ def contests() -> tuple[Contest, ...]:
             question="Ball, inner race or outer race: which part is faulty?",
             protocol="4 folds of 20 bearings, three shuffles; a recording is the mean of its windows. Forms"
             " and efforts were chosen on validation bearings of other shuffles of the same 20; what is judged"
-            " was fitted on all but the test bearings, for a fixed number of steps.",
+            " was fitted on all but the test bearings, for a fixed number of steps. That fault"
+            " orders carry the answer was seen on all recordings first.",
             metrics=("macro AUROC", "accuracy", *(f"AUROC {one}" for one in _CLASSES)),
             entries=(
                 Entry(model=_LINEAR, kind="baseline", seeds=(0, 1, 2)),
