@@ -235,7 +235,7 @@ def _peer_contest() -> Contest:
         question="Which storey has lost how much of its stiffness?",
         protocol="By ground motion, three shuffles. Unseen severity: learnt on 80 % of the stiffness left,"
         " asked about 90 %, and the other way round; four answers, a storey or none; mean of both."
-        " Halfway runs and the noise of training were settled with the first shuffle in sight, not the others.",
+        " Halfway runs and the noise of training were settled with the first shuffle in sight.",
         metrics=(
             "accuracy", "macro AUROC", "unseen severity", "accuracy, 80% seen", "accuracy, 90% seen",
             "AUROC, 80% seen", "AUROC, 90% seen", "accuracy clean",
