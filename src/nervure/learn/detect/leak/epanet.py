@@ -203,8 +203,7 @@ class Hydraulics:
                     row += [tool.getlinkvalue(project, at, tool.FLOW) for at in link]
                     row += [tool.getnodevalue(project, at + 1, tool.EMITTERFLOW) for at in leaks]
                     out[now // step_s] = row
-                left = tool.nextH(project)
-                if left <= 0:
+                if (left := tool.nextH(project)) <= 0:
                     break
                 if (now + left) % step_s == 0:
                     drive((now + left) // step_s)
