@@ -16,7 +16,10 @@ from nervure.core.guard import Plan
 from nervure.core.season import Usual
 from nervure.core.tail import Tail
 
-__all__ = ["Reading", "Sense", "Setup", "blame", "combine"]
+__all__ = ["SETUP_KEY", "Reading", "Sense", "Setup", "blame", "combine"]
+
+SETUP_KEY = "nervure.monitor"
+"""Where in a shipped monitor's metadata its ``Setup`` stands, as JSON."""
 
 Floats = NDArray[np.float64]
 
