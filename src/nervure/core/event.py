@@ -54,13 +54,17 @@ def _span_ns(text: str) -> int:
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One alarm in a history of scores: first and last reading above the limit, and when it rang."""
+    """One alarm in a history of scores: first and last reading above the limit, and when it rang.
+
+    ``worst_ns`` is when its score was highest, 0 where nobody noted it.
+    """
 
     stream: int
     start_ns: int
     raised_ns: int
     end_ns: int
     peak: float
+    worst_ns: int = 0
 
 
 class Hold:

@@ -47,13 +47,15 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """One alarm: its times, how rare its worst score is in decades, the limit, its streams, its words.
 
-    ``once_s`` is how often such a score comes when all is well: once in so many seconds.
+    ``worst`` is when its score was highest; ``once_s`` is how often such a score comes when all is well:
+    once in so many seconds.
     """
 
     thing: str
     start: str
     raised: str
     end: str
+    worst: str
     rarity: float
     limit: float
     once_s: float

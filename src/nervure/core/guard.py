@@ -14,7 +14,8 @@ a limit for long enough (:class:`~nervure.core.event.Hold`). Four ways to keep t
 
 While an alarm is open nothing is learned from its stream and the limit stands still: a fault must not
 become normal. Only what has been so for ``accept_ns`` is taken for how things are now, where a plan says
-so: a monitor that nobody labels alarms for would else be blind for ever after a change of regime.
+so: the alarm ends and its scores become the distribution, for a monitor that nobody labels alarms for
+would else be blind for ever after a change of regime.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Guard:
             self._memory.scores[:] = _quantiles(plan.tail, share)
         self._excess: list[float] = []
         self._seen = self._rang = 0
-        self._all: Longs = np.arange(streams, dtype=np.int64)
+        self._lasting: list[float] = []  # scores of alarms that are open
         # decades by which a score without an alarm lowers the limit; it stands still while one is open,
         # which is for the merging gap at least, and makes up for that in between
         idle = max(1.0 - plan.alarms_per_day * span.gap_ns / DAY_NS, 0.5)
@@ -114,12 +115,15 @@ class Guard:
         """Take one score a stream, ``[row]`` each, no stream twice, none NaN; times in nanoseconds."""
         rarity = self.tail.rarity(score)
         raised, cleared = self.hold.step(streams, time, rarity > self.limit)
-        open_ = self._open(streams, time)
+        accepted = self._accept(streams, time, score)
+        if accepted.any():
+            return Ring(rarity=rarity, raised=raised & ~accepted, cleared=cleared | accepted)
+        open_ = self.hold.active[streams]
         # an alarm's first score counts as one at the limit: were it left out, the tail would be cut off
         # there, the next fit find it shorter, and the limit sink
         calm = np.minimum(score, self._top)[~open_ | raised]
         if self.plan.kind == "adaptive":
-            self._adapt(int(raised.sum()), len(streams), frozen=bool(self._open(self._all, time[:1]).any()))
+            self._adapt(int(raised.sum()), len(streams), frozen=bool(self.hold.active.any()))
         if self.plan.kind in ("rolling", "adaptive"):
             if self._memory.add(calm):
                 self._fitted(tail_of(self._memory.scores))
@@ -127,12 +131,25 @@ class Guard:
             self._exceed(calm)
         return Ring(rarity=rarity, raised=raised, cleared=cleared)
 
-    def _open(self, streams: Longs, time: Longs) -> Flags:
-        """Tell which streams have an alarm that is not yet taken for how things are now."""
-        found: Flags = self.hold.active[streams]
-        if self.plan.accept_ns and len(time) and found.any():
-            found = found & (time - self.hold.start[streams] < self.plan.accept_ns)
-        return found
+    def _accept(self, streams: Longs, time: Longs, score: Floats) -> Flags:
+        """End alarms that have lasted too long to be anything but how things are now; tell which."""
+        open_ = self.hold.active[streams]
+        if not self.plan.accept_ns or not open_.any():
+            self._lasting.clear()
+            return np.zeros(len(streams), dtype=bool)
+        self._lasting.extend(score[open_].tolist())
+        del self._lasting[: -len(self._memory.scores)]
+        done: Flags = open_ & (time - self.hold.start[streams] >= self.plan.accept_ns)
+        if done.any():
+            self.hold.active[streams[done]] = False
+            self.hold.since[streams[done]] = NEVER
+            lasting = np.random.default_rng(0).permutation(self._lasting)
+            self._memory.scores[:] = np.resize(lasting, len(self._memory.scores))
+            self._memory.fresh = 0
+            self.limit = max(self.limit, self.plan.limit)
+            self._fitted(tail_of(self._memory.scores))
+            self._lasting.clear()
+        return done
 
     def skim(self, score: Floats) -> tuple[int, Floats]:
         """Take the first slots of ``score [slot, stream]`` in which nothing happens, all at once.
@@ -185,20 +202,24 @@ class Guard:
         """Return what :meth:`restore` needs to go on after a restart."""
         return {
             "limit": self.limit,
+            "top": self._top,
             "tail": msgspec.to_builtins(self.tail),
             "scores": self._memory.scores.tobytes(),
             "place": [self._memory.place, self._memory.fresh, self._seen, self._rang],
             "excess": self._excess,
+            "lasting": self._lasting,
             "hold": self.hold.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
         self.limit = float(state["limit"])
-        self._fitted(msgspec.convert(state["tail"], Tail))
+        self.tail = msgspec.convert(state["tail"], Tail)
+        self._top = float(state["top"])  # of the limit when the tail was fitted, which may have moved since
         self._memory.scores = np.frombuffer(state["scores"], dtype=np.float64).copy()
         self._memory.place, self._memory.fresh, self._seen, self._rang = state["place"]
         self._excess = list(state["excess"])
+        self._lasting = list(state["lasting"])
         self.hold.restore(state["hold"])
 
 
@@ -243,12 +264,15 @@ def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], di
         live[stream] = len(found)
         start = int(guard.hold.start[stream])
         peak = float(ring.rarity[at])
-        found.append(Event(stream=stream, start_ns=start, raised_ns=moment, end_ns=moment, peak=peak))
+        found.append(
+            Event(stream=stream, start_ns=start, raised_ns=moment, end_ns=moment, peak=peak, worst_ns=moment)
+        )
     above = (ring.rarity > limit) & guard.hold.active[seen] & ~ring.raised
     for at in np.flatnonzero(above).tolist():
         place = live[int(seen[at])]
-        peak = max(found[place].peak, float(ring.rarity[at]))
-        found[place] = msgspec.structs.replace(found[place], end_ns=moment, peak=peak)
+        peak, before = float(ring.rarity[at]), found[place]
+        worst = {"peak": peak, "worst_ns": moment} if peak > before.peak else {}
+        found[place] = msgspec.structs.replace(before, end_ns=moment, **worst)
 
 
 def plan_for(

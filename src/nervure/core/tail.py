@@ -36,7 +36,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
 
     def rarity(self, score: Floats) -> Floats:
-        """Return ``-log10`` of the probability that a normal score is larger: 3 is one in a thousand.
+        """Return ``-log10`` of the probability that a normal score is as large: 3 is one in a thousand.
 
         NaN stays NaN. It rises with the score everywhere, also beyond the end of a bounded tail, so
         that worse always looks worse.
@@ -45,7 +45,8 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         >>> flat.rarity(np.array([0.0, 0.5, 0.9, 0.9 + 0.1 * np.log(10)])).round(2).tolist()
         [0.0, 0.3, 1.0, 2.0]
         """
-        body = np.interp(score, self.grid, np.linspace(0.0, 1.0, len(self.grid)))
+        level, first = np.unique(self.grid, return_index=True)  # of scores that tie, the lowest share counts
+        body = np.interp(score, level, first / (len(self.grid) - 1))
         low = -np.log10(np.maximum(1.0 - body, self.share))
         beyond = score - self.start
         if self.scale > 0:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.event import Event, Persistence
-from nervure.core.evidence import Alarm, Share, sentence, sign_of
+from nervure.core.evidence import Alarm
 from nervure.core.guard import watch
-from nervure.core.instant import DAY_NS, iso
-from nervure.core.monitor import Reading, Setup, blame, combine
+from nervure.core.instant import DAY_NS
+from nervure.core.monitor import Reading, Setup, combine
+from nervure.core.witness import BEFORE, LONGEST, Witness, alarm_of
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, fit_monitor
 from nervure.learn.detect.trial import Promise
@@ -27,8 +28,6 @@ _MOST_LEARNT = 50_000
 _STEPS = 500  # readings in which one false alarm is promised where a day holds fewer
 _GAP = 20  # readings below which alarms are one
 _ACCEPT = 300  # readings after which what lasts is how things are now
-_SHOWN = 5  # streams that an alarm names
-_LONGEST = 400  # rows of an alarm that are looked at for its reasons
 
 
 class Vigil(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,36 +123,10 @@ def _alarm(monitor: Monitor, block: Block, event: Event, watched: tuple[int, Flo
     setup, (since, limits, usual) = monitor.setup, watched
     first = int(np.searchsorted(block.time, event.start_ns))
     last = int(np.searchsorted(block.time, event.end_ns, side="right"))
-    last = min(max(last, first + 1), first + _LONGEST)
-    reading = _read(monitor, block, usual, first, last)
-    shares, expected = blame(setup, reading)
-    worst = int(np.argmax(combine(reading.rarity)))
-    order = np.argsort(-shares)[:_SHOWN]
-    streams = tuple(
-        _share(setup, int(one), float(shares[one]), block.value[first + worst], expected[worst])
-        for one in order
-    )
-    top = int(order[0])
-    sign = sign_of(
-        block.value[first:last, top], block.value[max(0, first - 200) : first, top],
-        float(expected[worst, top]), float(np.nan_to_num(block.value[first + worst, top])),
+    last = min(max(last, first + 1), first + LONGEST)
+    seen = Witness(
+        value=block.value[first:last], reading=_read(monitor, block, usual, first, last),
+        before=block.value[max(0, first - BEFORE) : first],
+        limit=float(limits[min(first - since, len(limits) - 1)]),
     )  # fmt: skip
-    once = block.every_ns / 1e9 * 10.0 ** min(event.peak, 300.0)
-    says, do = sentence(block.name, event.start_ns, sign, streams, once)
-    return Alarm(
-        thing=block.name, start=iso(event.start_ns), raised=iso(event.raised_ns), end=iso(event.end_ns),
-        rarity=round(event.peak, 3), limit=round(float(limits[min(first - since, len(limits) - 1)]), 3),
-        once_s=once, sign=sign, streams=streams, says=says, do=do,
-    )  # fmt: skip
-
-
-def _share(setup: Setup, one: int, share: float, value: Floats, expected: Floats) -> Share:
-    read, wanted = float(value[one]), float(expected[one])
-    known, usual = np.isfinite(read), setup.usual[one]
-    return Share(
-        stream=setup.streams[one],
-        share=round(share, 4),
-        value=read if known else None,
-        expected=wanted if np.isfinite(wanted) else None,
-        deviations=round(abs(read - wanted) / usual, 2) if known and usual > 0 else None,
-    )
+    return alarm_of(setup, block.name, event, seen)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nervure.core.error import DataError
 from nervure.core.instant import SECOND_NS
+from nervure.core.slot import laid
 from nervure.learn.detect.block import NORMAL, ODD, UNKNOWN, Block
 from nervure.learn.own.ask import Asked, Rejected
 from nervure.learn.own.bench import Bench
@@ -37,7 +38,8 @@ _LABELS = (
 _NUMBERS = 0.8  # share of a column's cells that are numbers where it holds readings
 _MOST_CHANNELS = 200
 _PIVOT = 64  # series up to which they are channels of one record
-_SHARED = 0.2  # share of rows with a stamp that is there before from where on a file is long
+_SHARED = 0.2  # share of rows with a stamp that is there before from where on numbers may be identities
+_WORDS = 0.3  # most names that words may be, a row, if they tell series apart
 
 
 class Sheaf(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,12 +170,12 @@ def _series(bench: Bench, roles: _Roles, time: Longs, file: Path) -> tuple[Longs
     alone = np.zeros(len(time), dtype=np.int64), (file.name.split(".")[0] or "series",)
     if roles.id is None:
         return alone
-    again = 1 - len(np.unique(time[bench.good])) / max(int(bench.good.sum()), 1)
     column = identity(bench.sheet.columns[roles.id])
-    if again < _SHARED and pc.count_distinct(column).as_py() > 1:
-        bench.notes.append(
-            f"column {roles.id!r} is left out: no two rows share a stamp, so the file is one series"
-        )
+    several = pc.count_distinct(column).as_py()
+    again = 1 - len(np.unique(time[bench.good])) / max(int(bench.good.sum()), 1)
+    words = float(np.isfinite(numbers(column).value).mean()) < 1 - _NUMBERS
+    if several > len(time) * (_WORDS if words else 0.5) or (again < _SHARED and not words):
+        bench.notes.append(f"column {roles.id!r} is left out: it does not tell series apart")
         return alone
     encoded = column.dictionary_encode()
     place = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -232,19 +234,17 @@ def _pivoted(
 ) -> Block:
     """Lay series side by side as channels, on slots of the usual step."""
     place, time, value, odd = cut
-    slot = np.floor_divide(time - time[0] + every // 2, every)
-    rows, at = np.unique(slot, return_inverse=True)
-    table = np.full((len(rows), len(series)), np.nan)
-    table[at, place] = value[:, 0]
+    origin = int(time[0])
+    slots, table, at = laid(place, time, value[:, 0], len(series), every_ns=every, origin_ns=origin)
     label = None
     if odd is not None:
-        label = np.full(len(rows), UNKNOWN, dtype=np.int8)
+        label = np.full(len(slots), UNKNOWN, dtype=np.int8)
         np.maximum.at(label, at, odd)
     return Block(
         name=name,
         channels=series,
         value=table,
-        time=time[0] + rows * every,
+        time=slots,
         every_ns=every,
         label=label,
         group=name,
