@@ -40,10 +40,10 @@ def detect(name: str, order: Order, *, json: bool) -> int:
 
     if order.jobs < 1:
         raise UsageError("--jobs must be 1 at least")
-    if name != ALL and order.sets:
-        raise UsageError(
-            "--sets means nothing for a single set", hint=f"nervure evaluate {ALL} --sets {name}"
-        )
+    odd: dict[str, object] = {"--budget": order.budget_s, "--peers-python": order.peers_python}
+    odd |= {"--sets": order.sets} if name != ALL else {}
+    for option in [one for one, value in odd.items() if value]:
+        raise UsageError(f"{option} means nothing for {name}", hint="nervure evaluate --help")
     folder = (order.work / "detection").absolute()
     among, jobs = _planned(name, order)
     _announce(jobs, among, folder)

@@ -11,6 +11,7 @@ from nervure.core.error import DataError
 __all__ = ["SETS", "contests_of", "home_of", "open_contest"]
 
 SETS: dict[str, tuple[str, ...]] = {
+    "nervure.bench.detect.promise": ("promise", "which"),
     "nervure.bench.detect.stream": ("skab", "batadal", "gecco", "nab"),
     "nervure.bench.detect.leak": ("hanoi", "ltown", "transient", "burst"),
     "nervure.bench.detect.structure": ("peer", "munich", "lanl", "claim"),

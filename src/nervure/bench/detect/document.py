@@ -20,7 +20,7 @@ _LESS = re.compile(
     r"RMSE|PHM08|cost|false alarm|\bFAR\b|\bMAR\b|over bound|raw - decoded|\bdelay\b|claimed again|EUR"
     r"|error|failures|wasted|kB|beside extrapolation|width|minutes into"
 )
-_NEITHER = re.compile(r"coverage|renewals|expected over seen|\btook\b")
+_NEITHER = re.compile(r"coverage|renewals|expected over seen|^least$|^most$")
 
 
 def sense(metric: str) -> Sense:
@@ -93,10 +93,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sense(self) -> Sense:
-        """Whether less or more of the lead metric is better; the first goal knows, else its name."""
-        if self.goals:
+        """Whether less or more of the lead metric is better; empty where it has to lie between bounds."""
+        if self.goals and sense(self.lead):
             return "less" if self.goals[0][1] == "<=" else "more"
-        return sense(self.lead)
+        return sense(self.lead) if not self.goals else ""
 
 
 class Verdict(NamedTuple):
@@ -170,7 +170,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(found))
 
     def ranked(self, about: About, *kinds: str) -> tuple[Ranked, ...]:
-        """Return the models of some kinds that have the lead metric, the best first."""
+        """Return the models of some kinds that have the lead metric, the best first.
+
+        Where neither less nor more of it is better, those that meet most goals come first.
+        """
         found = []
         for model in self.models(about.set, *kinds):
             value = self.value(about.set, model, about.lead)
@@ -179,6 +182,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
                 found.append(
                     Ranked(model, value, self.value(about.set, model, f"{about.lead}_sd"), row.seeds)
                 )
+        if not about.sense:
+            return tuple(sorted(found, key=lambda one: -self.reached(about, one.model)))
         less = about.sense == "less"
         return tuple(sorted(found, key=lambda one: one.value if less else -one.value))
 

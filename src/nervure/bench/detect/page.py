@@ -122,7 +122,7 @@ def _set(document: Document, about: About) -> str:
     ]
     parts = [
         f'#### <a id="{slug(about.set)}"></a>{about.title} (`{about.set}`)',
-        f"{about.question} {_sentence(about.protocol)}",
+        f"{_sentence(about.question)} {_sentence(about.protocol)}",
         table_of(document, about),
         _further(document, about),
         about.said if about.set != prose.CLAIM else "",
@@ -180,7 +180,7 @@ def _there(document: Document, about: About, metric: str) -> bool:
 
 def _best(document: Document, about: About, metric: str) -> float | None:
     """Return the best value of a metric on a set, None where neither less nor more is better."""
-    way = sense(metric)
+    way = sense(metric) if about.sense else ""
     values = [
         row.value
         for row in document.rows

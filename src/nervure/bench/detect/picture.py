@@ -18,7 +18,7 @@ from nervure.bench.detect.job import Contest, Result
 __all__ = ["pictures_of"]
 
 _PANELS = 4
-_POINTS = {"roc": 40, "timeline": 240, "life": 90, "attribution": 120, "curve": 60}
+_POINTS = {"roc": 40, "timeline": 240, "life": 70, "attribution": 120, "curve": 60}
 _ASIDE = ("x", "events", "limit", "rows", "channel", "record", "lowering", "rhythm", "engine", "read")
 _MAIN = ("score", "y")
 _WORDS = {

@@ -15,6 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 FAMILIES = {
+    "promise": "The alarm: promised rate, and which sensor",
     "stream": "Streams of sensors",
     "leak": "Leaks and bursts",
     "structure": "Structures",
@@ -45,9 +46,9 @@ class Stand(NamedTuple):
 
 
 def stand(document: Document, about: About) -> Stand | None:
-    """Return how deep learning stands on a set, or None where it does not compete with a baseline."""
+    """Return how deep learning stands on a set, or None where nothing is to be compared."""
     deep, plain = document.ranked(about, "deep"), document.ranked(about, "baseline")
-    if not deep or not plain:
+    if not deep or not plain or not about.sense:
         return None
     ours, theirs = deep[0], plain[0]
     gain = (theirs.value - ours.value) * (1 if about.sense == "less" else -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ from nervure.bench.detect.job import Contest, Job, Result
 from nervure.bench.detect.trial import Kept
 from nervure.bench.detect.version import code_of
 from nervure.bench.forecast.job import write
-from nervure.bench.forecast.run import Task, work_through
+from nervure.bench.forecast.run import Done, Task, work_through
 from nervure.core.error import UsageError
 
 __all__ = ["Seat", "Wanted", "check_models", "done_before", "jobs_of", "path_of_job", "run_jobs", "seats"]
@@ -100,11 +101,9 @@ def run_jobs(
     tasks = [_task(job, by_set[job.set], path) for path, job in by_path.items()]
     for done in work_through(tasks, folder / "log", jobs=at_once, tell=tell):
         job = by_path[done.task.path]
-        if done.error:
-            found[job] = Kept(result=Result(job=job, error=done.error))
+        found[job] = _outcome(job, done)
+        if found[job].result.error:
             write(done.task.path.with_suffix(".failed"), found[job])
-        else:
-            found[job] = _read(done.task.path)
     return {job: found[job] for job in jobs}
 
 
@@ -119,5 +118,19 @@ def _task(job: Job, seat: Seat, path: Path) -> Task:
     )
 
 
+def _outcome(job: Job, done: Done) -> Kept:
+    """Return what a job came to; where nothing did, or nothing that can be read, it says why."""
+    if done.error:
+        return Kept(result=Result(job=job, error=done.error))
+    try:
+        return _read(done.task.path)
+    except msgspec.DecodeError as cause:
+        return Kept(result=Result(job=job, error=f"its result cannot be read: {cause}"))
+
+
 def _read(path: Path) -> Kept:
-    return msgspec.json.decode(path.read_bytes(), type=Kept)
+    """Read a result; a figure that is not a number was written as null."""
+    tree = msgspec.json.decode(path.read_bytes())
+    value = tree["result"].get("value", {})
+    tree["result"]["value"] = {name: math.nan if one is None else one for name, one in value.items()}
+    return msgspec.convert(tree, Kept)
