@@ -17,7 +17,7 @@ from nervure.cli.send import datastream_id
 from nervure.core.error import NervureError, NotFoundError
 from nervure.core.settings import Settings
 
-__all__ = ["listen"]
+__all__ = ["listen", "subscribe"]
 
 PATIENCE_S = 10.0
 _TICK_S = 0.2
@@ -43,7 +43,7 @@ def listen(
     loaded, _ = read(settings, change)
     topics = _topics(loaded, datastream, only)
     seen: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    client = _subscribe(loaded, topics, seen)
+    client = subscribe(loaded, topics, seen)
     sys.stderr.write(f"listening to {', '.join(topics)}; stop with Ctrl+C\n")
     sys.stderr.flush()
     end = None if seconds is None else time.monotonic() + seconds
@@ -75,7 +75,7 @@ def _topics(settings: Settings, datastream: str | None, only: str | None) -> lis
     return topics
 
 
-def _subscribe(settings: Settings, topics: list[str], seen: queue.SimpleQueue[tuple[str, bytes]]) -> Any:
+def subscribe(settings: Settings, topics: list[str], seen: queue.SimpleQueue[tuple[str, bytes]]) -> Any:
     """Connect and subscribe; returns the client when the broker has said yes to each topic."""
     import paho.mqtt.client as paho
 

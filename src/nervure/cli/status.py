@@ -30,7 +30,7 @@ def status(*, settings: File = None, change: Change = (), json: Json = False) ->
     return 1 if problems else 0
 
 
-def ask(settings: Settings, path: str) -> Any:
+def ask(settings: Settings, path: str, timeout_s: float = PATIENCE_S) -> Any:
     """Ask the running node over HTTP and return the JSON it answers.
 
     Raises ``NotFoundError`` when none runs, ``NervureError`` with its words when it refuses.
@@ -43,7 +43,7 @@ def ask(settings: Settings, path: str) -> Any:
     running = find(settings.folder)
     base = running.http if running else http_address(settings)
     try:
-        with http_client(settings, timeout=PATIENCE_S) as client:
+        with http_client(settings, timeout=timeout_s) as client:
             answer = client.get(base + path)
         answer.raise_for_status()
         return answer.json()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from nervure.cli.option import Json
+from nervure.cli.learnt import share_of
+from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
+from nervure.cli.vigil import Live, keep_watch
 from nervure.core.error import NervureError, UsageError
-from nervure.core.instant import duration_ns, iso, to_ns
+from nervure.core.instant import duration_ns, iso
 
 if TYPE_CHECKING:
     from nervure.learn.detect.block import Block
@@ -22,80 +24,141 @@ if TYPE_CHECKING:
 __all__ = ["watch"]
 
 _SHOWN = 20
+_LEARN = "40%"
 
-Names = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name="--columns",
-        negative=(),
-        help="The columns to watch; all that hold numbers if left out. May be repeated.",
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """How to read a file of one's own; what is left out is found out, and said."""
+
+    time: Annotated[
+        str | None,
+        Parameter(help="With --csv: the column of time stamps; rows are a second apart if there is none."),
+    ] = None
+    id: Annotated[str | None, Parameter(help="With --csv: the column that tells series apart.")] = None
+    columns: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative=(),
+            help="With --csv: the columns to watch; all that hold numbers if left out. May be repeated.",
+        ),
+    ] = ()
+    label: Annotated[
+        str | None,
+        Parameter(
+            help="With --csv: a column that tells which rows are odd. It measures; detectors do not see it."
+        ),
+    ] = None
+    dates: Annotated[
+        Literal["dmy", "mdy"] | None, Parameter(help="With --csv: how to read dates such as 01/02/2024.")
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None, Parameter(help="With --csv: what parts whole from fraction in 1,234.")
+    ] = None
+    zone: Annotated[
+        str | None, Parameter(help="With --csv: the IANA zone of stamps that do not say theirs.")
+    ] = None
+    scores: Annotated[
+        Path | None,
+        Parameter(help="With --csv: write score, limit and alarm of every watched row to this file."),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """What is promised, and what a monitor is fitted to."""
+
+    learn: Annotated[
+        str | None,
+        Parameter(
+            help="What is taken for normal and learnt from. With --csv the first 40% (the default), the first"
+            " 14d, or all before a time. With --project all there is up to 50,000 rows a Thing (the default),"
+            " the newest 14d, or a share or time as with --csv; what came after it is judged at once."
+        ),
+    ] = None
+    alarms_per_day: Annotated[
+        float | None,
+        Parameter(help="How many false alarms a day are acceptable, a series or Thing; said if left out."),
+    ] = None
+    min_duration: Annotated[
+        str | None, Parameter(help="How long a score must stay above its limit, such as 10min.")
+    ] = None
+    merge_gap: Annotated[str | None, Parameter(help="Alarms closer than this are one, such as 1h.")] = None
+    quick: Annotated[bool, Parameter(negative=(), help="Only detectors that are fitted in a second.")] = False
+    seed: Annotated[int, Parameter(help="Where chance starts.")] = 0
 
 
 def watch(
     *,
     csv: Annotated[
-        Path,
+        Path | None,
         Parameter(help="A file of readings: wide or long, CSV of any separator, also packed, or Parquet."),
-    ],
-    time: Annotated[
-        str | None, Parameter(help="The column of time stamps; rows are a second apart if there is none.")
     ] = None,
-    id: Annotated[str | None, Parameter(help="The column that tells series apart.")] = None,
-    columns: Names = (),
-    label: Annotated[
+    project: Annotated[
         str | None,
-        Parameter(help="A column that tells which rows are odd. It measures; detectors do not see it."),
+        Parameter(help="A project of the running node (nervure project list), or its own name: all of it."),
     ] = None,
-    learn: Annotated[
-        str, Parameter(help="What is taken for normal and learnt from: the first 40%, or all before a time.")
-    ] = "40%",
-    alarms_per_day: Annotated[
-        float | None,
-        Parameter(help="How many false alarms a day are acceptable; said in the output if left out."),
-    ] = None,
-    min_duration: Annotated[
-        str | None, Parameter(help="How long a score must stay above its limit, such as 10min.")
-    ] = None,
-    merge_gap: Annotated[str | None, Parameter(help="Alarms closer than this are one, such as 1h.")] = None,
-    dates: Annotated[
-        Literal["dmy", "mdy"] | None, Parameter(help="How to read dates such as 01/02/2024.")
-    ] = None,
-    decimal: Annotated[
-        Literal[".", ","] | None, Parameter(help="What parts whole from fraction in 1,234.")
-    ] = None,
-    zone: Annotated[str | None, Parameter(help="The IANA zone of stamps that do not say theirs.")] = None,
-    scores: Annotated[
-        Path | None, Parameter(help="Write score, limit and alarm of every watched row to this CSV.")
-    ] = None,
-    quick: Annotated[
-        bool, Parameter(negative=(), help="Only detectors that are fitted in a second.")
-    ] = False,
-    seed: Annotated[int, Parameter(help="Where chance starts.")] = 0,
+    promise: Annotated[Promise | None, Parameter(name="*")] = None,
+    columns: Annotated[Columns | None, Parameter(name="*")] = None,
+    live: Annotated[Live | None, Parameter(name="*")] = None,
+    settings: File = None,
+    change: Change = (),
     json: Json = False,
 ) -> int:
-    """Watch a file of readings: alarms at a promised rate, which sensor made them, and why.
+    """Watch a file of readings or a running node: alarms at a promised rate, which sensor, and why.
 
-    Nothing need be known of the readings: detectors are fitted to the beginning of the file, chosen by
-    faults that are injected there, and their limit is kept so that, when all is well, no more alarms ring
-    a day than promised. Exit code 1 tells that there were alarms.
+    Nothing need be known of the readings: detectors are fitted to what came first, chosen by faults that
+    are injected there, and their limit is kept so that, when all is well, no more alarms ring a day than
+    promised. With --csv or --once exit code 1 tells that there were alarms.
     """
+    wanted, given = promise or Promise(), columns or Columns()
+    if (csv is None) == (project is None):
+        raise UsageError(
+            "what is to be watched?" if csv is None else "--csv and --project exclude each other",
+            hint="a file, --csv FILE, or a project of the running node, --project NAME",
+        )
+    ways = _ways(wanted)
+    if csv is not None:
+        _refuse(live or Live(), Live(), "a running node: --project NAME")
+        return _watch_file(csv, given, wanted.learn or _LEARN, ways, json=json)
+    _refuse(given, Columns(), "a file: --csv FILE")
+    from nervure.cli.post import Wish
+
+    how = live or Live()
+    wish = Wish(learn=wanted.learn, once=how.once, **ways)
+    return keep_watch(read(settings, change)[0], project or "", wish, how, json=json)
+
+
+def _ways(wanted: Promise) -> dict[str, Any]:
+    """Return what a monitor is fitted by, whatever it watches."""
+    return {
+        "per_day": _rate(wanted.alarms_per_day),
+        "hold_ns": duration_ns(wanted.min_duration, where="--min-duration") if wanted.min_duration else 0,
+        "gap_ns": duration_ns(wanted.merge_gap, where="--merge-gap") if wanted.merge_gap else None,
+        "seed": wanted.seed,
+        "quick": wanted.quick,
+    }
+
+
+def _refuse(given: Columns | Live, plain: Columns | Live, place: str) -> None:
+    """Refuse options that mean nothing here."""
+    odd = [one.name for one in fields(given) if getattr(given, one.name) != getattr(plain, one.name)]
+    if odd:
+        raise UsageError(f"--{odd[0]} is for {place}")
+
+
+def _watch_file(csv: Path, given: Columns, learn: str, ways: dict[str, Any], *, json: bool) -> int:
+    """Watch a file from where its beginning has taught enough."""
     from nervure.learn.own.ask import Asked
     from nervure.learn.own.table import open_table
 
-    asked = Asked(file=csv, time=time, id=id, dates=dates, decimal=decimal, zone=zone)
-    sheaf = open_table(asked, columns=_split(columns), label=label)
-    ways: dict[str, Any] = {
-        "per_day": _rate(alarms_per_day),
-        "hold_ns": duration_ns(min_duration, where="--min-duration") if min_duration else 0,
-        "gap_ns": duration_ns(merge_gap, where="--merge-gap") if merge_gap else None,
-        "seed": seed,
-        "quick": quick,
-    }
+    asked = Asked(
+        file=csv, time=given.time, id=given.id, dates=given.dates, decimal=given.decimal, zone=given.zone
+    )
+    sheaf = open_table(asked, columns=_split(given.columns), label=given.label)
     found, refused = _watched(sheaf, learn, ways)
-    if scores is not None:
-        _write_scores(scores, found)
+    if given.scores is not None:
+        _write_scores(given.scores, found)
     told = [_told(block, vigil) for block, vigil in found]
     if json:
         write_json({
@@ -120,35 +183,6 @@ def _rate(per_day: float | None) -> float | None:
     return per_day
 
 
-def _since(block: Block, learn: str) -> float:
-    """Return the share of a record to learn from: a share as it is, a time by its place."""
-    text = learn.strip()
-    if text.endswith("%"):
-        try:
-            share = float(text[:-1]) / 100
-        except ValueError:
-            share = 0.0
-        if not 0.05 <= share <= 0.95:
-            raise UsageError(f"--learn {learn}: must be 5% to 95%, or a time", hint="say --learn 40%")
-        return share
-    import numpy as np
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as cause:
-        raise UsageError(
-            f"--learn {learn} is no share and no time", hint="say --learn 40% or a time in ISO 8601"
-        ) from cause
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    place = int(np.searchsorted(block.time, to_ns(moment)))
-    if not 0 < place < len(block):
-        first, last = iso(int(block.time[0])), iso(int(block.time[-1]))
-        raise UsageError(
-            f"--learn {learn} is not within {block.name}", hint=f"it lasts from {first} to {last}"
-        )
-    return place / len(block)
-
-
 def _watched(
     sheaf: Sheaf, learn: str, ways: dict[str, Any]
 ) -> tuple[list[tuple[Block, Vigil]], dict[str, str]]:
@@ -165,7 +199,7 @@ def _watched(
                 told((at + share) / of, text)
 
             try:
-                found.append((block, keep(block, learn=_since(block, learn), tell=tell, **ways)))
+                found.append((block, keep(block, learn=share_of(block, learn), tell=tell, **ways)))
             except NervureError as error:
                 if part == 1 or isinstance(error, UsageError):
                     raise
@@ -215,8 +249,8 @@ def _measured(block: Block, vigil: Vigil) -> dict[str, Any]:
     ]
     return {
         "labelled": {
-            "events": len(spans), "events_found": int(hit.sum()), "alarms_on_events": int(inside.sum()),
-            "alarms_elsewhere": int((~inside).sum()), "rows_odd": int(np.sum(rest.label == ODD)),
+            "events": len(spans), "events_found": sum(hit), "alarms_on_events": sum(inside),
+            "alarms_elsewhere": len(inside) - sum(inside), "rows_odd": int(np.sum(rest.label == ODD)),
         }
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from nervure.store import access, sql
 from nervure.stream.conf import NODE_USER
 from nervure.trust import row
 
-__all__ = ["Project", "add", "by_name", "checked_name", "projects", "remove"]
+__all__ = ["Project", "add", "by_name", "checked_name", "projects", "remove", "things"]
 
 _NAME = re.compile(r"[\w][\w.@+-]{0,99}")
 FIRST = 1
@@ -54,6 +54,12 @@ def by_name(connection: sa.Connection, name: str) -> Project:
     """Return the project of that name."""
     query = sa.select(access.project).where(access.project.c.name == name.strip().casefold())
     return row.one(connection, Project, query, f"project {name!r}")
+
+
+def things(connection: sa.Connection, name: str) -> list[int]:
+    """Return the keys of the Things of the project of that name."""
+    own = sql.thing.c.project_id == by_name(connection, name).id
+    return list(connection.execute(sa.select(sql.thing.c.id).where(own)).scalars())
 
 
 def add(connection: sa.Connection, name: str, description: str) -> Project:
