@@ -319,3 +319,15 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     assert main(["evaluate", *words, "--work", str(tmp_path)]) != 0
     assert said in capsys.readouterr().err
+
+
+def test_a_metric_that_has_to_lie_between_bounds_is_not_compared() -> None:
+    """Realised over promised alarms: neither more nor less is better, so only goals decide."""
+    goals = (("least", ">=", 0.5), ("most", "<=", 1.5))
+    values = {"rule": [{"least": 3.0, "most": 9.0}], "net": [{"least": 0.8, "most": 1.2}]}
+    document = report(seat("a", ("least", "most"), goals), values)
+    (about,) = document.sets
+    assert stand(document, about) is None
+    assert [one.model for one in document.verdicts(about)] == ["net", "net"]
+    assert "| a | net | meets 2 of 2 goals, the other kind 1 |" in deploy(document)
+    assert "**" not in table_of(document, about)

@@ -17,7 +17,7 @@ __all__ = [
 Sense = Literal["less", "more", ""]
 
 _LESS = re.compile(
-    r"RMSE|PHM08|cost|false alarm|\bFAR\b|\bMAR\b|over bound|raw - decoded|\bdelay\b|claimed again|EUR"
+    r"RMSE|PHM08|cost|false alarm|\bFAR\b|\bMAR\b|over bound|raw - decoded|\bdelay\b|claimed again"
     r"|error|failures|wasted|kB|beside extrapolation|width|minutes into"
 )
 _NEITHER = re.compile(r"coverage|renewals|expected over seen|^least$|^most$")

@@ -17,8 +17,8 @@ _COMMAND = "nervure evaluate detection"
 _COSTS = ("parameters", "memory_mb", "cpu_s")
 _MOST_NOTES = 4
 _HOW = """\
-Splits are those of each set's protocol: no recording, person, bearing, engine or ground motion is on both
-sides, thresholds and stopping never see the test part, and no hit is widened to a whole event (point-adjust).
+Splits are those of each set's protocol, which also says what was seen when something was chosen; no hit is
+widened to a whole event (no point-adjust).
 Each job ran alone on one thread in a process of its own. CPU time is that of fitting, as each contest counts
 it; a step is a row, a window or a case, on one thread, the least over the seeds, as whatever else runs on a
 machine only ever slows one; MB is the peak of the process, libraries and data included, the most over the

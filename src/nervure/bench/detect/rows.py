@@ -98,7 +98,7 @@ def _lines(same: list[Kept]) -> list[Line]:
     found["memory_mb"] = max(one.memory_mb for one in same)
     found["cpu_s"] = fmean(one.cpu_s for one in same)
     spent = fmean(one.train_cpu_s for one in results)
-    quickest = min(one.infer_ms for one in results)
+    quickest = min((one.infer_ms for one in results if one.infer_ms > 0), default=None)
     return [
         Line(
             set=job.set, model=job.model, kind=job.kind, horizon="", metric=metric, value=value,
