@@ -1,0 +1,212 @@
+"""A running node under watch: its history is learnt, a live fault rings in seconds and names the sensor."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nervure.core.instant import iso
+from tests.service.test_up import Platform, node
+
+pytestmark = pytest.mark.service
+
+Floats = NDArray[np.float64]
+ROWS, STEP_S = 1_500, 1
+NAMES = ("inlet", "outlet", "motor", "bearing")
+
+
+def readings(rows: int, seed: int = 0) -> Floats:
+    """Four sensors that follow two hidden causes."""
+    random, mixed = np.random.default_rng(seed), np.random.default_rng(7).normal(size=(2, 4))
+    hidden = np.sin(np.arange(rows)[:, None] / [9, 31]) + 0.2 * random.normal(size=(rows, 2))
+    found: Floats = hidden @ mixed + 0.1 * random.normal(size=(rows, 4)) + [10, 20, 30, 40]
+    return found
+
+
+class Plant:
+    """A Thing with four sensors at a running node."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform, self.http = platform, httpx.Client(base_url=f"{platform.http}/v1.1", timeout=30)
+        self.thing("pump", NAMES)
+        self.streams = [one["@iot.id"] for one in self.ask("Things(3)/Datastreams?$orderby=id")]
+        self.value, self.next = readings(ROWS + 400), ROWS
+        self.start = time.time() - 300 - ROWS * STEP_S  # what is sent below is never ahead of its time
+        self.send(0, ROWS)
+
+    def ask(self, path: str) -> Any:
+        return self.http.get(f"/{path}").raise_for_status().json()["value"]
+
+    def thing(self, name: str, streams: tuple[str, ...]) -> None:
+        described = [
+            {
+                "name": one, "description": one, "observationType": "x",
+                "unitOfMeasurement": {"name": "bar", "symbol": "bar", "definition": "x"},
+                "Sensor": {"name": one, "description": one, "encodingType": "x", "metadata": "x"},
+                "ObservedProperty": {"name": one, "description": one, "definition": "x"},
+            }
+            for one in streams
+        ]  # fmt: skip
+        body = {"name": name, "description": name, "Datastreams": described}
+        self.http.post("/Things", json=body).raise_for_status()
+
+    def send(self, start: int, stop: int, silent: tuple[str, ...] = (), **more: float) -> None:
+        """Send rows, but for sensors that are silent; ``more`` is added to the sensor of that name."""
+        groups = []
+        for place, (name, stream) in enumerate(zip(NAMES, self.streams, strict=True)):
+            if name in silent:
+                continue
+            value = self.value[start:stop, place] + more.get(name, 0.0)
+            stamps = [iso(int((self.start + row * STEP_S) * 1e9)) for row in range(start, stop)]
+            rows = [list(one) for one in zip(stamps, value.tolist(), strict=True)]
+            groups.append(
+                {
+                    "Datastream": {"@iot.id": stream}, "components": ["phenomenonTime", "result"],
+                    "dataArray@iot.count": len(rows), "dataArray": rows,
+                }
+            )  # fmt: skip
+        answer = self.http.post("/CreateObservations", json=groups).raise_for_status()
+        assert "error" not in answer.json()
+
+    def live(self, rows: int, silent: tuple[str, ...] = (), **more: float) -> None:
+        for _ in range(rows):
+            self.send(self.next, self.next + 1, silent, **more)
+            self.next += 1
+
+
+class Watch:
+    """``nervure watch --project`` as a process, and what it prints."""
+
+    def __init__(self, platform: Platform, *words: str) -> None:
+        self.process = platform.start("watch", "--project", "first", "--json", "--quick", *words)
+        self.out: list[dict[str, Any]] = []
+        self.err: list[str] = []
+        self._threads = [
+            threading.Thread(target=one, daemon=True) for one in (self._read_out, self._read_err)
+        ]
+        for one in self._threads:
+            one.start()
+
+    def _read_out(self) -> None:
+        assert self.process.stdout
+        self.out.extend(json.loads(line) for line in self.process.stdout)
+
+    def _read_err(self) -> None:
+        assert self.process.stderr
+        self.err.extend(self.process.stderr)
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.err)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.end(130)
+
+    def end(self, code: int = 0) -> None:
+        assert self.process.wait(20) == code, self.err
+        for one in self._threads:
+            one.join(5)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def until(holds: Any, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)
+
+
+def raised(watch: Watch) -> list[dict[str, Any]]:
+    return [one["alarm"] for one in watch.out if one["event"] == "raised"]
+
+
+@pytest.fixture(name="plant")
+def _plant(tmp_path: Path) -> Iterator[Plant]:
+    platform = Platform(tmp_path)
+    with node(platform):
+        plant = Plant(platform)
+        yield plant
+        plant.http.close()
+
+
+def test_a_fault_rings_within_seconds_and_a_restart_goes_on(plant: Plant) -> None:
+    watch = Watch(plant.platform)
+    until(lambda: watch.said("watching 1 of 3"))
+    assert watch.said("A is not watched: 0 readings are too few")
+    plant.live(20)
+    before = len(raised(watch))
+    began = time.monotonic()
+    plant.live(5, motor=3.0)
+    until(lambda: len(raised(watch)) > before, 10)
+    assert time.monotonic() - began < 10
+    alarm = raised(watch)[-1]
+    assert (alarm["thing"], alarm["streams"][0]["stream"]) == ("pump", "motor")
+    assert "motor of pump is odd since" in alarm["says"]
+    watch.stop()
+    folder = plant.platform.folder / "nervure-data" / "monitors" / "first"
+    made = (folder / "pump.onnx").stat().st_mtime_ns
+    plant.live(60)  # while nobody watches; the alarm of before ends in them
+    again = Watch(plant.platform)
+    until(lambda: again.said("watching 1 of 3"))
+    assert again.said("pump: goes on from")
+    assert (folder / "pump.onnx").stat().st_mtime_ns == made
+    until(lambda: any(one["event"] == "cleared" for one in again.out), 10)
+    assert again.out[0]["event"] == "cleared"
+    assert again.out[0]["alarm"]["start"] == alarm["start"]
+    before = len(raised(again))
+    plant.live(5, inlet=-4.0)
+    until(lambda: len(raised(again)) > before, 10)
+    assert raised(again)[-1]["streams"][0]["stream"] == "inlet"
+    again.stop()
+
+
+def test_a_silent_sensor_does_not_hold_the_others_up(plant: Plant) -> None:
+    watch = Watch(plant.platform, "--count", "1")
+    until(lambda: watch.said("watching 1 of 3"))
+    plant.live(3, silent=("bearing",), motor=8.0)
+    until(lambda: raised(watch), 10)
+    assert raised(watch)[0]["streams"][0]["stream"] in {"motor", "bearing"}
+    watch.end()  # one alarm was enough
+
+
+def test_looking_once_judges_what_came_after_and_ends(plant: Plant) -> None:
+    plant.live(20, outlet=4.0)
+    with plant.platform.start(
+        "watch", "--project", "first", "--once", "--quick", "--json", "--learn", "60%"
+    ) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    last = [json.loads(line) for line in out.splitlines()][-1]
+    assert last["alarm"]["streams"][0]["stream"] == "outlet"
+    with plant.platform.start("watch", "--project", "first", "--once", "--json") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, ""), "nothing came since"
+    assert "goes on from" in err
+
+
+def test_what_is_asked_wrongly_is_told_with_what_there_is(plant: Plant) -> None:
+    platform = plant.platform
+    told = platform.run("watch", "--project", "nope", code=1)
+    assert "there is no project 'nope'" in told
+    assert "there is first; city is all of this installation" in told
+    assert "exclude each other" in platform.run("watch", "--project", "first", "--csv", "a.csv", code=2)
+    assert "--time is for a file" in platform.run("watch", "--project", "first", "--time", "t", code=2)
+    platform.run("project", "add", "town")
+    assert "has no Datastreams" in platform.run("watch", "--project", "town", code=1)
+
+
+def test_without_a_node_it_says_how_to_start_one(tmp_path: Path) -> None:
+    told = Platform(tmp_path).run("watch", "--project", "first", code=1)
+    assert "start one with: nervure up" in told
