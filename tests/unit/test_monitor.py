@@ -108,9 +108,9 @@ def test_a_score_that_is_constant_or_no_better_than_chance_is_refused(block: Blo
 
 
 def test_what_cannot_be_learnt_from_is_told() -> None:
-    block = stream(100)
+    block = stream(50)
     with pytest.raises(DataError, match="too few"):
-        fit_monitor(block, promise_for(block, 100), quick=True)
+        fit_monitor(block, promise_for(block, 50), quick=True)
     still = msgspec.structs.replace(stream(500), value=np.full((500, 4), 7.0))
     with pytest.raises(DataError, match="no channel ever moves"):
         fit_monitor(still, promise_for(still, 100), quick=True)

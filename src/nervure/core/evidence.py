@@ -104,9 +104,13 @@ def interval(seconds: float) -> str:
 
 
 def sentence(
-    thing: str, since_ns: int, sign: Sign, streams: Sequence[Share], once_s: float
+    thing: str, since_ns: int, sign: Sign, streams: Sequence[Share], once_s: float, learnt_s: float
 ) -> tuple[str, str]:
-    """Write what an alarm says, and what to do first."""
+    """Write what an alarm says, and what to do first.
+
+    ``learnt_s`` is how long the readings last that normal scores are known from: of what is ten times
+    rarer than that no more is claimed.
+    """
     first = streams[0]
     place = f"{first.stream} of {thing}" if thing and thing != first.stream else first.stream
     how = f"{place} is odd since {iso(since_ns)}"
@@ -119,7 +123,9 @@ def sentence(
         how += f": it read {first.value:.6g} where {first.expected:.6g} was expected{wide}"
     others = [f"{one.stream} {one.share:.0%}" for one in streams[1:3] if one.share >= 0.1]
     says = f"{how} (its share {first.share:.0%}{'; ' + ', '.join(others) if others else ''})."
-    says += f" Such a score comes once in {interval(once_s)} when all is well."
+    often = f"comes once in {interval(once_s)} when all is well"
+    rare = f"never came in the {interval(learnt_s)} that calibrated"
+    says += f" Such a score {often if once_s <= 10 * learnt_s else rare}."
     alone = first.share >= _ALONE
     return says, _WAYS[
         sign

@@ -26,7 +26,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     """Normal scores: ``grid`` at equal steps of probability 0..1, and the tail above ``start``.
 
     ``share`` of scores lie above ``start``; beyond it they follow a generalised Pareto distribution of
-    ``shape`` and ``scale`` (0 where all scores are alike).
+    ``shape`` and ``scale`` (0 where all scores are alike). ``seen`` is how many scores it was fitted to.
     """
 
     grid: tuple[float, ...]
@@ -34,6 +34,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     shape: float
     scale: float
+    seen: int = 0
 
     def rarity(self, score: Floats) -> Floats:
         """Return ``-log10`` of the probability that a normal score is as large: 3 is one in a thousand.
@@ -108,7 +109,9 @@ def tail_of(score: Floats) -> Tail:
     above = known[known > start] - start
     share = max(len(above), 1) / (len(known) + 1)
     shape, scale = _pareto(above)
-    return Tail(grid=tuple(grid.tolist()), start=start, share=share, shape=shape, scale=scale)
+    return Tail(
+        grid=tuple(grid.tolist()), start=start, share=share, shape=shape, scale=scale, seen=len(known)
+    )
 
 
 def _pareto(above: Floats) -> tuple[float, float]:

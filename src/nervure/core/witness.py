@@ -39,16 +39,20 @@ def alarm_of(setup: Setup, thing: str, event: Event, seen: Witness) -> Alarm:
     shares, expected = blame(setup, seen.reading)
     worst = int(np.argmax(np.nan_to_num(combine(seen.reading.rarity), nan=-1.0)))
     order = np.argsort(-shares)[:_SHOWN]
-    streams = tuple(
-        _share(setup, int(one), float(shares[one]), seen.value[worst], expected[worst]) for one in order
-    )
     top = int(order[0])
+    apart = np.abs(seen.value[: worst + 1, top] - expected[: worst + 1, top])
+    shown = int(np.nanargmax(apart)) if np.isfinite(apart).any() else worst
+    streams = tuple(
+        _share(setup, int(one), float(shares[one]), seen.value[shown], expected[shown]) for one in order
+    )
     sign = sign_of(
-        seen.value[max(0, worst - _AROUND) : worst + 2, top], seen.before[:, top],
-        float(expected[worst, top]), float(np.nan_to_num(seen.value[worst, top])),
+        seen.value[max(0, shown - _AROUND) : max(shown, worst) + 1, top], seen.before[:, top],
+        float(expected[shown, top]), float(np.nan_to_num(seen.value[shown, top])),
     )  # fmt: skip
     once = setup.every_ns / 1e9 * 10.0 ** min(event.peak, 300.0)
-    says, do = sentence(thing, event.start_ns, sign, streams, once)
+    says, do = sentence(
+        thing, event.start_ns, sign, streams, once, setup.every_ns / 1e9 * setup.plan.tail.seen
+    )
     return Alarm(
         thing=thing, start=iso(event.start_ns), raised=iso(event.raised_ns), end=iso(event.end_ns),
         worst=iso(event.worst_ns or event.raised_ns), rarity=round(event.peak, 3), limit=round(seen.limit, 3),

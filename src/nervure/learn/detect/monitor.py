@@ -35,7 +35,7 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Tell = Callable[[float, str], None]
 
-LEAST_ROWS = 120
+LEAST_ROWS = 60
 _CALIBRATE = 0.4  # share of the normal rows that calibrate
 _FAR = 5.0  # times the 99.5 % quantile of what was learnt from: such rows are odd themselves
 _MOST_ODD = 0.1  # share of odd rows from which on normal has changed in between

@@ -28,7 +28,7 @@ _COPIES = 8
 _LENGTHS = (12, 48)
 _SIZES = ((3.0, 6.0), (8.0, 16.0))  # of injected faults, in deviations of their channel
 _MOST_ROWS = 20_000  # rows of a calibration that faults are put into
-_SHORT = 600  # rows of a calibration below which faults are short and close
+_SHORT = 600  # rows of a calibration below which faults are short
 _AFTER = 4  # rows after a fault in which it may still ring
 _BETTER = 0.01  # what another detector has to add
 _MOST = 3  # detectors of a monitor
@@ -134,11 +134,10 @@ def _copies(
         place = 0
         for start, stop in parts.calibrate:
             value = flat.value[start : min(stop, start + _MOST_ROWS)]
-            long = len(value) >= _SHORT
-            one = inject(
-                value, length=_LENGTHS[copy % 2 if long else 0], apart=80 if long else 40,
-                seed=1000 * seed + copy, scale=scale, sizes=sizes,
-            )  # fmt: skip
+            long = len(value) >= _SHORT and copy % 2
+            length = _LENGTHS[1] if long else int(np.clip(len(value) // 30, 4, _LENGTHS[0]))
+            apart = int(np.clip(len(value) // 8, 4, 80))
+            one = inject(value, length=length, apart=apart, seed=1000 * seed + copy, scale=scale, sizes=sizes)
             found.append(_Copy(start, place, _sound(one, start, parts.odd)))
             total += len(found[-1].injected.faults)
             place += stop - start
@@ -161,10 +160,10 @@ def _sound(injected: Injected, start: int, odd: Flags | None) -> Injected:
 
 def _tried(detector: Windowed, ground: _Ground) -> _Trial:
     """Score the calibration rows and their copies, each with the rows before them as its past."""
-    flat, odd = ground.flat, ground.parts.odd
+    flat = ground.flat
     whole = detector.score(flat.value)
-    if odd is not None:
-        whole[odd] = np.nan
+    if ground.parts.odd is not None:
+        whole[_seen_by(ground.parts.odd, detector.window)] = np.nan
     normal = np.concatenate([whole[start:stop] for start, stop in ground.parts.calibrate])
     tail = tail_of(normal)
     scores, parts = [], []
@@ -181,6 +180,13 @@ def _tried(detector: Windowed, ground: _Ground) -> _Trial:
             total += 1
     sense = Sense(name=detector.name, window=detector.window, tail=tail, named=hit / max(total, 1))
     return _Trial(detector, sense, tail.rarity(normal), scores, parts)
+
+
+def _seen_by(odd: Flags, window: int) -> Flags:
+    """Return the rows whose windows hold an odd one, ``[row]``."""
+    before = np.concatenate([np.zeros(window, dtype=np.int64), np.cumsum(odd)])
+    found: Flags = before[window:] - before[:-window] > 0
+    return found
 
 
 def _best(trials: list[_Trial], ground: _Ground) -> tuple[list[_Trial], _Choice]:
