@@ -53,6 +53,7 @@ BRIDGE = {
     "lowering": [0.0, 0.0, 1.0, 1.0, 2.0], "record": [0.0, 2.0],
 }  # fmt: skip
 WIRE = {"channel": "flow", "x": list(range(200)), "read": noise(200), "y": noise(200)}
+LEAK = {"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 5.0, 9.0, 9.0], "claims": [0.0, 0.0, 1.0, 1.0]}
 LIFE = {one: noise() for one in ("truth", "expected", "low", "high")} | {"x": list(range(LONG))}
 BEAT = {"x": noise(200), "lead": noise(200), "ECG": noise(200), "rhythm": {"before": 0.7}}
 SENSORS = {"engine": "9", "sensor": ["T30", "P15"], "cycles": [-3.0, 1.0]}
@@ -87,6 +88,9 @@ def test_what_befell_is_named() -> None:
     assert [(one.start, one.stop, one.name) for one in bridge.spans] == [
         (2.0, 3.0, "lowering 1"), (4.0, 4.0, "lowering 2"),
     ]  # fmt: skip
+    leak = pictures(timeline=LEAK)["timeline"].panels[1]
+    assert (leak.title, leak.traces[0].name, leak.traces[0].role) == ("strong", "what leaked", "truth")
+    assert [(one.start, one.stop, one.name) for one in leak.spans] == [(2.0, 2.0, "a leak is claimed")]
     wire = pictures(timeline=WIRE)["timeline"].panels[0]
     assert wire.title == "rule: flow"
     assert [one.role for one in wire.traces] == ["baseline", "truth"]
@@ -121,6 +125,7 @@ def test_what_is_left_empty_draws_nothing() -> None:
         {"timeline": WARD},
         {"timeline": BRIDGE},
         {"timeline": WIRE},
+        {"timeline": LEAK},
         {"life_1": LIFE, "life_2": LIFE, "life_3": LIFE, "life_4": LIFE},
         {"attribution": SENSORS},
         {"attribution": BEAT},

@@ -11,7 +11,7 @@ import msgspec
 from nervure.bench.forecast.document import Failure, Line, Machine
 
 __all__ = [
-    "About", "Document", "Panel", "Picture", "Ranked", "Span", "Trace", "Verdict", "read", "sense",
+    "About", "Document", "Panel", "Picture", "Ranked", "Span", "Trace", "Verdict", "meets", "read", "sense",
 ]  # fmt: skip
 
 Sense = Literal["less", "more", ""]
@@ -172,7 +172,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     def ranked(self, about: About, *kinds: str) -> tuple[Ranked, ...]:
         """Return the models of some kinds that have the lead metric, the best first.
 
-        Where neither less nor more of it is better, those that meet most goals come first.
+        Where models are even, or neither less nor more of it is better, those that meet most goals come
+        first.
         """
         found = []
         for model in self.models(about.set, *kinds):
@@ -182,10 +183,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
                 found.append(
                     Ranked(model, value, self.value(about.set, model, f"{about.lead}_sd"), row.seeds)
                 )
-        if not about.sense:
-            return tuple(sorted(found, key=lambda one: -self.reached(about, one.model)))
-        less = about.sense == "less"
-        return tuple(sorted(found, key=lambda one: one.value if less else -one.value))
+        sign = {"less": 1, "more": -1, "": 0}[about.sense]
+        return tuple(sorted(found, key=lambda one: (sign * one.value, -self.reached(about, one.model))))
 
     def reached(self, about: About, model: str) -> int:
         """Return how many of a set's goals a model meets."""

@@ -12,14 +12,26 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any, Literal
 
-from nervure.bench.detect.document import Panel, Picture, Span, Trace, sense
+from nervure.bench.detect.document import Panel, Picture, Span, Trace, meets, sense
 from nervure.bench.detect.job import Contest, Result
 
 __all__ = ["pictures_of"]
 
 _PANELS = 4
 _POINTS = {"roc": 40, "timeline": 240, "life": 70, "attribution": 120, "curve": 60}
-_ASIDE = ("x", "events", "limit", "rows", "channel", "record", "lowering", "rhythm", "engine", "read")
+_ASIDE = (
+    "x",
+    "events",
+    "limit",
+    "rows",
+    "channel",
+    "record",
+    "lowering",
+    "claims",
+    "rhythm",
+    "engine",
+    "read",
+)
 _MAIN = ("score", "y")
 _WORDS = {
     "roc": "true against false alarms",
@@ -62,14 +74,21 @@ def _is_other(name: str) -> bool:
 
 
 def _best(contest: Contest, results: Sequence[Result], kind: str) -> str:
-    """Return the model of a kind that is best by the metric of the first goal, or of the table."""
+    """Return the model of a kind that meets most goals, of those the best by the first goal's metric."""
     lead = contest.goals[0][0] if contest.goals else contest.metrics[0]
     less = contest.goals[0][1] == "<=" if contest.goals else sense(lead) == "less"
-    held: dict[str, list[float]] = {}
-    for one in results:
-        if one.job.kind == kind and math.isfinite(one.value.get(lead, math.nan)):
-            held.setdefault(one.job.model, []).append(one.value[lead])
-    return (min if less else max)(held, key=lambda model: fmean(held[model]), default="")
+
+    def mean(model: str, metric: str) -> float:
+        own = [one.value.get(metric, math.nan) for one in results if one.job.model == model]
+        known = [one for one in own if math.isfinite(one)]
+        return fmean(known) if known else math.nan
+
+    def rank(model: str) -> tuple[int, float]:
+        met = sum(meets(mean(model, metric), sign, bound) for metric, sign, bound in contest.goals)
+        return met, -mean(model, lead) if less else mean(model, lead)
+
+    models = dict.fromkeys(one.job.model for one in results if one.job.kind == kind)
+    return max((one for one in models if math.isfinite(mean(one, lead))), key=rank, default="")
 
 
 def _role(one: Result) -> Role:
@@ -107,7 +126,10 @@ def _timelines(one: Result) -> list[Panel]:
     rows = len(held[main])
     x = _axis(held, rows)
     points = _POINTS["timeline"]
-    traces = [Trace(name=one.job.model, role=_role(one), x=_evenly(x, points), y=_peaks(held[main], points))]
+    truth = "claims" in held  # what leaked is drawn, and when a model said so
+    name = "what leaked" if truth else one.job.model
+    role: Role = "truth" if truth else _role(one)
+    traces = [Trace(name=name, role=role, x=_evenly(x, points), y=_peaks(held[main], points))]
     limit = held.get("limit")
     if limit is not None:
         level = float(limit[0] if _is_list(limit) else limit)
@@ -133,13 +155,19 @@ def _axis(held: dict[str, Any], rows: int) -> Floats:
 
 
 def _spans(held: dict[str, Any], x: Floats) -> tuple[Span, ...]:
-    """Return what happened: pairs of rows, stretches with a name, or numbers that are not 0 meanwhile."""
+    """Return what happened: pairs of rows, stretches with a name, numbers that are not 0 or grow."""
     found: list[Span] = []
     for one in held.get("events") or ():
         if isinstance(one, dict):
             found.append(Span(start=_cut(one["from"]), stop=_cut(one["to"]), name=str(one.get("kind", ""))))
         else:
             found.append(Span(start=_cut(one[0]), stop=_cut(one[1])))
+    claims = held.get("claims") or ()
+    found += [
+        Span(start=x[at], stop=x[at], name="a leak is claimed")
+        for at in range(1, len(claims))
+        if claims[at] > claims[at - 1]
+    ]
     during, began = held.get("lowering") or (), 0
     for at, own in enumerate(during):
         if at and own != during[at - 1]:

@@ -18,7 +18,7 @@ __all__ = ["PLOTS", "draw", "file_of"]
 PLOTS = "detection"
 _DEEP = (FORECAST, "#b14fc4", "#4f5bd5", "#d45087", "#2a7f9e", "#5e3a87", "#9b6fd0")
 _PLAIN = (OTHERS[0], OTHERS[1], OTHERS[2], "#5c6b7a", "#b9a27a", "#7fb29b")
-_EVENT = "#f3d3cf"
+_EVENT, _MARK = "#f3d3cf", "#c0392b"
 _SQUARE = ("roc", "grid")
 _FONTS = re.compile(r"font-family: [^;]*sans-serif")
 _PATH, _LONG = re.compile(r' d="[^"]*"'), re.compile(r"(\d\.\d)\d+")
@@ -83,7 +83,10 @@ def _lines(axes: Any, panel: Panel) -> None:
     for span in panel.spans:
         name = span.name if span.name and span.name not in named else None
         named.add(span.name)
-        axes.axvspan(span.start, span.stop, color=_EVENT, linewidth=0, label=name)
+        if span.stop > span.start:
+            axes.axvspan(span.start, span.stop, color=_EVENT, linewidth=0, label=name)
+        else:
+            axes.axvline(span.start, color=_MARK, linewidth=1.0, label=name)
     turn = {"deep": 0, "baseline": 0, "other": 0}
     for trace in panel.traces:
         _trace(axes, trace, turn.get(trace.role, 0))

@@ -98,7 +98,8 @@ def in_short(document: Document) -> str:
     text = (
         f"On {_sets(len(stands))} deep models meet plain baselines. By the metric of each set's first goal"
         f" the best deep model is clearly better than the best baseline on {count['won']}, clearly worse on"
-        f" {count['lost']}, and on {count['undecided']} seeds spread too widely to tell."
+        f" {count['lost']}, and on {count['undecided']} seeds spread too widely to tell, or"
+        " a model ran once."
     )
     parts = [text]
     others = len(document.sets) - len(stands)
