@@ -27,6 +27,7 @@ REPORT = Path(__file__).parents[2] / "docs" / "report"
 MADE = '''\
 """Contests that are over at once; the file beside counts how often they were performed."""
 from pathlib import Path
+import numpy as np
 from nervure.bench.detect.job import Contest, Entry, Job, Result
 
 def perform(job: Job) -> Result:
@@ -35,7 +36,7 @@ def perform(job: Job) -> Result:
     if job.model == "broken" and not (Path(__file__).parent / "mended").exists():
         raise RuntimeError("the toy | fell over")
     value = {"F1": 0.5 + 0.1 * job.seed, "FAR": float("nan")}
-    return Result(job=job, value=value, train_cpu_s=2.0, infer_ms=0.1, parameters=7)
+    return Result(job=job, value=value, train_cpu_s=2.0, infer_ms=np.float64(0.1), parameters=np.int64(7))
 
 def contests():
     entries = (
@@ -136,6 +137,7 @@ def test_a_run_goes_on_where_it_was_and_tells_what_failed(toys: Path) -> None:
     assert sorted(performed) == ["toy broken 0", "toy net 0", "toy net 1", "toy rule 0"]
     document = assemble(among, second, toys / "work", full=True)
     assert document.value("toy", "net", "F1") == pytest.approx(0.55)
+    assert document.value("toy", "net", "parameters") == 7
     assert [(one.set, one.model) for one in document.failures] == [("toy", "broken, seed 0")]
     assert "| toy | broken, seed 0 | RuntimeError: the toy / fell over |" in page(document)
 

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from nervure.bench.detect.board import open_contest
 from nervure.bench.detect.job import Job, Result
@@ -51,7 +52,14 @@ def main() -> None:
     except NervureError as cause:
         sys.exit(" ".join(str(cause).split()))
     kept = Kept(result=result, memory_mb=round(peak_mb(), 1), cpu_s=round(time.process_time(), 2))
-    write(Path(request.out), kept)
+    write(Path(request.out), msgspec.convert(msgspec.to_builtins(kept, enc_hook=_plain), Kept))
+
+
+def _plain(value: object) -> object:
+    """Return a number or an array of NumPy as Python has them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise NotImplementedError(type(value))
 
 
 def _end_with(parent: int) -> None:
