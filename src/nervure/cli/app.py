@@ -37,7 +37,7 @@ VERBS = (
     Verb("tune", "Learn", "Search for the recipe that suits a solution's data best."),
     Verb("promote", "Learn", "Choose which of the trained models scores; list them."),
     Verb("evaluate", "Learn", "Judge models and plain baselines on the test part of real data."),
-    Verb("watch", "Learn", "Watch a file or a running node: alarms at a promised rate, which sensor, and why."),
+    Verb("watch", "Learn", "Watch a file or a running node: promised alarms, which sensor, and why."),
     Verb("explain", "Learn", "Say what a forecast rests on: which sensor, how long ago, which driver."),
     Verb("export", "Learn", "Verify a model package; write it or its card to a file."),
     Verb("maintain", "Learn", "From remaining lives to a work list and a schedule."),

@@ -12,6 +12,7 @@ from nervure.cli.learnt import share_of
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
+from nervure.cli.verdict import read_verdicts
 from nervure.cli.vigil import Live, keep_watch
 from nervure.core.error import NervureError, UsageError
 from nervure.core.instant import duration_ns, iso
@@ -57,6 +58,13 @@ class Columns:
     ] = None
     zone: Annotated[
         str | None, Parameter(help="With --csv: the IANA zone of stamps that do not say theirs.")
+    ] = None
+    told: Annotated[
+        Path | None,
+        Parameter(
+            help="With --csv: what was said of alarms, a CSV of start,end,verdict (true, false or planned)."
+            " Limits heed it, and what was odd is not learnt from."
+        ),
     ] = None
     scores: Annotated[
         Path | None,
@@ -156,6 +164,8 @@ def _watch_file(csv: Path, given: Columns, learn: str, ways: dict[str, Any], *, 
         file=csv, time=given.time, id=given.id, dates=given.dates, decimal=given.decimal, zone=given.zone
     )
     sheaf = open_table(asked, columns=_split(given.columns), label=given.label)
+    if given.told is not None:
+        ways["told"] = read_verdicts(given.told)
     found, refused = _watched(sheaf, learn, ways)
     if given.scores is not None:
         _write_scores(given.scores, found)

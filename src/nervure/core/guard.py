@@ -16,10 +16,14 @@ While an alarm is open nothing is learned from its stream and the limit stands s
 become normal. Only what has been so for ``accept_ns`` is taken for how things are now, where a plan says
 so: the alarm ends and its scores become the distribution, for a monitor that nobody labels alarms for
 would else be blind for ever after a change of regime.
+
+What a person says of an alarm counts: a true one, or one of planned work, is no false alarm, so it does
+not use up the promise; a false one raises the limit towards its peak.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -30,7 +34,7 @@ from nervure.core.event import NEVER, Event, Hold, Persistence, events
 from nervure.core.instant import DAY_NS
 from nervure.core.tail import Tail, tail_of
 
-__all__ = ["Guard", "Kind", "Plan", "Ring", "plan_for", "watch"]
+__all__ = ["Guard", "Kind", "Plan", "Ring", "Told", "Verdict", "plan_for", "watch"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -57,6 +61,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pace: float = 0.25
     memory: int = 20_000
     accept_ns: int = 0
+
+
+Verdict = Literal["true", "false", "planned"]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says of the alarms between two times, both included, in nanoseconds."""
+
+    start_ns: int
+    end_ns: int
+    verdict: Verdict
 
 
 class Ring(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,9 +198,25 @@ class Guard:
         fall = self._pace * rows
         if frozen and not alarms:
             fall = 0.0
-        stride = max(self.plan.pace, 1.0 / (1.0 + self._rang))  # the first alarms teach most
+        stride = self._stride()
         self._rang += alarms
         self.limit = float(np.clip(self.limit + stride * alarms - fall, LOWEST, HIGHEST))
+
+    def _stride(self) -> float:
+        """Return by how many decades the next alarm raises the limit: the first ones teach most."""
+        return max(self.plan.pace, 1.0 / (1.0 + self._rang))
+
+    def heed(self, verdict: Verdict, peak: float) -> None:
+        """Take in what a person says of an alarm whose worst score had a rarity of ``peak``.
+
+        An alarm that was right gives back what it had raised the limit by; a false one raises it by a
+        decade more at most, for as odd as that may normal be.
+        """
+        if verdict == "false":
+            self.limit = float(np.clip(self.limit + np.clip(peak - self.limit, 0.0, 1.0), LOWEST, HIGHEST))
+        elif self.plan.kind == "adaptive":
+            self._rang = max(self._rang - 1, 0)
+            self.limit = float(np.clip(self.limit - self._stride(), LOWEST, HIGHEST))
 
     def _exceed(self, calm: Floats) -> None:
         """Add to the tail what lies in it, and fit it anew now and then."""
@@ -229,10 +260,13 @@ def _quantiles(tail: Tail, share: Floats) -> Floats:
     return np.random.default_rng(0).permutation(found)
 
 
-def watch(plan: Plan, time: Longs, score: Floats, span: Persistence) -> tuple[list[Event], Floats]:
+def watch(
+    plan: Plan, time: Longs, score: Floats, span: Persistence, told: Sequence[Told] = ()
+) -> tuple[list[Event], Floats]:
     """Run a guard over a history: ``time [slot]`` in ns, ``score [slot, stream]`` with NaN gaps.
 
-    Returns the alarms in the order in which they rang, and the limit at each slot, ``[slot]``.
+    ``told`` is what a person says of alarms, who is taken to say it as they end. Returns the alarms in the
+    order in which they rang, and the limit at each slot, ``[slot]``.
     """
     guard = Guard(plan, score.shape[1], span)
     found: list[Event] = []
@@ -245,20 +279,30 @@ def watch(plan: Plan, time: Longs, score: Floats, span: Persistence) -> tuple[li
         slot += count
         if slot < len(score):
             limits[slot] = guard.limit
-            _watched(guard, int(time[slot]), score[slot], (found, live))
+            ended = _watched(guard, int(time[slot]), score[slot], (found, live))
+            for event in ended if told else ():
+                _heed(guard, event, told)
             slot += 1
     return found, limits
+
+
+def _heed(guard: Guard, event: Event, told: Sequence[Told]) -> None:
+    for one in told:
+        if one.start_ns <= event.end_ns and event.start_ns <= one.end_ns:
+            guard.heed(one.verdict, event.peak)
+            return
 
 
 _SKIM = 4096
 _CLUSTERS = 8  # alarms of which something can be said
 
 
-def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], dict[int, int]]) -> None:
-    """Take one slot, and write down which alarms it raises or prolongs."""
+def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], dict[int, int]]) -> list[Event]:
+    """Take one slot, and write down which alarms it raises or prolongs; returns those it ends."""
     found, live = into
     limit, seen = guard.limit, np.flatnonzero(~np.isnan(row))
     ring = guard.step(seen, np.full(len(seen), moment), row[seen])
+    ended = [found[live[int(seen[at])]] for at in np.flatnonzero(ring.cleared).tolist()]
     for at in np.flatnonzero(ring.raised).tolist():
         stream = int(seen[at])
         live[stream] = len(found)
@@ -273,6 +317,7 @@ def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], di
         peak, before = float(ring.rarity[at]), found[place]
         worst = {"peak": peak, "worst_ns": moment} if peak > before.peak else {}
         found[place] = msgspec.structs.replace(before, end_ns=moment, **worst)
+    return ended
 
 
 def plan_for(

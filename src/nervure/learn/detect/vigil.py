@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from nervure.core.event import Event, Persistence
 from nervure.core.evidence import Alarm
-from nervure.core.guard import watch
+from nervure.core.guard import Told, watch
 from nervure.core.instant import DAY_NS
 from nervure.core.monitor import Reading, Setup, combine
 from nervure.core.witness import BEFORE, LONGEST, Witness, alarm_of
-from nervure.learn.detect.block import Block
+from nervure.learn.detect.block import NORMAL, ODD, Block
 from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, fit_monitor
 from nervure.learn.detect.trial import Promise
 
@@ -80,20 +80,23 @@ def keep(
     gap_ns: int | None = None,
     seed: int = 0,
     quick: bool = False,
+    told: Sequence[Told] = (),
     tell: Callable[[float, str], None] | None = None,
 ) -> Vigil:
     """Learn on the first ``learn`` of the rows and watch the rest.
 
+    ``told`` is what a person said of alarms: rows of true ones and of planned work are not learnt from,
+    and limits heed all of them.
     Raises what :func:`~nervure.learn.detect.monitor.fit_monitor` raises.
     """
     since = max(int(len(block) * learn), min(LEAST_ROWS, len(block) - 1))
     promise = promise_for(block, len(block) - since, per_day=per_day, hold_ns=hold_ns, gap_ns=gap_ns)
-    normal = block.part(max(0, since - _MOST_LEARNT), since)
+    normal = _without(block.part(max(0, since - _MOST_LEARNT), since), told)
     monitor = fit_monitor(normal, promise, seed=seed, quick=quick, tell=tell)
-    return watched(monitor, block, since)
+    return watched(monitor, block, since, told)
 
 
-def watched(monitor: Monitor, block: Block, since: int) -> Vigil:
+def watched(monitor: Monitor, block: Block, since: int, told: Sequence[Told] = ()) -> Vigil:
     """Watch a record from row ``since`` on with a monitor that has been fitted."""
     setup, usual = monitor.setup, monitor.usual(block.time, block.value)
     score = np.concatenate(
@@ -103,12 +106,21 @@ def watched(monitor: Monitor, block: Block, since: int) -> Vigil:
         ]
         or [np.empty(0)]
     )
-    found, limit = watch(setup.plan, block.time[since:], score[:, None], setup.span)
+    found, limit = watch(setup.plan, block.time[since:], score[:, None], setup.span, told)
     alarms = tuple(_alarm(monitor, block, one, (since, limit, usual)) for one in found)
     return Vigil(
         setup=setup, alarms=alarms, events=tuple(found), since=since, promised=setup.promised,
         days=(len(block) - since) * block.every_ns / DAY_NS, score=score, limit=limit,
     )  # fmt: skip
+
+
+def _without(block: Block, told: Sequence[Told]) -> Block:
+    """Return rows with what a person called odd labelled so, and nothing else: labels only measure."""
+    label = np.full(len(block), NORMAL, dtype=np.int8)
+    for one in told:
+        if one.verdict != "false":
+            label[(block.time >= one.start_ns) & (block.time <= one.end_ns)] = ODD
+    return msgspec.structs.replace(block, label=label)
 
 
 def _read(monitor: Monitor, block: Block, usual: Floats, start: int, stop: int) -> Reading:
