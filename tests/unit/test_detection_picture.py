@@ -81,9 +81,9 @@ def test_a_timeline_shows_the_best_of_each_kind_and_no_peak_is_lost() -> None:
 
 def test_what_befell_is_named() -> None:
     ward = pictures(timeline=WARD)["timeline"]
-    assert [one.title for one in ward.panels] == ["rule", "heart, oxygen", "strong", "heart, oxygen"]
+    assert [one.title for one in ward.panels] == ["rule", "strong", "heart, oxygen"]
     assert [one.name for one in ward.panels[0].spans] == ["fever"]
-    assert ward.panels[1].traces[0].y[0] is None
+    assert ward.panels[2].traces[0].y[0] is None
     bridge = pictures(timeline=BRIDGE)["timeline"].panels[0]
     assert [(one.start, one.stop, one.name) for one in bridge.spans] == [
         (2.0, 3.0, "lowering 1"), (4.0, 4.0, "lowering 2"),

@@ -56,7 +56,7 @@ def pictures_of(contest: Contest, results: Sequence[Result]) -> list[Picture]:
     ]
     found = {
         "roc": _curves(first.values(), lambda name: name.startswith("ROC"), "roc"),
-        "timeline": [panel for one in shown for panel in _timelines(one)],
+        "timeline": _once([panel for one in shown for panel in _timelines(one)]),
         "life": _lives(shown),
         "attribution": _attributions(shown[-1:]),
         "confusion": _confusions(shown[-1:]),
@@ -67,6 +67,11 @@ def pictures_of(contest: Contest, results: Sequence[Result]) -> list[Picture]:
         for name, panels in found.items()
         if panels
     ]
+
+
+def _once(panels: list[Panel]) -> list[Panel]:
+    """Return panels without those that come again: what was read is the same for all models."""
+    return [one for at, one in enumerate(panels) if one not in panels[at + 1 :]]
 
 
 def _is_other(name: str) -> bool:
