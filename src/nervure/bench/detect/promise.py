@@ -47,7 +47,8 @@ def _station() -> Block:
 
 
 def _network() -> Block:
-    return msgspec.structs.replace(open_set("batadal").train1, label=None)
+    normal: Block = open_set("batadal").train1
+    return msgspec.structs.replace(normal, label=None)
 
 
 def _solution(name: str) -> Block:

@@ -63,21 +63,18 @@ def train(
     """Train a module on ``count`` examples and leave it with the weights that were judged best.
 
     ``loss(index [batch])`` is the loss of those examples; ``judge()`` is what is to be small, on
-    examples that are not trained on, with the module in evaluation. ``weight [count]`` draws examples
-    in that proportion, else each comes once an epoch. Raises ``ModelError`` where nothing finite
-    came of it.
+    examples that are not trained on, with the module in evaluation. ``weight [count]`` draws examples in
+    that proportion, else each comes once an epoch. ``ModelError`` where nothing finite came of it.
     """
     effort = effort or Effort()
     started = time.process_time()
-    random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     batch = min(effort.batch, count)
     total = max(1, int(effort.epochs * count / batch))
     every = max(1, total // effort.judgements)
     optimizer = torch.optim.AdamW(module.parameters(), lr=effort.rate, weight_decay=effort.decay)
-    judged: list[float] = []
-    best, kept, step = np.inf, _weights(module), 0
-    deal = _dealt(random, count, batch, weight)
+    best, step = _Best(module, judge), 0
+    deal = _dealt(np.random.default_rng(seed), count, batch, weight)
     while step < total:
         share = _share(step, total, (time.process_time() - started) / effort.cpu_s)
         if share >= 1:
@@ -85,30 +82,51 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = effort.rate * min(share * 10 + 0.01, 0.5 * (1 + np.cos(np.pi * share)))
         module.train()
-        optimizer.zero_grad()
-        cost = loss(next(deal))
-        torch.autograd.backward(cost)
-        nn.utils.clip_grad_norm_(module.parameters(), effort.clip)
-        optimizer.step()
+        _stepped(module, optimizer, loss(next(deal)), effort.clip)
         step += 1
-        if step % every and step < total:
-            continue
-        judged.append(_judgement(module, judge))
-        if judged[-1] < best:
-            best, kept = judged[-1], _weights(module)
-        elif len(judged) - int(np.argmin(judged)) > effort.patience:
+        if (step % every == 0 or step == total) and best.judged_again() > effort.patience:
             break
-    if not judged or judged[-1] < best or not np.isfinite(judged[-1]):
-        judged.append(_judgement(module, judge))
-        if judged[-1] < best:
-            best, kept = judged[-1], _weights(module)
-    if not np.isfinite(best):
-        raise ModelError(
-            "training came to nothing finite", hint="look for huge or constant values in the data"
-        )
-    module.load_state_dict(kept)
-    module.eval()
-    return Run(steps=step, cpu_s=time.process_time() - started, judged=tuple(judged), best=float(best))
+    best.restored(unjudged=step % every != 0 and step < total)
+    return Run(steps=step, cpu_s=time.process_time() - started, judged=tuple(best.judged), best=best.value)
+
+
+class _Best:
+    """The weights that were judged best so far."""
+
+    def __init__(self, module: nn.Module, judge: Judge) -> None:
+        self.module, self.judge = module, judge
+        self.judged: list[float] = []
+        self.value, self._kept = float(np.inf), _weights(module)
+        self._at = 0
+
+    def judged_again(self) -> int:
+        """Judge the module as it is now; returns how many judgements ago the best one was."""
+        self.module.eval()
+        with torch.no_grad():
+            found = float(self.judge())
+        self.judged.append(found)
+        if found < self.value:
+            self.value, self._kept, self._at = found, _weights(self.module), len(self.judged)
+        return len(self.judged) - self._at
+
+    def restored(self, *, unjudged: bool) -> None:
+        """Give the module its best weights; those that nobody has judged yet are judged first."""
+        if unjudged or not self.judged:
+            self.judged_again()
+        if not np.isfinite(self.value):
+            raise ModelError(
+                "training came to nothing finite", hint="look for huge or constant values in the data"
+            )
+        self.module.load_state_dict(self._kept)
+        self.module.eval()
+
+
+def _stepped(module: nn.Module, optimizer: torch.optim.Optimizer, cost: Tensor, clip: float) -> None:
+    """Move the weights one step down; the cost was computed in training mode."""
+    optimizer.zero_grad()
+    torch.autograd.backward(cost)
+    nn.utils.clip_grad_norm_(module.parameters(), clip)
+    optimizer.step()
 
 
 def _share(step: int, total: int, spent: float) -> float:
@@ -118,12 +136,6 @@ def _share(step: int, total: int, spent: float) -> float:
     """
     late = step >= _WARM and spent * total > step
     return max(step / total, spent) if late or spent >= 1 else step / total
-
-
-def _judgement(module: nn.Module, judge: Judge) -> float:
-    module.eval()
-    with torch.no_grad():
-        return float(judge())
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
