@@ -333,3 +333,13 @@ def test_a_metric_that_has_to_lie_between_bounds_is_not_compared() -> None:
     assert [one.model for one in document.verdicts(about)] == ["net", "net"]
     assert "| a | net | meets 2 of 2 goals, the other kind 1 |" in deploy(document)
     assert "**" not in table_of(document, about)
+
+
+def test_two_bounds_of_a_metric_are_one_goal() -> None:
+    goals = (("coverage", ">=", 0.87), ("coverage", "<=", 0.93))
+    values = {"rule": [{"coverage": 0.9}], "net": [{"coverage": 0.6}]}
+    document = report(seat("a", ("coverage",), goals), values)
+    (one,) = document.verdicts(document.sets[0])
+    assert (one.model, one.state) == ("rule", "met")
+    assert "coverage ≥ 0.87 and ≤ 0.93: 0.9, met" in page(document)
+    assert document.reached(document.sets[0], "net") == 0, "to be under the upper bound is no goal met"

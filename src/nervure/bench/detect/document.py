@@ -15,6 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 Sense = Literal["less", "more", ""]
+Bounds = tuple[tuple[Literal["<=", ">="], float], ...]
 
 _LESS = re.compile(
     r"RMSE|PHM08|cost|false alarm|\bFAR\b|\bMAR\b|over bound|raw - decoded|\bdelay\b|claimed again"
@@ -87,6 +88,14 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[tuple[str, str], ...] = ()
 
     @property
+    def bounds(self) -> dict[str, Bounds]:
+        """The goals by metric: of one that has to lie between two bounds, both."""
+        found: dict[str, Bounds] = {}
+        for metric, sign, bound in self.goals:
+            found[metric] = (*found.get(metric, ()), (sign, bound))
+        return found
+
+    @property
     def lead(self) -> str:
         """The metric that models are compared by: that of the first goal, else the first of the table."""
         return self.goals[0][0] if self.goals else self.metrics[0]
@@ -100,11 +109,12 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(NamedTuple):
-    """A goal of a set, the model that is held against it, and which other one meets it, if it does not."""
+        if _within(self.value, self.bounds):
+            return "met"
+        return "met by another" if self.other else "missed"
 
     metric: str
-    sign: Literal["<=", ">="]
-    bound: float
+    bounds: Bounds
     model: str
     value: float | None
     other: str = ""
@@ -115,13 +125,8 @@ class Verdict(NamedTuple):
         """``met``, ``missed``, ``met by another`` or ``not measured``."""
         if self.value is None:
             return "not measured"
-        return (
-            "met"
-            if meets(self.value, self.sign, self.bound)
-            else "met by another"
-            if self.other
-            else "missed"
-        )
+        met = all(meets(self.value, sign, bound) for sign, bound in self.bounds)
+        return "met" if met else "met by another" if self.other else "missed"
 
 
 def meets(value: float, sign: str, bound: float) -> bool:
@@ -187,9 +192,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(found, key=lambda one: (sign * one.value, -self.reached(about, one.model))))
 
     def reached(self, about: About, model: str) -> int:
-        """Return how many of a set's goals a model meets."""
-        values = [(self.value(about.set, model, metric), sign, bound) for metric, sign, bound in about.goals]
-        return sum(value is not None and meets(value, sign, bound) for value, sign, bound in values)
+        """Return how many of a set's goals a model meets; all bounds of a metric are one goal."""
+        values = {metric: self.value(about.set, model, metric) for metric in about.bounds}
+        return sum(_within(values[metric], bounds) for metric, bounds in about.bounds.items())
 
     def best(self, about: About, *kinds: str) -> str:
         """Return the model that meets most of a set's goals, of those the best by the lead metric."""
@@ -201,17 +206,19 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     def verdicts(self, about: About) -> tuple[Verdict, ...]:
         """Hold one model against all goals of a set: that which meets most of them, peers left out."""
         chosen = self.best(about, "baseline", "deep")
+        models = self.models(about.set, "baseline", "deep")
         found = []
-        for metric, sign, bound in about.goals:
-            value = self.value(about.set, chosen, metric) if chosen else None
-            held = {
-                one: self.value(about.set, one, metric) for one in self.models(about.set, "baseline", "deep")
-            }
-            there = {one: own for one, own in held.items() if own is not None and meets(own, sign, bound)}
-            pick = max if sign == ">=" else min
+        for metric, bounds in about.bounds.items():
+            held = {one: self.value(about.set, one, metric) for one in models}
+            there = {one: own for one, own in held.items() if own is not None and _within(own, bounds)}
+            pick = max if bounds[0][0] == ">=" else min
             other = "" if chosen in there or not there else pick(there, key=lambda one: there[one])
-            found.append(Verdict(metric, sign, bound, chosen, value, other, there.get(other)))
+            found.append(Verdict(metric, bounds, chosen, held.get(chosen), other, there.get(other)))
         return tuple(found)
+
+
+def _within(value: float | None, bounds: Bounds) -> bool:
+    return value is not None and all(meets(value, sign, bound) for sign, bound in bounds)
 
 
 def read(path: Path) -> Document:

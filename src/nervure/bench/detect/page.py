@@ -92,10 +92,9 @@ def _goals(document: Document) -> str:
     lines = []
     for about in document.sets:
         for one in document.verdicts(about):
-            sign = "≥" if one.sign == ">=" else "≤"
             state = f"met by {one.other}: {number(one.other_value)}" if one.other else one.state
             lines.append(
-                (f"[{about.set}](#{slug(about.set)})", one.metric, f"{sign} {number(one.bound)}",
+                (f"[{about.set}](#{slug(about.set)})", one.metric, prose.aim(one),
                  one.model, number(one.value), f"missed ({state})" if one.other else state)
             )  # fmt: skip
     if not lines:

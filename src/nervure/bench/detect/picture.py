@@ -89,8 +89,8 @@ def _best(contest: Contest, results: Sequence[Result], kind: str) -> str:
         return fmean(known) if known else math.nan
 
     def rank(model: str) -> tuple[int, float]:
-        met = sum(meets(mean(model, metric), sign, bound) for metric, sign, bound in contest.goals)
-        return met, -mean(model, lead) if less else mean(model, lead)
+        missed = {one for one, sign, bound in contest.goals if not meets(mean(model, one), sign, bound)}
+        return -len(missed), -mean(model, lead) if less else mean(model, lead)
 
     models = dict.fromkeys(one.job.model for one in results if one.job.kind == kind)
     return max((one for one in models if math.isfinite(mean(one, lead))), key=rank, default="")

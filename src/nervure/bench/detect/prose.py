@@ -10,7 +10,7 @@ from nervure.bench.detect.document import About, Document, Ranked, Verdict
 from nervure.bench.markdown import number, table
 
 __all__ = [
-    "FAMILIES", "Stand", "by_family", "claim", "deploy", "goal_line", "in_short", "lost", "stand",
+    "FAMILIES", "Stand", "aim", "by_family", "claim", "deploy", "goal_line", "in_short", "lost", "stand",
     "standing", "undecided", "won",
 ]  # fmt: skip
 
@@ -176,7 +176,7 @@ def _choice(document: Document, about: About) -> tuple[str, str]:
     ours, theirs = (document.reached(about, one) for one in (deep, plain))
     if ours != theirs:
         better, worse = max(ours, theirs), min(ours, theirs)
-        all_of = len(about.goals)
+        all_of = len(about.bounds)
         return (deep if ours > theirs else plain), f"meets {better} of {all_of} goals, the other kind {worse}"
     one = stand(document, about)
     if one is not None and one.word == "won":
@@ -186,10 +186,14 @@ def _choice(document: Document, about: About) -> tuple[str, str]:
     return plain, "no deep model is clearly better, and this costs less"
 
 
+def aim(one: Verdict) -> str:
+    """Write the bounds of a goal."""
+    return " and ".join(f"{'≥' if sign == '>=' else '≤'} {number(bound)}" for sign, bound in one.bounds)
+
+
 def goal_line(one: Verdict) -> str:
     """Say of a goal what was reached."""
-    sign = "≥" if one.sign == ">=" else "≤"
-    text = f"{one.metric} {sign} {number(one.bound)}: "
+    text = f"{one.metric} {aim(one)}: "
     if one.value is None:
         return f"{text}not measured"
     text += f"{number(one.value)}, {'met' if one.state == 'met' else 'missed'}"
