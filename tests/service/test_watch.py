@@ -36,10 +36,13 @@ def readings(rows: int, seed: int = 0) -> Floats:
 class Plant:
     """A Thing with four sensors at a running node."""
 
-    def __init__(self, platform: Platform) -> None:
-        self.platform, self.http = platform, httpx.Client(base_url=f"{platform.http}/v1.1", timeout=30)
+    def __init__(self, platform: Platform, token: str = "") -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(base_url=f"{platform.http}/v1.1", timeout=30, headers=headers)
+        self.platform = platform
         self.thing("pump", NAMES)
-        self.streams = [one["@iot.id"] for one in self.ask("Things(3)/Datastreams?$orderby=id")]
+        (pump,) = self.ask("Things?$filter=name eq 'pump'&$expand=Datastreams($orderby=id)")
+        self.streams = [one["@iot.id"] for one in pump["Datastreams"]]
         self.value, self.next = readings(ROWS + 400), ROWS
         self.start = time.time() - 300 - ROWS * STEP_S  # what is sent below is never ahead of its time
         self.send(0, ROWS)
@@ -87,8 +90,8 @@ class Plant:
 class Watch:
     """``nervure watch --project`` as a process, and what it prints."""
 
-    def __init__(self, platform: Platform, *words: str) -> None:
-        self.process = platform.start("watch", "--project", "first", "--json", "--quick", *words)
+    def __init__(self, platform: Platform, *words: str, project: str = "first") -> None:
+        self.process = platform.start("watch", "--project", project, "--json", "--quick", *words)
         self.out: list[dict[str, Any]] = []
         self.err: list[str] = []
         self._threads = [
@@ -205,6 +208,27 @@ def test_what_is_asked_wrongly_is_told_with_what_there_is(plant: Plant) -> None:
     assert "--time is for a file" in platform.run("watch", "--project", "first", "--time", "t", code=2)
     platform.run("project", "add", "town")
     assert "has no Datastreams" in platform.run("watch", "--project", "town", code=1)
+
+
+def test_of_a_project_only_its_own_things_are_watched_and_a_lost_link_is_made_good(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    settings = tmp_path / "nervure.toml"
+    settings.write_text(settings.read_text().replace("open = true", "open = false"))
+    with node(platform):
+        platform.run("project", "add", "town")
+        platform.run("user", "add", "eng", "--role", "engineer", "--project", "town")
+        plant = Plant(platform, platform.ask("token", "add", "eng", "test")["token"])
+        watch = Watch(platform, project="town")
+        until(lambda: watch.said("watching 1 of 1 Things of town"))
+    until(lambda: watch.said("the link to the node is down"))
+    with node(platform):
+        until(lambda: watch.said("is up again"))
+        before = len(raised(watch))
+        plant.live(5, motor=5.0)
+        until(lambda: len(raised(watch)) > before, 10)
+        assert raised(watch)[-1]["streams"][0]["stream"] == "motor"
+        watch.stop()
+        plant.http.close()
 
 
 def test_without_a_node_it_says_how_to_start_one(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.cli.status import ask
-from nervure.core.error import NotFoundError
+from nervure.core.error import NervureError, NotFoundError
 from nervure.core.instant import iso
 from nervure.core.settings import Settings
 
-__all__ = ["Source", "Stream", "heard", "history", "sources"]
+__all__ = ["Source", "Stream", "heard", "history", "met", "sources"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -37,6 +37,20 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     streams: tuple[Stream, ...]
+
+
+def met(settings: Settings) -> Settings:
+    """Return the settings as the running node has them: started with ``--open`` it lets in who says nothing.
+
+    Raises ``NotFoundError`` where none runs.
+    """
+    ask(settings, "/health", _PATIENCE_S)
+    opened = msgspec.structs.replace(settings, access=msgspec.structs.replace(settings.access, open=True))
+    try:
+        ask(opened, "/api/projects", _PATIENCE_S)
+    except NervureError:
+        return settings
+    return opened
 
 
 def sources(settings: Settings, project: str) -> list[Source]:

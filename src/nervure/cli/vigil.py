@@ -78,11 +78,12 @@ class _Teller:
 
 def keep_watch(settings: Settings, project: str, wish: Wish, live: Live, *, json: bool) -> int:
     """Watch a project until Ctrl+C or as long as was asked for; 1 if it looked once and found alarms."""
-    from nervure.cli.feed import sources
+    from nervure.cli.feed import met, sources
     from nervure.cli.listen import subscribe
 
     if live.once and (live.seconds is not None or live.count is not None):
         raise UsageError("--once ends by itself", hint="leave out --seconds and --count")
+    settings = met(settings)
     found, teller = sources(settings, project), _Teller(live.count, json=json)
     if live.once:
         for post in _posts(settings, project, found, (wish, live.refit), teller):
