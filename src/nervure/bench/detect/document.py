@@ -109,9 +109,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(NamedTuple):
-        if _within(self.value, self.bounds):
-            return "met"
-        return "met by another" if self.other else "missed"
+    """A goal of a set: all bounds of one metric, the model held against it, and one that meets it instead."""
 
     metric: str
     bounds: Bounds
