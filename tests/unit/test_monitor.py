@@ -111,9 +111,16 @@ def test_what_cannot_be_learnt_from_is_told() -> None:
     block = stream(50)
     with pytest.raises(DataError, match="too few"):
         fit_monitor(block, promise_for(block, 50), quick=True)
-    still = msgspec.structs.replace(stream(500), value=np.full((500, 4), 7.0))
-    with pytest.raises(DataError, match="no channel ever moves"):
-        fit_monitor(still, promise_for(still, 100), quick=True)
+
+
+def test_where_nothing_ever_moved_any_movement_rings() -> None:
+    value = np.full((500, 4), 7.0)
+    value[400, 2] = 7.5
+    still = msgspec.structs.replace(stream(500), value=value)
+    monitor = fit_monitor(still.part(0, 200), promise_for(still, 300), quick=True)
+    (alarm,) = watched(monitor, still, 200).alarms
+    assert alarm.streams[0].stream == "c"
+    assert alarm.raised == "1970-01-02T09:20:00Z"
 
 
 def test_rows_labelled_odd_are_not_learnt_from(block: Block) -> None:

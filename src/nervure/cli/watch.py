@@ -318,7 +318,8 @@ def _taught(vigil: Vigil, one: dict[str, Any]) -> str:
     return (
         f"{one['series']}: learnt from {one['learnt']['from']} to {one['learnt']['to']}, watched to"
         f" {one['watched']['to']} by {', '.join(one['detectors'])}, which found {injected['found']:.0%} of"
-        f" injected faults (chance {injected['chance']:.0%}), naming {injected['named']:.0%} of them rightly"
+        f" injected faults of up to {injected['size']:g} deviations (chance {injected['chance']:.0%}),"
+        f" naming {injected['named']:.0%} of them rightly"
     )
 
 

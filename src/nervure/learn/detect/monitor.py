@@ -37,6 +37,7 @@ Tell = Callable[[float, str], None]
 
 LEAST_ROWS = 60
 _CALIBRATE = 0.4  # share of the normal rows that calibrate
+_LEAST = 0.05  # share of how a channel varies that is a deviation at least
 _FAR = 5.0  # times the 99.5 % quantile of what was learnt from: such rows are odd themselves
 _MOST_ODD = 0.1  # share of odd rows from which on normal has changed in between
 
@@ -115,7 +116,13 @@ def fit_monitor(
     course = usual_of(block.time, block.value, block.every_ns)
     flat = msgspec.structs.replace(block, value=block.value - course.at(block.time, block.value)[0])
     detectors, parts = _taught(flat, seed=seed, quick=quick, tell=tell)
-    scale = scale_of(np.concatenate([flat.value[a:b] for a, b in parts.teach]))
+    learnt = np.concatenate([flat.value[a:b] for a, b in parts.teach])
+    raw = np.concatenate([block.value[a:b] for a, b in parts.teach])
+    whole = np.array([one.std() if len(one) else 0.0 for one in _known(raw)])
+    scale = np.maximum(scale_of(learnt), _LEAST * whole)  # where a course is left without noise
+    if not scale.any():  # nothing ever moves: any movement would be odd
+        scale = np.array([0.05 * abs(one[0]) if len(one) else 0.0 for one in _known(learnt)])
+        scale = np.where(scale > 0, scale, 1.0)
     chosen = choose(detectors, flat, parts, (scale, seed), promise)
     setup = Setup(
         streams=tuple(streams or block.channels),
@@ -130,6 +137,11 @@ def fit_monitor(
         found=chosen.found,
     )
     return Monitor(setup, chosen.detectors)
+
+
+def _known(value: Floats) -> list[Floats]:
+    """Return what was read of each channel."""
+    return [one[~np.isnan(one)] for one in value.T]
 
 
 def _taught(flat: Block, *, seed: int, quick: bool, tell: Tell | None) -> tuple[list[Windowed], Stretches]:

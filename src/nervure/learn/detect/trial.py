@@ -26,7 +26,12 @@ Flags = NDArray[np.bool_]
 _TRIALS = 160  # faults to inject, about
 _COPIES = 8
 _LENGTHS = (12, 48)
-_SIZES = ((3.0, 6.0), (8.0, 16.0))  # of injected faults, in deviations of their channel
+_SIZES = (
+    (3.0, 6.0),
+    (8.0, 16.0),
+    (20.0, 40.0),
+    (60.0, 120.0),
+)  # of injected faults, in deviations of their channel
 _MOST_ROWS = 20_000  # rows of a calibration that faults are put into
 _SHORT = 600  # rows of a calibration below which faults are short
 _AFTER = 4  # rows after a fault in which it may still ring
