@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nervure.learn.detect.vigil import Vigil
     from nervure.learn.own.table import Sheaf
 
-__all__ = ["watch"]
+__all__ = ["Columns", "Promise", "watch"]
 
 _SHOWN = 20
 _LEARN = "40%"
