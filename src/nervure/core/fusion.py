@@ -128,11 +128,11 @@ class _Past:
         self.changed = int(row.latent is not None)
         if row.latent is not None:
             self.latent = self.latent + np.array(row.latent, np.int64)
-            self.steps = [context(one) for one in row.latent]
+            self.steps = [_context(one) for one in row.latent]
         for at, move in enumerate(row.residual):
             if move is not None:
                 self.residual[at] = expected[at] + move
-            self.moves[at] = context(move)
+            self.moves[at] = _context(move)
 
 
 class Sender:
@@ -263,7 +263,7 @@ def unpacked(code: Code, data: bytes, past: _Past | None = None) -> Frame:
     return Frame(number, full, tuple(rows))
 
 
-def context(move: int | None) -> Literal[0, 1, 2]:
+def _context(move: int | None) -> Literal[0, 1, 2]:
     """Say how large the change before was: none, small, large."""
     size = 3 if move is None else abs(move)
     return 0 if size == 0 else 1 if size < 3 else 2
