@@ -367,7 +367,7 @@ def _apart(rate: float, gap: float) -> float:
     Those closer merge by chance: ``rate = x exp(-x gap)``, solved for the smaller ``x``.
 
     >>> round(_apart(0.001, 60), 5)
-    0.00106
+    0.00107
     """
     found = rate
     for _ in range(50):

@@ -48,7 +48,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         """
         level, first = np.unique(self.grid, return_index=True)  # of scores that tie, the lowest share counts
         body = np.interp(score, level, first / (len(self.grid) - 1))
-        low = -np.log10(np.maximum(1.0 - body, self.share))
+        low = np.abs(np.log10(np.maximum(1.0 - body, self.share)))
         beyond = score - self.start
         if self.scale > 0:
             with np.errstate(

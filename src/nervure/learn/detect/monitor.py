@@ -116,13 +116,7 @@ def fit_monitor(
     course = usual_of(block.time, block.value, block.every_ns)
     flat = msgspec.structs.replace(block, value=block.value - course.at(block.time, block.value)[0])
     detectors, parts = _taught(flat, seed=seed, quick=quick, tell=tell)
-    learnt = np.concatenate([flat.value[a:b] for a, b in parts.teach])
-    raw = np.concatenate([block.value[a:b] for a, b in parts.teach])
-    whole = np.array([one.std() if len(one) else 0.0 for one in _known(raw)])
-    scale = np.maximum(scale_of(learnt), _LEAST * whole)  # where a course is left without noise
-    if not scale.any():  # nothing ever moves: any movement would be odd
-        scale = np.array([0.05 * abs(one[0]) if len(one) else 0.0 for one in _known(learnt)])
-        scale = np.where(scale > 0, scale, 1.0)
+    scale = _scale(block, flat, parts)
     chosen = choose(detectors, flat, parts, (scale, seed), promise)
     setup = Setup(
         streams=tuple(streams or block.channels),
@@ -137,6 +131,17 @@ def fit_monitor(
         found=chosen.found,
     )
     return Monitor(setup, chosen.detectors)
+
+
+def _scale(block: Block, flat: Block, parts: Stretches) -> Floats:
+    """Return the deviation of each channel that injected faults are sized by, ``[channel]``."""
+    learnt, raw = (np.concatenate([one.value[a:b] for a, b in parts.teach]) for one in (flat, block))
+    whole = np.array([one.std() if len(one) else 0.0 for one in _known(raw)])
+    scale: Floats = np.maximum(scale_of(learnt), _LEAST * whole)  # where a course is left without noise
+    if scale.any():
+        return scale
+    level = np.array([0.05 * abs(one[0]) if len(one) else 0.0 for one in _known(learnt)])
+    return np.where(level > 0, level, 1.0)  # nothing ever moves: any movement would be odd
 
 
 def _known(value: Floats) -> list[Floats]:
