@@ -89,6 +89,8 @@ def publish_mqtt(port: int, items: Sequence[tuple[str, bytes]], *, qos: int = 1,
     try:
         for sent in [client.publish(topic, payload, qos=qos) for topic, payload in items]:
             sent.wait_for_publish(20)
+    except RuntimeError as cause:  # paho's word for a broker that went away between the two lines above
+        raise ConnectionError(str(cause)) from cause
     finally:
         client.disconnect()
         client.loop_stop()
