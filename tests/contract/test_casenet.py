@@ -18,7 +18,7 @@ from nervure.learn.detect.models.envelope_cnn import EnvelopeCnn
 from nervure.learn.detect.models.vibration_cnn import Bank, VibrationCnn
 from nervure.learn.detect.train import Effort
 
-_SHORT = Effort(cpu_s=100.0, epochs=30, batch=32, rate=5e-3)
+_SHORT = Effort(cpu_s=1e6, epochs=30, batch=32, rate=5e-3)
 _COMMON, _RARE = "N", "V"  # beats are classes of AAMI
 
 

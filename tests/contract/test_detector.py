@@ -24,7 +24,7 @@ from nervure.learn.detect.windowed import Judged, Windowed, ending
 
 Floats = NDArray[np.float64]
 
-EFFORT, STEPS = Effort(cpu_s=30.0, epochs=2.0, batch=64, rate=4e-3), 120
+EFFORT, STEPS = Effort(cpu_s=1e6, epochs=2.0, batch=64, rate=4e-3), 120
 WINDOWED: dict[str, Callable[[], Windowed]] = {
     "sub_pca": SubPca,
     "patch_memory": lambda: PatchMemory(moments=96, effort=EFFORT),

@@ -26,7 +26,7 @@ from nervure.learn.detect.train import Effort
 CLIP = 40.0
 WEAR = 4  # the channel that carries the wear
 CHANNELS = ("s1", "s2", "s3", "still", "wear", "noise")
-TINY = Effort(cpu_s=20, epochs=12, batch=128, rate=5e-3, judgements=1)
+TINY = Effort(cpu_s=1e6, epochs=12, batch=128, rate=5e-3, judgements=1)
 Floats = NDArray[np.float64]
 
 

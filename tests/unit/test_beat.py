@@ -13,7 +13,7 @@ from nervure.learn.detect.casenet import Cases
 from nervure.learn.detect.models.beat_cnn import BeatCnn
 from nervure.learn.detect.train import Effort
 
-QUICK = Effort(cpu_s=100, epochs=15, batch=64, rate=5e-3)
+QUICK = Effort(cpu_s=1e6, epochs=15, batch=64, rate=5e-3)
 
 
 def beats(records: int = 4, each: int = 150, *, seed: int = 0) -> Beats:

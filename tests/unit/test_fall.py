@@ -12,7 +12,7 @@ from nervure.learn.detect.casenet import Cases
 from nervure.learn.detect.models.fall_cnn import FALL, FallCnn, in_eight_bits
 from nervure.learn.detect.train import Effort
 
-QUICK = Effort(cpu_s=5, epochs=6, batch=32)
+QUICK = Effort(cpu_s=1e6, epochs=6, batch=32)
 
 
 def windows(count: int = 200, *, seed: int = 0) -> tuple[Cases, NDArray[np.str_]]:

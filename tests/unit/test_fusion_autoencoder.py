@@ -12,7 +12,7 @@ from nervure.learn.detect.block import Block
 from nervure.learn.detect.models.fusion_autoencoder import FusionAutoencoder
 from nervure.learn.detect.train import Effort
 
-QUICK = Effort(cpu_s=4, epochs=15, batch=128, rate=1e-2)
+QUICK = Effort(cpu_s=1e6, epochs=15, batch=128, rate=1e-2)
 CHANNELS = tuple(f"c{one}" for one in range(8))
 
 

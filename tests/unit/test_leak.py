@@ -121,7 +121,7 @@ def test_the_night_flow_rule_sees_a_step() -> None:
 
 @pytest.fixture(scope="module")
 def nets() -> tuple[LeakAutoencoder, InflowLstm]:
-    effort = Effort(cpu_s=3, epochs=8, batch=64, rate=5e-3)
+    effort = Effort(cpu_s=1e6, epochs=8, batch=64, rate=5e-3)
     block = flows(40)
     return LeakAutoencoder((2,), effort=effort).fit(block), InflowLstm((2,), effort=effort).fit(block)
 

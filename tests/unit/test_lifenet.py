@@ -72,7 +72,7 @@ def test_patches_made_once_are_those_of_windows() -> None:
     random = np.random.default_rng(0)
     value = random.normal(size=(50, 5))
     value[7, 4], value[20:24, 3:] = np.nan, np.nan
-    tiny = Effort(cpu_s=5, epochs=1, batch=16, judgements=1)
+    tiny = Effort(cpu_s=1e6, epochs=1, batch=16, judgements=1)
     net = RulLstm(20, 5, clip=30, effort=tiny).fit([block(random.normal(size=(50, 5))) for _ in range(3)])
     module = net.module
     assert module is not None
@@ -87,7 +87,7 @@ def test_quantiles_are_learnt() -> None:
     random = np.random.default_rng(0)
     lives = random.integers(40, 80, size=30)  # nothing tells when: only quantiles can be right
     machines = [block(np.c_[np.zeros((life, 3)), random.normal(size=(life, 1))]) for life in lives]
-    effort = Effort(cpu_s=15, epochs=20, batch=128, rate=5e-3, judgements=1)
+    effort = Effort(cpu_s=1e6, epochs=20, batch=128, rate=5e-3, judgements=1)
     net = RulLstm(20, 5, clip=None, effort=effort).fit(machines)
     found = np.stack([net.predict(one.value)[10] for one in machines])
     truth = np.array([len(one) - 11 for one in machines])
