@@ -286,18 +286,6 @@ def test_the_lead_metric_is_that_of_the_first_goal() -> None:
     assert (about.lead, about.sense) == ("RMSE", "less")
 
 
-def test_the_committed_page_is_what_the_committed_data_give() -> None:
-    """Passes before the first full run; after it, page, data and pictures belong together."""
-    path = REPORT / "detection.json"
-    if path.exists():
-        document = read(path)
-        assert (REPORT / "detection.md").read_text("utf-8") == page(document)
-        assert document.full
-        names = {f"{one.set}-{one.name}.svg" for one in document.pictures}
-        assert {one.name for one in (REPORT / "detection").glob("*.svg")} == names
-        assert all(one.stat().st_size < 60_000 for one in (REPORT / "detection").glob("*.svg"))
-
-
 def test_a_cheap_set_is_judged_for_real(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", "burst", "--quick", "--work", str(tmp_path), "--json"]
     assert main([*words, "--models", "age alone"]) == 0

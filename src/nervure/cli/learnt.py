@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,10 +52,9 @@ def share_of(block: Block, learn: str) -> float:
 
 def _moment(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        return to_ns(datetime.fromisoformat(text))
     except ValueError as cause:
         raise UsageError(
             f"--learn {text} is no share, no length and no time",
             hint="say --learn 40%, --learn 14d, or a time in ISO 8601",
         ) from cause
-    return to_ns(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from nervure.core.error import SettingError
 from nervure.core.settings import Settings, load
 
-__all__ = ["Budget", "Change", "File", "Json", "Named", "Which", "read"]
+__all__ = ["Budget", "Change", "Dates", "Decimal", "File", "Json", "Named", "Which", "read"]
 
 Json = Annotated[bool, Parameter(name="--json", help="Write JSON for machines.")]
 File = Annotated[
@@ -22,6 +22,12 @@ Change = Annotated[
 ]
 Named = Annotated[str, Parameter(help="The solution; a file of your own ends in .py.")]
 Which = Annotated[str | None, Parameter(name="--problem", help="Which forecast; the first if left out.")]
+Dates = Annotated[
+    Literal["dmy", "mdy"] | None, Parameter(help="With --csv: how to read dates such as 01/02/2024.")
+]
+Decimal = Annotated[
+    Literal[".", ","] | None, Parameter(help="With --csv: what parts whole from fraction in 1,234.")
+]
 Budget = Annotated[
     float, Parameter(name="--budget", help="Seconds that training may take.", show_default=True)
 ]

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from nervure.cli.export import models_folder, write
 from nervure.cli.metric import show
+from nervure.cli.option import Dates, Decimal
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
@@ -62,12 +63,8 @@ class Choices:
         Literal["last", "mean", "sum", "max"] | None,
         Parameter(help="With --csv: what several readings in one step become; the mean if left out."),
     ] = None
-    dates: Annotated[
-        Literal["dmy", "mdy"] | None, Parameter(help="With --csv: how to read dates such as 01/02/2024.")
-    ] = None
-    decimal: Annotated[
-        Literal[".", ","] | None, Parameter(help="With --csv: what parts whole from fraction in 1,234.")
-    ] = None
+    dates: Dates = None
+    decimal: Decimal = None
     low: Annotated[
         float | None, Parameter(help="With --csv: the least value that is possible; lower ones are rejected.")
     ] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
@@ -49,7 +49,6 @@ def _told(row: dict[str, str], where: str) -> Told:
 
 def _moment(text: str, where: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        return to_ns(datetime.fromisoformat(text))
     except ValueError as cause:
         raise DataError(f"{text!r} is no time", where=where, hint="write it in ISO 8601") from cause
-    return to_ns(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from nervure.cli.learnt import share_of
-from nervure.cli.option import Change, File, Json, read
+from nervure.cli.option import Change, Dates, Decimal, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
 from nervure.cli.verdict import read_verdicts
@@ -50,12 +50,8 @@ class Columns:
             help="With --csv: a column that tells which rows are odd. It measures; detectors do not see it."
         ),
     ] = None
-    dates: Annotated[
-        Literal["dmy", "mdy"] | None, Parameter(help="With --csv: how to read dates such as 01/02/2024.")
-    ] = None
-    decimal: Annotated[
-        Literal[".", ","] | None, Parameter(help="With --csv: what parts whole from fraction in 1,234.")
-    ] = None
+    dates: Dates = None
+    decimal: Decimal = None
     zone: Annotated[
         str | None, Parameter(help="With --csv: the IANA zone of stamps that do not say theirs.")
     ] = None

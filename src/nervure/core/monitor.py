@@ -7,6 +7,8 @@ normal rows and stands in :class:`Setup`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from nervure.core.guard import Plan
 from nervure.core.season import Usual
 from nervure.core.tail import Tail
 
-__all__ = ["SETUP_KEY", "Reading", "Sense", "Setup", "blame", "combine"]
+__all__ = ["SETUP_KEY", "Reading", "Sense", "Setup", "blame", "combine", "guilt"]
 
 SETUP_KEY = "nervure.monitor"
 """Where in a shipped monitor's metadata its ``Setup`` stands, as JSON."""
@@ -80,21 +82,25 @@ def combine(rarity: Floats) -> Floats:
 
 
 def blame(setup: Setup, reading: Reading) -> tuple[Floats, Floats]:
-    """Say for an alarm's rows which streams made it, ``[stream]``, and what was expected, ``[row, stream]``.
+    """Return for an alarm's rows the streams' shares, ``[stream]``, and expectations, ``[row, stream]``."""
+    named = [one.named for one in setup.senses]
+    return guilt(reading.rarity, reading.part, named), reading.expected[:, int(np.argmax(named))]
 
-    Shares add up to 1. A sense has a say by how alarmed it was, beside the most alarmed one, and by how
-    often it named the right stream in trials.
+
+def guilt(rarity: Floats, part: Floats, named: Sequence[float]) -> Floats:
+    """Return the share of each stream in an alarm's rows, ``[stream]``; shares add up to 1.
+
+    A sense has a say by how alarmed it was, ``rarity [row, sense]``, beside the most alarmed one, and by
+    how often it ``named [sense]`` the right stream in trials; the worst rows know best who it was.
     """
-    trust = np.array([max(one.named, 0.05) for one in setup.senses]) ** 2
-    rarity = np.nan_to_num(reading.rarity)
-    voice = 10.0 ** np.clip(rarity - rarity.max(axis=1, keepdims=True), -6, 0) * trust
-    voice *= 1.0 + rarity.max(axis=1, keepdims=True) ** 2  # the worst rows know best who it was
-    whole = reading.part.sum(axis=2, keepdims=True)
-    share = np.divide(reading.part, whole, out=np.zeros_like(reading.part), where=whole > 0)
-    total = (share * voice[:, :, None]).sum(axis=(0, 1))
-    first = int(np.argmax(trust))
-    expected = reading.expected[:, first]
+    trust = np.maximum(np.asarray(named), 0.05) ** 2
+    known = np.nan_to_num(rarity)
+    worst = known.max(axis=1, keepdims=True)
+    voice = 10.0 ** np.clip(known - worst, -6, 0) * trust * (1.0 + worst**2)
+    whole = part.sum(axis=2, keepdims=True)
+    share = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    total: Floats = (share * voice[:, :, None]).sum(axis=(0, 1))
     if total.sum() <= 0:
-        return np.full(len(setup.streams), 1.0 / len(setup.streams)), expected
+        total = np.ones(part.shape[2])
     shares: Floats = total / total.sum()
-    return shares, expected
+    return shares

@@ -8,6 +8,8 @@ Technometrics 29(3), 1987), which have a closed form and hold for few excesses t
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +48,7 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
         >>> flat.rarity(np.array([0.0, 0.5, 0.9, 0.9 + 0.1 * np.log(10)])).round(2).tolist()
         [0.0, 0.3, 1.0, 2.0]
         """
-        level, first = np.unique(self.grid, return_index=True)  # of scores that tie, the lowest share counts
-        body = np.interp(score, level, first / (len(self.grid) - 1))
+        body = np.interp(score, *_levels(self.grid))
         low = np.abs(np.log10(np.maximum(1.0 - body, self.share)))
         beyond = score - self.start
         if self.scale > 0:
@@ -91,6 +92,13 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 high = middle
         return high
+
+
+@lru_cache(maxsize=64)  # a guard asks at every step, of a grid that seldom changes
+def _levels(grid: tuple[float, ...]) -> tuple[Floats, Floats]:
+    """Return the different scores of a grid and the share below each: of those that tie the lowest counts."""
+    level, first = np.unique(grid, return_index=True)
+    return level, first / (len(grid) - 1)
 
 
 _END = 0.9  # share of a bounded tail's reach that is believed

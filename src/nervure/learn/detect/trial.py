@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError, ModelError
 from nervure.core.event import Persistence
 from nervure.core.guard import Plan, plan_for
-from nervure.core.monitor import Sense, combine
+from nervure.core.monitor import Sense, combine, guilt
 from nervure.core.tail import tail_of
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.inject import Injected, inject
@@ -225,7 +225,7 @@ def _judged(some: list[_Trial], ground: _Ground) -> _Choice:
         memory=int(np.clip(2 * len(normal), 500, 20_000)), accept_ns=promise.accept_ns,
     )  # fmt: skip
     limit = plan.tail.score_at(plan.limit)
-    trust = np.array([max(one.sense.named, 0.05) for one in some]) ** 2
+    trust = [one.sense.named for one in some]
     found = named = chance = total = 0
     for at, copy in enumerate(ground.copies):
         each = np.stack([one.copies[at] for one in some], axis=1)
@@ -238,16 +238,8 @@ def _judged(some: list[_Trial], ground: _Ground) -> _Choice:
             chance += int(np.nanmax(calm, initial=0.0) > limit)
             if score[rows].max() > limit:
                 found += 1
-                named += int(_blamed(each[rows], part[rows], trust) == fault.channel)
+                named += int(guilt(each[rows], part[rows], trust).argmax() == fault.channel)
     share, luck = found / max(total, 1), chance / max(total, 1)
     error = float(np.sqrt((share * (1 - share) + luck * (1 - luck)) / max(total, 1) + 1e-9))
     told = {"injected": float(total), "found": share, "chance": luck, "error": error}
     return _Choice(share + 0.5 * named / max(total, 1), plan, told | {"named": named / max(found, 1)})
-
-
-def _blamed(rarity: Floats, part: Floats, trust: Floats) -> int:
-    """Return the channel that most of an alarm's rows are blamed on, as ``core.monitor.blame`` does."""
-    worst = rarity.max(axis=1, keepdims=True)
-    voice = 10.0 ** (rarity - worst) * trust * (1 + worst**2)
-    share = part / np.maximum(part.sum(axis=2, keepdims=True), 1e-12)
-    return int((share * voice[:, :, None]).sum(axis=(0, 1)).argmax())

@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from nervure.learn.detect.block import Block, unite
-from nervure.learn.detect.models.frame import Frame, drawn, forward_filled, leveled, roughness
+from nervure.learn.detect.models.frame import (
+    Frame,
+    cut,
+    drawn,
+    forward_filled,
+    leveled,
+    roughness,
+    usual_step,
+)
 from nervure.learn.detect.windowed import Windowed
 
 __all__ = ["Change"]
@@ -89,11 +97,9 @@ class Change(Windowed):
         self._begin(blocks)
         shown, _ = drawn(blocks, self.window, self.most, seed=self.seed)
         graph = _Graph(Frame(unite(blocks)), len(self.channels))
-        whole = torch.from_numpy(shown)
-        parts = [whole[start : start + _FIT] for start in range(0, len(whole), _FIT)]
+        parts = cut(torch.from_numpy(shown), _FIT)
         with torch.no_grad():
-            step = torch.cat([roughness(*graph.frame(part))[0] for part in parts])
-            graph.typical = torch.maximum(step.median(dim=0).values, 0.1 * step.mean(dim=0)).clamp(min=1e-6)
+            graph.typical = usual_step(graph.frame(part) for part in parts)
             level = torch.cat([_level(graph, part) for part in parts])
             graph.middle = level.median(dim=0).values
             found = torch.cat([graph.signs(part)[0] for part in parts])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from nervure.core.error import DataError
 from nervure.learn.detect.block import Block, unite
 from nervure.learn.detect.windowed import ending
 
-__all__ = ["Frame", "drawn", "forward_filled", "leveled", "roughness"]
+__all__ = ["Frame", "cut", "drawn", "forward_filled", "leveled", "roughness", "usual_step"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -122,3 +124,14 @@ def roughness(z: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
 def leveled(z: Tensor, known: Tensor, typical: Tensor) -> Tensor:
     """Return how much rougher than usual windows are, as a logarithm: low where a sensor is stuck."""
     return torch.log((roughness(z, known)[0] + 0.01 * typical) / (1.01 * typical))
+
+
+def usual_step(shown: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Return the mean squared step that windows usually have, ``[channel]``, from a frame's parts."""
+    step = torch.cat([roughness(*one)[0] for one in shown])
+    return torch.maximum(step.median(dim=0).values, 0.1 * step.mean(dim=0)).clamp(min=1e-6)
+
+
+def cut(x: Tensor, size: int) -> list[Tensor]:
+    """Return parts of at most ``size`` windows."""
+    return [x[start : start + size] for start in range(0, len(x), size)]

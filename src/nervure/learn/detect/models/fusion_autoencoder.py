@@ -172,19 +172,25 @@ class FusionAutoencoder(Windowed):
         return self.code
 
 
-class _Encoder(nn.Module):
+class _Half(nn.Module):
+    """Readings and latents on their scales, and two ways between them: bent and straight."""
+
     mean: Tensor
     deviation: Tensor
     gain: Tensor
 
-    def __init__(self, scaler: Scaler, latent: int, gain: float) -> None:
+    def __init__(self, scaler: Scaler, size: tuple[int, int], gain: float) -> None:
         super().__init__()
         self.register_buffer("gain", torch.tensor(gain))
-        width = len(scaler.mean)
         self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.tensor(scaler.deviation, dtype=torch.float32))
-        self.layers = nn.Sequential(nn.Linear(width, 48), nn.SiLU(), nn.Linear(48, latent))
-        self.straight = nn.Linear(width, latent)
+        self.layers = nn.Sequential(nn.Linear(size[0], 48), nn.SiLU(), nn.Linear(48, size[1]))
+        self.straight = nn.Linear(*size)
+
+
+class _Encoder(_Half):
+    def __init__(self, scaler: Scaler, latent: int, gain: float) -> None:
+        super().__init__(scaler, (len(scaler.mean), latent), gain)
 
     def forward(self, x: Tensor) -> Tensor:
         z = torch.where(torch.isnan(x), torch.zeros_like(x), (x - self.mean) / self.deviation).clamp(-20, 20)
@@ -192,19 +198,9 @@ class _Encoder(nn.Module):
         return found
 
 
-class _Decoder(nn.Module):
-    mean: Tensor
-    deviation: Tensor
-    gain: Tensor
-
+class _Decoder(_Half):
     def __init__(self, scaler: Scaler, latent: int, gain: float) -> None:
-        super().__init__()
-        self.register_buffer("gain", torch.tensor(gain))
-        width = len(scaler.mean)
-        self.register_buffer("mean", torch.tensor(scaler.mean, dtype=torch.float32))
-        self.register_buffer("deviation", torch.tensor(scaler.deviation, dtype=torch.float32))
-        self.layers = nn.Sequential(nn.Linear(latent, 48), nn.SiLU(), nn.Linear(48, width))
-        self.straight = nn.Linear(latent, width)
+        super().__init__(scaler, (latent, len(scaler.mean)), gain)
 
     def forward(self, latent: Tensor) -> Tensor:
         found: Tensor = self.layers(latent / 4) + self.straight(latent / 4)

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nervure.learn.detect.block import Block, unite
-from nervure.learn.detect.models.frame import Frame, drawn, leveled, roughness
+from nervure.learn.detect.models.frame import Frame, cut, drawn, leveled, roughness, usual_step
 from nervure.learn.detect.train import Effort, Run, train
 from nervure.learn.detect.windowed import Windowed
 
-__all__ = ["Mending", "cut"]
+__all__ = ["Mending"]
 
 Longs = NDArray[np.int64]
 _FIT = 512
@@ -117,8 +117,7 @@ class Mending(Windowed):
         frame, x = Frame(value), torch.from_numpy(shown)
         with torch.no_grad():
             parts = [frame(part) for part in cut(x, 4096)]
-            step = torch.cat([roughness(*one)[0] for one in parts])
-            typical = torch.maximum(step.median(dim=0).values, 0.1 * step.mean(dim=0)).clamp(min=1e-6)
+            typical = usual_step(parts)
         channels = x.shape[2]
         graph = _Graph(
             frame, self.build(self.window, channels), self._dealt(channels), typical, max(1, self.window // 4)
@@ -202,8 +201,3 @@ class Mending(Windowed):
         graph.register_buffer(
             "trust", torch.zeros(1) if alone else middle[:, 2] / (middle[:, 0] + middle[:, 2])
         )
-
-
-def cut(x: Tensor, size: int) -> list[Tensor]:
-    """Return parts of at most ``size`` windows."""
-    return [x[start : start + size] for start in range(0, len(x), size)]

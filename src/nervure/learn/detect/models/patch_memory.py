@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nervure.learn.detect.block import Block, unite
-from nervure.learn.detect.models.frame import Frame, drawn, forward_filled, leveled, roughness
+from nervure.learn.detect.models.frame import (
+    Frame,
+    cut,
+    drawn,
+    forward_filled,
+    leveled,
+    roughness,
+    usual_step,
+)
 from nervure.learn.detect.train import Effort, Run, train
 from nervure.learn.detect.windowed import Windowed
 
@@ -136,9 +144,8 @@ class PatchMemory(Windowed):
         torch.manual_seed(self.seed)
         frame, x = Frame(value), torch.from_numpy(shown)
         with torch.no_grad():
-            parts = [frame(x[start : start + 4096]) for start in range(0, len(x), 4096)]
-            step = torch.cat([roughness(*one)[0] for one in parts])
-            typical = torch.maximum(step.median(dim=0).values, 0.1 * step.mean(dim=0)).clamp(min=1e-6)
+            parts = [frame(part) for part in cut(x, 4096)]
+            typical = usual_step(parts)
         graph = _Graph(frame, _Embed(self.window, self.width), typical)
         self.run = self._describe(graph.embed, parts)
         with torch.no_grad():
@@ -187,10 +194,10 @@ class PatchMemory(Windowed):
         turns = torch.randperm(len(x), generator=torch.Generator().manual_seed(self.seed))
         pool = turns[: min(max(len(x) * 2 // 3, 1), _POOL)]
         others = turns[len(pool) :][:_CALIBRATE] if len(x) > len(pool) + 50 else turns[:_CALIBRATE]
-        shown = [graph.frame(part) for part in _cut(x[pool])]
+        shown = [graph.frame(part) for part in cut(x[pool], _FIT)]
         levels = torch.cat([leveled(z, known, graph.typical) for z, known in shown])
         graph.register_buffer("usual", levels.median(dim=0).values)
-        made = [graph.features(part) for part in _cut(x[pool])]
+        made = [graph.features(part) for part in cut(x[pool], _FIT)]
         features, newest = torch.cat([one[0] for one in made]), torch.cat([one[2] for one in made])
         spread = features.std(dim=0, correction=0)
         floor = torch.cat([torch.full((self.width + 1,), 0.02), torch.tensor([0.2])])
@@ -202,16 +209,12 @@ class PatchMemory(Windowed):
         graph.register_buffer("memory", u[chosen].transpose(0, 1).contiguous())
         graph.register_buffer("value", newest[chosen].T.contiguous())
         graph.register_buffer("warmth", torch.full((u.shape[1],), float(u.shape[1] * u.shape[2]) * 0.1))
-        found = [graph.distances(part) for part in _cut(x[others])]
+        found = [graph.distances(part) for part in cut(x[others], _FIT)]
         whole, fall, alone, missed = (torch.cat([one[at] for one in found]) for at in range(4))
         graph.register_buffer("whole", torch.quantile(whole, 0.99).clamp(min=1e-2))
         graph.register_buffer("limit", torch.quantile(fall, 0.99, dim=0).clamp(min=1e-1))
         graph.register_buffer("missed", torch.quantile(missed, 0.99, dim=0).clamp(min=1e-2))
         graph.register_buffer("alone", torch.quantile(alone, 0.99, dim=0).clamp(min=1e-1))
-
-
-def _cut(x: Tensor) -> list[Tensor]:
-    return [x[start : start + _FIT] for start in range(0, len(x), _FIT)]
 
 
 def _coreset(u: Tensor, count: int, seed: int) -> Tensor:
