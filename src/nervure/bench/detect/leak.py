@@ -7,6 +7,7 @@ histories of pipes from a hazard that is written down.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.bench.detect.clock import timed
 from nervure.bench.detect.job import Contest, Entry, Job, Kind, Result
 from nervure.core.error import DataError
 from nervure.learn.detect.case import CaseTrees, signature
@@ -112,14 +114,9 @@ def _signals(seed: int, quick: bool) -> tuple[Signals, Signals]:
 def _perform_transient(job: Job) -> Result:
     train, test = _signals(job.seed, job.quick)
     began = time.process_time()
-    if job.model == "jump rule":
-        score = _jump(test.x)
-    elif job.model == "extra trees":
-        trees = CaseTrees(seed=job.seed).fit(_features(train.x), train.kind)
-        score = trees.score(_features(test.x), KINDS)
-    else:
-        score = _net(job, train).score(Cases(test.x), KINDS)
+    told = _telling(job, train)
     cpu = time.process_time() - began
+    score, took = timed(lambda: told(test.x), len(test.x))
     called = np.array(KINDS)[score.argmax(axis=1)]
     burst = counts((test.kind == "burst").astype(np.int8), called == "burst")
     value = {
@@ -129,7 +126,24 @@ def _perform_transient(job: Job) -> Result:
         "burst sensitivity": burst.sensitivity,
         "burst precision": burst.precision,
     }
-    return Result(job=job, value=value, train_cpu_s=cpu, note="simulated by the method of characteristics")
+    return Result(
+        job=job,
+        value=value,
+        train_cpu_s=cpu,
+        infer_ms=took,
+        note="simulated by the method of characteristics",
+    )
+
+
+def _telling(job: Job, train: Signals) -> Callable[[NDArray[np.float32]], Floats]:
+    """Return who tells the kind of signals, ``[case, class]``."""
+    if job.model == "jump rule":
+        return _jump
+    if job.model == "extra trees":
+        trees = CaseTrees(seed=job.seed).fit(_features(train.x), train.kind)
+        return lambda x: trees.score(_features(x), KINDS)
+    net = _net(job, train)
+    return lambda x: net.score(Cases(x), KINDS)
 
 
 def _net(job: Job, train: Signals) -> CaseNet:
@@ -163,12 +177,15 @@ def _pipes(seed: int, quick: bool) -> tuple[Histories, Histories]:
 def _perform_burst(job: Job) -> Result:
     seen, other = _pipes(job.seed, job.quick)
     began = time.process_time()
-    if job.model == "the truth":
-        chance = other.chance(_YEARS)
-    else:
-        model = AgeOnly() if job.model == AgeOnly.name else PipeRisk()
-        chance = model.fit(seen).chance(other, _YEARS)
+    fitted = (
+        None
+        if job.model == "the truth"
+        else (AgeOnly() if job.model == AgeOnly.name else PipeRisk()).fit(seen)
+    )
     cpu = time.process_time() - began
+    chance, took = timed(
+        lambda: fitted.chance(other, _YEARS) if fitted else other.chance(_YEARS), len(other.broke)
+    )
     top = np.argsort(-chance)[: len(chance) // 10]
     parts = np.array_split(np.argsort(chance), 10)
     expected = np.array([chance[one].mean() for one in parts])
@@ -180,7 +197,9 @@ def _perform_burst(job: Job) -> Result:
         "error to truth": float(np.abs(chance - other.chance(_YEARS)).mean()),
     }
     drawn = {"calibration": {"x": expected.round(5).tolist(), "y": seen_share.round(5).tolist()}}
-    return Result(job=job, value=value, train_cpu_s=cpu, drawn=drawn, note="simulated histories")
+    return Result(
+        job=job, value=value, train_cpu_s=cpu, infer_ms=took, drawn=drawn, note="simulated histories"
+    )
 
 
 def _text(results: list[Result]) -> str:

@@ -34,6 +34,7 @@ _MOST_ROWS, _MOST_STREAMS = 20_000, 12
 _QUICK_ROWS = 3_000
 _APART = 150  # rows between injected faults
 _AFTER = 4
+_KEPT = (0.5, 1.5)  # times as many alarms as were promised
 
 
 def _joined(blocks: tuple[Block, ...], name: str) -> Block:
@@ -126,7 +127,9 @@ def _promise(job: Job) -> Result:
             )
             rang = len(events(block.time[since:], score[since:, None], limit, promise.span))
         value[block.name] = rang / wanted
-    value["least"], value["most"] = min(value.values()), max(value.values())
+    ratios = list(value.values())
+    value["least"], value["most"] = min(ratios), max(ratios)
+    value["streams kept"] = float(sum(_KEPT[0] <= one <= _KEPT[1] for one in ratios))
     return Result(job=job, value=value, train_cpu_s=spent, infer_ms=each, drawn=drawn)
 
 
@@ -160,6 +163,7 @@ def _which(job: Job) -> Result:
     """Return how often the faulty sensor is named first, of all injected faults and of those that rang."""
     hit = rang = hit_rang = total = 0
     value: dict[str, float] = {}
+    drawn: dict[str, object] = {}
     spent = 0.0
     for block in _streams(job):
         started, since = time.process_time(), _since(block)
@@ -173,6 +177,7 @@ def _which(job: Job) -> Result:
             own[0] += sum(named)
             own[1] += len(named)
             if monitor is not None:
+                drawn = drawn or _blamed(monitor, faulty, made, since)
                 alarms = _alarmed(monitor, faulty, made, since)
                 rang += len(alarms)
                 hit_rang += sum(alarms)
@@ -181,7 +186,17 @@ def _which(job: Job) -> Result:
     value["hit@1"] = hit / max(total, 1)
     if job.kind == "deep":
         value["rang"], value["hit@1 of alarms"] = rang / max(total, 1), hit_rang / max(rang, 1)
-    return Result(job=job, value=value, train_cpu_s=spent)
+    return Result(job=job, value=value, train_cpu_s=spent, drawn=drawn)
+
+
+def _blamed(monitor: Monitor, faulty: Block, made: Injected, since: int) -> dict[str, object]:
+    """Return how the sensors share the first fault that is in one of them."""
+    fault = made.faults[0]
+    reading = monitor.read(faulty.value, monitor.usual(faulty.time, faulty.value))
+    rows = slice(since + fault.start, since + fault.stop + _AFTER)
+    share = blame(monitor.setup, reading.take(rows))[0]
+    name = f"attribution of a fault in {faulty.channels[fault.channel]} of the {faulty.name}"
+    return {name: {"sensor": list(faulty.channels), "share": share.round(4).tolist()}}
 
 
 def _named(
@@ -223,15 +238,16 @@ def contests() -> tuple[Contest, ...]:
             title="Alarms a day, kept as promised",
             question="Alarms that rang over those promised, on streams taken for normal",
             protocol="the first 40 % of a stream teach, the rest is watched; one false alarm in a day, or in"
-            " 500 readings where those last longer; alarms closer than 20 readings are one",
-            metrics=(*names, "least", "most"),
+            " 500 readings where those last longer; alarms closer than 20 readings are one; a promise"
+            f" is kept where {_KEPT[0]} to {_KEPT[1]} times as many rang",
+            metrics=("streams kept", *names, "least", "most"),
             entries=(
                 Entry(model="mean + 3 sd", kind="baseline"), Entry(model="sigma", kind="baseline"),
                 Entry(model="PCA T2+Q", kind="baseline"), Entry(model="monitor", kind="deep", seeds=(0, 1)),
             ),
             perform=_promise,
             quick=("mean + 3 sd", "monitor"),
-            goals=(("least", ">=", 0.5), ("most", "<=", 1.5)),
+            goals=(("streams kept", ">=", 4.0),),
         ),
         Contest(
             set="which",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.bench.detect.clock import timed
 from nervure.bench.detect.job import Job
 from nervure.learn.detect.case import CaseTrees
 from nervure.learn.detect.casenet import CaseNet, Cases
@@ -21,8 +21,8 @@ from nervure.learn.detect.train import Effort
 from nervure.learn.detect.transfer import halfway, transfer
 
 __all__ = [
-    "CHANNELS", "SENSORS", "Known", "Runs", "classify", "frame_runs", "lanl_answers", "lanl_cases",
-    "lanl_found", "line", "paired",
+    "CHANNELS", "SENSORS", "Answered", "Known", "Runs", "classify", "frame_runs", "lanl_answers",
+    "lanl_cases", "lanl_found", "line", "paired",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -98,24 +98,27 @@ def classify(
         label = np.r_[label, truth[extra[:, 0]]]
     if job.model.startswith("vibration_cnn"):
         return _net_answer(job, x, label, runs.x[test])._replace(train=train)
-    shown, asked = (np.array([transfer(one.astype(np.float64)).ravel() for one in part])
-                    for part in (x, runs.x[test]))  # fmt: skip
     if "trees" in job.model:
-        trees = CaseTrees(seed=job.seed).fit(shown, label)
-        return Known(trees.score(asked), trees.classes, train)
-    model = line(0.1).fit(shown, label)
-    return Known(model.predict_proba(asked), tuple(model.classes_.tolist()), train)
+        trees = CaseTrees(seed=job.seed).fit(_gains(x), label)
+        share, took = timed(lambda: trees.score(_gains(runs.x[test])), len(test))
+        return Known(share, trees.classes, train, took)
+    model = line(0.1).fit(_gains(x), label)
+    share, took = timed(lambda: np.asarray(model.predict_proba(_gains(runs.x[test]))), len(test))
+    return Known(share, tuple(model.classes_.tolist()), train, took, int(model[-1].coef_.size))
+
+
+def _gains(x: NDArray[np.float32]) -> Floats:
+    """Return the transfer functions of runs, ``[run, feature]``."""
+    return np.array([transfer(one.astype(np.float64)).ravel() for one in x])
 
 
 def _net_answer(job: Job, x: NDArray[np.float32], label: Names, asked: NDArray[np.float32]) -> Known:
     effort = Effort(cpu_s=4 if job.quick else 60, epochs=30, batch=32, rate=2e-3, decay=1e-2)
     bank = Bank(count=96, width=512, hop=128, spread=0.3)
     net = VibrationCnn(bank=bank, noise=0.1, seed=job.seed, effort=effort).fit(Cases(x), label)
-    started = time.perf_counter()
-    share = net.score(Cases(asked))
-    took = time.perf_counter() - started
+    share, took = timed(lambda: net.score(Cases(asked)), len(asked))
     count = sum(one.numel() for one in net.module.parameters()) if net.module else 0
-    return Known(share, net.classes, np.empty(0, np.int64), 1e3 * took / len(asked), count, net)
+    return Known(share, net.classes, np.empty(0, np.int64), took, count, net)
 
 
 def line(strength: float) -> Any:
@@ -142,35 +145,46 @@ def lanl_cases() -> Cases:
     return Cases(value[:, :own].reshape(len(value), SENSORS, _FEATURES), value[:, own:])
 
 
-def lanl_answers(job: Job) -> tuple[Floats, int]:
-    """Return how damaged each recording seems to a model that has not seen it, ``[recording]``, and its size.
+class Answered(NamedTuple):
+    """How damaged a recording seems, ``score [recording]``, to a model of so many numbers, in ms for each."""
 
-    What is not asked, in the quick form, is NaN.
-    """
+    score: Floats
+    parameters: int
+    infer_ms: float
+
+
+def lanl_answers(job: Job) -> Answered:
+    """Answer for each recording by a model that has not seen it; NaN is what the quick form does not ask."""
     found = lanl_found()
     label = found.block.label
     assert label is not None  # noqa: S101
-    score, parameters = np.full(len(label), np.nan), 0
+    score, last = np.full(len(label), np.nan), Answered(np.empty(0), 0, 0.0)
     for split in lanl_folds(found, seed=job.seed)[: 3 if job.quick else None]:
         train = np.r_[split.train, split.validation]
-        score[split.test], parameters = _lanl_answer(job, train, split.test)
-    return score, parameters
+        last = _lanl_answer(job, train, split.test)
+        score[split.test] = last.score
+    return last._replace(score=score)
 
 
-def _lanl_answer(job: Job, train: Longs, test: Longs) -> tuple[Floats, int]:
+def _lanl_answer(job: Job, train: Longs, test: Longs) -> Answered:
     block = lanl_found().block
     assert block.label is not None  # noqa: S101
     value, truth = block.value, block.label.astype(str)
     if job.model == Novelty.name:
-        return Novelty().fit(value[train[truth[train] == "0"]]).score(value[test]), 0
+        calm = Novelty().fit(value[train[truth[train] == "0"]])
+        score, took = timed(lambda: calm.score(value[test]), len(test))
+        return Answered(score, 0, took)
     if job.model == "extra trees":
         trees = CaseTrees(seed=job.seed).fit(value[train], truth[train])
-        return trees.score(value[test], ("1",))[:, 0], 0
+        score, took = timed(lambda: trees.score(value[test], ("1",))[:, 0], len(test))
+        return Answered(score, 0, took)
     if job.model == "logistic":
-        share = line(0.1).fit(value[train], truth[train]).predict_proba(value[test])
-        return share[:, 1], value.shape[1] + 1
+        model = line(0.1).fit(value[train], truth[train])
+        score, took = timed(lambda: np.asarray(model.predict_proba(value[test])[:, 1]), len(test))
+        return Answered(score, value.shape[1] + 1, took)
     cases = lanl_cases()
     effort = msgspec.structs.replace(SensorCnn.effort, cpu_s=2.0, epochs=20) if job.quick else None
     net = SensorCnn(seed=job.seed, effort=effort).fit(cases.take(train), truth[train])
     count = sum(one.numel() for one in net.module.parameters()) if net.module else 0
-    return net.score(cases.take(test), ("1",))[:, 0], count
+    score, took = timed(lambda: net.score(cases.take(test), ("1",))[:, 0], len(test))
+    return Answered(score, count, took)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nervure.bench.detect.claim import contest as claim
+from nervure.bench.detect.clock import timed
 from nervure.bench.detect.job import Contest, Entry, Job, Result
 from nervure.bench.detect.roc import roc
 from nervure.bench.detect.shown import (
@@ -39,7 +40,7 @@ _STRAIN = "DMS_CN"  # the one sensor that was read all day
 _FIRST = 60  # rows that a record's level is counted from
 
 
-def _states(runs: Runs, job: Job, drawn: dict[str, dict[str, list[float]]]) -> tuple[dict[str, float], Known]:
+def _states(runs: Runs, job: Job, drawn: dict[str, Any]) -> tuple[dict[str, float], Known]:
     """Tell seven states of runs under ground motions that no model has seen."""
     split = motion_folds(runs.frames, seed=job.seed)[0]
     known = classify(job, runs, np.r_[split.train, split.validation], split.test, runs.state)
@@ -70,7 +71,7 @@ def _severity(runs: Runs, job: Job) -> dict[str, float]:
 
 
 def _peer(job: Job) -> Result:
-    started, drawn = time.process_time(), dict[str, dict[str, list[float]]]()
+    started, drawn = time.process_time(), dict[str, Any]()
     runs = frame_runs(20.0, job.seed, job.quick)
     value, known = _states(runs, job, drawn)
     if not job.quick:
@@ -82,7 +83,7 @@ def _peer(job: Job) -> Result:
         rows = rows[~np.isin(rows, known.train)]
         did = np.abs(known.net.contributions(runs.cases(rows), "1_80%")).mean(axis=(0, 2))
         names = known.net.maps(CHANNELS)
-        drawn["attribution of 1_80%: maps"] = {"x": list(range(len(names))), "y": did.round(4).tolist()}
+        drawn["attribution of 1_80%"] = {"map": list(names), "contribution": did.round(4).tolist()}
     return Result(
         job=job, value=value, train_cpu_s=time.process_time() - started, infer_ms=known.infer_ms,
         parameters=known.parameters, drawn=drawn,
@@ -127,7 +128,8 @@ def _munich(job: Job) -> Result:
         others = [other for other in reference if other is not block]
         false += int((make().fit(*others).score(block.value) > 1).any())
     detector = make().fit(*reference)
-    score = [detector.score(one.block.value) for one in segments]
+    rows = sum(len(one.block) for one in segments)
+    score, took = timed(lambda: [detector.score(one.block.value) for one in segments], rows)
     found, delay = set(), dict[int, float]()
     for one, own in zip(segments, score, strict=True):
         if one.role == "during" and (own > 1).any() and one.lowering not in found:
@@ -145,6 +147,7 @@ def _munich(job: Job) -> Result:
             "minutes into the record": float(np.mean(list(delay.values()))) if delay else float("nan"),
         },
         train_cpu_s=time.process_time() - started,
+        infer_ms=took,
         drawn={"timeline": _timeline(segments, score)},
     )
 
@@ -165,7 +168,8 @@ def _timeline(segments: tuple[Segment, ...], score: list[Floats]) -> dict[str, l
 def _lanl(job: Job) -> Result:
     """Answer for each stretch of recordings by a model that has seen none of it."""
     started = time.process_time()
-    score, parameters = lanl_answers(job)
+    found = lanl_answers(job)
+    score = found.score
     label = lanl_found().block.label
     assert label is not None  # noqa: S101  every recording is labelled
     kept = ~np.isnan(score)
@@ -173,7 +177,8 @@ def _lanl(job: Job) -> Result:
         job=job,
         value={"AUROC": auroc(label[kept], score[kept])},
         train_cpu_s=time.process_time() - started,
-        parameters=parameters,
+        infer_ms=found.infer_ms,
+        parameters=found.parameters,
         drawn={"ROC": roc((label[kept] == ODD).astype(np.int8), score[kept])},
     )
 

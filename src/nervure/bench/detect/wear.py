@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.bench.detect.clock import timed
 from nervure.bench.detect.job import Contest, Entry, Job, Result
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.fatigue import Miner, cracks
@@ -82,8 +83,9 @@ def _left(block: Block) -> Floats:
 def _bearings(job: Job) -> Result:
     blocks = tuple(condensed(one) for one in pronostia())
     started = time.process_time()
-    told = [_left_out(job, blocks, place) for place in range(len(blocks))]
+    answers = [_left_out(job, blocks, place) for place in range(len(blocks))]
     spent = (time.process_time() - started) / len(blocks)
+    told = [one for one, _ in answers]
     ruler = [
         Extrapolated(window=120).fit(_others(blocks, at)).predict(one.value) for at, one in enumerate(blocks)
     ]
@@ -104,7 +106,10 @@ def _bearings(job: Job) -> Result:
             "expected": told[0].round(1).tolist(),
         }
     }
-    return Result(job=job, value=value, train_cpu_s=spent, drawn=drawn if len(shown) <= 400 else _thin(drawn))
+    return Result(
+        job=job, value=value, train_cpu_s=spent, infer_ms=min(took for _, took in answers),
+        drawn=drawn if len(shown) <= 400 else _thin(drawn),
+    )  # fmt: skip
 
 
 def _thin(drawn: dict[str, Any]) -> dict[str, Any]:
@@ -115,20 +120,28 @@ def _others(blocks: Sequence[Block], place: int) -> list[Block]:
     return [one for at, one in enumerate(blocks) if at != place]
 
 
-def _left_out(job: Job, blocks: Sequence[Block], place: int) -> Floats:
-    """Return what is told of one bearing at each minute by who learnt from the others."""
-    others, value = _others(blocks, place), blocks[place].value
+def _left_out(job: Job, blocks: Sequence[Block], place: int) -> tuple[Floats, float]:
+    """Return what is told of one bearing at each minute by who learnt from the others, and ms a minute."""
+    value = blocks[place].value
+    told = _taught(job, _others(blocks, place))
+    return timed(lambda: told(value), len(value))
+
+
+def _taught(job: Job, others: Sequence[Block]) -> Callable[[Floats], Floats]:
+    """Return who tells the minutes left at each row of a bearing."""
     mean = float(np.mean([len(one) for one in others]))
     match job.model:
         case "half the mean life":
-            return np.full(len(value), mean / 2)
+            return lambda value: np.full(len(value), mean / 2)
         case "linear extrapolation":
-            return Extrapolated(window=120).fit(others).predict(value)
+            return Extrapolated(window=120).fit(others).predict
         case "health index":
-            return Health().fit(others).index(value) * mean
+            health = Health().fit(others)
+            return lambda value: health.index(value) * mean
         case _:
             net = _NETS[job.model](60, 5, clip=None, settings=0, effort=_SHORT, seed=job.seed)
-            return net.fit(others).judge(value).expected
+            net.fit(others)
+            return lambda value: net.judge(value).expected
 
 
 def _pooled(truth: Sequence[Floats], told: Sequence[Floats]) -> float:
@@ -200,11 +213,13 @@ def _cracks(job: Job) -> Result:
             net = _NETS[job.model](clip=_CLIP, settings=0, effort=effort, seed=job.seed)
             fitted = net.fit(blocks[:half])
     spent = time.process_time() - started
-    value = {"RMSE": rmse(left, fitted.last(cut))}
+    told, took = timed(lambda: fitted.last(cut), len(cut))
+    value = {"RMSE": rmse(left, told)}
     if not isinstance(fitted, LifeTrees):
         lives = np.stack([fitted.judge(one.value).quantile[-1, [0, -1]] for one in cut])
         value["coverage"] = float(((lives[:, 0] <= left) & (left <= lives[:, 1])).mean())
-    return Result(job=job, value=value, train_cpu_s=spent, note="simulated specimens")
+    note = "simulated specimens"
+    return Result(job=job, value=value, train_cpu_s=spent, infer_ms=took, note=note)
 
 
 def _cracks_told(results: list[Result]) -> str:
