@@ -105,3 +105,60 @@ def test_far_values_stay_for_they_are_what_is_looked_for(tmp_path: Path) -> None
 def test_what_cannot_be_read_is_told(tmp_path: Path, text: str, more: dict[str, object], says: str) -> None:
     with pytest.raises(DataError, match=says):
         opened(tmp_path, text, **more)
+
+
+def test_a_file_without_a_header_loses_no_row_and_its_columns_are_numbered(tmp_path: Path) -> None:
+    sheaf = opened(tmp_path, "".join(f"{row / 10},{row * 2}\n" for row in range(50)))
+    (block,) = sheaf.blocks
+    assert block.channels == ("column 1", "column 2")
+    assert len(block) == 50
+    assert block.value[0].tolist() == [0.0, 0.0]
+    assert any("no line names the columns" in one for one in sheaf.notes)
+
+
+def test_columns_called_by_numbers_are_a_header(tmp_path: Path) -> None:
+    (block,) = opened(tmp_path, "0,1,2\n" + "0.5,1.5,2.5\n" * 30).blocks
+    assert block.channels == ("0", "1", "2")
+    assert len(block) == 30
+
+
+def test_a_date_and_a_time_of_day_in_two_columns_are_one_stamp(tmp_path: Path) -> None:
+    rows = "".join(f"31/12/2023;{hour:02d}.30.00;{hour},5\n" for hour in range(24))
+    (block,) = opened(tmp_path, "Date;Time;NO2\n" + rows).blocks
+    assert block.channels == ("NO2",)
+    assert block.every_ns == HOUR_NS
+    assert block.value[3, 0] == 3.5
+    assert int(block.time[0]) == 1_703_982_600 * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("timestamp_(min)", 60), ("time", 1), ("elapsed time [h]", 3600), ("t_stamp ms", 0.001)],
+)
+def test_a_column_that_counts_is_a_clock_by_its_unit(tmp_path: Path, name: str, step: float) -> None:
+    sheaf = opened(tmp_path, f"{name},x\n" + "".join(f"{row}.0,{row % 7}\n" for row in range(100)))
+    (block,) = sheaf.blocks
+    assert block.channels == ("x",)
+    assert block.every_ns == round(step * SECOND_NS)
+    assert any("from no date that is known" in one for one in sheaf.notes)
+
+
+def test_readings_that_are_called_data_are_no_clock(tmp_path: Path) -> None:
+    sheaf = opened(tmp_path, "Data,Label\n" + "".join(f"{row % 7}.25,{int(row == 9)}\n" for row in range(40)))
+    (block,) = sheaf.blocks
+    assert block.channels == ("Data",)
+    assert sheaf.label == "Label"
+    assert len(block) == 40
+
+
+def test_a_column_called_time_whose_numbers_fall_is_read(tmp_path: Path) -> None:
+    sheaf = opened(tmp_path, "response time,x\n" + "".join(f"{row * 7 % 5},{row}\n" for row in range(60)))
+    assert sheaf.blocks[0].channels == ("response time", "x")
+    assert any("taken for readings" in one for one in sheaf.notes)
+
+
+def test_stamps_are_found_whatever_their_column_is_called(tmp_path: Path) -> None:
+    rows = "".join(f"{hour},2026-01-01 {hour:02d}:00\n" for hour in range(24))
+    (block,) = opened(tmp_path, "level,taken\n" + rows).blocks
+    assert block.channels == ("level",)
+    assert block.every_ns == HOUR_NS

@@ -19,6 +19,7 @@ Sign = Literal["missing", "stuck", "spike", "noisy", "high", "low"]
 _ALONE = 0.5  # share from which on one stream made an alarm by itself
 _FLAT_ROWS = 4
 _NOISY = 3.0
+_NEAR = 0.5  # deviations below which nobody would call a reading odd
 
 _WAYS: dict[Sign, str] = {
     "missing": "it says nothing any more: check the device and its link",
@@ -118,6 +119,9 @@ def sentence(
         how += ": nothing was read"
     elif sign == "stuck":
         how += f": it repeats {first.value:.6g}"
+    elif first.deviations is not None and first.deviations < _NEAR:
+        how += f": no single reading is ({first.value:.6g} where {first.expected:.6g} was expected), but"
+        how += " their course"
     elif first.expected is not None:
         wide = f", {first.deviations:.1f} times what it usually varies" if first.deviations else ""
         how += f": it read {first.value:.6g} where {first.expected:.6g} was expected{wide}"

@@ -10,6 +10,7 @@ import msgspec
 from nervure.core.error import DataError
 from nervure.learn.own.ask import Asked
 from nervure.learn.own.file import Head
+from nervure.learn.own.heading import is_number, is_stamp
 
 __all__ = ["Columns", "choose", "find", "guess_id", "guess_time"]
 
@@ -28,6 +29,7 @@ _TARGET = (
     "load", "flow", "volume", "speed", "consumption", "cnt", "traffic_volume", "ot",
 )  # fmt: skip
 
+_STAMP = 8  # digits that a stamp has at least: 20240131, or seconds since 1973
 _LONG = (
     "a column for each series is the wide format, and the long one is needed, a row for each time and"
     " series: pandas.read_csv(FILE).melt('ds', var_name='unique_id', value_name='y')"
@@ -63,7 +65,7 @@ def choose(head: Head, asked: Asked) -> Columns:
     def one(option: str, named: str | None, usual: tuple[str, ...], word: str) -> str | None:
         if named is not None:
             return _find(head, option, named, usual)
-        found = _guess(head.names, usual)
+        found = guess_time(head) if usual is _TIME else _guess(head.names, usual)
         if found is not None:
             notes.append(f"{word} is the column {found!r}")
         return found
@@ -101,8 +103,23 @@ def find(head: Head, option: str, named: str) -> str:
 
 
 def guess_time(head: Head) -> str | None:
-    """Return the column whose name is usual for time stamps, or ``None``."""
-    return _guess(head.names, _TIME)
+    """Return the column of time stamps: by its name if its first cell allows it, or by that cell."""
+    found = _guess(head.names, _TIME)
+    cells = dict(zip(head.names, head.first, strict=False))
+    if found is not None and not (_small(cells.get(found, "")) and not _timely(found)):
+        return found
+    return next((name for name, cell in cells.items() if name and is_stamp(cell)), None)
+
+
+def _small(cell: str) -> bool:
+    """Tell whether a cell is a number that counts no seconds since 1970, and is no date without marks."""
+    return is_number(cell) and len(cell.strip().lstrip("-").partition(".")[0]) < _STAMP
+
+
+def _timely(name: str) -> bool:
+    """Tell whether a name speaks of nothing but time: a count below it is a clock of its own."""
+    plain = name.casefold()
+    return plain in ("ds", "ts", "t") or "time" in plain or "stamp" in plain
 
 
 def guess_id(head: Head) -> str | None:
@@ -133,8 +150,8 @@ def _find(head: Head, option: str, named: str, usual: tuple[str, ...]) -> str:
         hint += "; leave --id out if the file holds one series"
     elif option == "--target" and likely is None and _wide(head):
         hint += f"; {_LONG}"
-    if _looks_like_data(head.names):
-        hint = f"the first line must name the columns; here line {head.line or 1} looks like readings"
+    if head.nameless or _looks_like_data(head.names):
+        hint = _bare(head)
     raise _missing(head, option, named, hint)
 
 
@@ -149,11 +166,16 @@ def _missing(head: Head, option: str, named: str, hint: str) -> DataError:
 def _no_series(head: Head, named: str) -> DataError:
     """Tell what to do where no column is likely to tell series apart."""
     hint = "leave --id out if the file holds one series, else name the column that tells them apart"
-    if _looks_like_data(head.names):
-        hint = f"the first line must name the columns; here line {head.line or 1} looks like readings"
+    if head.nameless or _looks_like_data(head.names):
+        hint = _bare(head)
     elif _wide(head):
         hint = f"leave --id out if the file holds one series, and name its --target; {_LONG}"
     return _missing(head, "--id", named, hint)
+
+
+def _bare(head: Head) -> str:
+    first = head.line + head.nameless or 1
+    return f"the first line must name the columns; here line {first} looks like readings"
 
 
 def _wide(head: Head) -> bool:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from nervure.core.error import DataError
 from nervure.learn.own.ask import Rejected
+from nervure.learn.own.heading import named, parted
 
 __all__ = ["Head", "Sheet", "head", "read"]
 
@@ -46,7 +47,10 @@ _FOREIGN = {
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What the start of a file tells: the names of its columns and how its text is written.
 
-    ``line`` is the line of the header, 0 in Parquet.
+    ``line`` is the line of the header, 0 in Parquet; where there is none the file is ``nameless``, and it
+    is the line before the first row.
+    ``first`` are the cells of the first row. Where a date and a time of day stand in two columns, they
+    are one here, by the name of the first; the second has none, and ``clock`` is where they are.
     """
 
     path: Path
@@ -54,6 +58,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     separator: str = ","
     encoding: str = ""
     line: int = 0
+    first: tuple[str, ...] = ()
+    nameless: bool = False
+    clock: tuple[int, int] | None = None
 
     @property
     def columnar(self) -> bool:
@@ -175,10 +182,26 @@ def _header(path: Path, encoding: str, text: IO[str], wanted: Sequence[str]) -> 
         elif bare and not bare.startswith("#"):
             found = {one: _cut(line, one) for one in (forced or _SEPARATORS)}
             best = max(found, key=lambda one: (_hits(found[one], wanted), len(found[one])))
-            return Head(path=path, names=found[best], separator=best, encoding=encoding, line=number)
+            first = _cut(next((one for one in text if one.strip()), ""), best)
+            start = Head(path=path, names=found[best], separator=best, encoding=encoding, line=number)
+            return _judged(start, first, wanted)
     raise DataError(
         f"{path.name} is empty", where=str(path), hint="the first line names the columns: unique_id,ds,y"
     )
+
+
+def _judged(start: Head, first: tuple[str, ...], wanted: Sequence[str]) -> Head:
+    """Give columns without names some, and see whether stamps stand in two columns."""
+    if not named(start.names):
+        names = tuple(f"column {place}" for place in range(1, len(start.names) + 1))
+        return msgspec.structs.replace(
+            start, names=names, first=start.names, line=start.line - 1, nameless=True
+        )
+    clock = parted(start.names, first)
+    if clock is None or start.names[clock[1]] in wanted:
+        return msgspec.structs.replace(start, first=first)
+    names = tuple("" if place == clock[1] else name for place, name in enumerate(start.names))
+    return msgspec.structs.replace(start, names=names, first=first, clock=clock)
 
 
 def _cut(line: str, separator: str) -> tuple[str, ...]:
@@ -210,14 +233,14 @@ def _rows(head: Head, text: IO[str], wanted: list[str]) -> Sheet:
                 kept.append(row)
                 lines.append(line)
             if len(kept) >= _CHUNK:
-                _store(kept, places, chunks)
+                _store(kept, places, chunks, head.clock)
     except csv.Error as cause:
         raise DataError(
             f"the file cannot be cut into cells after line {begun}: {cause}",
             where=str(head.path),
             hint=f'a quotation mark (") that is opened at or after line {begun + 1} is perhaps never closed',
         ) from cause
-    _store(kept, places, chunks)
+    _store(kept, places, chunks, head.clock)
     columns = {name: pa.concat_arrays(chunk) for name, chunk in zip(wanted, chunks, strict=True)}
     return Sheet(head=head, columns=columns, line=np.array(lines, dtype=np.int64), rejected=tuple(rejected))
 
@@ -246,7 +269,13 @@ def _mended(head: Head, row: list[str], line: int, rejected: list[Rejected]) -> 
     return True
 
 
-def _store(kept: list[list[str]], places: list[int], chunks: list[list[Any]]) -> None:
+def _store(
+    kept: list[list[str]], places: list[int], chunks: list[list[Any]], clock: tuple[int, int] | None
+) -> None:
     for place, chunk in zip(places, chunks, strict=True):
-        chunk.append(pc.utf8_trim_whitespace(pa.array([row[place] for row in kept], pa.string())))
+        cells = pc.utf8_trim_whitespace(pa.array([row[place] for row in kept], pa.string()))
+        if clock is not None and place == clock[0]:
+            beside = pc.utf8_trim_whitespace(pa.array([row[clock[1]] for row in kept], pa.string()))
+            cells = pc.utf8_trim_whitespace(pc.binary_join_element_wise(cells, beside, " "))
+        chunk.append(cells)
     kept.clear()

@@ -22,6 +22,7 @@ from nervure.learn.own.ask import Asked, Rejected
 from nervure.learn.own.bench import Bench
 from nervure.learn.own.clock import median_step
 from nervure.learn.own.column import find, guess_id, guess_time
+from nervure.learn.own.count import counted
 from nervure.learn.own.file import Head, head, read
 from nervure.learn.own.number import numbers
 from nervure.learn.own.reading import identity, judge_rows, strays, times_of
@@ -77,13 +78,10 @@ def open_table(asked: Asked, *, columns: tuple[str, ...] = (), label: str | None
     if not len(sheet.line) and not sheet.rejected:
         raise DataError(f"{asked.file.name} holds no row below its header", where=str(asked.file))
     bench = Bench(sheet)
+    if start.nameless:
+        bench.notes.append("no line names the columns: they are called column 1, column 2 and so on")
+    time, roles = _times(bench, roles, asked)
     value, names = _channels(bench, roles, asked, chosen=bool(columns))
-    if roles.time is None:
-        time = np.arange(len(value), dtype=np.int64) * SECOND_NS
-        bench.notes.append("no column holds the time: rows are taken for one second apart")
-    else:
-        time, _ = times_of(bench, roles.time, asked, np.zeros(len(value), dtype=np.int64))
-        strays(bench, roles.time, time)
     judge_rows(bench)
     place, series = _series(bench, roles, time, asked.file)
     odd = _odd(bench, roles.label)
@@ -96,6 +94,24 @@ def open_table(asked: Asked, *, columns: tuple[str, ...] = (), label: str | None
         blocks=blocks, rows=len(sheet.line) + len(sheet.rejected), clock=roles.time is not None,
         label=roles.label, rejected=tuple(bench.rejected), notes=tuple(bench.notes),
     )  # fmt: skip
+
+
+def _times(bench: Bench, roles: _Roles, asked: Asked) -> tuple[Longs, _Roles]:
+    """Return the time of rows, and the roles that columns have then: what only looked like time is read."""
+    rows = len(bench.sheet.line)
+    count = None if roles.time is None else counted(bench.sheet.columns[roles.time], roles.time)
+    if roles.time is not None and count is None:
+        time, _ = times_of(bench, roles.time, asked, np.zeros(rows, dtype=np.int64))
+        strays(bench, roles.time, time)
+        return time, roles
+    if count is not None and count.time is not None:
+        bench.notes.append(f"column {roles.time!r} counts {count.unit}, from no date that is known")
+        return count.time, roles
+    if count is not None and roles.time is not None:
+        bench.notes.append(f"column {roles.time!r} holds no time stamps: it is taken for readings")
+        roles = msgspec.structs.replace(roles, time=None, rest=(roles.time, *roles.rest))
+    bench.notes.append("no column holds the time: rows are taken for one second apart")
+    return np.arange(rows, dtype=np.int64) * SECOND_NS, roles
 
 
 def _tell(bench: Bench, roles: _Roles, blocks: tuple[Block, ...]) -> None:
