@@ -200,10 +200,13 @@ def _figures(results: list[Result], metric: str, *, digits: int = 3) -> _Figures
 
 def _peer_text(results: list[Result]) -> str:
     plain, unseen = _figures(results, "accuracy"), _figures(results, "unseen severity")
+    said = f"With noise 20 dB below each channel, seven states are told apart by {plain.text} (accuracy)."
+    if not unseen.best:
+        return said
     return (
-        f"With noise 20 dB below each channel, seven states are told apart by {plain.text} (accuracy). What"
-        f" tells models apart is damage of another size than was learnt: {unseen.text}. Runs halfway between"
-        " healthy and damaged, made of training runs under the same ground motion, are what helps there."
+        f"{said} What tells models apart is damage of another size than was learnt: {unseen.text}. Runs"
+        " halfway between healthy and damaged, made of training runs under the same ground motion, are what"
+        " helps there."
     )
 
 
