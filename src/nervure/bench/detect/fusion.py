@@ -38,8 +38,8 @@ def contests() -> tuple[Contest, ...]:
             title=title,
             question="How much less has to be sent, at a known error, before a detector sees less?",
             protocol="Bytes as written, heads and checks included, against float32; the largest error "
-            "is 5 % of a channel's standard deviation over the training rows, or a quarter of that within a "
-            "record, the same for all rows of the table. How the bound is drawn was settled with these "
+            "is 5 % of a channel's standard deviation over the training rows, or two fifths of that within "
+            "a record, the same for all rows of the table. How the bound is drawn was settled with these "
             "figures in sight. PCA T2+Q is fitted to, and scores, what is decoded.",
             metrics=("times fewer bytes", "NRMSE", "over bound", "AUROC raw - decoded", "F1 raw - decoded"),
             entries=(

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 _OPSET = 17
 _WORTH = 0.98  # what a latent has to save: less is chance
-_WITHIN = 0.25  # of what a channel moves within a record
+_WITHIN = 0.4  # of what a channel moves within a record
 _ROWS = 4000  # of each part that tables are learnt from
 
 
@@ -40,8 +40,8 @@ class FusionAutoencoder(Windowed):
 
     ``bound`` is the largest error of a reading as a share of its channel's standard deviation over
     all rows, so that no channel's RMSE is above it either; where a channel moves less within a
-    record, a quarter of that is the bound, as a detector of that record needs it (errors then add
-    2 % to its variance). As a detector it scores a row by its residuals. Rate is the loss, after
+    record, two fifths of that are the bound, as a detector of that record needs it (even errors then
+    add 5 % to its variance). As a detector it scores a row by its residuals. Rate is the loss, after
     Balle, Laparra & Simoncelli (ICLR, 2017), with noise in place of rounding.
 
     Where channels have little to do with each other a latent does not pay; the last fifth of each
