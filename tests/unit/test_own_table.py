@@ -162,3 +162,23 @@ def test_stamps_are_found_whatever_their_column_is_called(tmp_path: Path) -> Non
     (block,) = opened(tmp_path, "level,taken\n" + rows).blocks
     assert block.channels == ("level",)
     assert block.every_ns == HOUR_NS
+
+
+@pytest.mark.parametrize("name", ["sensor_name", "MeterNo", "tag", "Measuring station"])
+def test_words_that_name_sensors_tell_series_apart(tmp_path: Path, name: str) -> None:
+    rows = "".join(
+        f"2026-01-01T{hour:02d}:{minute}:00Z,{who},{hour * size}.5\n"
+        for hour in range(24)
+        for who, size, minute in (("north", 1, "00"), ("south", 10, "01"))
+    )
+    (block,) = opened(tmp_path, f"time,{name},reading\n" + rows).blocks
+    assert block.channels == ("north", "south")
+
+
+def test_switches_are_read_as_numbers_and_said_to_be(tmp_path: Path) -> None:
+    rows = "".join(f"2026-01-01T{hour:02d}:00Z,{hour},{'ON' if hour % 3 else 'Off'}\n" for hour in range(24))
+    sheaf = opened(tmp_path, "time,level,pump state\n" + rows)
+    (block,) = sheaf.blocks
+    assert block.channels == ("level", "pump state")
+    assert block.value[:3, 1].tolist() == [0, 1, 1]
+    assert any("on is 1 and off is 0" in one for one in sheaf.notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -24,6 +25,9 @@ _ID = (
     "device_id", "item_id", "node", "node_id", "location", "location_id", "site", "site_id", "thing",
     "detector", "detector_id", "meter", "meter_id", "name", "stop", "stop_id",
 )  # fmt: skip
+_APART = frozenset(one for one in _ID if one.isalpha() and one not in ("id", "name", "stop", "location")) | {
+    "tag", "channel", "signal", "variable", "parameter", "machine", "asset", "room",
+}  # fmt: skip
 _TARGET = (
     "y", "value", "target", "result", "reading", "val", "measurement", "values", "count", "demand",
     "load", "flow", "volume", "speed", "consumption", "cnt", "traffic_volume", "ot",
@@ -65,7 +69,8 @@ def choose(head: Head, asked: Asked) -> Columns:
     def one(option: str, named: str | None, usual: tuple[str, ...], word: str) -> str | None:
         if named is not None:
             return _find(head, option, named, usual)
-        found = guess_time(head) if usual is _TIME else _guess(head.names, usual)
+        ways = {_TIME: guess_time, _ID: guess_id}
+        found = ways[usual](head) if usual in ways else _guess(head.names, usual)
         if found is not None:
             notes.append(f"{word} is the column {found!r}")
         return found
@@ -123,8 +128,20 @@ def _timely(name: str) -> bool:
 
 
 def guess_id(head: Head) -> str | None:
-    """Return the column whose name is usual for what tells series apart, or ``None``."""
-    return _guess(head.names, _ID)
+    """Return the column that tells series apart: by its name, or by words in it and below it, or ``None``."""
+    found = _guess(head.names, _ID)
+    if found is not None:
+        return found
+    cells = zip(head.names, head.first, strict=False)
+    likely = [
+        name for name, cell in cells if cell and not is_number(cell) and not is_stamp(cell) and _told(name)
+    ]
+    return likely[0] if len(likely) == 1 else None
+
+
+def _told(name: str) -> bool:
+    """Tell whether a name of several words speaks of what readings come from: sensor_name, Meter No."""
+    return not _APART.isdisjoint(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold()))
 
 
 def _find(head: Head, option: str, named: str, usual: tuple[str, ...]) -> str:

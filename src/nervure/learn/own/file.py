@@ -92,7 +92,7 @@ def head(path: Path, wanted: Sequence[str] = ()) -> Head:
             if magic.startswith(start):
                 raise DataError(f"{path.name} {says}", where=str(path))
         if magic.startswith(b"PAR1"):
-            return Head(path=path, names=tuple(pa.parquet.read_schema(path).names))
+            return _columnar(path)
         encoding = _encoding(path)
         with _text(path, encoding) as text:
             return _header(path, encoding, text, wanted)
@@ -117,6 +117,15 @@ def read(head: Head, wanted: Sequence[str]) -> Sheet:
         raise _cut_off(head.path, cause) from cause
     except (OSError, EOFError, lzma.LZMAError) as cause:
         raise DataError(f"cannot read {head.path.name} to its end: {cause}", where=str(head.path)) from cause
+
+
+def _columnar(path: Path) -> Head:
+    """Look at the columns and the first row of a Parquet file."""
+    with pa.parquet.ParquetFile(path) as file:
+        names = tuple(file.schema_arrow.names)
+        batch = next(file.iter_batches(batch_size=1), None)
+        row = batch.to_pylist()[0] if batch is not None and batch.num_rows else {}
+    return Head(path=path, names=names, first=tuple(str(row.get(name, "")) for name in names))
 
 
 def _cut_off(path: Path, cause: UnicodeError) -> DataError:

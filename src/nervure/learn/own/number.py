@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["EMPTY", "Numbers", "numbers"]
+__all__ = ["EMPTY", "Numbers", "numbers", "switched"]
 
 EMPTY = (
     "", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "---", "?", ".", "missing",
@@ -30,6 +30,9 @@ _MINUS = "^[\u2212\u2013](\\d)"  # as typesetters write it
 _SPACES = "[\u00a0\u202f\u2009 ']"
 
 Style = Literal[".", ","]
+_SWITCHES = (
+    ("false", "true"), ("off", "on"), ("no", "yes"), ("closed", "open"), ("stopped", "running"),
+)  # fmt: skip
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +78,27 @@ def numbers(column: pa.Array, *, decimal: Style | None = None, separator: str = 
         reason: np.flatnonzero(~good & ~empty & ~endless),
     }
     return _coded(value, wrong, int(empty.sum()), notes)
+
+
+def switched(column: pa.Array) -> tuple[Numbers, str] | None:
+    """Read a column of two words, on and off, as 1 and 0, and say which is which; ``None`` if it is none.
+
+    >>> switched(pa.array(["ON", "off", ""]))[0].value.tolist()
+    [1.0, 0.0, nan]
+    """
+    if not pa.types.is_string(column.type):
+        return None
+    low = pc.utf8_lower(pc.fill_null(column, ""))
+    words = set(pc.unique(low).to_pylist()) - set(EMPTY)
+    pair = next((one for one in _SWITCHES if words and words <= set(one)), None)
+    if pair is None:
+        return None
+    value = np.full(len(column), np.nan)
+    for number, word in enumerate(pair):
+        value[pc.equal(low, word).to_numpy(zero_copy_only=False)] = number
+    return Numbers(
+        value=value, wrong={}, empty=int(np.isnan(value).sum())
+    ), f"{pair[1]} is 1 and {pair[0]} is 0"
 
 
 def _typed(column: pa.Array) -> Numbers:

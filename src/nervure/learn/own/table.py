@@ -24,7 +24,7 @@ from nervure.learn.own.clock import median_step
 from nervure.learn.own.column import find, guess_id, guess_time
 from nervure.learn.own.count import counted
 from nervure.learn.own.file import Head, head, read
-from nervure.learn.own.number import numbers
+from nervure.learn.own.number import Numbers, numbers, switched
 from nervure.learn.own.reading import identity, judge_rows, strays, times_of
 
 __all__ = ["Sheaf", "open_table"]
@@ -153,7 +153,7 @@ def _channels(bench: Bench, roles: _Roles, asked: Asked, *, chosen: bool) -> tup
     """Return the columns that hold numbers, ``[row, channel]``, and their names; say which are left out."""
     found, names, left = [], [], []
     for name in roles.rest:
-        told = numbers(bench.sheet.columns[name], decimal=asked.decimal, separator=bench.sheet.head.separator)
+        told = _numbers(bench, name, asked)
         some = len(told.value) - told.empty
         good = int(np.isfinite(told.value).sum())
         if not chosen and (good < _NUMBERS * some or not good):
@@ -179,6 +179,16 @@ def _channels(bench: Bench, roles: _Roles, asked: Asked, *, chosen: bool) -> tup
     if len(found) > _MOST_CHANNELS:
         bench.notes.append(f"{len(found)} columns are a lot: the first {_MOST_CHANNELS} are watched")
     return np.stack(found[:_MOST_CHANNELS], axis=1), tuple(names[:_MOST_CHANNELS])
+
+
+def _numbers(bench: Bench, name: str, asked: Asked) -> Numbers:
+    """Read a column as numbers, or as a switch."""
+    cells = bench.sheet.columns[name]
+    switch = switched(cells)
+    if switch is None:
+        return numbers(cells, decimal=asked.decimal, separator=bench.sheet.head.separator)
+    bench.notes.append(f"column {name!r}: {switch[1]}")
+    return switch[0]
 
 
 def _series(bench: Bench, roles: _Roles, time: Longs, file: Path) -> tuple[Longs, tuple[str, ...]]:
