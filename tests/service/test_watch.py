@@ -1,4 +1,7 @@
-"""A running node under watch: its history is learnt, a live fault rings in seconds and names the sensor."""
+"""A running node under watch: its history is learnt, a fault is an alert in seconds and names the sensor.
+
+The node judges, whoever looks: alerts survive it being killed, and heed what people say of them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +40,34 @@ def readings(rows: int, seed: int = 0) -> Floats:
 class Plant:
     """A Thing with four sensors at a running node."""
 
-    def __init__(self, platform: Platform, token: str = "") -> None:
+    def __init__(self, platform: Platform, token: str = "", rows: int = ROWS) -> None:
+        self.alerts_before: set[str] = set()
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(base_url=f"{platform.http}/v1.1", timeout=30, headers=headers)
         self.platform = platform
         self.thing("pump", NAMES)
         (pump,) = self.ask("Things?$filter=name eq 'pump'&$expand=Datastreams($orderby=id)")
+        self.key = pump["@iot.id"]
         self.streams = [one["@iot.id"] for one in pump["Datastreams"]]
-        self.value, self.next = readings(ROWS + 400), ROWS
+        self.value, self.next = readings(ROWS + 400), rows
         self.start = time.time() - 300 - ROWS * STEP_S  # what is sent below is never ahead of its time
-        self.send(0, ROWS)
+        self.send(0, rows)
+
+    def api(self, path: str) -> Any:
+        base = str(self.http.base_url).removesuffix("/v1.1/")
+        return self.http.get(f"{base}/api/{path}").raise_for_status().json()
+
+    def alerts(self, *, active: bool = False) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.api(f"alerts?solution=monitor&active={str(active).lower()}")
+        found = found if active else [*found, *self.api("alerts?solution=monitor&active=true")]
+        self.alerts_before |= {one["id"] for one in found}
+        return found
+
+    def settled(self) -> dict[str, Any]:
+        """How far the node has come with the pump, when it has taken it up."""
+        until(lambda: self.api("monitors") and self.api("monitors")[0]["standing"], 10)
+        standing: dict[str, Any] = self.api("monitors")[0]["standing"]
+        return standing
 
     def ask(self, path: str) -> Any:
         return self.http.get(f"/{path}").raise_for_status().json()["value"]
@@ -112,7 +134,7 @@ class Watch:
         return any(text in line for line in self.err)
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(signal.SIGINT)
         self.end(130)
 
     def end(self, code: int = 0) -> None:
@@ -131,8 +153,16 @@ def until(holds: Any, seconds: float = 60.0) -> None:
         time.sleep(0.05)
 
 
+def _s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
 def raised(watch: Watch) -> list[dict[str, Any]]:
-    return [one["alarm"] for one in watch.out if one["event"] == "raised"]
+    return [one["alert"] for one in watch.out if one["event"] == "raised"]
+
+
+def blamed(alert: dict[str, Any]) -> str:
+    return str(alert["properties"]["streams"][0]["stream"])
 
 
 @pytest.fixture(name="plant")
@@ -144,7 +174,7 @@ def _plant(tmp_path: Path) -> Iterator[Plant]:
         plant.http.close()
 
 
-def test_a_fault_rings_within_seconds_and_a_restart_goes_on(plant: Plant) -> None:
+def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
     watch = Watch(plant.platform)
     until(lambda: watch.said("watching 1 of 3"))
     assert watch.said("A is not watched: 0 readings are too few")
@@ -154,49 +184,129 @@ def test_a_fault_rings_within_seconds_and_a_restart_goes_on(plant: Plant) -> Non
     plant.live(5, motor=3.0)
     until(lambda: len(raised(watch)) > before, 10)
     assert time.monotonic() - began < 10
-    alarm = raised(watch)[-1]
-    assert (alarm["thing"], alarm["streams"][0]["stream"]) == ("pump", "motor")
-    assert "motor of pump is odd since" in alarm["says"]
+    alert = raised(watch)[-1]
+    first = alert["properties"]["streams"][0]
+    assert (first["stream"], first["datastream"], alert["datastream"]) == ("motor", *[plant.streams[2]] * 2)
+    assert (alert["solution"], alert["severity"], alert["thing"]) == ("monitor", "minor", plant.key)
+    assert "motor of pump is odd since" in alert["text"]
+    assert abs(first["value"] - first["expected"]) == pytest.approx(3.0, abs=1.0)
+    assert {one["datastream"] for one in alert["evidence"]} == {plant.streams[2]}
+    assert first["value"] in [one["value"] for one in alert["evidence"]]
+    assert alert["properties"]["rarity"] > alert["properties"]["limit"]
     watch.stop()
-    folder = plant.platform.folder / "nervure-data" / "monitors" / "first"
-    made = (folder / "pump.onnx").stat().st_mtime_ns
-    plant.live(60)  # while nobody watches; the alarm of before ends in them
+    plant.live(60)  # while nobody looks the node watches all the same: the alarm of before ends in them
+    until(lambda: not plant.api(f"alerts/{alert['id']}")["active"], 10)
+    over = plant.api(f"alerts/{alert['id']}")
+    assert over["start"] <= over["raised"] <= over["end"]
+    made = (plant.platform.folder / "nervure-data" / "monitors" / "first" / "pump.onnx").stat().st_mtime_ns
     again = Watch(plant.platform)
     until(lambda: again.said("watching 1 of 3"))
-    assert again.said("pump: goes on from")
-    assert (folder / "pump.onnx").stat().st_mtime_ns == made
-    until(lambda: any(one["event"] == "cleared" for one in again.out), 10)
-    assert again.out[0]["event"] == "cleared"
-    assert again.out[0]["alarm"]["start"] == alarm["start"]
+    assert again.said("pump: watched since")
+    assert (plant.platform.folder / "nervure-data/monitors/first/pump.onnx").stat().st_mtime_ns == made
     before = len(raised(again))
     plant.live(5, inlet=-4.0)
     until(lambda: len(raised(again)) > before, 10)
-    assert raised(again)[-1]["streams"][0]["stream"] == "inlet"
+    assert blamed(raised(again)[-1]) == "inlet"
     again.stop()
+    assert plant.platform.run("watch", "--project", "first", "--stop") == ""
+    until(lambda: plant.api("monitors") == [] and not plant.alerts(active=True), 10)
+
+
+def test_a_node_killed_within_an_alarm_goes_on_with_it(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    with platform.start("up", "--json") as process:
+        platform.wait(process)
+        plant = Plant(platform)
+        platform.run("watch", "--project", "first", "--quick", "--seconds", "1")
+        plant.live(10)
+        plant.live(6, motor=6.0)
+        until(lambda: plant.alerts(active=True), 10)
+        plant.live(2, motor=6.0)
+        process.kill()  # the last readings are acknowledged: they are in the log, whatever was judged
+        process.wait(20)
+    known = plant.alerts_before
+    with node(platform):
+        (open_,) = plant.alerts(active=True)
+        assert open_["id"] in known
+        limit = plant.api("monitors")[0]["standing"]
+        assert limit is None or limit["open"] == open_["id"]
+        plant.live(60)
+        until(lambda: not plant.alerts(active=True), 15)
+        over = [one for one in plant.alerts() if one["id"] == open_["id"]]
+        assert len(over) == 1
+        assert _s(over[0]["end"]) - _s(over[0]["start"]) >= 7 * STEP_S, "rows before and after count"
+        assert (over[0]["start"], blamed(over[0])) == (open_["start"], "motor")
+        plant.http.close()
+
+
+def test_what_people_say_moves_the_limit_and_what_is_learnt(plant: Plant) -> None:
+    platform = plant.platform
+    platform.run("watch", "--project", "first", "--quick", "--seconds", "1")
+    plant.live(10)
+    plant.live(5, motor=6.0)
+    plant.live(60)
+    until(lambda: plant.alerts() and not plant.alerts(active=True), 15)
+    alert = next(one for one in plant.alerts() if blamed(one) == "motor")
+    before = plant.settled()["limit"]
+    told = platform.ask("alert", "verdict", alert["id"], "false", "--note", "works at the motor")
+    said = told["properties"]["verdict"]
+    assert (said["verdict"], said["note"], told["acknowledged"]) == ("false", "works at the motor", True)
+    assert said["by"]
+    until(lambda: plant.settled()["limit"] > before + 0.5, 10)
+    higher = plant.settled()["limit"]
+    line = plant.api("audit")[0]
+    assert (line["what"], line["detail"]["alert"]) == ("alert.judge", alert["id"])
+    platform.run("alert", "verdict", alert["id"], "planned")  # a second thought
+    until(lambda: plant.settled()["limit"] < higher - 0.5, 10)
+    assert "planned" in platform.run("alert", "list", "--solution", "monitor")
+    assert "there is no alert 'nope'" in platform.run("alert", "verdict", "nope", "true", code=1)
+    platform.run("watch", "--project", "first", "--quick", "--refit", "--seconds", "0")
+    about = plant.api("monitors")[0]["about"]
+    assert (about["verdicts"], "1 verdicts were heeded" in about["says"]) == (1, True)
+
+
+def test_a_thing_that_was_too_young_is_taken_up_later(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    with node(platform):
+        plant = Plant(platform, rows=20)
+        watch = Watch(platform)
+        until(lambda: watch.said("watching 0 of 3"))
+        assert watch.said("pump is not watched")
+        plant.send(20, ROWS)
+        plant.next = ROWS
+        until(lambda: watch.said("pump: 4 Datastreams"), 60)
+        until(lambda: plant.settled()["rows"] >= 0, 10)
+        before = len(raised(watch))
+        plant.live(5, motor=5.0)
+        until(lambda: len(raised(watch)) > before, 10)
+        watch.stop()
+        plant.http.close()
 
 
 def test_a_silent_sensor_does_not_hold_the_others_up(plant: Plant) -> None:
-    watch = Watch(plant.platform, "--count", "1")
+    watch = Watch(plant.platform, "--count", "1", "--severity", "major")
     until(lambda: watch.said("watching 1 of 3"))
     plant.live(3, silent=("bearing",), motor=8.0)
     until(lambda: raised(watch), 10)
-    assert raised(watch)[0]["streams"][0]["stream"] in {"motor", "bearing"}
+    assert blamed(raised(watch)[0]) in {"motor", "bearing"}
+    assert raised(watch)[0]["severity"] == "major"
     watch.end()  # one alarm was enough
 
 
-def test_looking_once_judges_what_came_after_and_ends(plant: Plant) -> None:
+def test_looking_once_judges_what_came_after_until_somebody_has_seen_it(plant: Plant) -> None:
     plant.live(20, outlet=4.0)
-    with plant.platform.start(
-        "watch", "--project", "first", "--once", "--quick", "--json", "--learn", "60%"
-    ) as process:
+    words = ("watch", "--project", "first", "--once", "--json")
+    with plant.platform.start(*words, "--quick", "--learn", "60%") as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
-    last = [json.loads(line) for line in out.splitlines()][-1]
-    assert last["alarm"]["streams"][0]["stream"] == "outlet"
-    with plant.platform.start("watch", "--project", "first", "--once", "--json") as process:
+    found = [json.loads(line)["alert"] for line in out.splitlines()]
+    assert blamed(found[-1]) == "outlet"
+    for one in plant.alerts():
+        plant.platform.run("alert", "acknowledge", one["id"])
+    with plant.platform.start(*words) as process:
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (0, ""), "nothing came since"
-    assert "goes on from" in err
+    assert (process.returncode, out) == (0, ""), "all has been seen"
+    assert "watched since" in err
 
 
 def test_what_is_asked_wrongly_is_told_with_what_there_is(plant: Plant) -> None:
@@ -226,7 +336,7 @@ def test_of_a_project_only_its_own_things_are_watched_and_a_lost_link_is_made_go
         before = len(raised(watch))
         plant.live(5, motor=5.0)
         until(lambda: len(raised(watch)) > before, 10)
-        assert raised(watch)[-1]["streams"][0]["stream"] == "motor"
+        assert blamed(raised(watch)[-1]) == "motor"
         watch.stop()
         plant.http.close()
 

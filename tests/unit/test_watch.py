@@ -6,11 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from nervure.cli import main
-from nervure.cli.feed import Source, heard
+from nervure.cli.feed import Source
 from nervure.cli.learnt import share_of
 from nervure.cli.post import file_of
 from nervure.core.error import UsageError
@@ -32,56 +33,66 @@ def test_readings_lie_on_the_nearest_slot_and_the_later_one_counts() -> None:
     assert at.tolist() == [0, 0, 1, 1, 2]
 
 
-def test_a_slot_is_over_when_all_have_read_or_a_later_one_begins_or_nobody_waits_longer() -> None:
-    slots = Slots(2, every_ns=10 * 10**9, origin_ns=0)
-    assert slots.put(0, 1, 1.0, 0.0) == []
-    ((time, row),) = slots.put(1, 2, 2.0, 0.1)
-    assert (time, row.tolist()) == (0, [1.0, 2.0])
-    assert slots.put(0, 10 * 10**9, 3.0, 10.0) == []
-    ((time, row),) = slots.put(0, 21 * 10**9, 4.0, 20.0)
-    assert time == 10 * 10**9
-    np.testing.assert_array_equal(row, [3.0, np.nan])
-    assert slots.tick(24.9) == []
-    ((time, row),) = slots.tick(25.0)
-    assert (time, slots.done_ns) == (20 * 10**9, 20 * 10**9)
-    assert slots.tick(99.0) == []
+def put(slots: Slots, now_s: float, *readings: tuple[int, int, float]) -> list[tuple[int, list[float]]]:
+    place, time, value = (np.array(one) for one in zip(*readings, strict=True))
+    slots.put(place, time, value.astype(float), now_s)
+    return over(slots, now_s)
+
+
+def over(slots: Slots, now_s: float) -> list[tuple[int, list[float]]]:
+    time, value = slots.over(now_s)
+    return list(zip(time.tolist(), value.tolist(), strict=True))
+
+
+def test_a_slot_is_over_when_all_have_read_or_nobody_waits_longer() -> None:
+    step = 10 * 10**9
+    slots = Slots(2, every_ns=step, origin_ns=0)
+    assert put(slots, 0.0, (0, 1, 1.0)) == []
+    assert put(slots, 0.1, (1, 2, 2.0)) == [(0, [1.0, 2.0])]
+    assert put(slots, 10.0, (0, step, 3.0)) == []
+    assert put(slots, 12.0, (0, 2 * step, 4.0), (1, 2 * step, 5.0)) == [], "the one before may still fill"
+    assert over(slots, 14.9) == []
+    (one, other) = over(slots, 15.0)
+    assert (one[0], other) == (step, (2 * step, [4.0, 5.0]))
+    np.testing.assert_array_equal(one[1], [3.0, np.nan])
+    assert (over(slots, 99.0), slots.done_ns, len(slots)) == ([], 2 * step, 0)
 
 
 def test_what_comes_for_a_slot_that_is_over_is_late() -> None:
     slots = Slots(2, every_ns=10, origin_ns=0, done_ns=20)
-    assert slots.put(0, 22, 1.0, 0.0) == slots.put(0, 31, 1.0, 0.0) == slots.put(1, 24, 2.0, 0.1) == []
-    assert slots.late == 2
+    assert put(slots, 0.0, (0, 22, 1.0), (0, 14, 1.0)) == []
+    assert (slots.late, len(slots)) == (2, 0)
+
+
+def test_sensors_may_send_their_backlog_one_after_the_other() -> None:
+    step = 10 * 10**9
+    slots = Slots(2, every_ns=step, origin_ns=0)
+    for sensor in range(2):
+        found = put(slots, float(sensor), *[(sensor, slot * step, float(slot)) for slot in range(50)])
+    assert found == [(slot * step, [float(slot)] * 2) for slot in range(50)]
+
+
+def test_no_more_slots_wait_than_memory_is_for_them() -> None:
+    slots = Slots(2, every_ns=1, origin_ns=0)
+    assert len(put(slots, 0.0, *[(0, slot, 1.0) for slot in range(Slots.MOST + 7)])) == 7
+
+
+def test_slots_that_are_not_over_survive_a_restart() -> None:
+    slots, again = (Slots(3, every_ns=10**10, origin_ns=5) for _ in range(2))
+    put(slots, 0.0, (0, 5, 1.0), (2, 5, 2.0))
+    again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(slots.state())), 100.0)
+    assert put(again, 100.0, (1, 5, 3.0)) == [(5, [1.0, 3.0, 2.0])]
 
 
 def test_every_row_is_judged_once_whatever_the_order_of_sensors() -> None:
     random = np.random.default_rng(0)
-    slots, found = Slots(3, every_ns=10, origin_ns=5), []
+    slots, found = Slots(3, every_ns=10, origin_ns=5), list[tuple[int, list[float]]]()
     for slot in range(200):
         for stream in random.permutation(3)[: random.integers(1, 4)].tolist():
-            found += slots.put(stream, 5 + 10 * slot + int(random.integers(-5, 5)), 1.0, float(slot))
-    found += slots.tick(1e9)
+            found += put(slots, float(slot), (stream, 5 + 10 * slot + int(random.integers(-5, 5)), 1.0))
+    found += over(slots, 1e9)
     assert [time for time, _ in found] == [5 + 10 * slot for slot in range(200)]
     assert slots.late == 0
-
-
-@pytest.mark.parametrize(
-    ("payload", "found"),
-    [
-        (b'{"result": 2, "phenomenonTime": "1970-01-01T00:00:01.5Z"}', (7, 1_500_000_000, 2.0)),
-        (b'{"result": 2.5, "phenomenonTime": "1970-01-01T00:00:01Z/1970-01-01T01:00:00Z"}', (7, 10**9, 2.5)),
-        (b'{"result": "open", "phenomenonTime": "1970-01-01T00:00:01Z"}', None),
-        (b'{"result": true, "phenomenonTime": "1970-01-01T00:00:01Z"}', None),
-        (b'{"result": 2}', None),
-        (b"[1]", None),
-        (b"{", None),
-    ],
-)
-def test_only_numbers_with_a_time_are_heard(payload: bytes, found: tuple[int, int, float] | None) -> None:
-    assert heard("v1.1/Datastreams(7)/Observations", payload) == found
-
-
-def test_news_of_other_topics_are_not_heard() -> None:
-    assert heard("v1.1/Things", b'{"result": 2, "phenomenonTime": "1970-01-01T00:00:01Z"}') is None
 
 
 def test_a_monitor_lies_by_its_name_within_its_project_whatever_they_are_called() -> None:

@@ -32,6 +32,7 @@ VERBS = (
     Verb("project", "Access", "Manage projects, which do not see each other."),
     Verb("send", "Readings", "Send one reading, as a device would."),
     Verb("listen", "Readings", "Show readings and alerts as they come."),
+    Verb("alert", "Readings", "Show alerts, acknowledge them, and say what they were."),
     Verb("data", "Learn", "List, fetch and check the real data sets."),
     Verb("train", "Learn", "Train a solution's model and package it as one signed file."),
     Verb("tune", "Learn", "Search for the recipe that suits a solution's data best."),

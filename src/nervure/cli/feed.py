@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from nervure.cli.status import ask
 from nervure.core.error import NervureError, NotFoundError
-from nervure.core.instant import iso
 from nervure.core.settings import Settings
 
-__all__ = ["Source", "Stream", "heard", "history", "met", "sources"]
+__all__ = ["Source", "Stream", "history", "met", "sources"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -122,14 +121,10 @@ def _pages(settings: Settings, path: str) -> list[dict[str, Any]]:
     return rows
 
 
-def history(
-    settings: Settings, stream: int, *, most: int, since_ns: int | None = None
-) -> tuple[Longs, Floats]:
+def history(settings: Settings, stream: int, *, most: int) -> tuple[Longs, Floats]:
     """Return the newest numbers of a Datastream by time, no more than ``most``: ``[reading]`` each."""
     path = f"/v1.1/Datastreams({stream})/Observations?$resultFormat=dataArray&$select=phenomenonTime,result"
     path += f"&$orderby={quote('phenomenonTime desc')}&$top={_PAGE}"
-    if since_ns is not None:
-        path += f"&$filter={quote(f'phenomenonTime ge {iso(since_ns)}')}"
     times: list[int] = []
     values: list[float] = []
     page: str | None = path
@@ -146,21 +141,6 @@ def history(
     time, value = np.array(times[:most], dtype=np.int64), np.array(values[:most])
     order = np.argsort(time, kind="stable")
     return time[order], value[order]
-
-
-def heard(topic: str, payload: bytes) -> tuple[int, int, float] | None:
-    """Read an Observation that came by MQTT: Datastream, time and value, if it is a number with a time."""
-    from nervure.stream.subject import datastream_of, topic_to_subject
-
-    try:
-        stream = datastream_of(topic_to_subject(topic))
-        message: Any = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
-        return None
-    if stream is None or not isinstance(message, dict) or not _is_number(message.get("result")):
-        return None
-    when = message.get("phenomenonTime")
-    return (stream, _instants([when])[0], float(message["result"])) if when else None
 
 
 def _is_number(value: Any) -> bool:

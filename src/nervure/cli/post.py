@@ -1,10 +1,11 @@
-"""One Thing under watch: its monitor fitted or found again, its sentinel, and what it makes of readings."""
+"""One Thing of a running node: a monitor fitted to its history, and handed over to the node to watch it."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import re
 import time as clock
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,26 +16,29 @@ from numpy.typing import NDArray
 from nervure.cli.export import write
 from nervure.cli.feed import Source, Stream, history
 from nervure.cli.learnt import share_of, span_of
-from nervure.core.error import DataError, EnvironmentMissing, ModelError
+from nervure.core.alert import Severity
+from nervure.core.error import DataError
+from nervure.core.guard import Told
 from nervure.core.instant import DAY_NS, SECOND_NS, iso
 from nervure.core.settings import Settings
-from nervure.core.slot import Slots, laid
-from nervure.score.sentinel import Sentinel, Verdict
+from nervure.core.slot import laid
+from nervure.score.sentinel import Sentinel
+from nervure.store.monitor import Posted
 from nervure.trust.signature import SigningKey, trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nervure.learn.detect.block import Block
+    from nervure.store.catalogue import Catalogue
 
-__all__ = ["MOST_ROWS", "Post", "Wish", "file_of", "fitted", "resumed"]
+__all__ = ["MOST_ROWS", "Wish", "file_of", "fits", "fitted", "hand_over", "take_back"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 MOST_ROWS = 50_000
 _LEARN_ONCE = "40%"
-_AHEAD_NS = 60 * SECOND_NS  # a stamp may be so far ahead of our clock
 
 
 class Wish(NamedTuple):
@@ -47,86 +51,23 @@ class Wish(NamedTuple):
     seed: int
     quick: bool
     once: bool
+    severity: Severity | None
 
 
-class _Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept beside a package: whose readings it was fitted to, and where its sentinel stood."""
+class _About(msgspec.Struct, frozen=True, kw_only=True):
+    """From what a monitor learnt and what it promises, as the catalogue keeps it."""
 
-    streams: tuple[int, ...]
-    watched: tuple[int, ...]
-    origin_ns: int
-    sentinel: dict[str, Any]
-
-
-class Post:
-    """A sentinel at its Thing. ``told`` says in a sentence what it was taught."""
-
-    def __init__(
-        self, settings: Settings, source: Source, sentinel: Sentinel, known: _Known, path: Path
-    ) -> None:
-        self.source, self.sentinel, self.path, self.told = source, sentinel, path, ""
-        self._settings, self._known = settings, known
-        self._place = {stream: place for place, stream in enumerate(known.watched)}
-        self._slots = self._fresh()
-
-    @property
-    def streams(self) -> tuple[int, ...]:
-        """The Datastreams that are watched."""
-        return self._known.watched
-
-    def catch_up(self, *, live: bool) -> list[Verdict]:
-        """Judge what the node has read since; if more is to come, the newest slot only when it is over."""
-        every = self.sentinel.setup.every_ns
-        read = _read(self._settings, self._known.watched, self.sentinel.last_ns + every // 2)
-        return self.judge(*read, live=live)
-
-    def judge(self, place: Longs, time: Longs, value: Floats, *, live: bool) -> list[Verdict]:
-        """Judge readings of a history, as far as they are newer than what was judged before."""
-        self._slots = self._fresh()
-        known = time <= clock.time_ns() + max(_AHEAD_NS, self.sentinel.setup.every_ns)
-        place, time, value = place[known], time[known], value[known]
-        if not len(time):
-            return []
-        every, origin = self.sentinel.setup.every_ns, self._known.origin_ns
-        slot, table, at = laid(place, time, value, len(self._place), every_ns=every, origin_ns=origin)
-        new = slot > self.sentinel.last_ns
-        over = new & (slot < slot[-1]) if live else new
-        found = self.sentinel.take_all(slot[over], table[over])
-        self._slots = self._fresh()
-        for one in np.flatnonzero(at == len(slot) - 1).tolist() if live and new[-1] else []:
-            found += self.hear(self._known.watched[place[one]], int(time[one]), float(value[one]))
-        return found
-
-    def hear(self, stream: int, time_ns: int, value: float) -> list[Verdict]:
-        """Take a reading that came just now; one of a slot that was judged already is too late."""
-        if time_ns > clock.time_ns() + max(_AHEAD_NS, self.sentinel.setup.every_ns):
-            return []
-        return self._take(self._slots.put(self._place[stream], time_ns, value, clock.monotonic()))
-
-    def tick(self) -> list[Verdict]:
-        """Judge the slot that nothing has come to for long enough."""
-        return self._take(self._slots.tick(clock.monotonic()))
-
-    def save(self) -> None:
-        """Write down where the sentinel stands, whole or not at all."""
-        known = msgspec.structs.replace(self._known, sentinel=self.sentinel.state())
-        draft = self.path.with_name(f".{self.path.stem}.{os.getpid()}")
-        try:
-            draft.write_bytes(msgspec.msgpack.encode(known))
-            draft.replace(_beside(self.path))
-        except OSError as cause:
-            raise EnvironmentMissing(f"cannot write {_beside(self.path)}: {cause.strerror}") from cause
-
-    def _take(self, rows: list[tuple[int, Floats]]) -> list[Verdict]:
-        return [self.sentinel.take(time, row) for time, row in rows]
-
-    def _fresh(self) -> Slots:
-        return Slots(
-            len(self._place),
-            every_ns=self.sentinel.setup.every_ns,
-            origin_ns=self._known.origin_ns,
-            done_ns=self.sentinel.last_ns,
-        )
+    says: str
+    promised: float
+    hold_ns: int
+    gap_ns: int
+    every_s: float
+    rows: int
+    since: str
+    until: str
+    detectors: tuple[str, ...]
+    found: dict[str, float]
+    verdicts: int
 
 
 def file_of(folder: Path, project: str, source: Source) -> Path:
@@ -141,41 +82,33 @@ def file_of(folder: Path, project: str, source: Source) -> Path:
     return folder / "monitors" / place / f"{name[:120]}.onnx"
 
 
-def _beside(path: Path) -> Path:
-    return path.with_suffix(".state")
-
-
-def resumed(settings: Settings, source: Source, path: Path, wish: Wish) -> Post | None:
-    """Return the post of an earlier run, None where there is none that still fits Thing and wish."""
-    try:
-        known = msgspec.msgpack.decode(_beside(path).read_bytes(), type=_Known)
-        sentinel = Sentinel(path.read_bytes(), trusted(settings.folder), thing=source.name)
-    except (OSError, msgspec.DecodeError, ModelError):
-        return None
-    setup = sentinel.setup
-    same = known.streams == tuple(one.id for one in source.streams)
-    same &= wish.per_day in (None, setup.promised) and wish.gap_ns in (None, setup.span.gap_ns)
-    same &= wish.hold_ns in (0, setup.span.hold_ns)
-    if not same or not sentinel.restore(known.sentinel):
-        return None
-    post = Post(settings, source, sentinel, known, path)
-    post.told = f"goes on from {iso(sentinel.last_ns)}"
-    return post
+def fits(view: dict[str, Any], source: Source, wish: Wish) -> bool:
+    """Tell whether a monitor, as ``/api/monitors`` has it, is of this Thing as it is, and as wished."""
+    about = view["about"]
+    same = tuple(view["streams"]) == tuple(one.id for one in source.streams)
+    same &= wish.per_day in (None, about["promised"]) and wish.gap_ns in (None, about["gap_ns"])
+    same &= wish.severity in (None, view["severity"])
+    return same and wish.hold_ns in (0, about["hold_ns"])
 
 
 def fitted(
-    settings: Settings, source: Source, path: Path, wish: Wish, tell: Callable[[float, str], None]
-) -> tuple[Post, list[Verdict]]:
-    """Fit a monitor to the history of a Thing, ship it, and judge what is newer than what was learnt.
+    settings: Settings,
+    source: Source,
+    path: Path,
+    how: tuple[Wish, Sequence[Told]],
+    tell: Callable[[float, str], None],
+) -> Posted:
+    """Fit a monitor to the history of a Thing, but for what a person said was odd, and ship it.
 
     Raises ``DataError`` where there is too little, ``ModelError`` where no detector finds injected faults.
     """
     from nervure.learn.detect.monitor import fit_monitor
     from nervure.learn.detect.ship import ship
-    from nervure.learn.detect.vigil import promise_for
+    from nervure.learn.detect.vigil import promise_for, without
 
+    wish, told = how
     tell(0.0, f"{source.name}: reading its history")
-    read = _read(settings, tuple(one.id for one in source.streams), None)
+    read = _read(settings, tuple(one.id for one in source.streams))
     some = sorted(set(read[0].tolist()))
     kept = tuple(source.streams[place] for place in some)
     place, time, value = np.searchsorted(some, read[0]), *read[1:]
@@ -183,25 +116,63 @@ def fitted(
     start, since = _split(block, wish)
     ways: dict[str, Any] = {"per_day": wish.per_day, "hold_ns": wish.hold_ns, "gap_ns": wish.gap_ns}
     promise = promise_for(block, int(DAY_NS // block.every_ns) + 1, **ways)
-    monitor = fit_monitor(block.part(start, since), promise, seed=wish.seed, quick=wish.quick, tell=tell)
+    learnt = without(block.part(start, since), told)
+    monitor = fit_monitor(learnt, promise, seed=wish.seed, quick=wish.quick, tell=tell)
     package = ship(monitor, SigningKey.load_or_create(settings.folder))
     write(path, package)
     sentinel = Sentinel(package, trusted(settings.folder), thing=source.name)
     sentinel.warm(block.time[:since], block.value[:since])
-    known = _Known(
+    asyncio.run(_put(settings, _package(source, package), package))
+    return Posted(
+        thing=source.id, version=sentinel.version, package=_package(source, package),
         streams=tuple(one.id for one in source.streams), watched=tuple(one.id for one in kept),
-        origin_ns=int(time[0]), sentinel={},
+        origin_ns=int(time[0]), severity=wish.severity or "minor",
+        state=msgspec.msgpack.encode(sentinel.state()), fitted_ns=clock.time_ns(),
+        about=_about(sentinel, learnt, len(source.streams) - len(kept), told),
     )  # fmt: skip
-    post = Post(settings, source, sentinel, known, path)
-    post.told = _taught(sentinel, block, (start, since), len(source.streams) - len(kept))
-    verdicts = post.judge(place, time, value, live=not wish.once)
-    post.save()
-    return post, verdicts
 
 
-def _read(settings: Settings, streams: tuple[int, ...], since_ns: int | None) -> tuple[Longs, Longs, Floats]:
+def _package(source: Source, package: bytes) -> str:
+    return f"monitor-{source.id}-{sha256(package).hexdigest()[:16]}.onnx"
+
+
+def hand_over(settings: Settings, posted: Posted) -> None:
+    """Let the node watch a Thing by this monitor from now on."""
+    from nervure.trust.console import CONSOLE
+
+    _with_catalogue(settings, lambda catalogue: catalogue.post_monitor(posted, CONSOLE))
+
+
+def take_back(settings: Settings, thing: int) -> None:
+    """Let the node watch a Thing no more."""
+    from nervure.trust.console import CONSOLE
+
+    _with_catalogue(settings, lambda catalogue: catalogue.drop_monitor(thing, CONSOLE))
+
+
+def _with_catalogue(settings: Settings, work: Callable[[Catalogue], None]) -> None:
+    from nervure.store.catalogue import Catalogue
+
+    catalogue = Catalogue.open(settings.catalogue_place)
+    try:
+        work(catalogue)
+    finally:
+        catalogue.close()
+
+
+async def _put(settings: Settings, name: str, package: bytes) -> None:
+    from nervure.stream.log import Log
+
+    log = await Log.connect(settings)
+    try:
+        await log.put_package(name, package)
+    finally:
+        await log.close()
+
+
+def _read(settings: Settings, streams: tuple[int, ...]) -> tuple[Longs, Longs, Floats]:
     """Return what was read of Datastreams, in order of time: their places, times and values."""
-    parts = [history(settings, one, most=MOST_ROWS, since_ns=since_ns) for one in streams]
+    parts = [history(settings, one, most=MOST_ROWS) for one in streams]
     place = np.repeat(np.arange(len(parts), dtype=np.int64), [len(time) for time, _ in parts])
     time, value = (np.concatenate([part[at] for part in parts]) for at in range(2))
     time = time.astype(np.int64)
@@ -224,7 +195,7 @@ def _block(source: Source, kept: tuple[Stream, ...], place: Longs, time: Longs, 
 
 
 def _split(block: Block, wish: Wish) -> tuple[int, int]:
-    """Return from which row to before which one a monitor learns: live, all but the slot that still lasts."""
+    """Return from which row to before which one a monitor learns: all but the slot that may still last."""
     span = None if wish.learn is None else span_of(wish.learn)
     if not wish.once and (wish.learn is None or span is not None):
         last = len(block) - 1
@@ -234,14 +205,22 @@ def _split(block: Block, wish: Wish) -> tuple[int, int]:
     return 0, int(len(block) * share)
 
 
-def _taught(sentinel: Sentinel, block: Block, rows: tuple[int, int], silent: int) -> str:
-    setup, (start, since) = sentinel.setup, rows
-    first, last = iso(int(block.time[start])), iso(int(block.time[since - 1]))
-    found, names = setup.found, ", ".join(one.name for one in setup.senses)
-    told = (
-        f"{len(setup.streams)} Datastreams every {block.every_ns / SECOND_NS:g} s;"
-        f" learnt from {first} to {last}, {since - start:,} rows, by {names},"
+def _about(sentinel: Sentinel, learnt: Block, silent: int, told: Sequence[Told]) -> dict[str, Any]:
+    setup, rows = sentinel.setup, len(learnt)
+    first, last = iso(int(learnt.time[0])), iso(int(learnt.time[-1]))
+    found, names = setup.found, tuple(one.name for one in setup.senses)
+    says = (
+        f"{len(setup.streams)} Datastreams every {setup.every_ns / SECOND_NS:g} s;"
+        f" learnt from {first} to {last}, {rows:,} rows, by {', '.join(names)},"
         f" which found {found['found']:.0%} of injected faults (chance {found['chance']:.0%}),"
         f" naming {found['named']:.0%} of them rightly; {setup.promised:.3g} alarms a day are promised"
     )
-    return told + (f"; {silent} Datastreams have no numbers yet and are left out" if silent else "")
+    says += f"; {silent} Datastreams have no numbers yet and are left out" if silent else ""
+    says += f"; {len(told)} verdicts were heeded" if told else ""
+    about = _About(
+        says=says, promised=setup.promised, hold_ns=setup.span.hold_ns, gap_ns=setup.span.gap_ns,
+        every_s=setup.every_ns / SECOND_NS, rows=rows, since=first, until=last, detectors=names,
+        found=dict(found), verdicts=len(told),
+    )  # fmt: skip
+    plain: dict[str, Any] = msgspec.to_builtins(about)
+    return plain

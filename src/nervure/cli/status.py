@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, tree, write_json
 from nervure.cli.reach import http_address, http_client
 from nervure.core.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["ask", "status"]
 
@@ -30,8 +33,10 @@ def status(*, settings: File = None, change: Change = (), json: Json = False) ->
     return 1 if problems else 0
 
 
-def ask(settings: Settings, path: str, timeout_s: float = PATIENCE_S) -> Any:
-    """Ask the running node over HTTP and return the JSON it answers.
+def ask(
+    settings: Settings, path: str, timeout_s: float = PATIENCE_S, *, method: str = "GET", body: Any = None
+) -> Any:
+    """Ask the running node over HTTP, or tell it a ``body``, and return the JSON it answers.
 
     Raises ``NotFoundError`` when none runs, ``NervureError`` with its words when it refuses.
     """
@@ -44,7 +49,8 @@ def ask(settings: Settings, path: str, timeout_s: float = PATIENCE_S) -> Any:
     base = running.http if running else http_address(settings)
     try:
         with http_client(settings, timeout=timeout_s) as client:
-            answer = client.get(base + path)
+            answer = client.request(method, base + path, json=body)
+        _refused(answer)
         answer.raise_for_status()
         return answer.json()
     except httpx.ConnectError as cause:
@@ -54,3 +60,13 @@ def ask(settings: Settings, path: str, timeout_s: float = PATIENCE_S) -> Any:
         ) from cause
     except (httpx.HTTPError, ValueError) as cause:
         raise NervureError(f"the node at {base} does not answer as it should: {cause}") from cause
+
+
+def _refused(answer: httpx.Response) -> None:
+    """Raise what the node says in its own words, where it says anything."""
+    from nervure.core.error import NervureError
+
+    if answer.is_client_error and "json" in answer.headers.get("content-type", ""):
+        said = answer.json()
+        if isinstance(said, dict) and said.get("message"):
+            raise NervureError(str(said["message"]), hint=said.get("hint"))

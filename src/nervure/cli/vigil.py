@@ -1,32 +1,34 @@
-"""``nervure watch --project``: the Things of a running node under watch, each by a monitor of its own."""
+"""``nervure watch --project``: the Things of a running node get monitors, and what these ring is shown."""
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from nervure.cli.output import say, write_line
+from nervure.core.alert import MONITOR, Severity
 from nervure.core.error import DataError, NervureError, UsageError
+from nervure.core.instant import to_ns
 
 if TYPE_CHECKING:
     from nervure.cli.feed import Source
-    from nervure.cli.post import Post, Wish
+    from nervure.cli.post import Wish
+    from nervure.core.guard import Told
     from nervure.core.settings import Settings
-    from nervure.score.sentinel import Verdict
 
 __all__ = ["Live", "keep_watch"]
 
-_TICK_S = 0.2
-_SAVE_S = 30.0
-_TOPIC = "v1.1/+/Observations"
+_LOOK_S = 0.5
+_AGAIN_S = 15.0
+_LONGEST_S = 3_600.0
+_TAKEN_UP_S = 120.0
+_SHOWN = 1_000
+_ALERTS = f"/api/alerts?solution={MONITOR}&limit="
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,75 +37,232 @@ class Live:
 
     once: Annotated[
         bool,
-        Parameter(negative=(), help="With --project: judge what came after what was learnt, then end."),
+        Parameter(
+            negative=(),
+            help="With --project: show the alarms that nobody has acknowledged yet, then end.",
+        ),
     ] = False
     refit: Annotated[
         bool,
-        Parameter(
-            negative=(), help="With --project: fit anew, instead of going on where the last run ended."
-        ),
+        Parameter(negative=(), help="With --project: fit anew, also what is watched already."),
     ] = False
-    seconds: Annotated[float | None, Parameter(help="With --project: stop after so many seconds.")] = None
-    count: Annotated[int | None, Parameter(help="With --project: stop after so many alarms.")] = None
+    stop: Annotated[bool, Parameter(negative=(), help="With --project: watch it no more.")] = False
+    severity: Annotated[
+        Severity | None,
+        Parameter(help="With --project: how grave its alarms are; minor if left out."),
+    ] = None
+    seconds: Annotated[
+        float | None, Parameter(help="With --project: stop showing after so many seconds.")
+    ] = None
+    count: Annotated[int | None, Parameter(help="With --project: stop showing after so many alarms.")] = None
 
 
 class _Teller:
-    """Prints alarms as they ring and as they end; ``left`` says how many more are wanted."""
+    """Prints alarms as they ring and as they end."""
 
-    def __init__(self, count: int | None, *, json: bool) -> None:
-        self.rang, self._count, self._json = 0, count, json
+    def __init__(self, settings: Settings, count: int | None, *, json: bool) -> None:
+        self.rang, self.things = 0, set[int]()
+        self._settings, self._count, self._json = settings, count, json
+        self._known: dict[str, bool] = {one["id"]: one["active"] for one in self._alerts()}
 
     @property
     def enough(self) -> bool:
         """Whether as many alarms rang as were asked for."""
         return self._count is not None and self.rang >= self._count
 
-    def tell(self, verdicts: list[Verdict]) -> bool:
-        """Print what verdicts bring, and tell whether that was anything."""
-        told = False
-        for one in verdicts:
-            for event, alarm in (("cleared", one.cleared), ("raised", one.raised)):
-                if alarm is None or self.enough:
-                    continue
-                told = True
-                self.rang += event == "raised"
-                if self._json:
-                    write_line({"event": event, "alarm": alarm})
-                elif event == "raised":
-                    say(f"{alarm.raised}  {alarm.says} {alarm.do[0].upper()}{alarm.do[1:]}.")
-                else:
-                    say(f"{alarm.end}  {alarm.streams[0].stream} of {alarm.thing} is as usual again.")
-        return told
+    def look(self) -> None:
+        """Print what has changed since the last look."""
+        found = {one["id"]: one for one in self._alerts()}
+        open_ = [key for key, active in self._known.items() if active and key not in found]
+        for one in [*(self._ask(f"/api/alerts/{key}") for key in open_), *found.values()]:
+            before = self._known.get(one["id"])
+            self._known[one["id"]] = one["active"]
+            if one["thing"] not in self.things:
+                continue
+            if before is None and not self.enough:
+                self.rang += 1
+                self._say("raised", one)
+            if before is not False and not one["active"]:
+                self._say("cleared", one)
+
+    def unseen(self) -> int:
+        """Print the alarms that nobody has acknowledged, and return how many they are."""
+        found = [one for one in self._alerts() if one["thing"] in self.things and not one["acknowledged"]]
+        for one in found:
+            self._say("raised" if one["active"] else "cleared", one)
+        return len(found)
+
+    def told(self, thing: int) -> list[Told]:
+        """Return what people have said of the alarms of a Thing."""
+        from nervure.core.guard import Told
+
+        every = self._ask(f"{_ALERTS}10000")
+        mine = [one for one in every if one["thing"] == thing and "verdict" in one["properties"]]
+        return [
+            Told(
+                start_ns=_instant(one["start"]), end_ns=_instant(one["end"] or one["raised"]),
+                verdict=one["properties"]["verdict"]["verdict"],
+            )
+            for one in mine
+        ]  # fmt: skip
+
+    def _alerts(self) -> list[dict[str, Any]]:
+        """Return the newest alerts, oldest first."""
+        found: list[dict[str, Any]] = self._ask(f"{_ALERTS}{_SHOWN}")
+        return found[::-1]
+
+    def _ask(self, path: str) -> Any:
+        from nervure.cli.status import ask
+
+        return ask(self._settings, path, 60.0)
+
+    def _say(self, event: str, alert: dict[str, Any]) -> None:
+        if self._json:
+            write_line({"event": event, "alert": alert})
+        elif event == "raised":
+            say(f"{alert['raised']}  {alert['id']}  {alert['text']}")
+        else:
+            first = alert["properties"]["streams"][0]["stream"]
+            say(
+                f"{alert['end']}  {alert['id']}  {first} of {alert['properties']['thing']} is as usual again."
+            )
+
+
+class _Wards:
+    """The Things of a project and their monitors; those that cannot be fitted yet are tried again."""
+
+    def __init__(self, settings: Settings, project: str, wish: Wish, teller: _Teller) -> None:
+        self.watched: set[int] = set()
+        self.reasons: dict[int, str] = {}
+        self._settings, self._project, self._wish, self._teller = settings, project, wish, teller
+        self._next: dict[int, tuple[float, float]] = {}
+
+    def look(self, found: list[Source], *, refit: bool = False) -> None:
+        """Fit a monitor to every Thing that has none which is right for it."""
+        from nervure.cli.post import fits
+        from nervure.cli.progress import progress
+        from nervure.cli.status import ask
+
+        views = {one["thing"]: one for one in ask(self._settings, "/api/monitors", 60.0)}
+        todo: list[Source] = []
+        for source in found:
+            view = None if refit else views.get(source.id)
+            if view is None or not fits(view, source, self._wish):
+                todo += [source] if self._next.get(source.id, (0.0, 0.0))[0] <= time.monotonic() else []
+            elif source.id not in self.watched:
+                _note(f"{source.name}: watched since {view['fitted']}: {view['about']['says']}")
+                self.watched.add(source.id)
+        if not todo:
+            return
+        with progress("watch") as shown:
+            for number, source in enumerate(todo):
+
+                def tell(share: float, text: str, at: int = number) -> None:
+                    shown((at + share) / len(todo), text)
+
+                self._fit(source, tell)
+
+    def _fit(self, source: Source, tell: Any) -> None:
+        """Fit one; one that cannot be is told with its reason, once."""
+        from nervure.cli.post import file_of, fitted, hand_over
+
+        path = file_of(self._settings.folder, self._project, source)
+        try:
+            posted = fitted(self._settings, source, path, (self._wish, self._teller.told(source.id)), tell)
+        except UsageError:
+            raise
+        except NervureError as cause:
+            if source.id not in self.reasons:
+                _note(f"{source.name} is not watched: {cause.what}")
+            self.reasons[source.id] = cause.what
+            wait = min(2 * self._next.get(source.id, (0.0, _AGAIN_S / 2))[1], _LONGEST_S)
+            self._next[source.id] = (time.monotonic() + wait, wait)
+            return
+        hand_over(self._settings, posted)
+        self.reasons.pop(source.id, None)
+        self._next.pop(source.id, None)
+        self.watched.add(source.id)
+        _note(f"{source.name}: {posted.about['says']}")
+
+    def taken_up(self) -> None:
+        """Wait until the node watches by these monitors, and has judged what it holds."""
+        from nervure.cli.status import ask
+
+        end = time.monotonic() + _TAKEN_UP_S
+        while time.monotonic() < end:
+            views = ask(self._settings, "/api/monitors", 60.0)
+            if not [one for one in views if one["thing"] in self.watched and one["standing"] is None]:
+                return
+            time.sleep(0.1)
+        raise NervureError("the node does not take the monitors up", hint="its log tells why: node.log")
 
 
 def keep_watch(settings: Settings, project: str, wish: Wish, live: Live, *, json: bool) -> int:
-    """Watch a project until Ctrl+C or as long as was asked for; 1 if it looked once and found alarms."""
+    """Put a project under watch, and show what rings until Ctrl+C or as long as was asked for.
+
+    The node goes on watching. Returns 1 if it looked once and there are alarms that nobody acknowledged.
+    """
     from nervure.cli.feed import met, sources
-    from nervure.cli.listen import subscribe
 
     if live.once and (live.seconds is not None or live.count is not None):
         raise UsageError("--once ends by itself", hint="leave out --seconds and --count")
     settings = met(settings)
-    found, teller = sources(settings, project), _Teller(live.count, json=json)
+    found = sources(settings, project)
+    if live.stop:
+        return _stop(settings, found)
+    teller = _Teller(settings, live.count, json=json)
+    wards = _Wards(settings, project, wish, teller)
+    teller.things = {one.id for one in found}
+    wards.look(found, refit=live.refit)
+    if not wards.watched and (live.once or live.refit):
+        why = next(iter(wards.reasons.values()))
+        raise DataError(f"nothing of {project} can be watched: {why}", hint="give it a longer history")
+    wards.taken_up()
     if live.once:
-        for post in _posts(settings, project, found, (wish, live.refit), teller):
-            post.save()
-        return 1 if teller.rang else 0
-    seen: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-    client = subscribe(settings, [_TOPIC], seen)  # before history is read, so that nothing falls in between
-    with _terminated():
-        posts: list[Post] = []
-        try:
-            posts = _posts(settings, project, found, (wish, live.refit), teller)
-            _note(f"watching {len(posts)} of {len(found)} Things of {project}; stop with Ctrl+C")
-            end = None if live.seconds is None else time.monotonic() + live.seconds
-            _listen(posts, client, seen, teller, end)
-        finally:
-            client.disconnect()
-            client.loop_stop()
-            for post in posts:
-                post.save()
+        return 1 if teller.unseen() else 0
+    _note(
+        f"watching {len(wards.watched)} of {len(found)} Things of {project}; Ctrl+C ends this, not the watch"
+    )
+    _follow(settings, project, wards, teller, live.seconds)
     return 0
+
+
+def _stop(settings: Settings, found: list[Source]) -> int:
+    """Take the monitors of a project back."""
+    from nervure.cli.post import take_back
+    from nervure.cli.status import ask
+
+    known = {one["thing"] for one in ask(settings, "/api/monitors", 60.0)}
+    for source in found:
+        if source.id in known:
+            take_back(settings, source.id)
+            _note(f"{source.name} is not watched any more")
+    return 0
+
+
+def _follow(settings: Settings, project: str, wards: _Wards, teller: _Teller, seconds: float | None) -> None:
+    """Show what rings, and put under watch what could not be before, until it is enough."""
+    from nervure.cli.feed import sources
+
+    end = None if seconds is None else time.monotonic() + seconds
+    again, linked = time.monotonic() + _AGAIN_S, True
+    while not teller.enough and (end is None or time.monotonic() < end):
+        try:
+            teller.look()
+            if not linked:
+                _note("the link to the node is up again")
+            linked = True
+            if time.monotonic() > again:
+                found, again = sources(settings, project), time.monotonic() + _AGAIN_S
+                teller.things |= {one.id for one in found}
+                wards.look(found)
+        except UsageError:
+            raise
+        except NervureError:
+            if linked:
+                _note("the link to the node is down; it is tried again")
+            linked = False
+        time.sleep(_LOOK_S)
 
 
 def _note(text: str) -> None:
@@ -111,109 +270,5 @@ def _note(text: str) -> None:
     sys.stderr.flush()
 
 
-@contextlib.contextmanager
-def _terminated() -> Iterator[None]:
-    """Let SIGTERM end the watch as Ctrl+C does, with what was learnt written down."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before: Any = signal.SIG_DFL
-    with contextlib.suppress(ValueError):  # only the main thread may
-        before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            signal.signal(signal.SIGTERM, before)
-
-
-def _posts(
-    settings: Settings, project: str, found: list[Source], how: tuple[Wish, bool], teller: _Teller
-) -> list[Post]:
-    """Put every Thing under watch; one that cannot be is told with its reason."""
-    from nervure.cli.progress import progress
-
-    posts: list[Post] = []
-    reasons: list[str] = []
-    with progress("watch") as shown:
-        for number, source in enumerate(found):
-
-            def tell(share: float, text: str, at: int = number) -> None:
-                shown((at + share) / len(found), text)
-
-            try:
-                post, verdicts = _posted(settings, project, source, how, tell)
-            except UsageError:
-                raise
-            except NervureError as cause:
-                reasons.append(cause.what)
-                _note(f"{source.name} is not watched: {cause.what}")
-                continue
-            _note(f"{source.name}: {post.told}")
-            posts.append(post)
-            if teller.tell(verdicts):
-                post.save()
-    if not posts:
-        raise DataError(f"nothing of {project} can be watched: {reasons[0]}", hint="give it a longer history")
-    return posts
-
-
-def _posted(
-    settings: Settings, project: str, source: Source, how: tuple[Wish, bool], tell: Any
-) -> tuple[Post, list[Verdict]]:
-    """Go on where the last run ended, or begin."""
-    from nervure.cli.post import file_of, fitted, resumed
-
-    wish, refit = how
-    path = file_of(settings.folder, project, source)
-    post = None if refit else resumed(settings, source, path, wish)
-    if post is None:
-        return fitted(settings, source, path, wish, tell)
-    return post, post.catch_up(live=not wish.once)
-
-
-def _listen(
-    posts: list[Post],
-    client: Any,
-    seen: queue.SimpleQueue[tuple[str, bytes]],
-    teller: _Teller,
-    end: float | None,
-) -> None:
-    """Take what comes until it is enough."""
-    from nervure.cli.feed import heard
-
-    by_stream = {stream: post for post in posts for stream in post.streams}
-    saved = ticked = time.monotonic()
-    linked = True
-    while not teller.enough and (end is None or time.monotonic() < end):
-        touched: set[Post] = set()
-        with contextlib.suppress(queue.Empty):
-            reading = heard(*seen.get(timeout=_TICK_S))
-            post = by_stream.get(reading[0]) if reading else None
-            if reading and post and teller.tell(post.hear(*reading)):
-                touched.add(post)
-        now = time.monotonic()
-        if now - ticked >= _TICK_S:
-            ticked, linked = now, _linked(client, posts, teller, before=linked)
-            touched |= {post for post in posts if teller.tell(post.tick())}
-        if now - saved > _SAVE_S:
-            touched, saved = set(posts), now
-        for post in touched:
-            post.save()
-
-
-def _linked(client: Any, posts: list[Post], teller: _Teller, *, before: bool) -> bool:
-    """Read from the node what was missed while the link to it was down; tells whether it is up."""
-    if not client.is_connected():
-        if before:
-            _note("the link to the node is down; it is tried again")
-        return False
-    if not before:
-        try:
-            for post in posts:
-                teller.tell(post.catch_up(live=True))
-        except NervureError:
-            return False
-        _note("the link to the node is up again")
-    return True
+def _instant(text: str) -> int:
+    return to_ns(datetime.fromisoformat(text))

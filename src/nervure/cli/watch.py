@@ -129,7 +129,7 @@ def watch(
     from nervure.cli.post import Wish
 
     how = live or Live()
-    wish = Wish(learn=wanted.learn, once=how.once, **ways)
+    wish = Wish(learn=wanted.learn, once=how.once, severity=how.severity, **ways)
     return keep_watch(read(settings, change)[0], project or "", wish, how, json=json)
 
 

@@ -7,9 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Alert", "Evidence", "Severity", "alert_id"]
+__all__ = ["MONITOR", "Alert", "Evidence", "Severity", "alert_id"]
 
 Severity = Literal["critical", "major", "minor", "warning", "info"]
+
+MONITOR = "monitor"
+"""The ``solution`` of alerts that no solution raised, but a monitor of what nobody has labelled."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

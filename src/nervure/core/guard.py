@@ -34,7 +34,7 @@ from nervure.core.event import NEVER, Event, Hold, Persistence, events
 from nervure.core.instant import DAY_NS
 from nervure.core.tail import Tail, tail_of
 
-__all__ = ["Guard", "Kind", "Plan", "Ring", "Told", "Verdict", "plan_for", "watch"]
+__all__ = ["HIGHEST", "LOWEST", "Guard", "Kind", "Plan", "Ring", "Told", "Verdict", "plan_for", "watch"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,53 +35,81 @@ def laid(
     return origin_ns + rows * every_ns, table, at
 
 
-class Slots:
-    """The slots that are not over yet, of readings that come one by one.
+class _Open:
+    """A slot that is not over: its readings, how many streams are missing, and since when it waits."""
 
-    A slot is over when a reading of a later one comes, when every stream has been read in it, or when
-    nobody has waited for less than half a step since its first reading came. What comes for a slot that
-    is over is too late: ``late`` counts it. ``done_ns`` is the newest slot that is over.
+    __slots__ = ("row", "since_s")
+
+    def __init__(self, streams: int, since_s: float) -> None:
+        self.row: Floats = np.full(streams, np.nan)
+        self.since_s = since_s
+
+
+class Slots:
+    """The slots that are not over yet, of readings that come as they come.
+
+    A slot is over when every stream has been read in it, or half a step after its first reading came;
+    they are over in order of time, so a whole one waits for those before it. Of more than ``MOST`` the
+    oldest are over. What comes for a slot that is over is too late: ``late`` counts it. ``done_ns`` is the
+    newest slot that is over.
 
     >>> slots = Slots(2, every_ns=10, origin_ns=0)
-    >>> slots.put(0, 1, 5.0, 0.0), slots.put(0, 11, 6.0, 0.0)
-    ([], [(0, array([ 5., nan]))])
+    >>> slots.put(np.array([0, 1, 0]), np.array([1, 2, 11]), np.array([5.0, 6.0, 7.0]), 0.0)
+    >>> slots.over(0.0), slots.over(9.0)
+    ((array([0]), array([[5., 6.]])), (array([10]), array([[ 7., nan]])))
     """
+
+    MOST = 4_096
 
     def __init__(self, streams: int, *, every_ns: int, origin_ns: int, done_ns: int | None = None) -> None:
         self.streams, self.every_ns, self.origin_ns = streams, every_ns, origin_ns
         self.done_ns, self.late = done_ns, 0
-        self._row: Floats = np.full(streams, np.nan)
-        self._slot: int | None = None
-        self._since = 0.0
+        self._open: dict[int, _Open] = {}
 
-    def put(self, stream: int, time_ns: int, value: float, now_s: float) -> list[tuple[int, Floats]]:
-        """Take a reading that came at ``now_s`` of a steady clock; returns ``(time, row)`` of slots over."""
-        slot = (time_ns - self.origin_ns + self.every_ns // 2) // self.every_ns
-        slot = self.origin_ns + slot * self.every_ns
-        found: list[tuple[int, Floats]] = []
-        if (self.done_ns is not None and slot <= self.done_ns) or (
-            self._slot is not None and slot < self._slot
-        ):
-            self.late += 1
-            return found
-        if self._slot is not None and slot > self._slot:
-            found += self._over()
-        if self._slot is None:
-            self._slot, self._since = slot, now_s
-        self._row[stream] = value
-        if not np.isnan(self._row).any():
-            found += self._over()
-        return found
+    def __len__(self) -> int:
+        return len(self._open)
 
-    def tick(self, now_s: float) -> list[tuple[int, Floats]]:
-        """Return the slot whose grace of half a step has ended, if there is one."""
-        waits = self._slot is not None and now_s - self._since < self.every_ns / 2e9
-        return [] if waits else self._over()
+    def put(self, place: Longs, time: Longs, value: Floats, now_s: float) -> None:
+        """Take readings ``[reading]`` of streams ``place`` that came at ``now_s`` of a steady clock."""
+        ways = {"every_ns": self.every_ns, "origin_ns": self.origin_ns}
+        moments, table, _ = laid(place, time, value, self.streams, **ways)
+        for moment, row in zip(moments.tolist(), table, strict=True):
+            known = ~np.isnan(row)
+            if self.done_ns is not None and moment <= self.done_ns:
+                self.late += int(known.sum())
+                continue
+            slot = self._open.get(moment)
+            if slot is None:
+                slot = self._open[moment] = _Open(self.streams, now_s)
+            slot.row[known] = row[known]
 
-    def _over(self) -> list[tuple[int, Floats]]:
-        if self._slot is None:
-            return []
-        found = (self._slot, self._row)
-        self.done_ns, self._slot = self._slot, None
-        self._row = np.full(self.streams, np.nan)
-        return [found]
+    def over(self, now_s: float) -> tuple[Longs, Floats]:
+        """Return the slots that are over, ``[row]`` in order of time, and what was read in them."""
+        if not self._open:
+            return np.empty(0, dtype=np.int64), np.empty((0, self.streams))
+        done: list[int] = []
+        grace, spare = self.every_ns / 2e9, len(self._open) - self.MOST
+        for moment in sorted(self._open):
+            slot = self._open[moment]
+            if len(done) >= spare and now_s - slot.since_s < grace and np.isnan(slot.row).any():
+                break
+            done.append(moment)
+        rows = [self._open.pop(one).row for one in done]
+        if done:
+            self.done_ns = done[-1]
+        return np.array(done, dtype=np.int64), np.array(rows).reshape(-1, self.streams)
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`restore` needs to go on after a restart."""
+        return {
+            "done_ns": self.done_ns,
+            "late": self.late,
+            "open": {moment: slot.row.tobytes() for moment, slot in self._open.items()},
+        }
+
+    def restore(self, state: dict[str, Any], now_s: float) -> None:
+        """Take up where :meth:`state` left off; slots that were not over wait anew."""
+        self.done_ns, self.late = state["done_ns"], int(state["late"])
+        for moment, row in state["open"].items():
+            slot = self._open[int(moment)] = _Open(self.streams, now_s)
+            slot.row[:] = np.frombuffer(row)

@@ -184,7 +184,7 @@ class Node:
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
         await self._learn()
-        if self._known == self._stamp:
+        if self._known == self._stamp and not self.watch.monitors.trouble:
             return
         async with self._switching:  # a new model's windows come from the store, which must not move on
             self._stamp = self._known
@@ -221,7 +221,8 @@ class Node:
 
     def _application(self) -> ASGI:
         door = ingest(self.log.publish, self.intake, self.front.may_write)
-        return self.front.application(self.status, ingest=door, control=self.entry.control())
+        control = self.entry.control(self.watch.monitors.standing)
+        return self.front.application(self.status, ingest=door, control=control)
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
@@ -232,6 +233,7 @@ class Node:
             "score_position": self.watch.position,
             "quarantine": self.catalogue.quarantine_counts(),
             "models": self.watch.models(),
+            "monitors": self.watch.monitors.figures(),
             "open_alerts": self.watch.open_alerts(),
             "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
             "broker": self._broker(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nervure.node.door import Door
@@ -53,13 +53,14 @@ class Entry:
         self.gate = None if is_open or settings.nats.url is not None else self._made_gate()
         self.door = Door(register, catalogue, self._key) if self.gate is not None else None
 
-    def control(self) -> ASGI:
-        """Return the control API."""
+    def control(self, standing: Callable[[], Mapping[int, Any]] = dict) -> ASGI:
+        """Return the control API; ``standing`` says how far the monitors have come."""
         desk = Desk(
             office=self.office,
             catalogue=self._catalogue,
             access=self._settings.access,
             provider=self._provider,
+            standing=standing,
         )
         return control(desk)
 

@@ -18,6 +18,7 @@ from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Settings
 from nervure.node.live import Live, Saved
 from nervure.node.meter import Meter
+from nervure.node.monitor import Monitors
 from nervure.node.piece import Pieces
 from nervure.score.pack import Pack
 from nervure.score.runner import Runner
@@ -56,6 +57,7 @@ class Watch:
         self._taken = self.position
         self._saved = msgspec.msgpack.decode(saved[1], type=dict[str, Saved]) if saved and saved[1] else {}
         self._pieces = Pieces(catalogue.view_parts(VIEW))
+        self.monitors = Monitors(catalogue, observations, log, settings, self._stood)
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
 
@@ -85,6 +87,13 @@ class Watch:
                 live.put(
                     problem, await asyncio.to_thread(self._scorer, live.solution, package), champion.version
                 )
+
+        self._alerts += await self.monitors.refresh()
+
+    def _stood(self, name: str, version: str) -> bytes | None:
+        """Return the state that the last commit before this start has of something, if of that version."""
+        part = self._saved[name].scorers.get("") if name in self._saved else None
+        return self._pieces.joined(name, part.size) if part and part.version == version else None
 
     def _scorer(self, solution: Solution, package: bytes) -> Scorer:
         """Open a model and fill its windows from the store, so that the next reading can be scored."""
@@ -121,6 +130,7 @@ class Watch:
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
             self._alerts += live.engine.take(scored.findings)
+        self._alerts += self.monitors.take(batch)
         self._taken = max(self._taken, upto)
 
     def refuse(self, rejects: Sequence[Reject]) -> None:
@@ -144,11 +154,14 @@ class Watch:
         """Write position, state and alerts together, after every forecast up to there is in the log."""
         async with self._lock:
             self.tick()
-            if self._taken == self.position and not self._alerts and not self._rejects:
+            idle = self._taken == self.position and not self.monitors.changed
+            if idle and not self._alerts and not self._rejects:
                 return
             position = self._taken
             states = {key: one for live in self._live.values() for key, one in live.states().items()}
+            watched = self.monitors.states()
             saved = {name: one.saved(states) for name, one in self._live.items()}
+            saved, states = saved | self.monitors.saved(watched), states | watched
             state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
@@ -158,6 +171,7 @@ class Watch:
                 await asyncio.to_thread(self._catalogue.add_rejects, rejects)
             await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts, pieces)
             self._pieces.written(pieces)
+            self.monitors.committed()
             self.position = position
         if alerts:
             self._alerted.set()
@@ -182,10 +196,11 @@ class Watch:
         for live in self._live.values():
             behind = now - live.engine.clock_ns
             self._alerts += live.engine.tick(now if behind < DAY_NS else None)
+        self._alerts += self.monitors.tick()
 
     def open_alerts(self) -> int:
         """Return how many alerts are active."""
-        return sum(len(live.engine.open) for live in self._live.values())
+        return sum(len(live.engine.open) for live in self._live.values()) + len(self.monitors.open)
 
     async def close(self) -> None:
         """Let go of what was opened for notification."""

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from nervure.core.error import DataError, ModelError
 from nervure.core.event import NEVER, Event
 from nervure.core.evidence import Alarm
-from nervure.core.guard import Guard
+from nervure.core.guard import HIGHEST, LOWEST, Guard
+from nervure.core.guard import Verdict as Said
 from nervure.core.monitor import SETUP_KEY, Reading, Setup, combine
 from nervure.core.witness import BEFORE, LONGEST, Witness, alarm_of
 from nervure.trust.signature import verify
 
-__all__ = ["Sentinel", "Verdict"]
+__all__ = ["Account", "Sentinel", "Sight", "Verdict"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -32,20 +33,48 @@ _OUTPUTS = ["score", "part", "expected"]
 _CHUNK = 1024
 _REPACK = "fit it again with: nervure watch --project NAME --refit"
 _ONE = np.zeros(1, dtype=np.int64)
+_SIGHTS = 24  # readings that are shown of an alarm
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of the stream that an alarm blames most, what was expected, and how odd the row was."""
+
+    time_ns: int
+    value: float
+    expected: float | None
+    rarity: float
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An alarm in numbers, in words, and the readings that led to where it was worst."""
+
+    event: Event
+    alarm: Alarm
+    seen: tuple[Sight, ...]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one row: its ``score`` and the ``limit`` it was held against, in decades of rarity.
 
-    The score is NaN where no detector could tell. ``raised`` is an alarm that this row raised, ``cleared``
+    The score is NaN where no detector could tell. ``began`` is an alarm that this row raised, ``ended``
     the final form of one that it ended; a row after a hole may do both.
     """
 
     time_ns: int
     score: float
     limit: float
-    raised: Alarm | None = None
-    cleared: Alarm | None = None
+    began: Account | None = None
+    ended: Account | None = None
+
+    @property
+    def raised(self) -> Alarm | None:
+        """The alarm that this row raised, in words."""
+        return None if self.began is None else self.began.alarm
+
+    @property
+    def cleared(self) -> Alarm | None:
+        """The final form of the alarm that this row ended, in words."""
+        return None if self.ended is None else self.ended.alarm
 
 
 class _Run(msgspec.Struct, kw_only=True):
@@ -75,6 +104,7 @@ class Sentinel:
         self.setup = setup = _setup(self._session)
         streams = len(setup.streams)
         self.guard = Guard(setup.plan, 1, setup.span)
+        self._named = int(np.argmax([one.named for one in setup.senses]))
         self.last_ns = NEVER
         self._ring: Floats = np.full((setup.window - 1, streams), np.nan)
         self._level: Floats | None = None
@@ -85,9 +115,30 @@ class Sentinel:
     @property
     def alarm(self) -> Alarm | None:
         """The alarm that is open, as it looks by now."""
+        account = self.account
+        return None if account is None else account.alarm
+
+    @property
+    def event(self) -> Event | None:
+        """The same in numbers."""
+        return self._event
+
+    @property
+    def account(self) -> Account | None:
+        """The alarm that is open, as it looks by now, with its numbers and readings."""
         if self._event is None or self._run is None:
             return None
         return self._told(self._event, self._run)
+
+    def heed(self, verdict: Said, peak: float) -> float:
+        """Take in what a person says of an alarm of such a peak; returns what that moved the limit by."""
+        before = self.guard.limit
+        self.guard.heed(verdict, peak)
+        return self.guard.limit - before
+
+    def unheed(self, moved: float) -> None:
+        """Take back what a verdict has moved the limit by, as another one stands in its place."""
+        self.guard.limit = float(np.clip(self.guard.limit - moved, LOWEST, HIGHEST))
 
     def warm(self, time: Longs, value: Floats) -> None:
         """Take rows ``[row, stream]`` as the past, in order of time: nothing of them is judged."""
@@ -149,24 +200,24 @@ class Sentinel:
             return Verdict(time_ns=time_ns, score=score, limit=limit)
         ring = self.guard.step(_ONE, np.array([time_ns]), np.array([score]))
         rarity = float(ring.rarity[0])
-        cleared = None
+        ended = None
         if ring.cleared[0] and self._event is not None and self._run is not None:
-            cleared, self._event = self._told(self._event, self._run), None
+            ended, self._event = self._told(self._event, self._run), None
         start = int(hold.start[0] if hold.active[0] else hold.since[0])
         if self._run is None or self._run.start_ns != start:
             before = np.array(self._past).reshape(-1, len(row[0]))
             self._run = None if start == NEVER else _Run(start_ns=start, limit=limit, before=before)
         self._keep(time_ns, row)
-        raised = None
+        began = None
         if ring.raised[0] and self._run is not None:
             self._event = Event(
                 stream=0, start_ns=start, raised_ns=time_ns, end_ns=time_ns, peak=rarity, worst_ns=time_ns
             )
-            raised = self._told(self._event, self._run)
+            began = self._told(self._event, self._run)
         elif self._event is not None and rarity > limit:
             worst = {"peak": rarity, "worst_ns": time_ns} if rarity > self._event.peak else {}
             self._event = msgspec.structs.replace(self._event, end_ns=time_ns, **worst)
-        return Verdict(time_ns=time_ns, score=rarity, limit=limit, raised=raised, cleared=cleared)
+        return Verdict(time_ns=time_ns, score=rarity, limit=limit, began=began, ended=ended)
 
     def _keep(self, time_ns: int, row: tuple[Floats, Floats, Floats, Floats]) -> None:
         self._past.append(row[0])
@@ -176,7 +227,7 @@ class Sentinel:
             for kept, one in zip((run.value, run.rarity, run.part, run.expected), row, strict=True):
                 kept.append(one)
 
-    def _told(self, event: Event, run: _Run) -> Alarm:
+    def _told(self, event: Event, run: _Run) -> Account:
         """Put an alarm into words by its rows up to the last above the limit."""
         rows = slice(0, max(1, int(np.searchsorted(run.time, event.end_ns, side="right"))))
         reading = Reading(
@@ -185,7 +236,22 @@ class Sentinel:
             expected=np.array(run.expected[rows]),
         )
         seen = Witness(value=np.array(run.value[rows]), reading=reading, before=run.before, limit=run.limit)
-        return alarm_of(self.setup, self.thing, event, seen)
+        alarm = alarm_of(self.setup, self.thing, event, seen)
+        return Account(event=event, alarm=alarm, seen=self._seen(run, reading, alarm.streams[0].stream))
+
+    def _seen(self, run: _Run, reading: Reading, name: str) -> tuple[Sight, ...]:
+        """Return what a stream read up to where the alarm was worst."""
+        stream, sense = self.setup.streams.index(name), self._named
+        score = np.nan_to_num(combine(reading.rarity), nan=-1.0)
+        last = int(np.argmax(score)) + 1
+        found: list[Sight] = []
+        for row in range(max(0, last - _SIGHTS), last):
+            value, expected = float(run.value[row][stream]), float(reading.expected[row, sense, stream])
+            if np.isfinite(value):
+                wanted = expected if np.isfinite(expected) else None
+                sight = Sight(time_ns=run.time[row], value=value, expected=wanted, rarity=float(score[row]))
+                found.append(sight)
+        return tuple(found)
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to go on after a restart; MessagePack can hold it."""

@@ -11,14 +11,17 @@ import sqlalchemy as sa
 
 from nervure.core.alert import Alert, Evidence
 from nervure.core.error import NotFoundError, StoreError
-from nervure.store import sql
+from nervure.store import sql, tally
 
 __all__ = [
+    "VERDICT",
     "acknowledge",
     "alerts",
     "announce",
     "commit_view",
     "delivered",
+    "judge",
+    "judged",
     "one",
     "outbox",
     "save",
@@ -26,6 +29,9 @@ __all__ = [
     "view",
     "view_parts",
 ]
+
+VERDICT = "verdict"
+"""The property of an alert in which a person's verdict stands."""
 
 _COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
 
@@ -85,6 +91,21 @@ def acknowledge(connection: sa.Connection, identity: str) -> Alert:
 def shelve(connection: sa.Connection, identity: str, until_ns: int | None) -> Alert:
     """Note until when a person wants no word of an alert; None takes that back."""
     return _change(connection, identity, shelved_until_ns=until_ns)
+
+
+def judge(connection: sa.Connection, identity: str, verdict: Mapping[str, Any]) -> Alert:
+    """Note what a person says an alert was, which they must have seen for that."""
+    said = {**one(connection, identity).properties, VERDICT: dict(verdict)}
+    tally.count(connection)  # limits heed it
+    return _change(connection, identity, acknowledged=True, properties=said)
+
+
+def judged(connection: sa.Connection, solution: str, models: Sequence[str]) -> list[Alert]:
+    """Return the alerts of some model versions on which there is a verdict, the oldest first."""
+    table = sql.alert
+    mine = (table.c.solution == solution, table.c.model.in_(models), table.c.acknowledged.is_(True))
+    rows = connection.execute(sa.select(table).where(*mine).order_by(table.c.raised_ns, table.c.id))
+    return [_read(dict(row)) for row in rows.mappings() if VERDICT in row["properties"]]
 
 
 def view(connection: sa.Connection, name: str) -> tuple[int, bytes] | None:
@@ -183,10 +204,12 @@ def _change(connection: sa.Connection, identity: str, **values: Any) -> Alert:
 
 
 def _with_people(alert: Alert, stored: Alert) -> Alert:
+    said = {name: stored.properties[name] for name in (VERDICT,) if name in stored.properties}
     return msgspec.structs.replace(
         alert,
         acknowledged=alert.acknowledged or stored.acknowledged,
         shelved_until_ns=stored.shelved_until_ns,
+        properties=alert.properties | said,
     )
 
 

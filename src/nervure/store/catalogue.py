@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,14 +18,16 @@ from nervure.core.entity import (
     Sensor,
     Thing,
 )
+from nervure.core.guard import Verdict
 from nervure.core.instant import iso
 from nervure.core.observation import Reject
-from nervure.store import alert, entity, intent, model, quarantine
+from nervure.store import alert, entity, intent, model, monitor, quarantine
 from nervure.store.database import Database
 from nervure.store.due import Due, due, thing_of
 from nervure.store.intent import Intent
 from nervure.store.migration import migrate
 from nervure.store.model import Entry, Model
+from nervure.store.monitor import Posted
 
 __all__ = ["Catalogue"]
 
@@ -209,6 +212,21 @@ class Catalogue:
             model.audit(connection, who, "alert.shelve", {"alert": id, "until": until, "reason": reason})
             return changed
 
+    def judge(self, id: str, verdict: Verdict, who: str, note: str = "") -> Alert:
+        """Note what a person says an alert was: true, false, or of planned work."""
+        with self._database.write() as connection:
+            said = {"verdict": verdict, "by": who, "at": iso(time.time_ns())} | (
+                {"note": note} if note else {}
+            )
+            changed = alert.judge(connection, id, said)
+            model.audit(connection, who, "alert.judge", {"alert": id, "verdict": verdict, "note": note})
+            return changed
+
+    def judged(self, solution: str, models: Sequence[str]) -> list[Alert]:
+        """Return the alerts of some model versions on which there is a verdict, the oldest first."""
+        with self._database.read() as connection:
+            return alert.judged(connection, solution, models)
+
     def view(self, name: str) -> tuple[int, bytes] | None:
         """Return the log position and the state of a view, or None if it has none yet."""
         with self._database.read() as connection:
@@ -244,6 +262,30 @@ class Catalogue:
         """Note that a piece of news was delivered."""
         with self._database.write() as connection:
             alert.delivered(connection, key)
+
+    # --- monitors that need no labels -------------------------------------------------------------
+
+    def post_monitor(self, given: Posted, who: str) -> None:
+        """Put a Thing under watch, by another monitor if it is already."""
+        with self._database.write() as connection:
+            monitor.post(connection, given)
+            model.audit(connection, who, "monitor.post", {"thing": given.thing, "version": given.version})
+
+    def drop_monitor(self, thing: int, who: str) -> None:
+        """Watch a Thing no more."""
+        with self._database.write() as connection:
+            monitor.drop(connection, thing)
+            model.audit(connection, who, "monitor.drop", {"thing": thing})
+
+    def monitors(self, project: int | None = None) -> list[Posted]:
+        """Return the monitors by Thing, without their states; of one project, if ``project`` names it."""
+        with self._database.read() as connection:
+            return monitor.monitors(connection, project)
+
+    def monitor(self, thing: int) -> Posted:
+        """Return the monitor of a Thing."""
+        with self._database.read() as connection:
+            return monitor.posted(connection, thing)
 
     # --- what is between the catalogue and the log -------------------------------------------------
 

@@ -18,7 +18,7 @@ from nervure.learn.detect.block import NORMAL, ODD, Block
 from nervure.learn.detect.monitor import LEAST_ROWS, Monitor, fit_monitor
 from nervure.learn.detect.trial import Promise
 
-__all__ = ["Vigil", "keep", "promise_for", "promised", "watched"]
+__all__ = ["Vigil", "keep", "promise_for", "promised", "watched", "without"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -91,7 +91,7 @@ def keep(
     """
     since = max(int(len(block) * learn), min(LEAST_ROWS, len(block) - 1))
     promise = promise_for(block, len(block) - since, per_day=per_day, hold_ns=hold_ns, gap_ns=gap_ns)
-    normal = _without(block.part(max(0, since - _MOST_LEARNT), since), told)
+    normal = without(block.part(max(0, since - _MOST_LEARNT), since), told)
     monitor = fit_monitor(normal, promise, seed=seed, quick=quick, tell=tell)
     return watched(monitor, block, since, told)
 
@@ -114,7 +114,7 @@ def watched(monitor: Monitor, block: Block, since: int, told: Sequence[Told] = (
     )  # fmt: skip
 
 
-def _without(block: Block, told: Sequence[Told]) -> Block:
+def without(block: Block, told: Sequence[Told]) -> Block:
     """Return rows with what a person called odd labelled so, and nothing else: labels only measure."""
     label = np.full(len(block), NORMAL, dtype=np.int8)
     for one in told:

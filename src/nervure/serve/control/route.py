@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,12 +20,16 @@ __all__ = ["Call", "Desk", "Done", "Route", "number"]
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What the routes work with: the office, the catalogue, the settings, the OpenID provider if any."""
+    """What the routes work with: the office, the catalogue, the settings, the OpenID provider if any.
+
+    ``standing`` says how far the monitor of each Thing has come.
+    """
 
     office: Office
     catalogue: Catalogue
     access: Access = Access()
     provider: Provider | None = None
+    standing: Callable[[], Mapping[int, Any]] = dict
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

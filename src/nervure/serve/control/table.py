@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from nervure.serve.answer import Answer, json
-from nervure.serve.control import machine, people, session, work
+from nervure.serve.control import machine, people, session, watching, work
 from nervure.serve.control.openapi import document
 from nervure.serve.control.route import Call, Desk, Route
 
@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *people.ROUTES,
     *machine.ROUTES,
     *work.ROUTES,
+    *watching.ROUTES,
     Route(method="GET", path="/api/openapi.json", right=None, work=openapi, answer=dict[str, Any]),
 )
 

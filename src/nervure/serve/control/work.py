@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from nervure.core.error import DeniedError, UsageError
+from nervure.core.guard import Verdict
 from nervure.core.instant import iso, to_ns
 from nervure.serve.control.route import Call, Desk, Route, number
 from nervure.serve.shape import alert
@@ -18,13 +19,16 @@ __all__ = [
     "ROUTES",
     "AlertQuery",
     "AuditView",
+    "Judgement",
     "ModelView",
     "Newest",
     "Shelving",
     "acknowledge",
     "alerts",
     "audit",
+    "judge",
     "models",
+    "one_alert",
     "promote",
     "shelve",
 ]
@@ -43,6 +47,13 @@ class Shelving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     reason: Annotated[str, Meta(min_length=1, max_length=1000)]
     until: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person says an alert was: true, false, or of planned work; and why, if they like."""
+
+    verdict: Verdict
+    note: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class Newest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +96,18 @@ def acknowledge(desk: Desk, call: Call) -> dict[str, Any]:
     """Note that one has seen an alert."""
     identity = desk.catalogue.alert(call.names["id"], call.principal.project).id
     return alert(desk.catalogue.acknowledge(identity, call.principal.name))
+
+
+def one_alert(desk: Desk, call: Call) -> dict[str, Any]:
+    """Show one alert."""
+    return alert(desk.catalogue.alert(call.names["id"], call.principal.project))
+
+
+def judge(desk: Desk, call: Call) -> dict[str, Any]:
+    """Say what an alert was: the limit of its monitor heeds it, and what it learns from."""
+    wish: Judgement = call.body
+    identity = desk.catalogue.alert(call.names["id"], call.principal.project).id
+    return alert(desk.catalogue.judge(identity, wish.verdict, call.principal.name, wish.note))
 
 
 def shelve(desk: Desk, call: Call) -> dict[str, Any]:
@@ -140,6 +163,14 @@ ROUTES: tuple[Route, ...] = (
         query=AlertQuery,
         answer=list[dict[str, Any]],
     ),
+    Route(
+        method="GET",
+        path="/api/alerts/{id}",
+        right="read",
+        work=one_alert,
+        answer=dict[str, Any],
+    ),
+    Route(method="POST", path="/api/alerts/{id}/verdict", work=judge, body=Judgement, **_ALERT),
     Route(method="POST", path="/api/alerts/{id}/acknowledge", work=acknowledge, **_ALERT),
     Route(method="POST", path="/api/alerts/{id}/shelve", work=shelve, body=Shelving, **_ALERT),
     Route(method="GET", path="/api/models", right="read", work=models, answer=list[ModelView]),

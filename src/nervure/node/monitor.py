@@ -1,0 +1,200 @@
+"""Monitors: the Things under watch without labels, as a part of the score view.
+
+What they are taught is fitted elsewhere (``nervure watch --project``) and stands in the catalogue. Their
+states are committed with the view's position and their alerts, so nothing is judged twice or left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.alert import MONITOR, Alert
+from nervure.core.error import NervureError
+from nervure.core.observation import Batch
+from nervure.core.settings import Settings
+from nervure.node.live import Part, Saved
+from nervure.node.lookout import Lookout, Standing
+from nervure.score.sentinel import Sentinel
+from nervure.store.catalogue import Catalogue
+from nervure.store.monitor import Posted
+from nervure.store.observations import Observations
+from nervure.stream.log import Log
+from nervure.trust.signature import trusted
+
+__all__ = ["Monitors"]
+
+_log = logging.getLogger("nervure.node")
+
+Longs = NDArray[np.int64]
+
+
+class Monitors:
+    """Every Thing under watch; ``stood(name, same)`` is the state of the last commit of that very fit."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        observations: Observations,
+        log: Log,
+        settings: Settings,
+        stood: Callable[[str, str], bytes | None],
+    ) -> None:
+        self._catalogue, self._observations, self._log = catalogue, observations, log
+        self._settings, self._stood = settings, stood
+        self._lookouts: dict[int, Lookout] = {}
+        self._states: dict[int, bytes] = {}
+        self._next: dict[int, Standing] = {}
+        self._shown: dict[int, Standing] = {}
+        self.trouble: dict[int, str] = {}
+        self._begun = False
+        self._lay()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something that the last commit does not hold."""
+        return any(one.changed for one in self._lookouts.values())
+
+    def standing(self) -> Mapping[int, Standing]:
+        """Return how far each has come by the last commit, by Thing."""
+        return self._shown
+
+    def figures(self) -> dict[str, int]:
+        """Return what ``nervure status`` shows."""
+        every = self._lookouts.values()
+        return {"things": len(every), "rows": sum(one.rows for one in every), "open": len(self.open)}
+
+    @property
+    def open(self) -> list[Alert]:
+        """The alerts that are active now."""
+        return [one.alert for one in self._lookouts.values() if one.alert is not None]
+
+    async def refresh(self) -> list[Alert]:
+        """Take up monitors and verdicts that are new since the last look; returns what changes by that."""
+        rows = await asyncio.to_thread(self._catalogue.monitors)
+        found: list[Alert] = []
+        for thing in self._lookouts.keys() - {one.thing for one in rows}:
+            found += self._lookouts.pop(thing).end()
+            self._states.pop(thing, None)
+        self.trouble.clear()
+        for row in rows:
+            known = self._lookouts.get(row.thing)
+            if known is not None and known.posted.fitted_ns == row.fitted_ns:
+                continue
+            try:
+                opened, told = await self._open(row)
+            except NervureError as cause:  # the one before goes on, and it is tried again
+                _log.error("the monitor of Thing %d cannot be taken up: %s", row.thing, cause.what)
+                self.trouble[row.thing] = cause.what
+                continue
+            found += [*(known.end() if known else []), *told]
+            self._lookouts[row.thing] = opened
+        self._lay()
+        self._begun = True
+        await self._heed()
+        return found
+
+    async def _heed(self) -> None:
+        versions = sorted({one.posted.version for one in self._lookouts.values()})
+        judged = await asyncio.to_thread(self._catalogue.judged, MONITOR, versions) if versions else []
+        for alert in judged:
+            lookout = self._lookouts.get(alert.thing)
+            if lookout is not None:
+                lookout.heed(alert)
+
+    async def _open(self, row: Posted) -> tuple[Lookout, list[Alert]]:
+        posted = await asyncio.to_thread(self._catalogue.monitor, row.thing)
+        package = await self._log.get_package(posted.package)
+        return await asyncio.to_thread(self._opened, posted, package)
+
+    def _opened(self, posted: Posted, package: bytes) -> tuple[Lookout, list[Alert]]:
+        """Open a monitor where its last commit left it, or judge what came after what it learnt from."""
+        named = {one.id: one.name for one in self._catalogue.things()}
+        units = {one.id: one.unit for one in self._catalogue.datastreams(thing=posted.thing)}
+        sentinel = Sentinel(
+            package, trusted(self._settings.folder), thing=named.get(posted.thing, f"Thing {posted.thing}")
+        )
+        lookout = Lookout(posted, sentinel, units)
+        stood = self._stood(_name(posted.thing), lookout.same)
+        if stood is not None and lookout.restore(stood, time.monotonic()):
+            return lookout, self._caught_up(lookout) if self._begun else []  # else the log is still to come
+        sentinel.restore(msgspec.msgpack.decode(posted.state))
+        lookout = Lookout(posted, sentinel, units)
+        return lookout, self._caught_up(lookout)
+
+    def _caught_up(self, lookout: Lookout) -> list[Alert]:
+        """Judge what the store holds that is newer than what was judged."""
+        sentinel, watched = lookout.sentinel, lookout.posted.watched
+        read = self._observations.series(watched, sentinel.last_ns + sentinel.setup.every_ns // 2)
+        order = np.argsort(read.time, kind="stable")
+        place = _places(watched, read.datastream[order])
+        return lookout.catch_up(place, read.time[order], read.value[order], _now())
+
+    def take(self, batch: Batch) -> list[Alert]:
+        """Take a batch of the log; returns the alerts that are new, told again, or over."""
+        where = np.minimum(np.searchsorted(self._ids, batch.datastream), max(len(self._ids) - 1, 0))
+        rows = np.flatnonzero(self._ids[where] == batch.datastream) if len(self._ids) else where[:0]
+        if not len(rows):
+            return []
+        at, found, now = where[rows], list[Alert](), _now()
+        for thing in np.unique(self._thing[at]).tolist():
+            mine = self._thing[at] == thing
+            chosen = rows[mine]
+            lookout = self._lookouts[thing]
+            found += lookout.take(self._place[at[mine]], batch.time[chosen], batch.value[chosen], now)
+        return found
+
+    def tick(self) -> list[Alert]:
+        """Judge what nobody waits for any longer."""
+        now_s = time.monotonic()
+        return [alert for one in self._lookouts.values() for alert in one.tick(now_s)]
+
+    def states(self) -> dict[str, bytes]:
+        """Return the state of every one for the next commit, by the name under which it is kept."""
+        for thing, one in self._lookouts.items():
+            if one.changed or thing not in self._states:
+                self._states[thing] = one.state()
+                one.changed = False
+        self._next = {thing: one.standing() for thing, one in self._lookouts.items()}
+        return {_name(thing): state for thing, state in self._states.items()}
+
+    def saved(self, states: Mapping[str, bytes]) -> dict[str, Saved]:
+        """Return the snapshots that go with these states."""
+        return {
+            name: Saved(engine=b"", scorers={"": Part(version=one.same, size=len(states[name]))})
+            for thing, one in self._lookouts.items()
+            if (name := _name(thing)) in states
+        }
+
+    def committed(self) -> None:
+        """Take note that the states are in the catalogue."""
+        self._shown = self._next
+
+    def _lay(self) -> None:
+        """Note where readings of each Datastream go."""
+        known = [
+            (stream, thing, place)
+            for thing, one in self._lookouts.items()
+            for place, stream in enumerate(one.posted.watched)
+        ]
+        table = np.array(sorted(known), dtype=np.int64).reshape(-1, 3)
+        self._ids, self._thing, self._place = table.T.copy()
+
+
+def _places(watched: Iterable[int], datastream: Longs) -> Longs:
+    place = {stream: at for at, stream in enumerate(watched)}
+    return np.array([place[one] for one in datastream.tolist()], dtype=np.int64)
+
+
+def _name(thing: int) -> str:
+    return f"{MONITOR}/{thing}"
+
+
+def _now() -> tuple[int, float]:
+    return time.time_ns(), time.monotonic()
