@@ -26,7 +26,8 @@ _ID = (
     "detector", "detector_id", "meter", "meter_id", "name", "stop", "stop_id",
 )  # fmt: skip
 _APART = frozenset(one for one in _ID if one.isalpha() and one not in ("id", "name", "stop", "location")) | {
-    "tag", "channel", "signal", "variable", "parameter", "machine", "asset", "room",
+    "tag", "channel", "signal", "variable", "parameter", "machine", "asset", "room", "building", "pump",
+    "turbine", "engine", "bearing", "vehicle", "patient", "subject", "record",
 }  # fmt: skip
 _TARGET = (
     "y", "value", "target", "result", "reading", "val", "measurement", "values", "count", "demand",
