@@ -12,6 +12,7 @@ from nervure.core.error import DataError
 from nervure.learn.own.ask import Asked
 from nervure.learn.own.file import Head
 from nervure.learn.own.heading import is_number, is_stamp
+from nervure.learn.own.number import SWITCHES
 
 __all__ = ["Columns", "choose", "find", "guess_id", "guess_time"]
 
@@ -134,10 +135,14 @@ def guess_id(head: Head) -> str | None:
     if found is not None:
         return found
     cells = zip(head.names, head.first, strict=False)
-    likely = [
-        name for name, cell in cells if cell and not is_number(cell) and not is_stamp(cell) and _told(name)
-    ]
+    likely = [name for name, cell in cells if _word(cell) and _told(name)]
     return likely[0] if len(likely) == 1 else None
+
+
+def _word(cell: str) -> bool:
+    """Tell whether a cell is a word that may be a name: no number, no date, no state of a switch."""
+    states = {one for pair in SWITCHES for one in pair}
+    return bool(cell) and not is_number(cell) and not is_stamp(cell) and cell.casefold() not in states
 
 
 def _told(name: str) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["EMPTY", "Numbers", "numbers", "switched"]
+__all__ = ["EMPTY", "SWITCHES", "Numbers", "numbers", "switched"]
 
 EMPTY = (
     "", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nil", "-", "--", "---", "?", ".", "missing",
@@ -30,7 +30,7 @@ _MINUS = "^[\u2212\u2013](\\d)"  # as typesetters write it
 _SPACES = "[\u00a0\u202f\u2009 ']"
 
 Style = Literal[".", ","]
-_SWITCHES = (
+SWITCHES = (
     ("false", "true"), ("off", "on"), ("no", "yes"), ("closed", "open"), ("stopped", "running"),
 )  # fmt: skip
 
@@ -90,7 +90,7 @@ def switched(column: pa.Array) -> tuple[Numbers, str] | None:
         return None
     low = pc.utf8_lower(pc.fill_null(column, ""))
     words = set(pc.unique(low).to_pylist()) - set(EMPTY)
-    pair = next((one for one in _SWITCHES if words and words <= set(one)), None)
+    pair = next((one for one in SWITCHES if words and words <= set(one)), None)
     if pair is None:
         return None
     value = np.full(len(column), np.nan)
