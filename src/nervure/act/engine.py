@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from nervure.act.phrase import hours, local, number, signed, unit_text
+from nervure.act.phrase import hours, local, number, signed, unit_text, whole
 from nervure.act.recent import Recent
 from nervure.act.rule import Ruling, above, rulings, sentence
 from nervure.act.state import clear, merge
@@ -33,6 +33,8 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _BROKEN = ("flat", "silent")
+_JUDGED = ("reading", "answer")
+_BY_MODEL = ("score", "life", "share")
 
 
 class _Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +81,7 @@ class Engine:
         before = dict(self._streams)
         self._things.update({one.id: one for one in things})
         for one in datastreams:
-            if one.kind == "reading" and one.solution == self.solution.name:
+            if one.kind in _JUDGED and one.solution == self.solution.name:
                 self._streams[one.id] = one
         if self._streams.keys() != before.keys():
             self._lay([*self._ids, *sorted(self._streams.keys() - set(self._ids))])
@@ -196,7 +198,7 @@ class Engine:
             text="",
             start_ns=start_ns,
             raised_ns=finding.time_ns,
-            model=model if measure == "score" else "",
+            model=model if measure in _BY_MODEL else "",
         )
         alert = self._told(rule, alert, place, finding)
         self._keep(ruling, place, alert, finding.time_ns)
@@ -252,11 +254,14 @@ class Engine:
         if shown and rule.condition.measure == "score":  # a score adds up over readings: say their mean
             value = sum(one for one, _ in shown) / len(shown)
             expected = sum(one for _, one in shown) / len(shown)
+        write = whole if rule.condition.measure == "life" else number
         said = {
             "thing": name,
-            "signal": self.solution.signal(stream.signal).phenomenon or stream.signal,
-            "value": number(value),
-            "expected": number(expected),
+            "signal": self.solution.about(stream.signal)[0],
+            "value": write(value),
+            "expected": write(expected),
+            "low": write(finding.low),
+            "high": write(finding.high),
             "unit": unit_text(stream.unit),
             "since": local(alert.start_ns, self._zone),
             "excess": signed(value - expected),

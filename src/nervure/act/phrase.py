@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from nervure.core.instant import from_ns
 
-__all__ = ["hours", "local", "number", "signed", "unit_text"]
+__all__ = ["hours", "local", "number", "signed", "unit_text", "whole"]
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -51,6 +51,15 @@ def number(value: float) -> str:
     return f"{rounded:.{max(0, digits)}f}"
 
 
+def whole(value: float) -> str:
+    """Write what is counted.
+
+    >>> whole(18.4), whole(float("nan"))
+    ('18', 'unknown')
+    """
+    return f"{value:.0f}" if math.isfinite(value) else "unknown"
+
+
 def signed(value: float) -> str:
     """Write a difference with its sign.
 
@@ -87,4 +96,4 @@ def unit_text(code: str) -> str:
     >>> unit_text("Cel"), unit_text("L/s")
     ('°C', 'L/s')
     """
-    return _UNITS.get(code, code)
+    return _UNITS.get(code, code.removeprefix("{").removesuffix("}"))

@@ -20,7 +20,9 @@ __all__ = ["PLACES", "Ruling", "above", "rulings", "sentence"]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-PLACES = frozenset({"thing", "signal", "value", "expected", "unit", "since", "excess", "hours"})
+PLACES = frozenset(
+    {"thing", "signal", "value", "expected", "low", "high", "unit", "since", "excess", "hours"}
+)
 _NO_HOLE = 1 << 61
 
 
@@ -61,7 +63,7 @@ def _ruling(solution: Solution, rule: Rule, place: int) -> Ruling:
         rule=rule,
         condition=read,
         signals=signals,
-        span=_span(solution, rule, read, max(solution.signal(name).every_ns for name in signals)),
+        span=_span(solution, rule, read, max(solution.about(name)[1] for name in signals)),
     )
 
 
@@ -69,14 +71,15 @@ def _span(solution: Solution, rule: Rule, read: Condition, every_ns: int) -> Per
     """Return when a rule rings and ends.
 
     A score ends after its policy's ``merge_gap``, as its calibration counted it; a value after it
-    has been right for as long as it had to be wrong; a stuck meter with its next new value.
+    has been right for as long as it had to be wrong, as does a life; a stuck meter with its next new
+    value, and a class with the next answer.
     """
     if read.measure == "score":
         for problem in solution.problems:
             if isinstance(problem, Anomaly) and problem.name == rule.problem:
                 return persistence(problem.policy, every_ns, hold_ns=read.hold_ns)
         return persistence(AlarmPolicy(), every_ns, hold_ns=read.hold_ns)
-    gap = read.hold_ns if read.measure == "value" else 0
+    gap = read.hold_ns if read.measure in {"value", "life"} else 0
     hole = max(gap, 3 * every_ns) if read.measure == "value" else _NO_HOLE
     return Persistence(hold_ns=read.hold_ns, gap_ns=gap, hole_ns=hole)
 
@@ -87,6 +90,8 @@ def above(ruling: Ruling, findings: Findings, rows: NDArray[np.int64]) -> tuple[
     values: dict[str, Floats] = {
         "score": findings.score,
         "value": findings.value,
+        "life": findings.value,
+        "share": findings.value,
         "flat": findings.flat_s,
     }
     measured = values[read.measure][rows]

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from nervure.learn.dataset import Dataset
     from nervure.learn.renew import Rival, Verdict
     from nervure.learn.weights import Weights
+    from nervure.score.runner import Runner
     from nervure.store.model import Model
 
-__all__ = ["Again", "dataset_of", "how_of", "note", "outcome", "rival_of", "tell_verdict"]
+__all__ = [
+    "Again", "champion_of", "dataset_of", "how_of", "note", "outcome", "rival_of", "runner_of",
+    "tell_verdict",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +118,14 @@ def how_of(solution: Solution, problem: str | None, settings: Settings, again: A
 
 
 def _champion(solution: Solution, problem: str | None, settings: Settings) -> Model | None:
+    names = [one.name for one in solution.problems if isinstance(one, Forecast)]
+    return champion_of(solution, problem or (names[0] if names else ""), settings)
+
+
+def champion_of(solution: Solution, asked: str, settings: Settings) -> Model | None:
+    """Return the model that scores a problem now, if there is one."""
     from nervure.store.catalogue import Catalogue
 
-    names = [one.name for one in solution.problems if isinstance(one, Forecast)]
-    asked = problem or (names[0] if names else "")
     catalogue = Catalogue.open(settings.catalogue_place)
     try:
         return catalogue.champion(solution.name, asked)
@@ -130,17 +138,22 @@ def rival_of(row: Model, settings: Settings) -> Rival | None:
     from nervure.cli.evaluate import Packaged
     from nervure.learn.renew import Rival
 
+    runner = runner_of(row, settings)
+    return None if runner is None else Rival(card=runner.card, forecaster=Packaged(runner))
+
+
+def runner_of(row: Model, settings: Settings) -> Runner | None:
+    """Open what runs the model that scores now; None, said, if that is not possible."""
     path = models_folder(settings.folder) / row.package
     try:
         if not path.exists():
             raise NotFoundError(f"its package {path} is not here")
         if sha256(path.read_bytes()).hexdigest() != row.sha256:
             raise NotFoundError(f"{path} is not the package that scores")
-        runner = open_package(path, settings.folder)
+        return open_package(path, settings.folder)
     except (NervureError, OSError) as cause:
         note(f"the model {row.version} that scores now cannot be judged: {cause}")
         return None
-    return Rival(card=runner.card, forecaster=Packaged(runner))
 
 
 def _weights_of(row: Model, settings: Settings) -> Weights | None:
@@ -168,11 +181,13 @@ def outcome(verdict: Verdict, *, forced: bool) -> tuple[bool, int]:
 def tell_verdict(verdict: Verdict, *, forced: bool, running: bool, up: str = "nervure up") -> None:
     """Say how the new model stands, with its numbers, and what follows."""
     if verdict.windows:
-        told: list[Any] = [f"MAE {verdict.challenger:.4g} {verdict.unit}".rstrip()]
+        told: list[Any] = [f"{verdict.measure} {verdict.challenger:.4g} {verdict.unit}".rstrip()]
         if verdict.champion is not None:
             told.append(f"{verdict.champion:.4g} of the champion")
-        told.append(f"{verdict.naive:.4g} of {verdict.naive_name}")
-        say(f"from {verdict.since} to {verdict.until}, which neither was shown: {', '.join(told)}")
+        if verdict.naive_name:
+            told.append(f"{verdict.naive:.4g} of {verdict.naive_name}")
+        where = f"on {verdict.judged}" if verdict.judged else f"from {verdict.since} to {verdict.until}"
+        say(f"{where}, which neither was shown: {', '.join(told)}")
     sure = "" if verdict.sure is None else f" (better with {verdict.sure:.0%} certainty)"
     if verdict.promoted or forced:
         taken = "the running node takes it up" if running else f"{up} scores with it"

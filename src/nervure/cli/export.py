@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.core.error import EnvironmentMissing, NotFoundError
+from nervure.core.problem import Classify, RemainingLife
 
 if TYPE_CHECKING:
     from nervure.core.card import Card
@@ -93,15 +94,39 @@ def write(path: Path, data: bytes) -> None:
         raise EnvironmentMissing(f"cannot write {path}: {cause.strerror}") from cause
 
 
+def _asked(card: Card) -> list[tuple[str, Any]]:
+    """Return what a card says of question, input and answer."""
+    shown = f"{card.window} readings, channels {', '.join(one.signal for one in card.channels)}"
+    levels = ", ".join(f"{one:g}" for one in card.quantiles)
+    match card.problem:
+        case RemainingLife():
+            return [
+                ("answers", card.problem.name),
+                ("from", shown),
+                ("to", f"{card.unit}, at most {card.problem.clip:g}, quantiles {levels}"),
+                ("was shown", card.notes),
+            ]
+        case Classify():
+            return [
+                ("answers", card.problem.name),
+                ("from", shown),
+                ("to", f"probabilities of {', '.join(card.problem.classes)}"),
+                ("was shown", card.notes),
+            ]
+    return [
+        ("foresees", f"{card.problem.name} of {len(card.streams)} streams, {card.unit}"),
+        ("from", shown),
+        ("to", f"{card.horizon} steps, quantiles {levels}"),
+        ("was shown", " to ".join(card.span)),
+    ]
+
+
 def _show(card: Card) -> None:
     rows: list[tuple[str, Any]] = [
         ("name", card.name),
         ("version", card.version),
         ("made", card.created),
-        ("foresees", f"{card.problem.name} of {len(card.streams)} streams, {card.unit}"),
-        ("from", f"{card.window} readings, channels {', '.join(one.signal for one in card.channels)}"),
-        ("to", f"{card.horizon} steps, quantiles {', '.join(f'{one:g}' for one in card.quantiles)}"),
-        ("was shown", " to ".join(card.span)),
+        *_asked(card),
         ("model", f"{card.model}, {card.parameters:,} parameters"),
         ("training", f"{card.train_cpu_s:g} CPU seconds"),
         ("inference", f"{card.infer_ms:g} ms"),

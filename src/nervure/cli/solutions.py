@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from nervure.cli.option import Json
 from nervure.cli.output import say, table, write_json
 from nervure.core.declaration import Solution
-from nervure.core.problem import Anomaly, Forecast, Problem
+from nervure.core.problem import Anomaly, Classify, Forecast, Problem, RemainingLife
 
 __all__ = ["solutions"]
 
@@ -97,6 +97,13 @@ def _described(problem: Problem) -> str:
             return (
                 f"tell when {', '.join(problem.of)} stops behaving,"
                 f" at {problem.policy.alarms_per_day:g} alarms a day"
+            )
+        case RemainingLife():
+            return f"tell how many rows are left, up to {problem.clip:g}, from the last {problem.window}"
+        case Classify():
+            return (
+                f"tell {', '.join(problem.classes)} by {problem.window} of {', '.join(problem.of)} where"
+                f" {', '.join(problem.wake.of)} peak above {problem.wake.above:g}"
             )
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from cyclopts import Parameter
 
-from nervure.cli.champion import Again, dataset_of, how_of, note, outcome, tell_verdict
+from nervure.cli.champion import (
+    Again,
+    champion_of,
+    dataset_of,
+    how_of,
+    note,
+    outcome,
+    runner_of,
+    tell_verdict,
+)
 from nervure.cli.export import models_folder, write
 from nervure.cli.metric import show
 from nervure.cli.option import Budget, Change, File, Json, Which, read
@@ -17,7 +26,7 @@ from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, described, opened, tell, written
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
-from nervure.core.problem import Forecast
+from nervure.core.problem import Classify, Forecast, RemainingLife
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,10 +108,42 @@ def _train_known(
     from nervure.solutions import find
 
     solution = find(name)
+    asked = solution.problem(problem)
+    if isinstance(asked, RemainingLife | Classify):
+        return _train_whole(solution, asked, key, settings, ways, wish)
     _warn(solution, problem)
     dataset, how = dataset_of(solution, settings, live=ways.live), how_of(solution, problem, settings, ways)
     with progress(f"train {name}") as told:
         return course(dataset, problem, key=key, progress=told, how=how, **wish._asdict())
+
+
+def _train_whole(
+    solution: Solution,
+    problem: RemainingLife | Classify,
+    key: SigningKey,
+    settings: Settings,
+    ways: Again,
+    wish: _Wish,
+) -> Course:
+    """Train a model about whole Things on a solution's recordings, against the one that answers now."""
+    from nervure.learn.detect.course import Rival
+    from nervure.learn.detect.course import course as whole
+    from nervure.learn.detect.record import records
+
+    for given, word in ((ways.renew, "--renew"), (ways.live, "--live"), (ways.recipe, "--recipe")):
+        if given:
+            raise UsageError(
+                f"{word} means nothing for {problem.name}", hint="it is trained whole, on recordings"
+            )
+    row = champion_of(solution, problem.name, settings)
+    runner = runner_of(row, settings) if row else None
+    found = records(solution)
+    with progress(f"train {solution.name}") as told:
+        return whole(
+            solution, problem, found, key=key, progress=told, **wish._asdict(),
+            champion=Rival(card=runner.card, answer=runner.answer) if runner else None,
+            unjudged=row.version if row and runner is None else "",
+        )  # fmt: skip
 
 
 def _possible(out: Path | None, problem: str | None, ways: Again, *, filed: bool) -> None:
@@ -130,7 +171,8 @@ def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
     places = [models_folder(settings.folder) / learned.name, *([out] if out else [])]
     for path in places:
         write(path, learned.package)
-        write(path.with_suffix(SUFFIX), learned.weights)
+        if learned.weights:
+            write(path.with_suffix(SUFFIX), learned.weights)
     return places[-1]
 
 

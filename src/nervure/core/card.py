@@ -50,6 +50,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     ``spread [horizon, 2]`` is by how much calibration moved the outer quantiles outwards, below and
     above, on average; it is inside the graph already.
     ``limits`` holds the alarm thresholds and calibration scores of anomaly problems.
+
+    Of problems about whole Things there are no ``streams``, as the model knows none by name, and no
+    ``horizon``: the graph eats ``x [batch, time, channel]`` as :mod:`nervure.core.case` cuts it and
+    yields ``y [batch, answer]``, which are the remaining rows at ``quantiles``, or probabilities in
+    the order of the problem's ``classes``.
     """
 
     name: str
@@ -58,15 +63,15 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem
     model: str
     created: str
-    streams: tuple[str, ...]
+    streams: tuple[str, ...] = ()
     channels: tuple[Channel, ...]
     neighbours: tuple[tuple[int, ...], ...] = ()
     joint: bool = False
     future: tuple[Channel, ...] = ()
     every_ns: int
     window: int
-    horizon: int
-    quantiles: tuple[float, ...]
+    horizon: int = 0
+    quantiles: tuple[float, ...] = ()
     zone: str = "UTC"
     unit: str = ""
     span: tuple[str, str] = ("", "")

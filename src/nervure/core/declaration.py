@@ -12,9 +12,10 @@ from typing import Literal
 import msgspec
 
 from nervure.core.alert import Severity
+from nervure.core.answer import answers
 from nervure.core.error import DeclarationError
 from nervure.core.instant import DAY_NS, duration_ns, duration_text
-from nervure.core.problem import Anomaly, Forecast, Problem, steps
+from nervure.core.problem import Anomaly, Classify, Forecast, Problem, RemainingLife, steps
 
 __all__ = [
     "AHEAD_NS", "Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate",
@@ -25,7 +26,7 @@ AHEAD_NS = 400 * DAY_NS
 """How far a forecast may look ahead of the instant it was issued."""
 
 Tier = Literal["bronze", "silver", "gold"]
-Measure = Literal["score", "value", "flat", "silent"]
+Measure = Literal["score", "value", "flat", "silent", "life", "share"]
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +66,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
     ``when`` is ``MEASURE OP NUMBER|limit [for DURATION]``; the measures are ``score`` (of the
     anomaly ``problem``), ``value`` (of the signals ``of``), ``flat`` and ``silent`` (seconds
-    without change, and without a reading). ``say`` may use ``{thing}``, ``{signal}``, ``{value}``,
-    ``{expected}``, ``{unit}``, ``{since}``, ``{excess}`` and ``{hours}``.
+    without change, and without a reading), ``life`` (what the ``problem`` says is left) and ``share``
+    (its probability of the classes ``of``). ``say`` may use ``{thing}``, ``{signal}``, ``{value}``,
+    ``{expected}``, ``{low}``, ``{high}``, ``{unit}``, ``{since}``, ``{excess}`` and ``{hours}``.
     """
 
     name: str
@@ -102,7 +104,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: str
     files: tuple[str, ...] = ()
-    layout: Literal["wide", "long", "multi", "package"]
+    layout: Literal["wide", "long", "multi", "package", "runs"]
     prepare: str | None = None
     package: str | None = None
     url: str | None = None
@@ -146,6 +148,15 @@ class Solution(msgspec.Struct, frozen=True, kw_only=True):
         known = ", ".join(signal.name for signal in self.signals)
         raise DeclarationError(f"{self.name}: no signal {name!r}", hint=f"declared are: {known}")
 
+    def about(self, name: str) -> tuple[str, int]:
+        """Return the phenomenon and the sampling interval (ns) of a signal, or of an answer's."""
+        for problem in self.problems:
+            for answer in answers(problem):
+                if answer.signal == name:
+                    return answer.phenomenon, self.signal(problem.of[0]).every_ns
+        signal = self.signal(name)
+        return signal.phenomenon or name, signal.every_ns
+
     def problem(self, name: str | None = None) -> Problem:
         """Return the problem of that name, or the first."""
         for problem in self.problems:
@@ -164,8 +175,10 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int
 
 
+_ASKED = ("score", "life", "share")
+
 _WHEN = re.compile(
-    r"\s*(score|value|flat|silent)\s*([<>])\s*(limit|-?\d+(?:\.\d+)?|\d+(?:\.\d+)?(?:min|s|h|d))"
+    r"\s*(score|value|flat|silent|life|share)\s*([<>])\s*(limit|-?\d+(?:\.\d+)?|\d+(?:\.\d+)?(?:min|s|h|d))"
     r"(?:\s+for\s+(\S+))?\s*"
 )
 
@@ -199,12 +212,20 @@ def condition(text: str, *, where: str = "$.when") -> Condition:
 
 
 def watched(solution: Solution, rule: Rule) -> tuple[str, ...]:
-    """Return the signals that a rule watches: those it names, its problem's, or every Thing's own."""
+    """Return the signals that a rule watches: those it names, its problem's, or every Thing's own.
+
+    Those of answers are named as :func:`nervure.core.answer.answers` does.
+    """
+    problem = next((one for one in solution.problems if one.name == rule.problem), None)
+    if isinstance(problem, Classify):
+        told = {f"{problem.what}={one}" for one in rule.of or problem.classes}
+        return tuple(one.signal for one in answers(problem) if one.signal in told)
+    if isinstance(problem, RemainingLife):
+        return (problem.name,)
     if rule.of:
         return rule.of
-    for problem in solution.problems:
-        if problem.name == rule.problem:
-            return problem.of if isinstance(problem, Anomaly) else (problem.of,)
+    if problem is not None:
+        return problem.of if isinstance(problem, Anomaly) else (problem.of,)
     return tuple(signal.name for signal in solution.signals if not signal.site)
 
 
@@ -230,15 +251,33 @@ def validate(solution: Solution) -> Solution:
     for number, rule in enumerate(solution.rules):
         where = f"{at} $.rules[{number}]"
         read = condition(rule.when, where=f"{where}.when")
-        if read.measure == "score" and rule.problem not in names:
+        if read.measure in _ASKED and rule.problem not in names:
             raise DeclarationError(
-                f"{at}: rule {rule.name!r} needs the problem whose score it reads",
+                f"{at}: rule {rule.name!r} needs the problem whose {read.measure} it reads",
                 where=f"{where}.problem",
                 hint=f"one of: {', '.join(sorted(names))}",
             )
+        _check_rule(solution, rule, read.measure, where)
+    return solution
+
+
+def _check_rule(solution: Solution, rule: Rule, measure: Measure, where: str) -> None:
+    """See that a rule's measure is one of its problem's, and that it names what there is."""
+    problem = next((one for one in solution.problems if one.name == rule.problem), None)
+    fits = {"life": RemainingLife, "share": Classify}.get(measure)
+    if fits is not None and not isinstance(problem, fits):
+        raise DeclarationError(
+            f"{solution.name}: {rule.problem!r} tells no {measure}", where=f"{where}.problem"
+        )
+    if not isinstance(problem, Classify):
         for name in rule.of:
             solution.signal(name)
-    return solution
+    elif unknown := sorted(set(rule.of) - set(problem.classes)):
+        raise DeclarationError(
+            f"{solution.name}: {unknown[0]!r} is no class of {problem.name}",
+            where=f"{where}.of",
+            hint=f"one of: {', '.join(problem.classes)}",
+        )
 
 
 def _check_problem(solution: Solution, problem: Problem, where: str) -> None:
@@ -262,3 +301,28 @@ def _check_problem(solution: Solution, problem: Problem, where: str) -> None:
                 )
             if problem.residual is not None:
                 solution.problem(problem.residual)
+        case RemainingLife() | Classify():
+            _check_case(solution, problem, where)
+
+
+def _check_case(solution: Solution, problem: RemainingLife | Classify, where: str) -> None:
+    """See that a problem about whole Things names what there is, and can be asked."""
+    if isinstance(problem, RemainingLife):
+        for name in (*problem.settings, *problem.of, problem.age):
+            solution.signal(name)
+        if problem.window < 1 or problem.clip <= 0:
+            raise DeclarationError("window and clip must be positive", where=where)
+        if list(problem.quantiles) != sorted(set(problem.quantiles)) or 0.5 not in problem.quantiles:
+            raise DeclarationError(
+                f"quantiles {problem.quantiles} must rise and hold 0.5", where=f"{where}.quantiles"
+            )
+        return
+    for name in (*problem.of, *problem.wake.of):
+        solution.signal(name)
+    steps(problem.window, solution.signal(problem.of[0]).every_ns, where=f"{where}.window", at_least=3)
+    if len(set(problem.classes)) < 2:
+        raise DeclarationError("there are at least two classes", where=f"{where}.classes")
+    if not set(problem.wake.of) <= set(problem.of):
+        raise DeclarationError(
+            "what wakes is shown in the window too", where=f"{where}.wake.of", hint="add it to of"
+        )

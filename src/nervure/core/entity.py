@@ -21,7 +21,7 @@ __all__ = [
     "Thing",
 ]
 
-Kind = Literal["reading", "forecast", "score"]
+Kind = Literal["reading", "forecast", "score", "answer"]
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +80,8 @@ class Datastream(msgspec.Struct, frozen=True, kw_only=True):
     """The observations of one property of one Thing by one Sensor, in one UCUM unit.
 
     ``signal`` and ``solution`` say which declaration it fulfils; ``kind`` tells readings from
-    forecasts and scores, whose ``source`` is the Datastream of the readings they are about.
+    forecasts and scores, whose ``source`` is the Datastream of the readings they are about, and
+    from answers about the Thing as a whole.
     ``every_ns`` is the declared sampling interval (0 when irregular). One without a solution was made
     by a client and takes any result at any time. ``data_types`` are those of a MultiDatastream, whose
     results are arrays with a value for each.

@@ -9,11 +9,14 @@ import msgspec
 from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 
-__all__ = ["AlarmPolicy", "Anomaly", "Forecast", "Problem", "steps"]
+__all__ = [
+    "AlarmPolicy", "Anomaly", "Classify", "Forecast", "Problem", "RemainingLife", "Wake", "steps",
+]  # fmt: skip
 
 Ground = Literal["season", "last", "clear-sky", "power-curve"]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+LIFE_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True, tag="forecast"):
@@ -79,7 +82,63 @@ class Anomaly(msgspec.Struct, frozen=True, kw_only=True, tag="anomaly"):
         return "anomaly-" + "-".join(self.of)
 
 
-Problem = Forecast | Anomaly
+class RemainingLife(msgspec.Struct, frozen=True, kw_only=True, tag="life"):
+    """Tell how many rows a machine has left before it fails, from its last ``window`` rows.
+
+    A row is what a Thing's signals read in one step of theirs: a flight, a charge, a day. Rows are
+    counted, not timed: while a machine stands still there are none. ``settings`` are signals that say
+    how it is run, ``of`` those that wear shows in. ``age`` is the signal that counts the rows since the
+    machine was new; where it falls back the machine was replaced, and what was read before is forgotten.
+    Nobody is told more than ``clip`` rows, as a healthy machine does not show what it will die of.
+    ``unit`` is what a row is called, in UCUM.
+    """
+
+    of: tuple[str, ...]
+    age: str
+    window: int
+    clip: float
+    settings: tuple[str, ...] = ()
+    unit: str = "{cycle}"
+    model: str = "rul_tcn"
+    quantiles: tuple[float, ...] = LIFE_QUANTILES
+
+    @property
+    def name(self) -> str:
+        """The name that packages, rules and commands use."""
+        return "life"
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a window worth asking about: the length of the vector ``of`` at its middle.
+
+    It must be ``above`` a level, in the signals' unit, and nowhere in the window stronger.
+    """
+
+    of: tuple[str, ...]
+    above: float
+
+
+class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="class"):
+    """Tell which of ``classes`` a window of ``of`` shows, whenever ``wake`` says that something happened.
+
+    ``what`` is asked about: the ``state`` of a frame, the ``motion`` of a person. A window with more
+    than a tenth of its readings missing is not asked about.
+    """
+
+    what: str
+    of: tuple[str, ...]
+    window: str
+    wake: Wake
+    classes: tuple[str, ...]
+    model: str
+
+    @property
+    def name(self) -> str:
+        """The name that packages, rules and commands use."""
+        return f"class-{self.what}"
+
+
+Problem = Forecast | Anomaly | RemainingLife | Classify
 
 
 def steps(text: str, every_ns: int, *, where: str, at_least: int = 1) -> int:

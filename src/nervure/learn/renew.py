@@ -24,7 +24,7 @@ from nervure.learn.split import Split, by_time
 from nervure.learn.task import Forecaster, ForecastTask, Samples, samples, truth
 from nervure.learn.weights import Start, Weights
 
-__all__ = ["Rival", "Verdict", "as_seen", "confidence", "judge", "newest_split", "plan", "seen_rows"]
+__all__ = ["SURE", "Rival", "Verdict", "as_seen", "confidence", "judge", "newest_split", "plan", "seen_rows"]
 
 Doubles = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -46,11 +46,12 @@ class Rival(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """How the challenger stands, in mean absolute errors over the same windows, and what follows.
+    """How the challenger stands, in errors over the same windows, and what follows.
 
     ``sure`` is the share of bootstrap draws in which the challenger's error is the lower one.
     ``naive`` is the best one of last value and seasonal naive. Where ``champion`` is None nobody
-    could be compared with, and ``why`` says so.
+    could be compared with, and ``why`` says so. ``measure`` names the errors; ``judged`` says on what they
+    are, where it is no stretch of time.
     """
 
     promoted: bool
@@ -65,6 +66,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     since: str = ""
     until: str = ""
     unit: str = ""
+    measure: str = "MAE"
+    judged: str = ""
 
     @property
     def warning(self) -> str:

@@ -1,4 +1,4 @@
-"""One solution on the live stream: its rules, and the models that score for it, one a forecast problem."""
+"""One solution on the live stream: its rules, and the models that score for it, one a problem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import msgspec
 from nervure.act.engine import Engine
 from nervure.core.declaration import Solution
 from nervure.core.observation import Batch
-from nervure.core.problem import Anomaly, Forecast
+from nervure.core.problem import Anomaly, Classify, Forecast, RemainingLife
+from nervure.score.assessor import Assessor
 from nervure.score.scorer import Scored, Scorer
 
 __all__ = ["Live", "Part", "Saved"]
@@ -32,31 +33,34 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live:
-    """A solution's rules and scorers; ``versions`` says which model each forecast problem has."""
+    """A solution's rules and scorers; ``versions`` says which model each problem has."""
 
     def __init__(self, solution: Solution, engine: Engine, plain: Scorer) -> None:
         self.solution = solution
         self.engine = engine
         self.versions: dict[str, str] = {}
-        self._scorers = {_PLAIN: plain}
+        self._scorers: dict[str, Scorer | Assessor] = {_PLAIN: plain}
 
     @property
     def problems(self) -> list[str]:
-        """The forecast problems, those first whose errors an anomaly is told by."""
+        """The problems that a model scores, forecasts first whose errors an anomaly is told by."""
         judged = {one.residual for one in self.solution.problems if isinstance(one, Anomaly)}
         found = [one.name for one in self.solution.problems if isinstance(one, Forecast)]
-        return sorted(found, key=lambda name: name not in judged)
+        whole = [one.name for one in self.solution.problems if isinstance(one, RemainingLife | Classify)]
+        return sorted(found, key=lambda name: name not in judged) + whole
 
     @property
-    def scorers(self) -> list[Scorer]:
+    def scorers(self) -> list[Scorer | Assessor]:
         """Those that score, in the order of their problems: what the first says of a reading stands."""
         return list(self._scorers.values())
 
-    def put(self, problem: str, scorer: Scorer, version: str) -> None:
+    def put(self, problem: str, scorer: Scorer | Assessor, version: str) -> None:
         """Let a model score a problem, in the place of the one before."""
-        self._scorers.pop(_PLAIN, None)
+        if isinstance(scorer, Scorer):
+            self._scorers.pop(_PLAIN, None)
         self._scorers[problem] = scorer
-        self._scorers = {name: self._scorers[name] for name in self.problems if name in self._scorers}
+        order = (_PLAIN, *self.problems)
+        self._scorers = {name: self._scorers[name] for name in order if name in self._scorers}
         self.versions[problem] = version
 
     def take(self, batch: Batch) -> Scored:
@@ -65,7 +69,14 @@ class Live:
         if len(scored) == 1:
             return scored[0]
         first = scored[0].findings.overlaid([one.findings for one in scored[1:]])
-        return Scored(packs=[pack for one in scored for pack in one.packs], findings=first)
+        asked = [one.model_name for one in self._scorers.values() if isinstance(one, Assessor)]
+        if asked and not first.model:
+            first = msgspec.structs.replace(first, model=", ".join(asked))
+        return Scored(
+            packs=[pack for one in scored for pack in one.packs],
+            findings=first,
+            words=[word for one in scored for word in one.words],
+        )
 
     def states(self) -> dict[str, bytes]:
         """Return the state of every scorer, by the name under which it is kept."""

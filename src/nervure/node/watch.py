@@ -15,12 +15,14 @@ from nervure.core.alert import Alert
 from nervure.core.declaration import Solution
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
+from nervure.core.problem import Classify, RemainingLife
 from nervure.core.settings import Settings
 from nervure.node.live import Live, Saved
 from nervure.node.meter import Meter
 from nervure.node.monitor import Monitors
 from nervure.node.piece import Pieces
-from nervure.score.pack import Pack
+from nervure.score.assessor import Assessor
+from nervure.score.pack import Pack, Word
 from nervure.score.runner import Runner
 from nervure.score.scorer import Scorer
 from nervure.store.catalogue import Catalogue
@@ -95,10 +97,12 @@ class Watch:
         part = self._saved[name].scorers.get("") if name in self._saved else None
         return self._pieces.joined(name, part.size) if part and part.version == version else None
 
-    def _scorer(self, solution: Solution, package: bytes) -> Scorer:
+    def _scorer(self, solution: Solution, package: bytes) -> Scorer | Assessor:
         """Open a model and fill its windows from the store, so that the next reading can be scored."""
         runner = Runner(package, trusted(self._settings.folder))
         datastreams = self._catalogue.datastreams(solution=solution.name)
+        if isinstance(runner.card.problem, RemainingLife | Classify):
+            return self._assessor(Assessor(runner, datastreams, solution=solution))
         scorer = Scorer(runner, datastreams, solution=solution, batch=self._settings.score.batch)
         card = runner.card
         ids = scorer.inputs
@@ -110,6 +114,12 @@ class Watch:
         if early:
             scorer.recall(self._observations.series(early, first))
         return scorer
+
+    def _assessor(self, assessor: Assessor) -> Assessor:
+        ids = assessor.inputs
+        last = max((time for time, _ in self._observations.last(ids).values()), default=0)
+        assessor.recall(self._observations.series(ids, assessor.since(last)))
+        return assessor
 
     def restore(self) -> None:
         """Take up the state of the last commit; a scorer of another model version starts from the store."""
@@ -125,8 +135,8 @@ class Watch:
                 break
             scored = live.take(batch)
             self._meter.count(forecasts=len(scored.packs), findings=len(scored.findings))
-            if scored.packs:
-                task = asyncio.create_task(self._publish(scored.packs))
+            if scored.packs or scored.words:
+                task = asyncio.create_task(self._publish([*scored.packs, *scored.words]))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
             self._alerts += live.engine.take(scored.findings)
@@ -137,7 +147,7 @@ class Watch:
         """Keep what could not be taken until the next commit writes it down."""
         self._rejects += rejects
 
-    async def _publish(self, packs: list[Pack]) -> None:
+    async def _publish(self, packs: Sequence[Pack | Word]) -> None:
         items = [(reading_subject(pack.datastream), pack.encode(), pack.once) for pack in packs]
         await self._log.publish_many(items)
 

@@ -1,4 +1,4 @@
-"""Packs: a forecast as the one message that carries it into the log."""
+"""Packs: a forecast, or an answer, as the one message that carries it into the log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS, iso
 
-__all__ = ["Pack"]
+__all__ = ["Pack", "Word"]
 
 
 class Pack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -62,6 +62,30 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 "v": v,
                 "low": low,
                 "high": high,
+                "resultTime": iso(self.issued_ns),
+            }
+        )
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An answer that is a word: the likeliest class, what it is about, and when it was told.
+
+    >>> Word(datastream=9, time_ns=0, issued_ns=10**9, once="1.9.0", text="fall").encode()[:16]
+    b'{"result":"fall"'
+    """
+
+    datastream: int
+    time_ns: int
+    issued_ns: int
+    once: str
+    text: str
+
+    def encode(self) -> bytes:
+        """Return the message as JSON."""
+        return msgspec.json.encode(
+            {
+                "result": self.text,
+                "phenomenonTime": iso(self.time_ns),
                 "resultTime": iso(self.issued_ns),
             }
         )

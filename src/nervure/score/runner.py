@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nervure.core.card import CARD_KEY, Card
 from nervure.core.error import ModelError
+from nervure.core.problem import Classify, RemainingLife
 from nervure.core.window import Window
 from nervure.trust.signature import verify
 
@@ -45,6 +46,7 @@ class Runner:
         except msgspec.DecodeError as cause:
             raise ModelError(f"the model's card cannot be read: {cause}", hint=_REPACK) from cause
         card = self.card
+        self._whole = isinstance(card.problem, RemainingLife | Classify)
         self._x = (card.window, len(card.channels))
         self._calendar = (card.window + card.horizon, 5)
         self._future = (card.horizon, len(card.future))
@@ -73,6 +75,19 @@ class Runner:
             raise ModelError(f"{self.card.name}: the graph refused its input: {cause}") from cause
         return y
 
+    def answer(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer about whole windows ``[batch, time, channel]``: ``[batch, answer]``, as the card says."""
+        self._fits("x", x, (len(x), *self._x))
+        problem = self.card.problem
+        wide = len(problem.classes) if isinstance(problem, Classify) else len(self.card.quantiles)
+        try:
+            y: NDArray[np.float32] = self._session.run(["y"], {"x": x})[0]
+        except Exception as cause:
+            raise ModelError(f"{self.card.name}: the graph refused its input: {cause}") from cause
+        if y.shape != (len(x), wide):
+            raise ModelError(f"{self.card.name} yields {y.shape}, not {[len(x), wide]}", hint=_REPACK)
+        return y
+
     def _fits(self, name: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> None:
         if array.shape != shape:
             raise ModelError(
@@ -91,7 +106,8 @@ class Runner:
 
     def _check_graph(self) -> None:
         """See that the graph has the inputs and the output that the card promises."""
-        wanted = {"x", "node", "calendar"} | ({"future"} if self.card.future else set())
+        wanted = {"x"} if self._whole else {"x", "node", "calendar"}
+        wanted |= {"future"} if self.card.future else set()
         found = {one.name for one in self._session.get_inputs()}
         given = [one.name for one in self._session.get_outputs()]
         if found != wanted or given != ["y"]:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.answer import ANSWER
 from nervure.core.declaration import Solution, condition, watched
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
@@ -24,7 +25,7 @@ from nervure.core.problem import Anomaly
 from nervure.core.window import Table
 from nervure.score.lane import Lane, Model, limit_in
 from nervure.score.order import PLAIN, SHARED, stages
-from nervure.score.pack import Pack
+from nervure.score.pack import Pack, Word
 from nervure.score.track import Track
 from nervure.solutions import find
 
@@ -35,14 +36,16 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _FOREVER = 1 << 62
+_KINDS = ("reading", ANSWER)
 _DIGITS = 6
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a batch: forecasts to publish, findings for the rules."""
+    """What came of a batch: forecasts and answers to publish, findings for the rules."""
 
     packs: list[Pack]
     findings: Findings
+    words: list[Word] = []
 
 
 class Scorer:
@@ -95,8 +98,9 @@ class Scorer:
         lane = self._lane
         columns = {name: place for place, name in enumerate(lane.layout.names)} if lane else {}
         ruled = _ruled(self.solution)
+        known = [one for one in known if one.kind in _KINDS]
         kept = sorted(
-            (one for one in known if one.kind == "reading" and (one.name in columns or one.signal in ruled)),
+            (one for one in known if one.name in columns or one.signal in ruled),
             key=lambda one: one.id,
         )
         before, after = self._ids, np.array([one.id for one in kept], dtype=np.int64)
@@ -124,6 +128,7 @@ class Scorer:
         )
         early = {one.name for one in self.solution.signals if one.ahead is not None}
         self._early = np.array([one.signal in early for one in kept], dtype=bool)
+        self._answer = np.array([one.kind == ANSWER for one in kept], dtype=bool)
         self._stuck_ns = np.array([_stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
         self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
         self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
@@ -173,6 +178,10 @@ class Scorer:
             if not len(chosen):
                 continue
             newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
+            answered = self._answer[place[chosen[newer]]]
+            if answered.any():  # an answer brings its interval with it
+                source = rows[chosen[newer[answered]]]
+                findings.low[answered], findings.high[answered] = batch.low[source], batch.high[source]
             parts.append((chosen[newer], findings))
             packs += made
         return Scored(packs=packs, findings=_merged(parts))

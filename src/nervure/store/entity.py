@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from nervure.core.answer import ANSWER
 from nervure.core.entity import (
     Datastream,
     FeatureOfInterest,
@@ -45,6 +46,7 @@ T = TypeVar("T")
 Named = TypeVar("Named", Sensor, ObservedProperty, FeatureOfInterest)
 
 MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
+_WORDS = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_CategoryObservation"
 
 _PROJECT = 1
 """What a solution declares belongs to the first project."""
@@ -106,6 +108,8 @@ def ensure_datastream(connection: sa.Connection, datastream: Datastream) -> Data
     key = {"thing_id": values.pop("thing_id"), "name": values.pop("name")}
     del values["id"]
     values[_UNIT] = describe(datastream.unit)
+    if datastream.kind == ANSWER and not datastream.unit:
+        values["observation_type"] = _WORDS
     return msgspec.structs.replace(datastream, id=ensure(connection, sql.datastream, key, values))
 
 

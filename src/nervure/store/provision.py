@@ -7,9 +7,10 @@ from typing import Protocol
 
 import msgspec
 
+from nervure.core.answer import ANSWER, Answer, answers
 from nervure.core.declaration import Signal, Solution
 from nervure.core.entity import Datastream, Location, ObservedProperty, Sensor, Thing
-from nervure.core.problem import Forecast
+from nervure.core.problem import Forecast, Problem
 
 __all__ = ["Catalogue", "Place", "provision"]
 
@@ -65,6 +66,9 @@ def provision(
         for signal in local:
             name = f"{place.name}/{signal.name}"
             streams[name] = _reading(catalogue, solution, signal, thing, name)
+        for problem in solution.problems:
+            for answer in answers(problem):
+                _answer(catalogue, solution, problem, answer, thing)
     if shared:
         thing = catalogue.ensure_thing(
             Thing(name=site, description=f"Site of {solution.title}", properties={"solution": solution.name})
@@ -128,5 +132,30 @@ def _forecast(catalogue: Catalogue, problem: Forecast, source: Datastream) -> Da
             kind="forecast",
             source=source.id,
             every_ns=source.every_ns,
+        )
+    )
+
+
+def _answer(
+    catalogue: Catalogue, solution: Solution, problem: Problem, answer: Answer, thing: Thing
+) -> Datastream:
+    """An answer about a Thing is an Observation of its own Datastream, whose Sensor is the model."""
+    observed = catalogue.ensure_property(
+        ObservedProperty(name=answer.phenomenon, description=answer.phenomenon)
+    )
+    sensor = catalogue.ensure_sensor(
+        Sensor(name=f"model {solution.name} {problem.name}", description=f"Answers {problem.name}")
+    )
+    return catalogue.ensure_datastream(
+        Datastream(
+            name=f"{thing.name}/{answer.signal}",
+            description=f"{answer.phenomenon} of {thing.name}",
+            unit=answer.unit,
+            thing=thing.id,
+            sensor=sensor.id,
+            observed_property=observed.id,
+            solution=solution.name,
+            signal=answer.signal,
+            kind=ANSWER,
         )
     )

@@ -160,7 +160,7 @@ def streams(connection: sa.Connection, things: Sequence[int] | None = None) -> d
     """Return the Datastreams with readings of each Thing, of some Things or of all that have devices."""
     table = sql.datastream
     query = sa.select(table.c.thing_id, table.c.id, table.c.key, table.c.multi).order_by(table.c.id)
-    query = query.where(table.c.kind.not_in(("forecast", "score")))
+    query = query.where(table.c.kind.not_in(("forecast", "score", "answer")))
     if things is None:
         query = query.where(table.c.thing_id.in_(sa.select(access.device.c.thing_id)))
     else:
