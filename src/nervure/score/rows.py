@@ -45,11 +45,11 @@ class Rows(Protocol):
         """Return what can be asked about by now and could not before."""
         ...
 
-    def state(self) -> dict[str, Any]:
-        """Return what :meth:`restore` needs."""
+    def state(self) -> tuple[bytes, dict[str, Any]]:
+        """Return what :meth:`restore` needs: rows that were whole, always of one size, and the rest."""
         ...
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, held: bytes, rest: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
         ...
 
@@ -110,23 +110,23 @@ class Course(Rows):
             self._value = self._value[:0]
         self._value = np.concatenate([self._value, row[None]])[-self._length :]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> tuple[bytes, dict[str, Any]]:
         """Return what :meth:`restore` needs."""
-        return {
-            "value": self._value.tobytes(),
+        return _padded(self._value, self._length), {
+            "count": len(self._value),
             "done": self._done,
             "newest": self._newest.tobytes(),
             "waited": self._waited.tobytes(),
             "pending": [(slot, *held) for slot, held in self._pending.items()],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, held: bytes, rest: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
-        self._value = np.frombuffer(state["value"]).reshape(-1, len(self._newest)).copy()
-        self._done = int(state["done"])
-        self._newest = np.frombuffer(state["newest"], dtype=np.int64).copy()
-        self._waited = np.frombuffer(state["waited"], dtype=np.bool_).copy()
-        self._pending = {slot: (moment, list(row)) for slot, moment, row in state["pending"]}
+        self._value = _kept(held, len(self._newest), rest["count"])
+        self._done = int(rest["done"])
+        self._newest = np.frombuffer(rest["newest"], dtype=np.int64).copy()
+        self._waited = np.frombuffer(rest["waited"], dtype=np.bool_).copy()
+        self._pending = {slot: (moment, list(row)) for slot, moment, row in rest["pending"]}
 
 
 class Tape(Rows):
@@ -183,17 +183,30 @@ class Tape(Rows):
         middle = begin + last - (self._length - 1 - self._length // 2)
         return Asked(x=x, time=middle * self._every_ns, issued=(begin + last) * self._every_ns)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> tuple[bytes, dict[str, Any]]:
         """Return what :meth:`restore` needs."""
-        return {
+        over = min(max(0, self._done + 1 - self._first), self._length - 1, len(self._value))
+        return _padded(self._value[:over], self._length - 1), {
+            "count": over,
             "first": self._first,
-            "value": self._value.tobytes(),
+            "tail": self._value[over:].tobytes(),
             "done": self._done,
             "newest": self._newest.tobytes(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, held: bytes, rest: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
-        self._first, self._done = int(state["first"]), int(state["done"])
-        self._value = np.frombuffer(state["value"]).reshape(-1, len(self._newest)).copy()
-        self._newest = np.frombuffer(state["newest"], dtype=np.int64).copy()
+        wide = len(self._newest)
+        self._first, self._done = int(rest["first"]), int(rest["done"])
+        tail = np.frombuffer(rest["tail"]).reshape(-1, wide)
+        self._value = np.concatenate([_kept(held, wide, rest["count"]), tail])
+        self._newest = np.frombuffer(rest["newest"], dtype=np.int64).copy()
+
+
+def _padded(value: Floats, rows: int) -> bytes:
+    """Return rows as bytes, filled up to ``rows``."""
+    return np.concatenate([value, np.full((rows - len(value), value.shape[1]), np.nan)]).tobytes()
+
+
+def _kept(held: bytes, wide: int, count: int) -> Floats:
+    return np.frombuffer(held).reshape(-1, wide)[:count].copy()
