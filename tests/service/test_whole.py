@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from nervure.bench.process import NodeProcess, free_settings
+from nervure.cli import main
 from nervure.cli.train import hand_over
 from nervure.core.case import channels
 from nervure.core.entity import Datastream
@@ -218,6 +219,8 @@ def test_somebody_who_falls_is_told_of(tmp_path: Path) -> None:
             assert share[1]["result"] == pytest.approx(float(y[1][0, 1]), abs=1e-3)
             words = [one["result"] for one in await ward.observed("Wearer 3/motion", 2)]
             assert words == ["daily", "fall"]
+            stream = await ward.get(f"/v1.1/Datastreams({ward.streams['Wearer 3/motion'].id})")
+            assert stream["observationType"].endswith("/OM_CategoryObservation")
             (told,) = await ward.alerted(1)
             assert told["text"].startswith("Likely fall of Wearer 3 at ")
             assert (told["severity"], told["rule"]) == ("critical", "health.fall")
@@ -225,3 +228,37 @@ def test_somebody_who_falls_is_told_of(tmp_path: Path) -> None:
             assert (await ward.node.status())["rejected"] == {}
 
     asyncio.run(scenario())
+
+
+def test_the_way_from_recordings_to_the_model_that_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(find("health"), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NERVURE_DATA", str(tmp_path))
+    monkeypatch.setenv("NERVURE_NATS_MAX_STORE_GB", "1")
+
+    def ask(*words: str, code: int = 0) -> Any:
+        found = main([*words, "--json"])
+        out, err = capsys.readouterr()
+        assert found == code, err
+        return json.loads(out)
+
+    assert ask("data", "check", "health")[0]["things"] == 10
+    made = ask("train", "health", "--budget", "100000")
+    assert (made["promoted"], made["verdict"]["measure"]) == (True, "error")
+    assert {one["kind"] for one in made["metrics"]} == {"baseline", "deep"}
+    again = ask("train", "health", "--budget", "100000", "--no-compare", code=1)  # the same net is no better
+    assert again["verdict"]["why"].endswith(f"the champion {made['version']} is no worse")
+    standing = ask("promote", "health")
+    assert [(one["version"], one["promoted"]) for one in standing] == [
+        (again["version"], False),
+        (made["version"], True),
+    ]
+    card = ask("export", made["file"])["card"]
+    assert card["problem"]["classes"] == ["daily", "fall"]
+    judged = ask("evaluate", "health", "--model", made["file"])["metrics"]
+    deep = [one for one in made["metrics"] if one["kind"] == "deep"]
+    assert [one["value"] for one in judged] == [pytest.approx(one["value"], abs=1e-6) for one in deep]
+    assert main(["train", "health", "--renew"]) == 2
+    assert "--renew means nothing for class-motion" in capsys.readouterr().err

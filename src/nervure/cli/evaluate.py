@@ -19,8 +19,10 @@ from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
+from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
 from nervure.core.instant import iso
+from nervure.core.problem import Classify, RemainingLife
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -162,6 +164,14 @@ def _one(ask: Ask, budget_s: float, protocol: str | None, loaded: Settings) -> i
     if protocol is not None:
         return battle(load(find(ask.name)), budget_s=budget_s, trees=not ask.quick, json=ask.json)
     if ask.name not in NAMES or ask.problem is not None or ask.model is not None:
+        solution = find(ask.name)
+        asked = solution.problem(ask.problem)
+        if isinstance(asked, RemainingLife | Classify):
+            if ask.seeds > 1:
+                raise UsageError(f"--seeds means nothing for {asked.name}: it is trained once")
+            return judge_whole(
+                solution, asked, model=ask.model, keys=loaded.folder, budget_s=budget_s, json=ask.json
+            )
         task = pose(load(find(ask.name)), ask.problem)
         fitted = Packaged(open_package(ask.model, loaded.folder)).fit(task) if ask.model else None
         _tell(task, _judge(task, fitted, ask, budget_s=budget_s), json=ask.json)
