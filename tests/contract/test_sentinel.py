@@ -112,6 +112,10 @@ def test_many_rows_at_once_come_to_the_same(package: bytes, key: SigningKey, blo
     together = many.take_all(time[:310], value[:310]) + many.take_all(time[310:], value[310:])
     assert np.allclose([v.score for v in singly], [v.score for v in together], atol=1e-4)
     assert [v.raised is None for v in singly] == [v.raised is None for v in together]
+    assert [v.cleared is None for v in singly] == [v.cleared is None for v in together]
+    assert np.allclose([v.limit for v in singly], [v.limit for v in together], atol=1e-6)
+    assert (one.last_ns, one.event) == (many.last_ns, many.event)
+    np.testing.assert_array_equal(one.state()["past"], many.state()["past"])
 
 
 def test_a_restart_anywhere_goes_on_as_if_nothing_had_happened(
@@ -127,6 +131,34 @@ def test_a_restart_anywhere_goes_on_as_if_nothing_had_happened(
             assert cut.restore(msgspec.msgpack.decode(text))
         found.append(cut.take(int(block.time[at]), block.value[at]))
     assert msgspec.json.encode(found) == msgspec.json.encode(expected)
+
+
+def test_an_alarm_is_told_with_the_readings_that_led_to_its_worst(
+    package: bytes, key: SigningKey, block: Block
+) -> None:
+    sentinel = warmed(package, key, block)
+    verdicts = sentinel.take_all(block.time[SINCE:1_700], block.value[SINCE:1_700])
+    accounts = [one.ended for one in verdicts if one.ended is not None]
+    assert accounts
+    for one in accounts:
+        stream = block.channels.index(one.alarm.streams[0].stream)
+        assert one.seen[-1].rarity == max(sight.rarity for sight in one.seen)
+        for sight in one.seen:
+            assert sight.value == block.value[int(np.searchsorted(block.time, sight.time_ns)), stream]
+        assert one.event.start_ns <= one.seen[0].time_ns <= one.seen[-1].time_ns <= one.event.end_ns
+
+
+def test_a_verdict_moves_the_limit_and_can_be_taken_back(
+    package: bytes, key: SigningKey, block: Block
+) -> None:
+    sentinel = warmed(package, key, block)
+    before = sentinel.guard.limit
+    moved = sentinel.heed("false", before + 0.5)
+    assert moved == pytest.approx(0.5)
+    assert sentinel.guard.limit == pytest.approx(before + 0.5)
+    sentinel.unheed(moved)
+    assert sentinel.guard.limit == pytest.approx(before)
+    assert sentinel.heed("true", 9.0) < 0
 
 
 def test_the_state_of_another_package_is_not_taken(package: bytes, key: SigningKey, block: Block) -> None:

@@ -17,6 +17,7 @@ from nervure.core.alert import Alert
 from nervure.core.entity import Thing
 from nervure.serve.control.openapi import document
 from nervure.serve.control.table import ROUTES
+from nervure.store.monitor import Posted
 from nervure.trust.office import MACHINE
 from tests.house import PASSWORD, House, caller
 
@@ -122,8 +123,39 @@ def test_an_alert_is_seen_and_silenced_by_who_sees_its_project(house: House) -> 
     shelved = operator("POST", "/api/alerts/a1/shelve", {"reason": "works", "until": "2030-01-01T00:00:00Z"})
     assert shelved["id"] == "a1"
     operator("POST", "/api/alerts/a1/shelve", {"reason": "works", "until": "9999-01-01T00:00:00Z"}, 400)
+    assert operator("GET", "/api/alerts/a1")["rule"] == "burst"
+    bound("GET", "/api/alerts/a1", code=404)
+    bound("POST", "/api/alerts/a1/verdict", {"verdict": "true"}, 404)
+    operator("POST", "/api/alerts/a1/verdict", {"verdict": "maybe"}, 400)
+    told = operator("POST", "/api/alerts/a1/verdict", {"verdict": "false", "note": "a truck"})
+    assert told["properties"]["verdict"].items() >= {"verdict": "false", "note": "a truck"}.items()
     operator("POST", "/api/models/1/promote", code=403)
     assert operator("GET", "/api/models") == []
+
+
+def test_monitors_are_seen_by_their_project_and_ended_by_who_may_train(house: House) -> None:
+    thing = house.catalogue.ensure_thing(Thing(name="A")).id
+    town = house.office.add_project(MACHINE, "town", "").id
+    operator, admin = (
+        Asker(house, house.user("operator")),
+        Asker(house, house.user("admin", granted=["train"])),
+    )
+    bound = Asker(house, house.user("admin", name="bound", granted=["train"], project_id=town))
+    house.catalogue.post_monitor(
+        Posted(
+            thing=thing, version="v", package="p", streams=(1,), watched=(1,), origin_ns=0, severity="minor",
+            state=b"", about={"says": "so"},
+        ),
+        "ann",
+    )  # fmt: skip
+    (shown,) = operator("GET", "/api/monitors")
+    assert (shown["thing"], shown["about"], shown["standing"]) == (thing, {"says": "so"}, None)
+    assert bound("GET", "/api/monitors") == []
+    bound("DELETE", f"/api/monitors/{thing}", code=404)
+    operator("DELETE", f"/api/monitors/{thing}", code=403)
+    admin("DELETE", f"/api/monitors/{thing}")
+    admin("DELETE", f"/api/monitors/{thing}", code=404)
+    admin("DELETE", "/api/monitors/x", code=404)
 
 
 def test_what_cannot_be_read_is_said_so(house: House) -> None:

@@ -22,6 +22,7 @@ from nervure.store import quarantine
 from nervure.store.catalogue import Catalogue
 from nervure.store.database import Database
 from nervure.store.migration import HEAD
+from nervure.store.monitor import Posted
 from nervure.store.sql import METADATA
 
 POINT = {"type": "Point", "coordinates": [11.88, 45.4]}
@@ -193,6 +194,54 @@ def test_what_a_person_said_is_never_overwritten(catalogue: Catalogue) -> None:
         ("bob", "alert.shelve", "2023-11-14T22:13:20Z"),
         ("ann", "alert.acknowledge", None),
     ]
+
+
+def test_a_verdict_stays_on_an_alert_whatever_the_rules_say_later(catalogue: Catalogue) -> None:
+    catalogue.save_alerts([alert(model="m1"), alert(start=9, model="m1")])
+    stamp = catalogue.stamp()
+    told = catalogue.judge(alert().id, "planned", "ann", "works in the street")
+    assert told.acknowledged
+    assert catalogue.stamp() != stamp, "who heeds verdicts must see that there is one"
+    catalogue.commit_view("score", 1, b"", [alert(model="m1", active=False, properties={"more": 1})])
+    (found,) = catalogue.judged(alert().solution, ["m1", "m2"])
+    assert found.properties["more"] == 1
+    said = found.properties["verdict"]
+    assert (said["verdict"], said["by"], said["note"]) == ("planned", "ann", "works in the street")
+    assert catalogue.judged(alert().solution, ["m2"]) == catalogue.judged("other", ["m1"]) == []
+    catalogue.judge(alert().id, "true", "bob")
+    assert catalogue.alert(alert().id).properties["verdict"]["verdict"] == "true"
+    assert [(one.who, one.what) for one in catalogue.audits()] == [
+        ("bob", "alert.judge"),
+        ("ann", "alert.judge"),
+    ]
+    with pytest.raises(NotFoundError):
+        catalogue.judge("nope", "true", "bob")
+
+
+def posted(thing: int, version: str = "v1") -> Posted:
+    return Posted(
+        thing=thing, version=version, package="p", streams=(1, 2), watched=(2,), origin_ns=5,
+        severity="minor", state=b"state", about={"says": "so"}, fitted_ns=7,
+    )  # fmt: skip
+
+
+def test_a_thing_has_one_monitor(catalogue: Catalogue) -> None:
+    stamp = catalogue.stamp()
+    catalogue.post_monitor(posted(1), "ann")
+    catalogue.post_monitor(posted(2), "ann")
+    assert catalogue.stamp() != stamp
+    catalogue.post_monitor(posted(1, "v2"), "ann")
+    assert [(one.thing, one.version, one.state) for one in catalogue.monitors()] == [
+        (1, "v2", b""),
+        (2, "v1", b""),
+    ]
+    assert catalogue.monitor(1) == posted(1, "v2")
+    assert catalogue.monitors(project=999) == []
+    catalogue.drop_monitor(1, "bob")
+    assert [one.thing for one in catalogue.monitors()] == [2]
+    for asked in (lambda: catalogue.monitor(1), lambda: catalogue.drop_monitor(1, "bob")):
+        with pytest.raises(NotFoundError):
+            asked()
 
 
 def test_alerts_are_found_newest_first(catalogue: Catalogue) -> None:

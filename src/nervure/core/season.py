@@ -6,6 +6,8 @@ usual course is taken off first, where there is one: a median by time of day, or
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +26,20 @@ _LEAST_PERIODS = 3
 _GAIN = 0.9  # share of the variance that may be left where a course is taken for one
 
 
-class Season(msgspec.Struct, frozen=True, kw_only=True):
+class Season(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A course that repeats after ``period_ns``: ``table [bin, channel]``, 0 where a channel has none."""
 
     period_ns: int
     table: tuple[tuple[float, ...], ...]
 
+    @cached_property
+    def _table(self) -> Floats:
+        """The same as an array, which takes longer to make than a row to judge."""
+        return np.asarray(self.table, dtype=np.float64)
+
     def at(self, time: Longs) -> Floats:
         """Return what is usual at times in UTC nanoseconds, ``[row, channel]``, between bins by a line."""
-        table = np.asarray(self.table, dtype=np.float64)
+        table = self._table
         place = ((time + _FROM_MONDAY_NS) % self.period_ns) / self.period_ns * len(table) - 0.5
         low = np.floor(place).astype(np.int64)
         share = (place - low)[:, None]

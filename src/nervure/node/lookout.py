@@ -150,9 +150,9 @@ class Lookout:
         found = self._told(self.sentinel.take_all(time, value))
         account = self.sentinel.account if self._alert and int(time[-1]) >= self._next_ns else None
         if account is not None:
-            self._alert = self._of(account)
+            before, self._alert = self._alert, self._of(account)
             self._wait(account, int(time[-1]))
-            found.append(self._alert)
+            found += [self._alert] if self._alert != before else []
         return found
 
     def _told(self, judged: Sequence[Judged]) -> list[Alert]:

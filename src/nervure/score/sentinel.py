@@ -144,7 +144,7 @@ class Sentinel:
         """Take rows ``[row, stream]`` as the past, in order of time: nothing of them is judged."""
         self._fits(time, value)
         self._flat(time, value)
-        self._past.extend(value[-BEFORE:])
+        self._past.extend(value[-BEFORE:].copy())
 
     def take(self, time_ns: int, row: Floats) -> Verdict:
         """Judge one more row ``[stream]``, NaN where nothing was read; times rise."""
@@ -156,12 +156,32 @@ class Sentinel:
         found: list[Verdict] = []
         for start in range(0, len(time), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            reading = self._read(time[rows], value[rows])
-            score = combine(reading.rarity)
-            for at, moment in enumerate(time[rows].tolist()):
-                one = (value[start + at], reading.rarity[at], reading.part[at], reading.expected[at])
-                found.append(self._step(moment, float(score[at]), one))
+            found += self._judge(time[rows], value[rows], self._read(time[rows], value[rows]))
         return found
+
+    def _judge(self, time: Longs, value: Floats, reading: Reading) -> list[Verdict]:
+        """Hold rows against the limit: those in which nothing happens at once, the others one by one."""
+        found: list[Verdict] = []
+        score, at = combine(reading.rarity), 0
+        while at < len(time):
+            if len(time) - at > 1:
+                found += self._calm(time[at:], value[at:], score[at:])
+                at = len(found)
+            if at < len(time):
+                one = (value[at], reading.rarity[at], reading.part[at], reading.expected[at])
+                found.append(self._step(int(time[at]), float(score[at]), one))
+                at += 1
+        return found
+
+    def _calm(self, time: Longs, value: Floats, score: Floats) -> list[Verdict]:
+        """Take the first rows in which nothing happens, if there are any."""
+        tail = self.guard.tail
+        count, limit = self.guard.skim(score[:, None])
+        if not count:
+            return []
+        self._past.extend(value[max(0, count - BEFORE) : count].copy())
+        told = zip(time[:count].tolist(), tail.rarity(score[:count]).tolist(), limit.tolist(), strict=True)
+        return [Verdict(time_ns=moment, score=rarity, limit=held) for moment, rarity, held in told]
 
     def _fits(self, time: Longs, value: Floats) -> None:
         if value.shape != (len(time), len(self.setup.streams)):
@@ -186,8 +206,10 @@ class Sentinel:
         """Return what the detectors say of rows."""
         setup = self.setup
         whole, usual = self._flat(time, value)
-        x = np.lib.stride_tricks.sliding_window_view(whole.astype(np.float32), setup.window, axis=0)
-        shown = np.ascontiguousarray(x.transpose(0, 2, 1))
+        shown = whole.astype(np.float32)[None]
+        if len(time) > 1:
+            x = np.lib.stride_tricks.sliding_window_view(shown[0], setup.window, axis=0)
+            shown = np.ascontiguousarray(x.transpose(0, 2, 1))
         score, part, expected = (one.astype(np.float64) for one in self._session.run(_OUTPUTS, {"x": shown}))
         rarity = [sense.tail.rarity(score[:, at]) for at, sense in enumerate(setup.senses)]
         return Reading(rarity=np.stack(rarity, axis=1), part=part, expected=expected + usual[:, None])
