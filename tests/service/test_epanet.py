@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,13 +11,17 @@ import pytest
 
 from nervure.core.error import DataError
 from nervure.learn.detect.leak.epanet import Hydraulics
+from nervure.learn.detect.leak.hunt import hunt
+from nervure.learn.detect.leak.joint import Tuning
 from nervure.learn.detect.leak.network import HANOI_SENSORS, hanoi_text, ltown, places
 from nervure.learn.detect.leak.residual import Expectation
 from nervure.learn.detect.leak.scenario import Hole, Scenario, battle, hanoi_year, network, simulate
+from nervure.learn.detect.leak.scene import Scene
 from nervure.learn.detect.leak.score import judge
 from nervure.learn.detect.leak.suite import SUITE
 from nervure.learn.detect.leak.survey import survey
 from nervure.learn.detect.leak.watch import Setup, limits, watch
+from nervure.learn.detect.leak.ways import Modelled, Plant
 from nervure.learn.detect.place import place
 
 pytest.importorskip("epanet")
@@ -57,6 +62,63 @@ def test_a_simulation_is_kept_and_told_apart(tmp_path: Path) -> None:
     other = simulate(msgspec.structs.replace(scenario, seed=1), cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     assert (other.block.value != first.block.value).any()
+
+
+def test_moves_are_those_that_epanet_finds_by_losing_water() -> None:
+    with network("hanoi") as water:
+        plant = Plant(water, HANOI_SENSORS, places(water, piece_m=400.0))
+        place = int(np.flatnonzero(plant.spots.pipe == plant.spots.pipes.id.index("12"))[4])
+        open_ = ((3, 4.0),)
+        some, more = (plant.linear((*open_, *one)) for one in ((), ((place, 0.2),)))
+    found = (more.shift - some.shift)[0] / 0.2
+    expected = (some.move + more.move)[0, :, :, place] / 2
+    assert (expected[:, :-1] < -1e-3).sum() > 40
+    assert found == pytest.approx(expected, rel=0.02, abs=2e-3)
+    assert expected[:, -1] == pytest.approx(plant.unit_m3h, rel=1e-3)
+
+
+def test_the_model_knows_pressures_that_were_never_read(tmp_path: Path) -> None:
+    calm = msgspec.structs.replace(CALM, rows=14 * DAY, clean=14 * DAY, swing=0.03)
+    block = simulate(calm, cache=tmp_path).block
+    with network("hanoi") as water:
+        expect = Modelled(water, HANOI_SENSORS).fit(block.part(0, 10 * DAY))
+    assert np.abs(expect.residual(block)).max() < 0.02
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A year of some weeks in which a second leak opens while the first goes on."""
+    holes = (
+        Hole(pipe="12", start=33 * DAY, stop=44 * DAY, diameter_m=0.1, share=0.4),
+        Hole(pipe="31", start=37 * DAY, stop=48 * DAY, diameter_m=0.09),
+    )
+    scenario = Scenario(network="hanoi", rows=48 * DAY, clean=32 * DAY, holes=holes)
+    year = simulate(scenario, cache=tmp_path_factory.mktemp("two"))
+    train = 21 * DAY
+    with network("hanoi") as water:
+        expect = Modelled(water, HANOI_SENSORS).fit(year.block.part(0, train))
+    with network("hanoi") as water:
+        yield Scene(year, Plant(water, HANOI_SENSORS, places(water)), expect, train)
+
+
+def test_a_leak_is_found_while_another_goes_on(two: Scene) -> None:
+    claims = hunt(two, Tuning(), 21 * DAY // two.rows)
+    leaks = [one for one in claims if one.kind == "leak"]
+    assert [33 * DAY <= one.row < 35 * DAY for one in leaks[:1]] == [True]
+    assert any(37 * DAY <= one.row < 39 * DAY for one in leaks)
+    assert two.plant.spots.distance(leaks[0].place, "12", 0.4) <= 900
+    assert [one.row // DAY for one in claims if one.kind == "repair"] == [44]
+    assert all(one.row == one.named for one in claims)
+
+
+def test_nothing_later_is_looked_at(two: Scene) -> None:
+    begin, count = 21 * DAY // two.rows, two.count
+    whole = hunt(two, Tuning(), begin)
+    two.count = 40 * DAY // two.rows
+    cut = hunt(two, Tuning(), begin)
+    two.count = count
+    assert cut == [one for one in whole if one.row < 40 * DAY]
+    assert len(cut) >= 2
 
 
 def test_distances_go_along_the_pipes() -> None:

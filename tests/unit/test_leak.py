@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,15 +11,23 @@ import pytest
 from nervure.core.error import DataError
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.leak.burst import AgeOnly, PipeRisk, concordance, histories
-from nervure.learn.detect.leak.scenario import Hole, Scenario, emitter
+from nervure.learn.detect.leak.epanet import Pipes
+from nervure.learn.detect.leak.hunt import hunt
+from nervure.learn.detect.leak.joint import Tuning
+from nervure.learn.detect.leak.network import Places
+from nervure.learn.detect.leak.scenario import Hole, Scenario, Year, emitter
+from nervure.learn.detect.leak.scene import Scene, Seen
+from nervure.learn.detect.leak.score import judge
 from nervure.learn.detect.leak.suite import night_flow
 from nervure.learn.detect.leak.transient import KINDS, signals
 from nervure.learn.detect.leak.watch import Evidence, Setup, likeliest, limits, located, watch, whiten
+from nervure.learn.detect.leak.ways import Open, Plant
 from nervure.learn.detect.models.leak import InflowLstm, LeakAutoencoder
 from nervure.learn.detect.train import Effort
 
 DAY = 48
 HALF_HOUR_NS = 1_800_000_000_000
+EMPTY, NONE = np.zeros(0), np.zeros(0, np.int64)
 APART = np.abs(np.subtract.outer(np.arange(6) * 500.0, np.arange(6) * 500.0))
 
 
@@ -51,6 +61,51 @@ def test_quiet_rows_are_left_in_peace() -> None:
     limit = limits(noise(seed=1), setup)
     claims = [watch(noise(seed=seed), limit, setup, APART) for seed in range(5, 9)]
     assert sum(len(one) for one in claims) <= 2 * len(claims)  # two a year are granted
+
+
+class Toy(Scene):
+    """A network that is linear, with leaks of size 5: place, first block, and the block of the repair."""
+
+    def __init__(self, leaks: tuple[tuple[int, int, int], ...], *, fault: float = 0.0, seed: int = 0) -> None:
+        random = np.random.default_rng(seed)
+        self.count, self.rows, self.heads = 400, 6, 12
+        self.way = np.random.default_rng(7).standard_normal((12, 6)).astype(np.float32)
+        self.read = random.standard_normal((self.count, 12))
+        self.read[200:, 3] += fault
+        for place, since, until in leaks:
+            self.read[since:until] += 5.0 * self.way[:, place]
+        self.spots = Places(Pipes((), np.zeros((0, 2), np.int64), EMPTY, EMPTY), NONE, EMPTY, APART, EMPTY)
+        self.plant = Plant.__new__(Plant)
+        self.plant.spots = self.spots
+
+    def look(self, blocks: Sequence[int], open_: Open) -> list[Seen]:
+        drive = np.array([1.0, 0.2, 0.0])
+        return [Seen(self.read[one], self.way, drive, open_) for one in blocks]
+
+
+def test_leaks_are_told_apart_while_both_are_open() -> None:
+    claims = hunt(Toy(((1, 100, 300), (4, 150, 400))), Tuning(), 10)
+    told = [(one.kind, one.place) for one in claims if one.kind != "news"]
+    assert told == [("leak", 1), ("leak", 4), ("repair", 1)]
+    first, second, _ = (one for one in claims if one.kind != "news")
+    assert 600 <= first.row < 612
+    assert 900 <= second.row < 912
+    assert first.size == pytest.approx(5.0, rel=0.3)
+
+
+def test_quiet_blocks_and_a_sensor_that_is_off_are_no_leaks() -> None:
+    assert hunt(Toy(()), Tuning(), 10) == []
+    assert [one for one in hunt(Toy((), fault=4.0), Tuning(), 10) if one.kind == "leak"] == []
+
+
+def test_an_abrupt_leak_that_is_missed_is_as_late_as_it_was_open() -> None:
+    hole = Hole(pipe="a", start=10, stop=58, diameter_m=0.02)
+    scenario = Scenario(network="hanoi", rows=100, clean=10, holes=(hole,))
+    toy = Toy(())
+    block = Block(name="x", channels=("a",), value=np.zeros((100, 1)), time=np.arange(100), every_ns=1)
+    verdict = judge([], Year(block, np.zeros((100, 1)), scenario), toy.spots, by_place=True)
+    assert verdict.abrupt_delay_h == 24.0
+    assert verdict.f1 == 0.0
 
 
 def test_limits_need_rows() -> None:

@@ -101,6 +101,45 @@ class Hydraulics:
         ]
         return np.array(ends, dtype=np.int64).reshape(-1, 2) - 1
 
+    def height(self) -> Floats:
+        """Return how high each node lies, ``[node]`` in m; of a tank or reservoir its bottom."""
+        tool = self._tool
+        return np.array(
+            [tool.getnodevalue(self._project, at + 1, tool.ELEVATION) for at in range(len(self.nodes))]
+        )
+
+    def resistance(self) -> tuple[NDArray[np.int64], Floats]:
+        """Return every link's ends ``[link, 2]`` and its loss of head in m at 1 m3/h, by Hazen and Williams.
+
+        A valve's loss is 0, a pump's NaN.
+        """
+        tool, project = self._tool, self._project
+        at = range(1, len(self.links) + 1)
+        end = np.array([tool.getlinknodes(project, one) for one in at], dtype=np.int64) - 1
+        kind = np.array([tool.getlinktype(project, one) for one in at])
+        length, width, rough = (
+            self._link_values(list(at), what) for what in (tool.LENGTH, tool.DIAMETER, tool.ROUGHNESS)
+        )
+        piped = np.isin(kind, [tool.PIPE, tool.CVPIPE])
+        loss = np.where(kind == tool.PUMP, np.nan, 0.0)
+        sound = [one[piped] for one in (length, width / 1000, rough)]
+        loss[piped] = 10.667 * sound[0] / sound[2] ** 1.852 / sound[1] ** 4.871 / 3600**1.852
+        return end, loss
+
+    def set_pumps(self, *, running: bool) -> None:
+        """Let all pumps run, or rest, at the beginning of the next run; controls may change that."""
+        tool, project = self._tool, self._project
+        for at in range(1, len(self.links) + 1):
+            if tool.getlinktype(project, at) == tool.PUMP:
+                tool.setlinkvalue(project, at, tool.INITSTATUS, float(running))
+
+    def raise_level(self, node: str, by_m: float) -> None:
+        """Let a tank stand ``by_m`` higher at the beginning of the next run."""
+        at, what = self.nodes.index(node) + 1, self._tool.TANKLEVEL
+        self._tool.setnodevalue(
+            self._project, at, what, self._tool.getnodevalue(self._project, at, what) + by_m
+        )
+
     def demand(self, steps: int, step_s: int) -> Floats:
         """Return what the file says each junction consumes, ``[step, junction]`` in m3/h; patterns repeat."""
         tool, project = self._tool, self._project

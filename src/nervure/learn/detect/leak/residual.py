@@ -54,7 +54,7 @@ class Expectation:
         known = block.value[:, self.known]
         self._mean, self._deviation = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-9)
         shown = self._shown(known, block.time)
-        heads = block.value[:, : len(self.sensors.pressure)]
+        heads = block.value[:, : len(self.sensors.pressure)] - self._before(block.value, block.time)
         self._level = heads.mean(axis=0)
         normal = shown.T @ shown + self.ridge * len(shown) * np.eye(shown.shape[1])
         self._weight = np.linalg.solve(normal, shown.T @ (heads - self._level))
@@ -65,7 +65,11 @@ class Expectation:
         if self._weight is None:
             raise ModelError("the expectation has not been fitted")
         found: Floats = self._shown(value[:, self.known], time) @ self._weight + self._level
-        return found
+        return found + self._before(value, time)
+
+    def _before(self, value: Floats, _: NDArray[np.int64]) -> Floats:
+        """Return what is expected before anything is learnt, ``[row, sensor]``."""
+        return np.zeros((len(value), len(self.sensors.pressure)))
 
     def residual(self, block: Block) -> Floats:
         """Return read less expected pressures, ``[row, sensor]`` in m."""

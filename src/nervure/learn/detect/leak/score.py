@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.learn.detect.leak.network import Places
-from nervure.learn.detect.leak.scenario import Year
+from nervure.learn.detect.leak.scenario import Scenario, Year
 from nervure.learn.detect.leak.watch import Claim
 
 __all__ = ["Matched", "Verdict", "judge", "match"]
@@ -29,7 +29,10 @@ class Matched(NamedTuple):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """``f1`` of claims against holes; delays in h (NaN: none found); false claims a year; shares localised.
+    """``f1`` of claims against holes; median delays in h; false claims a year; shares localised.
+
+    An abrupt leak that is missed counts as late as it was open; of the incipient only those found count (NaN:
+    none).
 
     ``again`` counts claims of a leak that was claimed before: they are wrong for ``f1``, but no false
     alarms. ``euro`` is the Battle's score.
@@ -89,7 +92,7 @@ def judge(claims: Sequence[Claim], year: Year, spots: Places, *, by_place: bool)
         kind: [at for at, hole in enumerate(scenario.holes) if hole.kind == kind]
         for kind in ("abrupt", "incipient")
     }
-    abrupt = [hours.get(at, np.inf) for at in kinds["abrupt"]]  # one that is missed is as late as can be
+    abrupt = [hours.get(at, _open_h(scenario, at)) for at in kinds["abrupt"]]  # missed: as late as can be
     slow = [hours[at] for at in kinds["incipient"] if at in hours]
     close = sum(one.off_m <= WITHIN_M for one in matched)
     days = (scenario.rows - scenario.clean) * scenario.step_s / 86_400
@@ -102,6 +105,11 @@ def judge(claims: Sequence[Claim], year: Year, spots: Places, *, by_place: bool)
         localised_of_found=close / len(matched) if matched else 0.0, localised_of_all=close / max(count, 1),
         euro=_euro(matched, wrong, year), matched=tuple(matched),
     )  # fmt: skip
+
+
+def _open_h(scenario: Scenario, at: int) -> float:
+    """Return for how long a hole is open, in h."""
+    return (scenario.holes[at].stop - scenario.holes[at].start) * scenario.step_s / 3600
 
 
 def _euro(matched: Sequence[Matched], wrong: int, year: Year) -> float:

@@ -1,7 +1,8 @@
 """Ways to claim leaks from a survey, from the night-flow rule to nets; each returns claims and its cost.
 
 All are summed, limited and watched alike (:mod:`nervure.learn.detect.leak.watch`), with limits from
-quiet rows alone; what knows no places has them named by the network model.
+quiet rows alone; what knows no places has them named by the network model. Only the network model itself
+goes another way where there is more than one leak at a time (:mod:`nervure.learn.detect.leak.hunt`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 
 from nervure.learn.detect.baseline import Pca
 from nervure.learn.detect.block import Block
+from nervure.learn.detect.leak.hunt import hunt
+from nervure.learn.detect.leak.joint import Tuning
 from nervure.learn.detect.leak.residual import Expectation
-from nervure.learn.detect.leak.scenario import sensors
+from nervure.learn.detect.leak.scenario import network, sensors
+from nervure.learn.detect.leak.scene import Scene
 from nervure.learn.detect.leak.survey import Survey, scalar
 from nervure.learn.detect.leak.watch import Claim, Evidence, Setup, limits, located, watch
+from nervure.learn.detect.leak.ways import Modelled, Plant
 from nervure.learn.detect.models.leak import InflowLstm, LeakAutoencoder
 from nervure.learn.detect.train import Effort
 
@@ -86,9 +91,22 @@ def _network(asked: _Asked) -> Evidence:
 
 def _by_network(asked: _Asked) -> Outcome:
     began = time.process_time()
-    evidence = _network(asked)
-    claims = _claimed(evidence, asked, placed=True)
+    many = not asked.setup.single
+    claims = _hunted(asked.survey) if many else _claimed(_network(asked), asked, placed=True)
     return Outcome(claims, time.process_time() - began, 0, 0.0)
+
+
+def _hunted(survey: Survey) -> list[Claim]:
+    """Look for leaks beside those that are open, all together (:mod:`nervure.learn.detect.leak.hunt`)."""
+    scenario = survey.year.scenario
+    read, train, every = sensors(scenario.network), survey.fit.stop, scenario.step_s
+    with network(scenario.network) as water:
+        expect = Modelled(water, read, step_s=every).fit(survey.train())
+    with network(scenario.network) as water:
+        scene = Scene(survey.year, Plant(water, read, survey.spots, step_s=every), expect, train)
+        claims = hunt(scene, Tuning(), train // scene.rows)
+    first = scenario.clean
+    return [one._replace(row=one.row - first, named=one.named - first) for one in claims if one.row >= first]
 
 
 def _by_scalar(
@@ -155,34 +173,12 @@ def _by_autoencoder(asked: _Asked) -> Outcome:
     return Outcome(_claimed(evidence, asked, placed=True), learnt, _size(net), row_ms)
 
 
-def _by_both(asked: _Asked) -> Outcome:
-    """Take the autoencoder's claims, and the inflow's where none of those is open; half the budget each."""
-    half = asked._replace(setup=msgspec.structs.replace(asked.setup, a_year=asked.setup.a_year / 2))
-    one, other = _by_autoencoder(half), _WAYS["inflow LSTM"](half)
-    busy = np.zeros(asked.survey.year.scenario.rows + 1, np.bool_)
-    since: int | None = None
-    for claim in one.claims:
-        if claim.kind == "repair" and since is not None:
-            busy[since : claim.named] = True
-            since = None
-        elif claim.kind == "leak" and since is None:
-            since = max(claim.row - asked.setup.look, 0)
-    if since is not None:
-        busy[since:] = True
-    more = [claim for claim in other.claims if claim.kind == "leak" and not busy[claim.row]]
-    claims = sorted([*one.claims, *more], key=lambda claim: claim.row)
-    return Outcome(
-        claims, one.cpu_s + other.cpu_s, one.parameters + other.parameters, one.row_ms + other.row_ms
-    )
-
-
 _WAYS: dict[str, Callable[[_Asked], Outcome]] = {
     "night-flow rule": _by_scalar(_score_night, (1.0, 48.0, 144.0)),
     "PCA T2+Q": _by_scalar(_score_pca, (4.0, 16.0, 64.0)),
     "network model": _by_network,
     "inflow LSTM": _by_scalar(_score_lstm, (4.0, 16.0, 64.0)),
     "flow/pressure autoencoder": _by_autoencoder,
-    "leak": _by_both,
 }
 
 
