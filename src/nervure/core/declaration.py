@@ -92,7 +92,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     ``folder`` is below ``NERVURE_DATA``; ``layout`` names the reader: ``wide`` (a column a
     Thing), ``long`` (columns ``thing`` and signals), ``multi`` (a column a signal, one Thing a
-    file) or ``package`` (the PyPI package named). ``columns`` maps the file's columns to signals.
+    file), ``package`` (the PyPI package named) or ``runs`` (recordings of Things, for problems about
+    whole Things: :mod:`nervure.learn.detect.record`). ``columns`` maps the file's columns to signals.
     ``prepare`` names what first makes such a table of odd files: a module of
     ``nervure.learn.reader``, or a dotted one of your own, with ``prepare(paths)``. ``things`` is the
     file that tells of each Thing (``longitude``, ``latitude``, anything else); ``places`` are

@@ -68,7 +68,8 @@ class Live:
         scored = [one.take(batch) for one in self._scorers.values()]
         if len(scored) == 1:
             return scored[0]
-        first = scored[0].findings.overlaid([one.findings for one in scored[1:]])
+        others = [one.findings for one in scored[1:] if len(one.findings)]
+        first = scored[0].findings.overlaid(others) if others else scored[0].findings
         asked = [one.model_name for one in self._scorers.values() if isinstance(one, Assessor)]
         if asked and not first.model:
             first = msgspec.structs.replace(first, model=", ".join(asked))
