@@ -208,8 +208,25 @@ def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
     until(lambda: len(raised(again)) > before, 10)
     assert blamed(raised(again)[-1]) == "inlet"
     again.stop()
+
+
+def test_two_may_look_at_once_and_an_end_is_an_end_for_all(plant: Plant) -> None:
+    both = Watch(plant.platform), Watch(plant.platform)
+    for one in both:
+        until(lambda one=one: one.said("watching 1 of 3"))
+    plant.live(5)
+    plant.live(5, motor=8.0)
+    for one in both:
+        until(lambda one=one: any(blamed(alert) == "motor" for alert in raised(one)), 10)
+    faults = [{alert["id"] for alert in raised(one) if blamed(alert) == "motor"} for one in both]
+    assert faults[0] == faults[1] == {one["id"] for one in plant.alerts(active=True)}
     assert plant.platform.run("watch", "--project", "first", "--stop") == ""
-    until(lambda: plant.api("monitors") == [] and not plant.alerts(active=True), 10)
+    until(lambda: not plant.alerts(active=True), 10)
+    assert plant.api("monitors") == []
+    for one in both:
+        until(lambda one=one: one.said("pump is not watched any more"))
+        one.stop()
+    assert plant.api("monitors") == []
 
 
 def test_a_node_killed_within_an_alarm_goes_on_with_it(tmp_path: Path) -> None:

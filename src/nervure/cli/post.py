@@ -82,10 +82,12 @@ def file_of(folder: Path, project: str, source: Source) -> Path:
     return folder / "monitors" / place / f"{name[:120]}.onnx"
 
 
-def fits(view: dict[str, Any], source: Source, wish: Wish) -> bool:
+def fits(view: dict[str, Any], source: Source, wish: Wish | None) -> bool:
     """Tell whether a monitor, as ``/api/monitors`` has it, is of this Thing as it is, and as wished."""
     about = view["about"]
     same = tuple(view["streams"]) == tuple(one.id for one in source.streams)
+    if wish is None:
+        return same
     same &= wish.per_day in (None, about["promised"]) and wish.gap_ns in (None, about["gap_ns"])
     same &= wish.severity in (None, view["severity"])
     return same and wish.hold_ns in (0, about["hold_ns"])

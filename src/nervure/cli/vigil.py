@@ -136,6 +136,7 @@ class _Wards:
         self.reasons: dict[int, str] = {}
         self._settings, self._project, self._wish, self._teller = settings, project, wish, teller
         self._next: dict[int, tuple[float, float]] = {}
+        self._ended = set[int]()
 
     def look(self, found: list[Source], *, refit: bool = False) -> None:
         """Fit a monitor to every Thing that has none which is right for it."""
@@ -146,12 +147,17 @@ class _Wards:
         views = {one["thing"]: one for one in ask(self._settings, "/api/monitors", 60.0)}
         todo: list[Source] = []
         for source in found:
-            view = None if refit else views.get(source.id)
-            if view is None or not fits(view, source, self._wish):
-                todo += [source] if self._next.get(source.id, (0.0, 0.0))[0] <= time.monotonic() else []
-            elif source.id not in self.watched:
-                _note(f"{source.name}: watched since {view['fitted']}: {view['about']['says']}")
+            view, known = None if refit else views.get(source.id), source.id in self.watched
+            if known and view is None and not refit:  # somebody has ended it, and means it
+                _note(f"{source.name} is not watched any more")
+                self._ended.add(source.id)
+                self.watched.discard(source.id)
+            elif view is not None and fits(view, source, None if known else self._wish):
+                if not known:
+                    _note(f"{source.name}: watched since {view['fitted']}: {view['about']['says']}")
                 self.watched.add(source.id)
+            elif source.id not in self._ended and self._next.get(source.id, (0.0,))[0] <= time.monotonic():
+                todo.append(source)
         if not todo:
             return
         with progress("watch") as shown:

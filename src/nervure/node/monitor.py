@@ -49,7 +49,7 @@ class Monitors:
         self._catalogue, self._observations, self._log = catalogue, observations, log
         self._settings, self._stood = settings, stood
         self._lookouts: dict[int, Lookout] = {}
-        self._states: dict[int, bytes] = {}
+        self._sizes: dict[int, int] = {}
         self._next: dict[int, Standing] = {}
         self._shown: dict[int, Standing] = {}
         self.trouble: dict[int, str] = {}
@@ -68,7 +68,12 @@ class Monitors:
     def figures(self) -> dict[str, int]:
         """Return what ``nervure status`` shows."""
         every = self._lookouts.values()
-        return {"things": len(every), "rows": sum(one.rows for one in every), "open": len(self.open)}
+        return {
+            "things": len(every),
+            "rows": sum(one.rows for one in every),
+            "open": len(self.open),
+            "failed": len(self.trouble),
+        }
 
     @property
     def open(self) -> list[Alert]:
@@ -77,11 +82,11 @@ class Monitors:
 
     async def refresh(self) -> list[Alert]:
         """Take up monitors and verdicts that are new since the last look; returns what changes by that."""
-        rows = await asyncio.to_thread(self._catalogue.monitors)
+        rows = await asyncio.to_thread(self._rows)
         found: list[Alert] = []
         for thing in self._lookouts.keys() - {one.thing for one in rows}:
             found += self._lookouts.pop(thing).end()
-            self._states.pop(thing, None)
+            self._sizes.pop(thing, None)
         self.trouble.clear()
         for row in rows:
             known = self._lookouts.get(row.thing)
@@ -99,6 +104,12 @@ class Monitors:
         self._begun = True
         await self._heed()
         return found
+
+    def _rows(self) -> list[Posted]:
+        """Return the monitors of Things that there are."""
+        rows = self._catalogue.monitors()
+        things = {one.id for one in self._catalogue.things()} if rows else set[int]()
+        return [one for one in rows if one.thing in things]
 
     async def _heed(self) -> None:
         versions = sorted({one.posted.version for one in self._lookouts.values()})
@@ -156,20 +167,20 @@ class Monitors:
         return [alert for one in self._lookouts.values() for alert in one.tick(now_s)]
 
     def states(self) -> dict[str, bytes]:
-        """Return the state of every one for the next commit, by the name under which it is kept."""
+        """Return the states that the last commit does not hold, by the name under which they are kept."""
+        found: dict[str, bytes] = {}
         for thing, one in self._lookouts.items():
-            if one.changed or thing not in self._states:
-                self._states[thing] = one.state()
-                one.changed = False
+            if one.changed or thing not in self._sizes:
+                found[_name(thing)] = state = one.state()
+                self._sizes[thing], one.changed = len(state), False
         self._next = {thing: one.standing() for thing, one in self._lookouts.items()}
-        return {_name(thing): state for thing, state in self._states.items()}
+        return found
 
-    def saved(self, states: Mapping[str, bytes]) -> dict[str, Saved]:
-        """Return the snapshots that go with these states."""
+    def saved(self) -> dict[str, Saved]:
+        """Return what tells a restart which states there are, after :meth:`states`."""
         return {
-            name: Saved(engine=b"", scorers={"": Part(version=one.same, size=len(states[name]))})
+            _name(thing): Saved(engine=b"", scorers={"": Part(version=one.same, size=self._sizes[thing])})
             for thing, one in self._lookouts.items()
-            if (name := _name(thing)) in states
         }
 
     def committed(self) -> None:

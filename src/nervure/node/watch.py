@@ -171,7 +171,7 @@ class Watch:
             states = {key: one for live in self._live.values() for key, one in live.states().items()}
             watched = self.monitors.states()
             saved = {name: one.saved(states) for name, one in self._live.items()}
-            saved, states = saved | self.monitors.saved(watched), states | watched
+            saved, states = saved | self.monitors.saved(), states | watched
             state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
