@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from nervure.core.alert import Alert
+from nervure.core.entity import Thing
+from nervure.core.error import NotFoundError
+from nervure.core.observation import Batch
+from nervure.core.settings import Settings
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.monitor import fit_monitor
 from nervure.learn.detect.ship import ship
 from nervure.learn.detect.vigil import promise_for
 from nervure.node.lookout import Lookout
+from nervure.node.monitor import Monitors
 from nervure.score.sentinel import Sentinel
+from nervure.store.catalogue import Catalogue
 from nervure.store.monitor import Posted
 from nervure.trust.signature import SigningKey
 from tests.contract.test_sentinel import SINCE, STEP, stream
@@ -165,3 +176,112 @@ def test_an_alert_ends_with_its_watch(package: bytes, key: SigningKey, block: Bl
             break
     (over,) = lookout.end()
     assert (over.id, over.active, lookout.alert, lookout.end()) == (found[-1].id, False, None, [])
+
+
+class Shelf:
+    """What monitors ask of the log and the store: packages, one of which is late, and a history."""
+
+    def __init__(self, package: bytes, history: Batch) -> None:
+        self.package, self.history, self.gate = package, history, asyncio.Event()
+        self.missing = False
+
+    async def get_package(self, name: str) -> bytes:
+        if self.missing:
+            raise NotFoundError(f"there is no {name}")
+        if name == "late":
+            await self.gate.wait()
+        return self.package
+
+    def series(self, ids: Sequence[int], start_ns: int | None = None, end_ns: int | None = None) -> Batch:
+        kept = np.isin(self.history.datastream, list(ids)) & (self.history.time >= (start_ns or 0))
+        return self.history.take(kept)
+
+
+@pytest.fixture(name="catalogue")
+def _catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    found = Catalogue.open(tmp_path / "catalogue.db")
+    yield found
+    found.close()
+
+
+def installed(
+    catalogue: Catalogue, package: bytes, key: SigningKey, block: Block, folder: Path
+) -> tuple[Shelf, Settings, Monitors]:
+    """Two Things that saw the same, both to be watched; the package of the second is long in coming."""
+    parts = []
+    for number, name in enumerate(("soon", "late")):
+        thing = catalogue.ensure_thing(Thing(name=name)).id
+        watched = tuple(range(10 * number + 1, 10 * number + 5))
+        sentinel = made(package, key, block).sentinel
+        state = msgspec.msgpack.encode(sentinel.state())
+        posted = Posted(
+            thing=thing, version=sentinel.version, package=name, streams=watched, watched=watched,
+            origin_ns=int(block.time[0]), severity="minor", state=state, fitted_ns=1,
+        )  # fmt: skip
+        catalogue.post_monitor(posted, "ann")
+        place, time, value = readings(block, slice(0, END))
+        parts.append(Batch.of(id=time, datastream=place + watched[0], time=time, value=value))
+    shelf, settings = Shelf(package, Batch.concat(parts)), Settings(data=str(folder))
+    return (
+        shelf,
+        settings,
+        Monitors(catalogue, cast("Any", shelf), cast("Any", shelf), settings, lambda *_: None),
+    )
+
+
+def test_monitors_are_taken_up_together_with_what_they_found(
+    catalogue: Catalogue, package: bytes, key: SigningKey, block: Block, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("nervure.node.monitor.trusted", lambda _: [key.public])
+    shelf, _, monitors = installed(catalogue, package, key, block, tmp_path)
+
+    async def scenario() -> list[Alert]:
+        work = asyncio.create_task(monitors.refresh())
+        await asyncio.sleep(1.0)
+        assert (monitors.states(), monitors.open) == ({}, []), "a commit now holds nothing of either"
+        shelf.gate.set()
+        return await work
+
+    found = asyncio.run(scenario())
+    assert len({one.thing for one in found}) == 2
+    states = monitors.states()
+    assert len(states) == 2
+    assert (monitors.states(), monitors.changed, len(monitors.saved())) == ({}, False, 2)
+    monitors.committed()
+    thing = found[0].thing
+    assert monitors.standing()[thing].rows > 500
+    catalogue.announce([one for one in found if one.thing == thing])
+    before = monitors.standing()[thing].limit
+    catalogue.judge(found[0].id, "false", "ann")
+    assert asyncio.run(monitors.refresh()) == []
+    assert monitors.changed
+    monitors.states()
+    monitors.committed()
+    assert monitors.standing()[thing].limit >= before
+    catalogue.drop_monitor(thing, "ann")
+    asyncio.run(monitors.refresh())
+    assert len(monitors.saved()) == 1
+
+
+def test_a_monitor_that_cannot_be_opened_is_tried_again_and_holds_up_nobody(
+    catalogue: Catalogue, package: bytes, key: SigningKey, block: Block, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("nervure.node.monitor.trusted", lambda _: [key.public])
+    shelf, settings, monitors = installed(catalogue, package, key, block, tmp_path)
+    shelf.gate.set()
+    shelf.missing = True
+    assert asyncio.run(monitors.refresh()) == []
+    assert (len(monitors.trouble), monitors.figures()["failed"], monitors.figures()["things"]) == (2, 2, 0)
+    shelf.missing = False
+    found = asyncio.run(monitors.refresh())
+    assert (len({one.thing for one in found}), monitors.trouble) == (2, {})
+    states, saved = monitors.states(), monitors.saved()
+
+    def stood(name: str, version: str) -> bytes | None:
+        return states[name] if saved[name].scorers[""].version == version else None
+
+    again = Monitors(catalogue, cast("Any", shelf), cast("Any", shelf), settings, stood)
+    assert asyncio.run(again.refresh()) == [], "what was found before the restart is not found again"
+    assert [one.id for one in again.open] == [one.id for one in monitors.open]

@@ -81,43 +81,44 @@ class Monitors:
         return [one.alert for one in self._lookouts.values() if one.alert is not None]
 
     async def refresh(self) -> list[Alert]:
-        """Take up monitors and verdicts that are new since the last look; returns what changes by that."""
-        rows = await asyncio.to_thread(self._rows)
+        """Take up monitors and verdicts that are new since the last look; returns what changes by that.
+
+        Nothing changes before all is read: what a commit in between holds of a monitor has its alerts.
+        """
+        rows = {one.thing: one for one in await asyncio.to_thread(self._rows)}
+        opened: dict[int, Lookout] = {}
         found: list[Alert] = []
-        for thing in self._lookouts.keys() - {one.thing for one in rows}:
-            found += self._lookouts.pop(thing).end()
-            self._sizes.pop(thing, None)
-        self.trouble.clear()
-        for row in rows:
-            known = self._lookouts.get(row.thing)
+        trouble: dict[int, str] = {}
+        for thing, row in rows.items():
+            known = self._lookouts.get(thing)
             if known is not None and known.posted.fitted_ns == row.fitted_ns:
                 continue
             try:
-                opened, told = await self._open(row)
+                opened[thing], told = await self._open(row)
+                found += told
             except NervureError as cause:  # the one before goes on, and it is tried again
-                _log.error("the monitor of Thing %d cannot be taken up: %s", row.thing, cause.what)
-                self.trouble[row.thing] = cause.what
-                continue
-            found += [*(known.end() if known else []), *told]
-            self._lookouts[row.thing] = opened
+                _log.error("the monitor of Thing %d cannot be taken up: %s", thing, cause.what)
+                trouble[thing] = cause.what
+        versions = {one.posted.version for one in [*self._lookouts.values(), *opened.values()]}
+        judged = (
+            await asyncio.to_thread(self._catalogue.judged, MONITOR, sorted(versions)) if versions else []
+        )
+        over = [*(self._lookouts.keys() - rows.keys()), *(self._lookouts.keys() & opened.keys())]
+        ended = [alert for thing in over for alert in self._lookouts.pop(thing).end()]
+        self._sizes = {thing: size for thing, size in self._sizes.items() if thing in self._lookouts}
+        self._lookouts |= opened
+        self.trouble, self._begun = trouble, True
         self._lay()
-        self._begun = True
-        await self._heed()
-        return found
+        for alert in judged:
+            if alert.thing in self._lookouts:
+                self._lookouts[alert.thing].heed(alert)
+        return ended + found
 
     def _rows(self) -> list[Posted]:
         """Return the monitors of Things that there are."""
         rows = self._catalogue.monitors()
         things = {one.id for one in self._catalogue.things()} if rows else set[int]()
         return [one for one in rows if one.thing in things]
-
-    async def _heed(self) -> None:
-        versions = sorted({one.posted.version for one in self._lookouts.values()})
-        judged = await asyncio.to_thread(self._catalogue.judged, MONITOR, versions) if versions else []
-        for alert in judged:
-            lookout = self._lookouts.get(alert.thing)
-            if lookout is not None:
-                lookout.heed(alert)
 
     async def _open(self, row: Posted) -> tuple[Lookout, list[Alert]]:
         posted = await asyncio.to_thread(self._catalogue.monitor, row.thing)

@@ -90,7 +90,8 @@ class Watch:
                     problem, await asyncio.to_thread(self._scorer, live.solution, package), champion.version
                 )
 
-        self._alerts += await self.monitors.refresh()
+        found = await self.monitors.refresh()
+        self._alerts += found  # which a commit meanwhile may have taken
 
     def _stood(self, name: str, version: str) -> bytes | None:
         """Return the state that the last commit before this start has of something, if of that version."""
