@@ -154,6 +154,13 @@ def test_every_plain_way_makes_claims(name: str, tmp_path: Path) -> None:
     assert [one.row for one in out.claims] == sorted(one.row for one in out.claims)
 
 
+def test_the_network_model_goes_on_where_leaks_are_many(tmp_path: Path) -> None:
+    found = survey(simulate(hanoi_year(1, clean_days=48, days=40), cache=tmp_path), draws=1, cache=tmp_path)
+    out = SUITE["network model"](found, setup=Setup(single=False))
+    assert all(0 <= one.row == one.named < 40 * DAY for one in out.claims)
+    assert any(one.kind == "leak" for one in out.claims)
+
+
 def test_a_bad_file_is_refused_with_what_epanet_says(tmp_path: Path) -> None:
     bad = tmp_path / "bad.inp"
     bad.write_text(hanoi_text().replace("1 1 2 100 1016 130 0 Open", "1 1 99 100 1016 130 0 Open"))
