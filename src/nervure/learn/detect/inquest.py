@@ -21,6 +21,7 @@ from nervure.learn.detect.case import CaseTrees, signature
 from nervure.learn.detect.life import LifeTrees
 from nervure.learn.detect.record import Record
 from nervure.learn.detect.score import auroc_macro, rmse
+from nervure.learn.detect.transfer import transfer
 from nervure.learn.detect.whole import Windows, alarms, plain, windows
 from nervure.learn.renew import SURE, Verdict
 
@@ -127,14 +128,23 @@ def rivals(
         return trees.name, _lives(problem, test, trees.last(plain(problem, test)))
     shown = windows(problem, train, length)
     truth = [train[place].truth for place in shown.record[shown.sure].tolist()]
-    forest = CaseTrees(seed=seed).fit(_signatures(shown.x[shown.sure]), truth)
-    y = forest.score(_signatures(cut.x), problem.classes)
-    return forest.name, _classes(solution, problem, test, cut, y)
+    forest = CaseTrees(seed=seed).fit(_features(problem, shown.x[shown.sure]), truth)
+    y = forest.score(_features(problem, cut.x), problem.classes)
+    name = f"{'transfer + ' if _follows(problem) else ''}{forest.name}"
+    return name, _classes(solution, problem, test, cut, y)
 
 
-def _signatures(x: NDArray[np.float32]) -> Floats:
-    bands = min(16, x.shape[1] // 2)
-    return np.stack([signature(one.astype(np.float64), bands=bands) for one in x])
+def _follows(problem: Classify) -> bool:
+    """Tell whether channels answer the first one, as storeys do the ground: then gains tell the most."""
+    return problem.model == "vibration_cnn" and len(problem.of) > 1
+
+
+def _features(problem: Classify, x: NDArray[np.float32]) -> Floats:
+    """Sum windows up for trees: ``[window, feature]``."""
+    value = x.astype(np.float64)
+    if _follows(problem):
+        return np.stack([transfer(np.nan_to_num(one)).ravel() for one in value])
+    return np.stack([signature(one, bands=min(16, x.shape[1] // 2)) for one in value])
 
 
 def compared(
