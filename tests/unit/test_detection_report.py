@@ -262,6 +262,16 @@ def test_every_number_of_the_page_comes_from_results(tmp_path: Path) -> None:
     assert {one["metric"] for one in rows} >= {"F1", "F1_sd", "parameters", "memory_mb"}
 
 
+def test_the_committed_page_is_that_of_the_committed_numbers_of_every_contest() -> None:
+    data = REPORT / "detection.json"
+    document = read(data)
+    assert data.stat().st_size < 1_000_000
+    assert (REPORT / "detection.md").read_text("utf-8") == page(document)
+    assert document.full
+    assert [about.set for about in document.sets] == [one for sets in SETS.values() for one in sets]
+    assert all(path.stat().st_size < 150_000 for path in (REPORT / "detection").glob("*.svg"))
+
+
 def test_a_paragraph_that_cannot_be_written_is_told() -> None:
     document = report(seat("a", text=lambda results: results[0].note[3]), {"rule": f1(0.5)})
     assert [(one.set, one.model) for one in document.failures] == [("a", "its paragraph")]

@@ -250,7 +250,8 @@ def _ltown() -> Contest:
         quick=(),
         protocol=f"182 days without leaks, then 2019 as the Battle had it, in half hours; {_NOISE}. "
         "A claim finds a leak that is open within 300 m along the pipes; all others are false. The network "
-        "model's claims count from when their place was named, the others' from their alarm, a day before.",
+        "model's claims count from when their place was named, the others' from their alarm, a day before. "
+        "Settings were chosen on years of other leaks.",
         entries=tuple(Entry(model=name, kind=kind) for name, kind in _LEAKS),
     )
 
