@@ -48,6 +48,21 @@ def test_the_adaptive_one_keeps_it_where_normal_drifts(drift: str) -> None:
         assert daily("split", score) > 1.2 * PROMISE
 
 
+def test_what_is_odd_row_by_row_with_holes_between_rings_no_more_often_than_promised() -> None:
+    """A stream that comes at another pace than it was learnt at: no alarm lasts from row to row."""
+    calm = np.random.default_rng(2).exponential(1.0, 2_000)
+    score = np.r_[calm, np.full(4_000, 700.0)]
+    time = np.cumsum(np.where(np.arange(len(score)) < 2_000, 1, 200)) * MINUTE
+    found, limits = watch(plan("adaptive"), time, score[:, None], SPAN)
+    late = sum(one.raised_ns >= time[3_000] for one in found)
+    assert late <= 2 * 3_000 * RATE
+    assert max(one.peak for one in found) > 100, "an alarm still tells how rare it was"
+    guard, stream = Guard(plan("adaptive"), 1, SPAN), np.zeros(1, dtype=np.int64)
+    for moment, own, limit in zip(time.tolist(), score.tolist(), limits.tolist(), strict=True):
+        assert guard.limit == pytest.approx(limit, abs=1e-9)
+        guard.step(stream, np.array([moment]), np.array([own]))
+
+
 def test_nothing_is_learned_while_an_alarm_is_open() -> None:
     guard = Guard(plan("adaptive", memory=500), 1, SPAN)
     stream = np.zeros(1, dtype=np.int64)

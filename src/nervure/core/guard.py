@@ -41,7 +41,8 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Kind = Literal["split", "spot", "rolling", "adaptive"]
 
-LOWEST, HIGHEST = 0.5, 15.0  # decades between which the limit stays
+_MOST = 15.0  # decades that a score counts for at most
+LOWEST, HIGHEST = 0.5, _MOST + 1.0  # between which the limit stays: an alarm may raise it above all scores
 _REFITS = 20  # times the distribution is fitted anew while the memory is filled once
 
 
@@ -129,7 +130,7 @@ class Guard:
     def step(self, streams: Longs, time: Longs, score: Floats) -> Ring:
         """Take one score a stream, ``[row]`` each, no stream twice, none NaN; times in nanoseconds."""
         rarity = self.tail.rarity(score)
-        raised, cleared = self.hold.step(streams, time, rarity > self.limit)
+        raised, cleared = self.hold.step(streams, time, _over(rarity, self.limit))
         accepted = self._accept(streams, time, score)
         if accepted.any():
             return Ring(rarity=rarity, raised=raised & ~accepted, cleared=cleared | accepted)
@@ -184,7 +185,7 @@ class Guard:
         limits = np.full(len(score) + 1, self.limit)
         if moving:
             limits = np.clip(limits - np.r_[0.0, fall], LOWEST, HIGHEST)
-        above = np.flatnonzero((self.tail.rarity(score) > limits[:-1, None]).any(axis=1))
+        above = np.flatnonzero(_over(self.tail.rarity(score), limits[:-1, None]).any(axis=1))
         count = int(above[0]) if len(above) else len(score)
         if not count:
             return 0, none
@@ -260,6 +261,16 @@ def _quantiles(tail: Tail, share: Floats) -> Floats:
     return np.random.default_rng(0).permutation(found)
 
 
+def _over(rarity: Floats, limit: float | Floats) -> Flags:
+    """Tell which scores are above the limit.
+
+    None counts for more than the limit can come to: else rows that are beyond all measure, with holes
+    between them in which each alarm ends, would ring one by one, however often they have rung.
+    """
+    found: Flags = np.minimum(rarity, _MOST) > limit
+    return found
+
+
 def watch(
     plan: Plan, time: Longs, score: Floats, span: Persistence, told: Sequence[Told] = ()
 ) -> tuple[list[Event], Floats]:
@@ -311,7 +322,7 @@ def _watched(guard: Guard, moment: int, row: Floats, into: tuple[list[Event], di
         found.append(
             Event(stream=stream, start_ns=start, raised_ns=moment, end_ns=moment, peak=peak, worst_ns=moment)
         )
-    above = (ring.rarity > limit) & guard.hold.active[seen] & ~ring.raised
+    above = _over(ring.rarity, limit) & guard.hold.active[seen] & ~ring.raised
     for at in np.flatnonzero(above).tolist():
         place = live[int(seen[at])]
         peak, before = float(ring.rarity[at]), found[place]
@@ -349,7 +360,7 @@ def plan_for(
             alone = _apart(rang / known, gap) * known / above
             break
     wanted = _apart(rate / streams, gap) / max(alone, 1e-3)
-    limit = float(np.clip(-np.log10(min(wanted, 1.0)), LOWEST, HIGHEST))
+    limit = float(np.clip(-np.log10(min(wanted, 1.0)), LOWEST, _MOST))
     return Plan(
         kind=kind,
         tail=tail,
