@@ -269,7 +269,9 @@ def test_the_committed_page_is_that_of_the_committed_numbers_of_every_contest() 
     assert (REPORT / "detection.md").read_text("utf-8") == page(document)
     assert document.full
     assert [about.set for about in document.sets] == [one for sets in SETS.values() for one in sets]
-    assert all(path.stat().st_size < 150_000 for path in (REPORT / "detection").glob("*.svg"))
+    drawn = list((REPORT / "detection").glob("*.svg"))
+    assert {one.name for one in drawn} == {f"{one.set}-{one.name}.svg" for one in document.pictures}
+    assert all(one.stat().st_size < 60_000 for one in drawn)
 
 
 def test_a_paragraph_that_cannot_be_written_is_told() -> None:

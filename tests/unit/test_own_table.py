@@ -133,7 +133,15 @@ def test_a_date_and_a_time_of_day_in_two_columns_are_one_stamp(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    [("timestamp_(min)", 60), ("time", 1), ("elapsed time [h]", 3600), ("t_stamp ms", 0.001)],
+    [
+        ("timestamp_(min)", 60),
+        ("time", 1),
+        ("elapsed time [h]", 3600),
+        ("t_stamp ms", 0.001),
+        ("time [minute]", 60),
+        ("time_day", 86_400),
+        ("Time (sec)", 1),
+    ],
 )
 def test_a_column_that_counts_is_a_clock_by_its_unit(tmp_path: Path, name: str, step: float) -> None:
     sheaf = opened(tmp_path, f"{name},x\n" + "".join(f"{row}.0,{row % 7}\n" for row in range(100)))

@@ -131,7 +131,7 @@ def _recordings(solution: Solution) -> dict[str, Any]:
     cells = sum(one.size for one in value)
     return {
         "solution": solution.name,
-        "origin": _recorded(solution),
+        "origin": located(solution.data) if solution.data else None,
         "things": len({one.block.group for one in found}),
         "streams": len(found[0].block.channels),
         "every": duration_text(found[0].block.every_ns),

@@ -22,7 +22,7 @@ from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets
 from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
 from nervure.core.instant import iso
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _one(ask: Ask, budget_s: float, protocol: str | None, loaded: Settings) -> i
     if ask.name not in NAMES or ask.problem is not None or ask.model is not None:
         solution = find(ask.name)
         asked = solution.problem(ask.problem)
-        if isinstance(asked, RemainingLife | Classify):
+        if isinstance(asked, Case):
             if ask.seeds > 1:
                 raise UsageError(f"--seeds means nothing for {asked.name}: it is trained once")
             return judge_whole(

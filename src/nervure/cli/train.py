@@ -26,7 +26,7 @@ from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, described, opened, tell, written
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
-from nervure.core.problem import Classify, Forecast, RemainingLife
+from nervure.core.problem import Case, Forecast
 from nervure.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _train_known(
 
     solution = find(name)
     asked = solution.problem(problem)
-    if isinstance(asked, RemainingLife | Classify):
+    if isinstance(asked, Case):
         return _train_whole(solution, asked, key, settings, ways, wish)
     _warn(solution, problem)
     dataset, how = dataset_of(solution, settings, live=ways.live), how_of(solution, problem, settings, ways)
@@ -119,7 +119,7 @@ def _train_known(
 
 def _train_whole(
     solution: Solution,
-    problem: RemainingLife | Classify,
+    problem: Case,
     key: SigningKey,
     settings: Settings,
     ways: Again,

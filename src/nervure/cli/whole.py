@@ -11,7 +11,7 @@ from nervure.cli.metric import show
 from nervure.cli.output import say, write_json
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case, RemainingLife
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ __all__ = ["judge_whole"]
 
 def judge_whole(
     solution: Solution,
-    problem: RemainingLife | Classify,
+    problem: Case,
     *,
     model: Path | None,
     keys: Path,
@@ -49,9 +49,7 @@ def judge_whole(
     return 0
 
 
-def _trained(
-    solution: Solution, problem: RemainingLife | Classify, found: Sequence[Record], budget_s: float
-) -> Sequence[Metric]:
+def _trained(solution: Solution, problem: Case, found: Sequence[Record], budget_s: float) -> Sequence[Metric]:
     from nervure.learn.detect.course import course
     from nervure.trust.signature import SigningKey
 
@@ -61,7 +59,7 @@ def _trained(
 
 
 def _packaged(
-    solution: Solution, problem: RemainingLife | Classify, found: Sequence[Record], model: Path, keys: Path
+    solution: Solution, problem: Case, found: Sequence[Record], model: Path, keys: Path
 ) -> Sequence[Metric]:
     """Judge a package as live scoring runs it; by its card it was made of the part that trains."""
     from nervure.core.case import channels

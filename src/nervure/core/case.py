@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.declaration import Solution
-from nervure.core.problem import Classify, RemainingLife, steps
+from nervure.core.problem import Case, Classify, RemainingLife, steps
 from nervure.core.window import gather
 
-__all__ = ["Case", "asked", "channels", "cut", "reach"]
+__all__ = ["asked", "channels", "cut", "reach"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
-Case = Classify | RemainingLife
 
 _MISSING = 0.1
 

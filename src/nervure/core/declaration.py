@@ -15,7 +15,7 @@ from nervure.core.alert import Severity
 from nervure.core.answer import answers
 from nervure.core.error import DeclarationError
 from nervure.core.instant import DAY_NS, duration_ns, duration_text
-from nervure.core.problem import Anomaly, Classify, Forecast, Problem, RemainingLife, steps
+from nervure.core.problem import Anomaly, Case, Classify, Forecast, Problem, RemainingLife, steps
 
 __all__ = [
     "AHEAD_NS", "Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate",
@@ -306,7 +306,7 @@ def _check_problem(solution: Solution, problem: Problem, where: str) -> None:
             _check_case(solution, problem, where)
 
 
-def _check_case(solution: Solution, problem: RemainingLife | Classify, where: str) -> None:
+def _check_case(solution: Solution, problem: Case, where: str) -> None:
     """See that a problem about whole Things names what there is, and can be asked."""
     if isinstance(problem, RemainingLife):
         for name in (*problem.settings, *problem.of, problem.age):

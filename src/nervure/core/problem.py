@@ -10,7 +10,7 @@ from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 
 __all__ = [
-    "AlarmPolicy", "Anomaly", "Classify", "Forecast", "Problem", "RemainingLife", "Wake", "steps",
+    "AlarmPolicy", "Anomaly", "Case", "Classify", "Forecast", "Problem", "RemainingLife", "Wake", "steps",
 ]  # fmt: skip
 
 Ground = Literal["season", "last", "clear-sky", "power-curve"]
@@ -138,7 +138,10 @@ class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="class"):
         return f"class-{self.what}"
 
 
-Problem = Forecast | Anomaly | RemainingLife | Classify
+Case = RemainingLife | Classify
+"""What is asked about a whole Thing."""
+
+Problem = Forecast | Anomaly | Case
 
 
 def steps(text: str, every_ns: int, *, where: str, at_least: int = 1) -> int:

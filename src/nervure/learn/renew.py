@@ -24,7 +24,10 @@ from nervure.learn.split import Split, by_time
 from nervure.learn.task import Forecaster, ForecastTask, Samples, samples, truth
 from nervure.learn.weights import Start, Weights
 
-__all__ = ["SURE", "Rival", "Verdict", "as_seen", "confidence", "judge", "newest_split", "plan", "seen_rows"]
+__all__ = [
+    "DRAWS", "SURE", "Rival", "Verdict", "another", "as_seen", "beside", "confidence", "judge",
+    "newest_split", "plan", "seen_rows", "unasked",
+]  # fmt: skip
 
 Doubles = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -33,7 +36,7 @@ SURE = 0.9
 """How sure it must be that the challenger is better."""
 
 _HORIZONS = 7  # as many horizons, or a day, are the least that anybody is judged on
-_DRAWS = 2_000
+DRAWS = 2_000
 _MOST = 60_000  # windows that are enough to judge by
 _BLOCKS = 5  # a stretch of judging is cut into this many blocks at least
 
@@ -169,23 +172,30 @@ def judge(task: ForecastTask, challenger: Forecaster, rival: Rival | None, *, un
         unit=task.unit,
     )
     if rival is None:
-        return _unasked(verdict, unjudged) if unjudged else verdict
+        return unasked(verdict, unjudged) if unjudged else verdict
     if not fits:
-        why = f"the champion {rival.card.version} answers another question: other streams, steps or horizon"
-        return msgspec.structs.replace(verdict, why=why)
+        return another(verdict, rival.card.version, "streams, steps or horizon")
     other = _errors(task, rival.forecaster, chosen, real)
     block = max(task.horizon, DAY_NS // task.table.every_ns) // stride
     sure = confidence(other - errors, chosen.last, block)
-    return _compared(verdict, rival.card.version, _mean(other), sure)
+    better = verdict.challenger < _mean(other)
+    return beside(verdict, rival.card.version, _mean(other), sure, better=better)
 
 
-def _unasked(verdict: Verdict, version: str) -> Verdict:
+def another(verdict: Verdict, version: str, differs: str) -> Verdict:
+    """Say of a champion whose ``differs`` are others: it is not compared, and in nobody's way."""
+    why = f"the champion {version} answers another question: other {differs}"
+    return msgspec.structs.replace(verdict, why=why)
+
+
+def unasked(verdict: Verdict, version: str) -> Verdict:
+    """Say of a champion that it cannot be asked: nobody takes its place unbidden."""
     why = f"the champion {version} cannot be asked, so nothing tells which is better"
     return msgspec.structs.replace(verdict, promoted=False, why=why)
 
 
-def _compared(verdict: Verdict, version: str, champion: float, sure: float) -> Verdict:
-    better = verdict.challenger < champion
+def beside(verdict: Verdict, version: str, champion: float, sure: float, *, better: bool) -> Verdict:
+    """Say how a model stands beside a champion whose figure is ``champion``: better, and how sure that is."""
     promoted = better and sure >= SURE
     if promoted:
         why = f"it beats the champion {version}"
@@ -265,7 +275,7 @@ def confidence(gain: Doubles, last: Longs, block: int, *, seed: int = 0) -> floa
     sums = [np.r_[0.0, np.cumsum(np.r_[one, one[: block - 1]])] for one in (total, count)]
     blocks = [one[block:] - one[:-block] for one in sums]  # by where they start, around the end
     random = np.random.default_rng(seed)
-    start = random.integers(0, length, (_DRAWS, -(-length // block)))
+    start = random.integers(0, length, (DRAWS, -(-length // block)))
     drawn = blocks[0][start].sum(axis=1) / np.maximum(blocks[1][start].sum(axis=1), 1)
     return float((drawn > 0).mean())
 

@@ -184,7 +184,7 @@ class Node:
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
         await self._learn()
-        if self._known == self._stamp and not self.watch.monitors.trouble:
+        if self._known == self._stamp and not self.watch.monitors.due:
             return
         async with self._switching:  # a new model's windows come from the store, which must not move on
             self._stamp = self._known

@@ -9,7 +9,7 @@ import msgspec
 from nervure.act.engine import Engine
 from nervure.core.declaration import Solution
 from nervure.core.observation import Batch
-from nervure.core.problem import Anomaly, Classify, Forecast, RemainingLife
+from nervure.core.problem import Anomaly, Case, Forecast
 from nervure.score.assessor import Assessor
 from nervure.score.scorer import Scored, Scorer
 
@@ -46,7 +46,7 @@ class Live:
         """The problems that a model scores, forecasts first whose errors an anomaly is told by."""
         judged = {one.residual for one in self.solution.problems if isinstance(one, Anomaly)}
         found = [one.name for one in self.solution.problems if isinstance(one, Forecast)]
-        whole = [one.name for one in self.solution.problems if isinstance(one, RemainingLife | Classify)]
+        whole = [one.name for one in self.solution.problems if isinstance(one, Case)]
         return sorted(found, key=lambda name: name not in judged) + whole
 
     @property

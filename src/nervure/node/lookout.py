@@ -25,7 +25,6 @@ Longs = NDArray[np.int64]
 
 RULE = f"{MONITOR}.odd"
 _AHEAD_NS = 60 * SECOND_NS  # a stamp may be so far ahead of our clock
-_HEEDED = 1_000  # verdicts that are remembered, so that each moves the limit once
 _VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
@@ -92,12 +91,18 @@ class Lookout:
 
         Returns the alerts that are new, told again, or over.
         """
-        known = ~np.isnan(value) & (time <= now[0] + max(_AHEAD_NS, self.sentinel.setup.every_ns))
+        known = self._known(time, value, now)
         if not known.any():
             return []
         self._slots.put(place[known], time[known], value[known], now[1])
         self.changed = True
         return self.tick(now[1])
+
+    def _known(self, time: Longs, value: Floats, now: tuple[int, float]) -> NDArray[np.bool_]:
+        """Tell which readings are any, and not of the future."""
+        ahead_ns = max(_AHEAD_NS, self.sentinel.setup.every_ns)
+        found: NDArray[np.bool_] = ~np.isnan(value) & (time <= now[0] + ahead_ns)
+        return found
 
     def tick(self, now_s: float) -> list[Alert]:
         """Judge the slots that are over."""
@@ -106,7 +111,7 @@ class Lookout:
     def catch_up(self, place: Longs, time: Longs, value: Floats, now: tuple[int, float]) -> list[Alert]:
         """Judge a history, as far as it is newer than what was judged; its last slot may still fill."""
         setup, origin = self.sentinel.setup, self.posted.origin_ns
-        known = ~np.isnan(value) & (time <= now[0] + max(_AHEAD_NS, setup.every_ns))
+        known = self._known(time, value, now)
         place, time, value = place[known], time[known], value[known]
         if not len(time):
             return []
@@ -130,8 +135,6 @@ class Lookout:
             self.sentinel.unheed(moved)
         peak = float(alert.properties.get("rarity", self.sentinel.guard.limit))
         self._heeded[alert.id] = (said, self.sentinel.heed(verdict, peak))
-        for oldest in list(self._heeded)[:-_HEEDED]:
-            del self._heeded[oldest]
         self.changed = True
 
     def end(self) -> list[Alert]:

@@ -31,6 +31,7 @@ from nervure.trust.signature import trusted
 __all__ = ["Monitors"]
 
 _log = logging.getLogger("nervure.node")
+_FIRST_S, _LONGEST_S = 1.0, 300.0  # until one that could not be taken up is tried again
 
 Longs = NDArray[np.int64]
 
@@ -53,6 +54,7 @@ class Monitors:
         self._next: dict[int, Standing] = {}
         self._shown: dict[int, Standing] = {}
         self.trouble: dict[int, str] = {}
+        self._again_s, self._wait_s = 0.0, _FIRST_S
         self._begun = False
         self._lay()
 
@@ -60,6 +62,11 @@ class Monitors:
     def changed(self) -> bool:
         """Whether there is something that the last commit does not hold."""
         return any(one.changed for one in self._lookouts.values())
+
+    @property
+    def due(self) -> bool:
+        """Whether one that could not be taken up is to be tried again."""
+        return bool(self.trouble) and time.monotonic() >= self._again_s
 
     def standing(self) -> Mapping[int, Standing]:
         """Return how far each has come by the last commit, by Thing."""
@@ -85,7 +92,7 @@ class Monitors:
 
         Nothing changes before all is read: what a commit in between holds of a monitor has its alerts.
         """
-        rows = {one.thing: one for one in await asyncio.to_thread(self._rows)}
+        rows, named = await asyncio.to_thread(self._rows)
         opened: dict[int, Lookout] = {}
         found: list[Alert] = []
         trouble: dict[int, str] = {}
@@ -94,10 +101,11 @@ class Monitors:
             if known is not None and known.posted.fitted_ns == row.fitted_ns:
                 continue
             try:
-                opened[thing], told = await self._open(row)
+                opened[thing], told = await self._open(row, named[thing])
                 found += told
             except NervureError as cause:  # the one before goes on, and it is tried again
-                _log.error("the monitor of Thing %d cannot be taken up: %s", thing, cause.what)
+                if self.trouble.get(thing) != cause.what:
+                    _log.error("the monitor of Thing %d cannot be taken up: %s", thing, cause.what)
                 trouble[thing] = cause.what
         versions = {one.posted.version for one in [*self._lookouts.values(), *opened.values()]}
         judged = (
@@ -107,6 +115,8 @@ class Monitors:
         ended = [alert for thing in over for alert in self._lookouts.pop(thing).end()]
         self._sizes = {thing: size for thing, size in self._sizes.items() if thing in self._lookouts}
         self._lookouts |= opened
+        self._wait_s = min(2 * self._wait_s, _LONGEST_S) if trouble == self.trouble else _FIRST_S
+        self._again_s = time.monotonic() + self._wait_s
         self.trouble, self._begun = trouble, True
         self._lay()
         for alert in judged:
@@ -114,24 +124,21 @@ class Monitors:
                 self._lookouts[alert.thing].heed(alert)
         return ended + found
 
-    def _rows(self) -> list[Posted]:
-        """Return the monitors of Things that there are."""
+    def _rows(self) -> tuple[dict[int, Posted], dict[int, str]]:
+        """Return the monitors of Things that there are, and what these are called."""
         rows = self._catalogue.monitors()
-        things = {one.id for one in self._catalogue.things()} if rows else set[int]()
-        return [one for one in rows if one.thing in things]
+        named = {one.id: one.name for one in self._catalogue.things()} if rows else {}
+        return {one.thing: one for one in rows if one.thing in named}, named
 
-    async def _open(self, row: Posted) -> tuple[Lookout, list[Alert]]:
+    async def _open(self, row: Posted, name: str) -> tuple[Lookout, list[Alert]]:
         posted = await asyncio.to_thread(self._catalogue.monitor, row.thing)
         package = await self._log.get_package(posted.package)
-        return await asyncio.to_thread(self._opened, posted, package)
+        return await asyncio.to_thread(self._opened, posted, package, name)
 
-    def _opened(self, posted: Posted, package: bytes) -> tuple[Lookout, list[Alert]]:
+    def _opened(self, posted: Posted, package: bytes, name: str) -> tuple[Lookout, list[Alert]]:
         """Open a monitor where its last commit left it, or judge what came after what it learnt from."""
-        named = {one.id: one.name for one in self._catalogue.things()}
         units = {one.id: one.unit for one in self._catalogue.datastreams(thing=posted.thing)}
-        sentinel = Sentinel(
-            package, trusted(self._settings.folder), thing=named.get(posted.thing, f"Thing {posted.thing}")
-        )
+        sentinel = Sentinel(package, trusted(self._settings.folder), thing=name)
         lookout = Lookout(posted, sentinel, units)
         stood = self._stood(_name(posted.thing), lookout.same)
         if stood is not None and lookout.restore(stood, time.monotonic()):
@@ -177,9 +184,13 @@ class Monitors:
         self._next = {thing: one.standing() for thing, one in self._lookouts.items()}
         return found
 
-    def saved(self) -> dict[str, Saved]:
-        """Return what tells a restart which states there are, after :meth:`states`."""
-        return {
+    def saved(self, before: Mapping[str, Saved]) -> dict[str, Saved]:
+        """Return what tells a restart which states there are, after :meth:`states`.
+
+        Of one that could not be taken up what was there ``before``, when the node started, stands still.
+        """
+        names = (_name(thing) for thing in self.trouble)
+        return {name: before[name] for name in names if name in before} | {
             _name(thing): Saved(engine=b"", scorers={"": Part(version=one.same, size=self._sizes[thing])})
             for thing, one in self._lookouts.items()
         }

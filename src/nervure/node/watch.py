@@ -15,7 +15,7 @@ from nervure.core.alert import Alert
 from nervure.core.declaration import Solution
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case
 from nervure.core.settings import Settings
 from nervure.node.live import Live, Saved
 from nervure.node.meter import Meter
@@ -102,7 +102,7 @@ class Watch:
         """Open a model and fill its windows from the store, so that the next reading can be scored."""
         runner = Runner(package, trusted(self._settings.folder))
         datastreams = self._catalogue.datastreams(solution=solution.name)
-        if isinstance(runner.card.problem, RemainingLife | Classify):
+        if isinstance(runner.card.problem, Case):
             return self._assessor(Assessor(runner, datastreams, solution=solution))
         scorer = Scorer(runner, datastreams, solution=solution, batch=self._settings.score.batch)
         card = runner.card
@@ -172,7 +172,7 @@ class Watch:
             states = {key: one for live in self._live.values() for key, one in live.states().items()}
             watched = self.monitors.states()
             saved = {name: one.saved(states) for name, one in self._live.items()}
-            saved, states = saved | self.monitors.saved(), states | watched
+            saved, states = saved | self.monitors.saved(self._saved), states | watched
             state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []

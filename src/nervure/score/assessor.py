@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from nervure.core.answer import ANSWER, answers
 from nervure.core.card import Card
-from nervure.core.case import Case, channels, reach
+from nervure.core.case import channels, reach
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
 from nervure.core.finding import Findings
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import PACK_BITS, Batch, Quality
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case, Classify, RemainingLife
 from nervure.score.pack import Pack, Word
 from nervure.score.rows import Asked, Course, Rows, Tape
 from nervure.score.scorer import Scored
@@ -65,7 +65,7 @@ class Assessor:
     ) -> None:
         card = model.card
         problem = card.problem
-        if not isinstance(problem, RemainingLife | Classify):
+        if not isinstance(problem, Case):
             raise ModelError(f"{card.name} answers nothing about whole Things", hint="score it as a forecast")
         self.solution = solution or find(card.solution)
         self.card, self.problem = card, problem
@@ -128,7 +128,7 @@ class Assessor:
         for part in _runs(batch.datastream[rows], batch.datastream[rows]):
             self._put(batch, rows[part], place[part])
         for thing in sorted(set(self._thing[place].tolist())):
-            self._things[thing].ready()
+            self._things[thing].skip()
 
     def _mine(self, batch: Batch) -> tuple[Longs, Longs]:
         """Return which rows of a batch the model eats, and the place of their Datastreams."""

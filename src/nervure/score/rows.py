@@ -7,6 +7,7 @@ that is over is passed over. All of it depends on the order of the messages only
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -43,6 +44,10 @@ class Rows(Protocol):
 
     def ready(self) -> Asked | None:
         """Return what can be asked about by now and could not before."""
+        ...
+
+    def skip(self) -> None:
+        """Pass over what can be asked about by now: a history is no question."""
         ...
 
     def state(self) -> tuple[bytes, dict[str, Any]]:
@@ -83,24 +88,35 @@ class Course(Rows):
 
     def ready(self) -> Asked | None:
         """Return the windows that end with rows which are whole now."""
+        parts, times = [], []
+        for moment in self._grown():
+            parts.append(cut(self._value, np.array([len(self._value) - 1]), self._length))
+            times.append(moment)
+        if not times:
+            return None
+        time = np.array(times, dtype=np.int64)
+        return Asked(x=np.concatenate(parts), time=time, issued=time)
+
+    def skip(self) -> None:
+        """Pass over the rows which are whole now."""
+        for _ in self._grown():
+            pass
+
+    def _grown(self) -> Iterator[int]:
+        """Append the rows which are whole now, one by one, and tell when each was."""
         slots = sorted(self._pending)
         if not slots:
-            return None
+            return
         behind = len(slots) - np.searchsorted(slots, self._newest, side="right")
         self._waited &= behind <= _ROWS_BEHIND
         mark = int(self._newest[self._waited].min())
-        whole = [slot for slot in slots if slot <= mark]
-        if not whole:
-            return None
-        parts, times = [], []
-        for slot in whole:
+        for slot in slots:
+            if slot > mark:
+                return
             moment, row = self._pending.pop(slot)
             self._append(np.array(row))
-            parts.append(cut(self._value, np.array([len(self._value) - 1]), self._length))
-            times.append(moment)
-        self._done = whole[-1]
-        time = np.array(times, dtype=np.int64)
-        return Asked(x=np.concatenate(parts), time=time, issued=time)
+            self._done = slot
+            yield moment
 
     def _append(self, row: Floats) -> None:
         last = self._value[-1, -1] if len(self._value) else 0.0
@@ -151,6 +167,10 @@ class Tape(Rows):
         self._hold(int(slot.min()), int(slot.max()), front)
         self._value[slot - self._first, channel] = value
         self._newest[channel] = max(int(self._newest[channel]), int(slot.max()))
+
+    def skip(self) -> None:
+        """Pass over what is whole now: a history of motion is no longer than two windows."""
+        self.ready()
 
     def _hold(self, low: int, high: int, front: int) -> None:
         """Make room for the slots from ``low`` to ``high``; what is too old by then is let go."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nervure.core.card import CARD_KEY, Card
 from nervure.core.error import ModelError
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case, Classify
 from nervure.core.window import Window
 from nervure.trust.signature import verify
 
@@ -46,7 +46,7 @@ class Runner:
         except msgspec.DecodeError as cause:
             raise ModelError(f"the model's card cannot be read: {cause}", hint=_REPACK) from cause
         card = self.card
-        self._whole = isinstance(card.problem, RemainingLife | Classify)
+        self._whole = isinstance(card.problem, Case)
         self._x = (card.window, len(card.channels))
         self._calendar = (card.window + card.horizon, 5)
         self._future = (card.horizon, len(card.future))

@@ -58,15 +58,18 @@ def alerts(
     active: bool | None,
     solution: str | None,
     limit: int,
+    thing: int | None = None,
     project: int | None = None,
 ) -> list[Alert]:
-    """Return alerts, the newest first; of the Things of one project, if ``project`` names it."""
+    """Return alerts, the newest first; of one Thing, or of those of one project, where these are named."""
     table = sql.alert
     query = sa.select(table).order_by(table.c.raised_ns.desc(), table.c.id).limit(limit)
     if active is not None:
         query = query.where(table.c.active == active)
     if solution is not None:
         query = query.where(table.c.solution == solution)
+    if thing is not None:
+        query = query.where(table.c.thing_id == thing)
     if project is not None:
         query = query.where(_of_project(project))
     return [_read(dict(row)) for row in connection.execute(query).mappings()]

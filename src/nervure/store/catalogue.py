@@ -186,11 +186,14 @@ class Catalogue:
         active: bool | None = None,
         solution: str | None = None,
         limit: int = 100,
+        thing: int | None = None,
         project: int | None = None,
     ) -> list[Alert]:
-        """Return alerts, the newest first; of the Things of one project, if ``project`` names it."""
+        """Return alerts, the newest first; of one Thing or of one project where these are named."""
         with self._database.read() as connection:
-            return alert.alerts(connection, active=active, solution=solution, limit=limit, project=project)
+            return alert.alerts(
+                connection, active=active, solution=solution, limit=limit, thing=thing, project=project
+            )
 
     def alert(self, id: str, project: int | None = None) -> Alert:
         """Return one alert."""

@@ -168,16 +168,18 @@ def _which(job: Job) -> Result:
     for block in _streams(job):
         started, since = time.process_time(), _since(block)
         monitor = _taught(block, job) if job.kind == "deep" else None
-        plain = None if monitor else _baseline(job).fit(block.part(0, since))
+        judge = monitor or _baseline(job).fit(block.part(0, since))
         spent += time.process_time() - started
         own = [0, 0]
         for length in (12, 40):
             faulty, made = _faulty(block, job, length)
-            named = _named(monitor, plain, faulty, made, since)
-            own[0] += sum(named)
-            own[1] += len(named)
+            shares = _shares(judge, faulty, made, since)
+            own[0] += sum(
+                int(one.argmax()) == two.channel for one, two in zip(shares, made.faults, strict=True)
+            )
+            own[1] += len(shares)
             if monitor is not None:
-                drawn = drawn or _blamed(monitor, faulty, made, since)
+                drawn = drawn or _drawn(faulty, made, shares)
                 alarms = _alarmed(monitor, faulty, made, since)
                 rang += len(alarms)
                 hit_rang += sum(alarms)
@@ -189,30 +191,20 @@ def _which(job: Job) -> Result:
     return Result(job=job, value=value, train_cpu_s=spent, drawn=drawn)
 
 
-def _blamed(monitor: Monitor, faulty: Block, made: Injected, since: int) -> dict[str, object]:
-    """Return how the sensors share the first fault that is in one of them."""
-    fault = made.faults[0]
-    reading = monitor.read(faulty.value, monitor.usual(faulty.time, faulty.value))
-    rows = slice(since + fault.start, since + fault.stop + _AFTER)
-    share = blame(monitor.setup, reading.take(rows))[0]
-    name = f"attribution of a fault in {faulty.channels[fault.channel]} of the {faulty.name}"
-    return {name: {"sensor": list(faulty.channels), "share": share.round(4).tolist()}}
-
-
-def _named(
-    monitor: Monitor | None, plain: Detector | None, faulty: Block, made: Injected, since: int
-) -> list[bool]:
-    """Say of each fault whether its sensor is blamed most over its rows, rung or not."""
-    if plain is not None:
-        part = plain.contributions(faulty.value)
-        spans = [slice(since + one.start, since + one.stop + _AFTER) for one in made.faults]
-        found = [part[rows].sum(axis=0) for rows in spans]
-        return [int(one.argmax()) == fault.channel for one, fault in zip(found, made.faults, strict=True)]
-    assert monitor is not None  # noqa: S101  # one of the two is given
-    reading = monitor.read(faulty.value, monitor.usual(faulty.time, faulty.value))
+def _shares(judge: Monitor | Detector, faulty: Block, made: Injected, since: int) -> list[Floats]:
+    """Return by how much each sensor is blamed over the rows of each fault, rung or not."""
     spans = [slice(since + one.start, since + one.stop + _AFTER) for one in made.faults]
-    shares = [blame(monitor.setup, reading.take(rows))[0] for rows in spans]
-    return [int(one.argmax()) == fault.channel for one, fault in zip(shares, made.faults, strict=True)]
+    if isinstance(judge, Monitor):
+        reading = judge.read(faulty.value, judge.usual(faulty.time, faulty.value))
+        return [blame(judge.setup, reading.take(rows))[0] for rows in spans]
+    part = judge.contributions(faulty.value)
+    return [part[rows].sum(axis=0) for rows in spans]
+
+
+def _drawn(faulty: Block, made: Injected, shares: list[Floats]) -> dict[str, object]:
+    """Return how the sensors share the first fault that is in one of them."""
+    name = f"attribution of a fault in {faulty.channels[made.faults[0].channel]} of the {faulty.name}"
+    return {name: {"sensor": list(faulty.channels), "share": shares[0].round(4).tolist()}}
 
 
 def _alarmed(monitor: Monitor, faulty: Block, made: Injected, since: int) -> list[bool]:

@@ -18,18 +18,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from nervure.core.card import CARD_KEY, Card, Channel, Metric
-from nervure.core.case import Case, channels, reach
+from nervure.core.case import channels, reach
 from nervure.core.declaration import Solution
 from nervure.core.error import ModelError
 from nervure.core.instant import iso, to_ns
-from nervure.core.problem import RemainingLife
+from nervure.core.problem import Case, RemainingLife
 from nervure.learn.course import Course
 from nervure.learn.detect.inquest import Answer, Judged, compared, judge, rivals
 from nervure.learn.detect.record import Record, divide
 from nervure.learn.detect.train import Effort
 from nervure.learn.detect.whole import Fit, Windows, fit, windows
 from nervure.learn.detect.windowed import to_onnx
-from nervure.learn.renew import Verdict
+from nervure.learn.renew import Verdict, another
 from nervure.trust.signature import SigningKey, sign
 
 __all__ = ["Rival", "course"]
@@ -87,6 +87,8 @@ def course(
     other = _asked(champion, solution, problem, test, cut)
     judged = f"{len(test)} recordings of {len({one.block.group for one in test})} that test"
     verdict = compared(own, naive, other, unjudged=unjudged, judged=judged)
+    if champion is not None and other is None:
+        verdict = another(verdict, champion.card.version, "signals, rows or answers")
     return _learned(_signed(graph, card, key), card, rows, train_s, verdict)
 
 

@@ -14,23 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.card import Metric
-from nervure.core.case import Case
 from nervure.core.declaration import Solution
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case, Classify, RemainingLife
 from nervure.learn.detect.case import CaseTrees, signature
 from nervure.learn.detect.life import LifeTrees
 from nervure.learn.detect.record import Record
 from nervure.learn.detect.score import auroc_macro, rmse
 from nervure.learn.detect.transfer import transfer
 from nervure.learn.detect.whole import Windows, alarms, plain, windows
-from nervure.learn.renew import SURE, Verdict
+from nervure.learn.renew import DRAWS, Verdict, beside, unasked
 
 __all__ = ["Answer", "Judged", "compared", "judge", "rivals"]
 
 Floats = NDArray[np.float64]
 Answer = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-
-_DRAWS = 2_000
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,22 +163,11 @@ def compared(
         windows=len(own.error), measure=measure, judged=judged,
     )  # fmt: skip
     if champion is None:
-        if not unjudged:
-            return verdict
-        why = f"the champion {unjudged} cannot be asked, so nothing tells which is better"
-        return msgspec.structs.replace(verdict, promoted=False, why=why)
+        return unasked(verdict, unjudged) if unjudged else verdict
     version, other = champion
     sure = _sure(other.error - own.error, own.group)
-    better = own.error.mean() < other.error.mean()
-    why = f"it beats the champion {version}"
-    if not better:
-        why = f"the champion {version} is no worse"
-    elif sure < SURE:
-        why = f"it is better than the champion {version}, but that may be chance"
-    return msgspec.structs.replace(
-        verdict, promoted=bool(better and sure >= SURE), why=why, champion=other.value[measure],
-        champion_version=version, sure=sure,
-    )  # fmt: skip
+    better = bool(own.error.mean() < other.error.mean())
+    return beside(verdict, version, other.value[measure], sure, better=better)
 
 
 def _sure(gain: Floats, group: NDArray[np.str_]) -> float:
@@ -189,5 +175,5 @@ def _sure(gain: Floats, group: NDArray[np.str_]) -> float:
     names, place = np.unique(group, return_inverse=True)
     total = np.bincount(place, weights=gain, minlength=len(names))
     count = np.bincount(place, minlength=len(names))
-    drawn = np.random.default_rng(0).integers(len(names), size=(_DRAWS, len(names)))
+    drawn = np.random.default_rng(0).integers(len(names), size=(DRAWS, len(names)))
     return float((total[drawn].sum(axis=1) / count[drawn].sum(axis=1) > 0).mean())

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nervure.core.case import Case, asked, channels, cut
+from nervure.core.case import asked, channels, cut
 from nervure.core.declaration import Rule, Solution, condition
 from nervure.core.error import DataError, DeclarationError
-from nervure.core.problem import Classify, RemainingLife
+from nervure.core.problem import Case, Classify, RemainingLife
 from nervure.learn.detect.block import Block
 from nervure.learn.detect.casenet import CaseNet, Cases
 from nervure.learn.detect.lifeblend import Calibrated, cuts, widening

@@ -12,7 +12,7 @@ from nervure.core.error import DataError
 from nervure.learn.own.ask import Asked
 from nervure.learn.own.file import Head
 from nervure.learn.own.heading import is_number, is_stamp
-from nervure.learn.own.number import SWITCHES
+from nervure.learn.own.number import EMPTY, SWITCHES
 
 __all__ = ["Columns", "choose", "find", "guess_id", "guess_time"]
 
@@ -142,7 +142,8 @@ def guess_id(head: Head) -> str | None:
 def _word(cell: str) -> bool:
     """Tell whether a cell is a word that may be a name: no number, no date, no state of a switch."""
     states = {one for pair in SWITCHES for one in pair}
-    return bool(cell) and not is_number(cell) and not is_stamp(cell) and cell.casefold() not in states
+    plain = cell.casefold()
+    return plain not in EMPTY and plain not in states and not is_number(cell) and not is_stamp(cell)
 
 
 def _told(name: str) -> bool:

@@ -18,12 +18,17 @@ __all__ = ["Count", "counted"]
 Longs = NDArray[np.int64]
 
 _MINUTE_NS = 60 * SECOND_NS
-_UNITS: dict[str, tuple[int, str]] = {
-    "us": (1_000, "microseconds"), "µs": (1_000, "microseconds"), "ms": (10**6, "milliseconds"),
-    "min": (_MINUTE_NS, "minutes"), "mins": (_MINUTE_NS, "minutes"), "minutes": (_MINUTE_NS, "minutes"),
-    "h": (HOUR_NS, "hours"), "hr": (HOUR_NS, "hours"), "hours": (HOUR_NS, "hours"),
-    "d": (DAY_NS, "days"), "days": (DAY_NS, "days"),
-}  # fmt: skip
+_WORDS: dict[str, tuple[int, tuple[str, ...]]] = {
+    "nanoseconds": (1, ("ns", "nanosecond")),
+    "microseconds": (1_000, ("us", "µs", "microsecond")),
+    "milliseconds": (10**6, ("ms", "msec", "millis", "millisecond")),
+    "seconds": (SECOND_NS, ("s", "sec", "secs", "second")),
+    "minutes": (_MINUTE_NS, ("min", "mins", "minute")),
+    "hours": (HOUR_NS, ("h", "hr", "hrs", "hour")),
+    "days": (DAY_NS, ("d", "day")),
+    "weeks": (7 * DAY_NS, ("w", "week")),
+}
+_UNITS = {word: (size, unit) for unit, (size, words) in _WORDS.items() for word in (unit, *words)}
 _NUMBERS = 0.99  # share of cells that are numbers where a column counts
 _BACK = 0.01  # most steps back, of all
 _FARTHEST = 9e18  # nanoseconds that int64 holds

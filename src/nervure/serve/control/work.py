@@ -39,6 +39,7 @@ class AlertQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     active: bool | None = None
     solution: Annotated[str, Meta(max_length=100)] | None = None
+    thing: Annotated[int, Meta(ge=1)] | None = None
     limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
 
 
@@ -87,7 +88,11 @@ def alerts(desk: Desk, call: Call) -> list[dict[str, Any]]:
     """List alerts, the newest first."""
     wish: AlertQuery = call.query
     found = desk.catalogue.alerts(
-        active=wish.active, solution=wish.solution, limit=wish.limit, project=call.principal.project
+        active=wish.active,
+        solution=wish.solution,
+        thing=wish.thing,
+        limit=wish.limit,
+        project=call.principal.project,
     )
     return [alert(one) for one in found]
 
