@@ -251,7 +251,8 @@ def test_monitors_are_taken_up_together_with_what_they_found(
     monitors.committed()
     thing = found[0].thing
     assert monitors.standing()[thing].rows > 500
-    catalogue.announce([one for one in found if one.thing == thing])
+    far = [msgspec.structs.replace(one, properties=one.properties | {"rarity": 99.0}) for one in found]
+    catalogue.announce([one for one in far if one.thing == thing])
     before = monitors.standing()[thing].limit
     catalogue.judge(found[0].id, "false", "ann")
     assert asyncio.run(monitors.refresh()) == []
