@@ -19,10 +19,11 @@ from nervure.core.error import DataError
 from nervure.core.observation import PACK_BITS, Batch
 from nervure.core.problem import Classify, RemainingLife
 from nervure.learn.course import Course
-from nervure.learn.detect.course import course
+from nervure.learn.detect.course import Rival, course
 from nervure.learn.detect.record import Record, divide, records
 from nervure.learn.detect.train import Effort
 from nervure.learn.detect.whole import windows
+from nervure.learn.renew import Verdict
 from nervure.score.assessor import Assessor
 from nervure.score.runner import Runner
 from nervure.score.scorer import Scored
@@ -262,3 +263,28 @@ def test_another_model_starts_anew(made: Made) -> None:
     one, other = _assessor(made)[0], _assessor(made)[0]
     other.card = msgspec.structs.replace(other.card, version="another")
     assert not other.restore(one.state())
+
+
+def test_a_champion_is_asked_only_what_it_answers(made: Made) -> None:
+    runner = Runner(made.learned.package, [KEY.public])
+    shown = made.learned.card
+    shorter = msgspec.structs.replace(shown, version="old", window=shown.window - 1)
+    effort = Effort(cpu_s=1e6, epochs=1, batch=32, rate=4e-3, judgements=1)
+
+    def verdict(champion: Rival | None, unjudged: str = "") -> Verdict:
+        told = course(
+            made.solution, made.problem, made.found,
+            key=KEY, effort=effort, compare=False, champion=champion, unjudged=unjudged,
+        ).verdict  # fmt: skip
+        assert told is not None
+        return told
+
+    asked = verdict(Rival(card=shown, answer=runner.answer))
+    assert (asked.champion_version, asked.promoted) == (shown.version, False)
+    assert asked.why.endswith(f"the champion {shown.version} is no worse")
+    other = verdict(Rival(card=shorter, answer=runner.answer))
+    assert (other.promoted, other.champion) == (True, None)
+    assert "the champion old answers another question" in other.why
+    closed = verdict(None, unjudged="7")
+    assert (closed.promoted, closed.champion) == (False, None)
+    assert "the champion 7 cannot be asked" in closed.why

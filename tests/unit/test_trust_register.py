@@ -224,6 +224,22 @@ def test_another_process_is_heard_within_half_a_second(house: House, tmp_path: P
     pytest.fail("the token is still good")
 
 
+def test_what_another_process_gives_is_good_at_once(house: House, tmp_path: Path) -> None:
+    house.user("viewer")
+    other = Catalogue.open(tmp_path / "catalogue.db")
+    office = Office(Register(other.database), tmp_path / "tls")
+    for turn in range(20):
+        house.register.known()
+        _, secret = office.add_token(MACHINE, f"token {turn}", None, 1, owner="viewer")
+        assert house.register.by_token(secret).name == "viewer"
+        house.register.known()
+        found = office.add_user(MACHINE, f"user-{turn}", "viewer", password=PASSWORD) if turn < 2 else None
+        assert found is None or house.register.by_password(found.name, PASSWORD, "10.0.0.1") == found
+        session = office.begin(house.register.known().users[1], "10.0.0.1", 1)[1]
+        assert house.register.by_session(session)[0].name == "viewer"
+    other.close()
+
+
 def test_the_last_admin_stays(house: House) -> None:
     house.user("admin")
     for change in ({"role": "viewer"}, {"active": False}, {"project_id": 1}):

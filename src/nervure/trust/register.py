@@ -2,7 +2,8 @@
 
 All of it is held in memory, so that a request or a device is answered without the database. What
 this process changes counts at once; what another one does (``nervure user``, a second node) within
-a quarter of a second, for a count in the database grows with every change.
+a quarter of a second, for a count in the database grows with every change. Nobody is turned away for
+that quarter: who is not known is looked for once more.
 """
 
 from __future__ import annotations
@@ -75,16 +76,21 @@ class Register:
         """Tell somebody, from whichever thread it is, when this process changed who may do what."""
         self._told.append(told)
 
-    def known(self) -> Known:
-        """Return what is known now."""
+    def known(self, *, fresh: bool = False) -> Known:
+        """Return what is known now; ``fresh``: whatever was committed before the call is in it."""
         found = self._known
-        if found is not None and time.monotonic() - self._looked < _FRESH_S:
+        if found is not None and not fresh and time.monotonic() - self._looked < _FRESH_S:
             return found
         with self._lock, self._database.read() as connection:
             looked = time.monotonic()
             self._known = self._renewed(connection, looked)
             self._looked = looked
             return self._known
+
+    def _knowing(self, holds: Callable[[Known], bool]) -> Known:
+        """Return what is known, looked up once more if it does not hold who is asked for."""
+        known = self.known()
+        return known if holds(known) else self.known(fresh=True)
 
     def _renewed(self, connection: sa.Connection, now_s: float) -> Known:
         """Return what is known, read anew as far as it changed; entities, at most once a second."""
@@ -132,7 +138,10 @@ class Register:
         """Return whose the token with that SHA-256 is."""
         if self._console is not None and same(hashed, self._console):
             return console.PRINCIPAL
-        known, now = self.known(), time.time_ns()
+        known, now = (
+            self._knowing(lambda one: hashed in one.tokens or hashed in one.credentials),
+            time.time_ns(),
+        )
         found = known.tokens.get(hashed)
         if found is not None and found.holds(now):
             owner = known.users.get(found.account_id)
@@ -146,8 +155,9 @@ class Register:
 
     def by_session(self, secret: str) -> tuple[Principal, Session]:
         """Return who shows a session's cookie, and the session."""
-        known = self.known()
-        found = known.sessions.get(digest(secret))
+        hashed = digest(secret)
+        known = self._knowing(lambda one: hashed in one.sessions)
+        found = known.sessions.get(hashed)
         owner = known.users.get(found.account_id) if found is not None else None
         if found is None or owner is None or not owner.active or found.expires_ns <= time.time_ns():
             raise SignInError("the session has ended", hint="sign in again")
@@ -155,7 +165,7 @@ class Register:
 
     def by_certificate(self, fingerprint: str) -> Principal:
         """Return the device that a certificate, checked already, was made for."""
-        known = self.known()
+        known = self._knowing(lambda one: fingerprint in one.credentials)
         found = known.credentials.get(fingerprint)
         if found is None or found.kind != "certificate":
             raise SignInError(_BELIEVED)
@@ -176,7 +186,8 @@ class Register:
         if self._waiting >= _MOST_WAITING:
             raise BusyError("too many sign in at once")
         small = name.strip().casefold()
-        found = next((one for one in self.known().users.values() if one.name == small), None)
+        known = self._knowing(lambda one: small in {each.name for each in one.users.values()})
+        found = next((one for one in known.users.values() if one.name == small), None)
         self._waiting += 1
         try:
             with _HASHING:

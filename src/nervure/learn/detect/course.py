@@ -29,7 +29,7 @@ from nervure.learn.detect.record import Record, divide
 from nervure.learn.detect.train import Effort
 from nervure.learn.detect.whole import Fit, Windows, fit, windows
 from nervure.learn.detect.windowed import to_onnx
-from nervure.learn.renew import Verdict, another
+from nervure.learn.renew import Verdict
 from nervure.trust.signature import SigningKey, sign
 
 __all__ = ["Rival", "course"]
@@ -84,11 +84,9 @@ def course(
         metrics=tuple(one for one in rows if math.isfinite(one.value)),  # JSON has no word for NaN
         notes=f"trained on {len(train)} recordings, split {how}",
     )
-    other = _asked(champion, solution, problem, test, cut)
+    other, foreign = _asked(champion, solution, problem, test, cut)
     judged = f"{len(test)} recordings of {len({one.block.group for one in test})} that test"
-    verdict = compared(own, naive, other, unjudged=unjudged, judged=judged)
-    if champion is not None and other is None:
-        verdict = another(verdict, champion.card.version, "signals, rows or answers")
+    verdict = compared(own, naive, other, unjudged=unjudged, foreign=foreign, judged=judged)
     return _learned(_signed(graph, card, key), card, rows, train_s, verdict)
 
 
@@ -101,11 +99,13 @@ def _learned(data: bytes, card: Card, rows: Sequence[Metric], train_s: float, ve
 
 def _asked(
     champion: Rival | None, solution: Solution, problem: Case, test: Sequence[Record], cut: Windows
-) -> tuple[str, Judged] | None:
-    """Return what the champion says of the same windows; None if it answers another question."""
-    if champion is None or not _fits(champion.card, problem, cut.x.shape[1]):
-        return None
-    return champion.card.version, judge(solution, problem, test, cut, champion.answer(cut.x))
+) -> tuple[tuple[str, Judged] | None, str]:
+    """Return what the champion says of the same windows, or its version if it answers another question."""
+    if champion is None:
+        return None, ""
+    if not _fits(champion.card, problem, cut.x.shape[1]):
+        return None, champion.card.version
+    return (champion.card.version, judge(solution, problem, test, cut, champion.answer(cut.x))), ""
 
 
 def _sides(found: Sequence[Record]) -> tuple[list[list[Record]], str]:

@@ -22,7 +22,7 @@ from nervure.learn.detect.record import Record
 from nervure.learn.detect.score import auroc_macro, rmse
 from nervure.learn.detect.transfer import transfer
 from nervure.learn.detect.whole import Windows, alarms, plain, windows
-from nervure.learn.renew import DRAWS, Verdict, beside, unasked
+from nervure.learn.renew import DRAWS, Verdict, another, beside, unasked
 
 __all__ = ["Answer", "Judged", "compared", "judge", "rivals"]
 
@@ -150,11 +150,13 @@ def compared(
     champion: tuple[str, Judged] | None,
     *,
     unjudged: str,
+    foreign: str,
     judged: str,
 ) -> Verdict:
     """Say how a model stands beside the one that answers now, by a paired bootstrap over groups.
 
-    ``unjudged`` is the version of a champion that cannot be asked: nobody takes its place unbidden.
+    ``unjudged`` is the version of a champion that cannot be asked, ``foreign`` of one that answers another
+    question.
     """
     measure = next(iter(own.value))
     verdict = Verdict(
@@ -162,6 +164,8 @@ def compared(
         naive=naive[1].value[measure] if naive else float("inf"), naive_name=naive[0] if naive else "",
         windows=len(own.error), measure=measure, judged=judged,
     )  # fmt: skip
+    if champion is None and foreign:
+        return another(verdict, foreign, "signals, rows or answers")
     if champion is None:
         return unasked(verdict, unjudged) if unjudged else verdict
     version, other = champion
