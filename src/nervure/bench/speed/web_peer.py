@@ -1,6 +1,6 @@
 """The peer of ``nervure bench http``: a small service as many are written, FastAPI, pydantic and SQLite.
 
-    python -m nervure.bench.web_peer PORT FILE
+    python -m nervure.bench.speed.web_peer PORT FILE
 
 It speaks the same paths with the same bodies for one Datastream, commits every request (WAL, as
 durable as our log: the death of the process loses nothing), and keeps an index by time. What it does

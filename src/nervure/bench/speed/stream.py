@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 import psutil
 
-from nervure.bench.load import Burst, send
 from nervure.bench.process import NodeProcess, free_settings
+from nervure.bench.speed.load import Burst, send
 from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import HOUR_NS, iso
 from nervure.core.settings import Project
@@ -121,7 +121,7 @@ async def _measured(
     port = node.settings.nats.mqtt_port
     burst = Burst([_message(ids, number) for number in range(messages)])
     peer = subprocess.Popen(
-        [sys.executable, "-m", "nervure.bench.peer", str(port), str(messages)],
+        [sys.executable, "-m", "nervure.bench.speed.paho_peer", str(port), str(messages)],
         stdout=subprocess.PIPE,
         text=True,
     )

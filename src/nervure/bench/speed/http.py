@@ -21,11 +21,12 @@ from pathlib import Path
 import httpx
 import msgspec
 import numpy as np
-import psutil
 
 from nervure.bench.process import NodeProcess, free_ports, free_settings
-from nervure.bench.stream import BEGIN_NS, Row
-from nervure.bench.web_load import Answered, request, send
+from nervure.bench.speed.machine import cpu_s
+from nervure.bench.speed.row import Row, Turns
+from nervure.bench.speed.run import Tell, silent
+from nervure.bench.speed.web_load import Answered, request, send
 from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.observation import Batch, observation_id
@@ -33,8 +34,7 @@ from nervure.store.observations import Observations
 
 __all__ = ["measure"]
 
-Progress = Callable[[float, str], None]
-
+BEGIN_NS = 1_672_531_200_000_000_000
 OURS, PEER = "node and log server", "FastAPI + pydantic + SQLite"
 CONNECTIONS = 16
 TURNS = 3
@@ -50,11 +50,6 @@ class _Side(msgspec.Struct, frozen=True, kw_only=True):
     pids: tuple[int, ...]
     stream: int
 
-    def cpu_s(self) -> float:
-        """Return the CPU seconds that it has spent."""
-        times = [psutil.Process(pid).cpu_times() for pid in self.pids]
-        return float(sum(one.user + one.system for one in times))
-
 
 class _Case(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of one kind, each worth ``worth`` of the ``unit``; ``make`` writes some from a number on."""
@@ -67,21 +62,17 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     make: Callable[[_Side, int, int], list[bytes]]
 
 
-def measure(*, requests: int, rows: int = 0, progress: Progress | None = None) -> list[Row]:
+def measure(*, requests: int, rows: int = 0, progress: Tell = silent) -> list[Row]:
     """Send so many single requests (and fewer of the larger ones) and return the figures of both sides.
 
     With ``rows`` so many Observations lie in the node's store beforehand, and counting and paging
     through all of them is measured too.
     """
     with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
-        return asyncio.run(_run(Path(folder), requests, rows, progress or _silent))
+        return asyncio.run(_run(Path(folder), requests, rows, progress))
 
 
-def _silent(_done: float, _what: str) -> None:
-    return
-
-
-async def _run(folder: Path, requests: int, rows: int, progress: Progress) -> list[Row]:
+async def _run(folder: Path, requests: int, rows: int, progress: Tell) -> list[Row]:
     if rows:
         progress(0.0, f"writing {rows:,} Observations")
         await asyncio.to_thread(_fill, folder / "observations", rows)
@@ -124,63 +115,36 @@ def _cases(requests: int) -> list[_Case]:
     ]
 
 
-async def _turns(cases: Sequence[_Case], sides: Sequence[_Side], progress: Progress) -> list[Row]:
+async def _turns(cases: Sequence[_Case], sides: Sequence[_Side], progress: Tell) -> list[Row]:
     """Measure every case on both sides in turns; medians count."""
-    found: list[Row] = []
+    found = Turns("http")
     number = 0
     for place, case in enumerate(cases):
         progress(0.1 + 0.8 * place / len(cases), case.name)
-        cpu: dict[str, list[float]] = {side.name: [] for side in sides}
-        wall: dict[str, list[float]] = {side.name: [] for side in sides}
-        each: dict[str, list[float]] = {side.name: [] for side in sides}
         for _ in range(TURNS):
             for side in sides:
                 count = max(1, case.count // TURNS)
                 wanted = case.make(side, number, count)
-                before = side.cpu_s()
+                before = cpu_s(side.pids)
                 answered = await send(side.port, wanted, connections=CONNECTIONS, expected=case.expected)
-                spent = max(0.01, side.cpu_s() - before)  # the kernel counts hundredths
-                cpu[side.name].append(case.worth * count / spent)
-                wall[side.name].append(case.worth * count / answered.wall_s)
-                each[side.name].append(answered.median_ms)
+                spent = max(0.01, cpu_s(side.pids) - before)  # the kernel counts hundredths
+                found.add(case.name, side.name, f"{case.unit} per server CPU-s", case.worth * count / spent)
+                found.add(case.name, side.name, f"{case.unit}/s", case.worth * count / answered.wall_s)
+                found.add(case.name, side.name, "ms a request", answered.median_ms)
                 number += case.worth * count if side is sides[-1] else 0
-        found += _rows(case, sides, cpu, wall, each)
-    return found
-
-
-def _rows(
-    case: _Case,
-    sides: Sequence[_Side],
-    cpu: dict[str, list[float]],
-    wall: dict[str, list[float]],
-    each: dict[str, list[float]],
-) -> list[Row]:
-    found = []
-    theirs = float(np.median(cpu[PEER]))
-    for side in sides:
-        mine = float(np.median(cpu[side.name]))
-        ratio = {PEER: round(mine / theirs, 3)} if side.name == OURS else {}
-        found += [
-            _row(case.name, side.name, f"{case.unit} per server CPU-s", round(mine), ratio),
-            _row(case.name, side.name, f"{case.unit}/s", round(float(np.median(wall[side.name])))),
-            _row(case.name, side.name, "ms a request", round(float(np.median(each[side.name])), 2)),
-        ]
-    return found
-
-
-def _row(case: str, subject: str, metric: str, value: float, ratio: dict[str, float] | None = None) -> Row:
-    return Row(bench="http", case=case, subject=subject, metric=metric, value=value, ratio_to=ratio or {})
+    return found.rows({OURS: [PEER]})
 
 
 async def _large(side: _Side, rows: int) -> list[Row]:
     """Count and page through all Observations, one request after the other."""
-    found = []
+    found = Turns("http")
     for name, query in (("$count", "$count=true&$top=0"), ("$top=100", "$top=100")):
         wanted = [request("GET", f"/v1.1/Observations?{query}")] * 30
         answered: Answered = await send(side.port, wanted, connections=1, expected=200)
         case = f"{name} on {rows:,} observations"
-        found.append(_row(case, side.name, "ms a request", round(answered.median_ms, 2)))
-    return found
+        for one in answered.each_ms:
+            found.add(case, side.name, "ms a request", one)
+    return found.rows()
 
 
 # --- requests -------------------------------------------------------------------------------------
@@ -249,7 +213,7 @@ async def _made(node: NodeProcess) -> _Side:
 async def _peer(file: Path) -> AsyncIterator[_Side]:
     """Start the peer as a process of its own."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "nervure.bench.web_peer", str(port), str(file)]
+    command = [sys.executable, "-m", "nervure.bench.speed.web_peer", str(port), str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             await _answering(port, process)

@@ -1,0 +1,1 @@
+"""Speed, measured beside peers and the machine's own limits, each bench in one run."""
