@@ -18,12 +18,14 @@ NervureError
     │   └── SignInError       nobody said who they are, or nobody believes it
     ├── BusyError         somebody asks too often, or too much at once
     ├── StreamError       the log cannot be reached or refused
+    │   └── AwayError         it may take the same later
     └── StoreError        the store cannot be read or written
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "AwayError",
     "BusyError",
     "ConflictError",
     "DataError",
@@ -144,6 +146,10 @@ class NotFoundError(NervureError):
 
 class StreamError(NervureError):
     """The log cannot be reached, or refused what it was given."""
+
+
+class AwayError(StreamError):
+    """The log does not answer, or has no room, for the moment: it may take the same later."""
 
 
 class StoreError(NervureError):

@@ -30,6 +30,7 @@ from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
 from nervure.node.readings import Readings
 from nervure.node.task import VIEW as TASKS
+from nervure.node.trouble import Clock, Troubles
 from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
@@ -50,6 +51,8 @@ _log = logging.getLogger("nervure.node")
 COMMIT_S = 1.0
 SEAL_S = 0.1
 HOUSEKEEPING_S = 30.0
+ANSWER_S = 2.0
+AGAIN_S = 0.5
 
 
 class Node:
@@ -62,7 +65,10 @@ class Node:
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._gateways: list[ExternalBroker] = []
-        self._trouble: dict[str, str] = {}
+        self._troubles = Troubles()
+        self._clock = Clock()
+        self._end = 0
+        self._quarantine: dict[str, int] = {}
         self._stamp: tuple[int, ...] = ()
         self._known: tuple[int, ...] = ()
         self._switching = asyncio.Lock()
@@ -117,7 +123,7 @@ class Node:
             watch=self.watch,
             readings=self.readings,
             meter=self.meter,
-            learn=self._learn,
+            learn=self._learn_patiently,
             fulfilled=self.catalogue.fulfilled,
             told=self.front.took,
         )
@@ -126,9 +132,10 @@ class Node:
         """Work until :meth:`stop`; a loop that dies takes the node down with its error."""
         jobs: list[Coroutine[Any, Any, None]] = [
             self._ingest(),
-            self._every(COMMIT_S, self.watch.commit),
+            self._every(COMMIT_S, lambda: self._troubles.bear("alerts", self.watch.commit)),
             self._every(SEAL_S, self._seal),
-            self._every(1.0, self._refresh),
+            self._every(1.0, lambda: self._troubles.bear("catalogue", self._refresh)),
+            self._every(1.0, self._look),
             self.watch.notify(),
             keep_promises(self.catalogue, self.log, self.readings),
             *self.front.jobs(),
@@ -159,11 +166,12 @@ class Node:
     async def _ingest(self) -> None:
         after = min(self.observations.position, self.watch.position, self.front.tasking.position)
         async for entries in self.log.read(after):
-            while self.observations.full:  # noqa: ASYNC110 - slow or full disk: the log keeps what we leave
+            while self.observations.full or self.watch.full:  # noqa: ASYNC110 - the log keeps what we leave
                 await asyncio.sleep(0.2)
             async with self._switching:
                 await self.inflow.take(self.front.take(entries), entries.sequence[-1])
-                await self.watch.backpressure()
+            if self.watch.pressing:
+                await self._troubles.bear("alerts", self.watch.backpressure)
 
     async def _seal(self) -> None:
         if self.observations.due:
@@ -173,13 +181,7 @@ class Node:
 
     async def _guarded(self, name: str, work: Callable[[], Any]) -> None:
         """Work in a thread; when it fails, say so in the status and try again the next time."""
-        try:
-            await asyncio.to_thread(work)
-            self._trouble.pop(name, None)
-        except StoreError as cause:
-            if name not in self._trouble:
-                _log.error("%s: %s", name, cause)
-            self._trouble[name] = str(cause)
+        await self._troubles.bear(name, lambda: asyncio.to_thread(work))
 
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
@@ -187,8 +189,9 @@ class Node:
         if self._known == self._stamp and not self.watch.monitors.due:
             return
         async with self._switching:  # a new model's windows come from the store, which must not move on
-            self._stamp = self._known
+            known = self._known
             await self.watch.refresh()
+            self._stamp = known
 
     async def _learn(self) -> bool:
         """Take over what Datastreams there are, and tell whether the catalogue has changed."""
@@ -201,6 +204,30 @@ class Node:
         self.features.forget()
         self._known = stamp
         return True
+
+    async def _learn_patiently(self) -> bool:
+        """Take over what there is, for a reading that cannot be placed without; wait for the catalogue."""
+        while True:
+            try:
+                return await self._learn()
+            except StoreError as cause:
+                self._troubles.note("catalogue", str(cause))
+                await asyncio.sleep(AGAIN_S)
+
+    async def _look(self) -> None:
+        """See how far the log has got, whether it answers, and whether somebody set the clock."""
+        jump = self._clock.look()
+        if jump is not None:
+            self._troubles.note("clock", jump)
+        else:
+            self._troubles.over("clock")
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                self._end = (await self.log.first_last())[1]
+        except (TimeoutError, StreamError):
+            self._troubles.note("log", f"it has not answered for {ANSWER_S:g} s; devices keep what they sent")
+        else:
+            self._troubles.over("log")
 
     async def _housekeep(self) -> None:
         """Forget what every view has passed, merge small files, drop what is too old."""
@@ -226,22 +253,37 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
+        problems = self._problems()
         return {
             **self.meter.figures(),
             "stored": self.observations.count(),
             "sealed_position": self.observations.position,
             "score_position": self.watch.position,
-            "quarantine": self.catalogue.quarantine_counts(),
+            "quarantine": self._counted(),
             "models": self.watch.models(),
             "monitors": self.watch.monitors.figures(),
             "open_alerts": self.watch.open_alerts(),
             "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
+            "log": self._standing(),
             "broker": self._broker(),
             "mqtt": self.front.figures(),
             "door": self.entry.figures(),
             "repaired": list(self.observations.repaired),
-            "problems": self._problems(),
+            "clock": {"jumps": self._clock.jumps, "jumped_s": round(self._clock.jumped_s, 3)},
+            "troubles": len(problems),
+            "problems": problems,
         }
+
+    def _counted(self) -> dict[str, int]:
+        """Return how much is in quarantine; while the catalogue is away, how much was at the last look."""
+        with contextlib.suppress(StoreError):
+            self._quarantine = self.catalogue.quarantine_counts()
+        return self._quarantine
+
+    def _standing(self) -> dict[str, int]:
+        """Return where the log ended when it was last asked, and how many messages are not yet worked on."""
+        taken = min(self.observations.taken, self.watch.taken)
+        return {"end": self._end, "behind": max(0, self._end - taken)}
 
     def _broker(self) -> dict[str, int]:
         """Return how the embedded server does: restarts, refused rights, QoS 0 messages shed."""
@@ -250,7 +292,7 @@ class Node:
 
     def _problems(self) -> list[str]:
         """Return what keeps readings from being taken or kept, in words; nothing when all is well."""
-        found = [f"{name}: {text}" for name, text in self._trouble.items()]
+        found = self._troubles.words()
         if self.server is not None and self.server.trouble:
             found.append(f"log: {self.server.trouble}")
         return found

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nervure.core.error import ConflictError, StoreError
 from nervure.core.observation import Batch
+from nervure.node.trouble import patiently
 
 __all__ = ["Features", "Writer"]
 
@@ -86,7 +87,7 @@ class Features:
             return await self._mixed(batch, batch.feature)
         place = self._find(batch.datastream)
         if place is None:
-            place = await self._places(batch.datastream)
+            place = await self._places(batch.datastream, patient=True)
         feature = self._default[place]
         if not feature.any():
             return batch, nobody
@@ -125,13 +126,13 @@ class Features:
         """Fill in the rows that name no feature, and check those that name one for the first time."""
         filled, bare = given.copy(), np.flatnonzero(given == 0)
         if len(bare):  # only theirs: to ask for a default makes it
-            place = await self._places(batch.datastream[bare])
+            place = await self._places(batch.datastream[bare], patient=True)
             filled[bare] = self._default[place]
             self._tell(batch.datastream[bare], place)
         named = np.flatnonzero(given)
         pairs = set(zip(batch.datastream[named].tolist(), given[named].tolist(), strict=True))
         fresh = pairs - self._there
-        gone = await asyncio.to_thread(self._missing, fresh) if fresh else set[tuple[int, int]]()
+        gone = await patiently(self._missing, fresh) if fresh else set[tuple[int, int]]()
         if len(self._seen) > _MOST_SEEN:
             self._seen.clear()
         self._there |= fresh - gone
@@ -163,14 +164,18 @@ class Features:
         place = np.minimum(np.searchsorted(self._stream, datastream), len(self._stream) - 1)
         return place if np.array_equal(self._stream[place], datastream) else None
 
-    async def _places(self, datastream: Longs) -> Longs:
-        """Look up the Datastreams that are not known yet; return the place of each."""
+    async def _places(self, datastream: Longs, *, patient: bool = False) -> Longs:
+        """Look up the Datastreams that are not known yet; return the place of each.
+
+        What comes from the log is ``patient`` and waits for a catalogue that is away.
+        """
+        ask = patiently if patient else asyncio.to_thread
         while True:
             place = self._find(datastream)
             if place is not None:
                 return place
             wanted = np.setdiff1d(datastream, self._stream).tolist()
-            found = await asyncio.to_thread(self._writer.default_features, wanted)
+            found = await ask(self._writer.default_features, wanted)
             self._learn({one: found.get(one) or 0 for one in wanted})
 
     def _learn(self, defaults: dict[int, int]) -> None:

@@ -40,7 +40,7 @@ class Meter:
 
     def arrival(self, received_ns: Sequence[int], now_ns: int) -> None:
         """Note how long after reaching the log these messages were stored in memory and scored."""
-        values = (now_ns - np.asarray(received_ns, dtype=np.int64))[-KEPT:] / 1e6
+        values = np.maximum(0, now_ns - np.asarray(received_ns, dtype=np.int64))[-KEPT:] / 1e6
         places = (self._seen + np.arange(len(values))) % KEPT
         self._latency[places] = values
         self._seen += len(values)
@@ -48,12 +48,16 @@ class Meter:
     def figures(self) -> dict[str, Any]:
         """Return every counter, latency percentiles (ms), CPU seconds and memory."""
         held = self._latency[: min(self._seen, KEPT)]
-        p50, p99 = np.percentile(held, [50, 99]) if len(held) else (0.0, 0.0)
+        p50, p99, most = np.percentile(held, [50, 99, 100]) if len(held) else (0.0, 0.0, 0.0)
         cpu = self._process.cpu_times()
         return {
             **{name: self._counts[name] for name in sorted(self._counts)},
             "rejected": dict(self._reasons),
-            "latency_ms": {"p50": round(float(p50), 3), "p99": round(float(p99), 3)},
+            "latency_ms": {
+                "p50": round(float(p50), 3),
+                "p99": round(float(p99), 3),
+                "max": round(float(most), 3),
+            },
             "cpu_s": round(cpu.user + cpu.system, 3),
             "memory_mb": round(self._process.memory_info().rss / 1e6, 1),
             "uptime_s": round(time.time() - self.started, 1),

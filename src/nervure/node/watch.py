@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from nervure.act.engine import Engine
 from nervure.act.notify import Notifier
 from nervure.core.alert import Alert
 from nervure.core.declaration import Solution
+from nervure.core.error import AwayError, StoreError
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
 from nervure.core.problem import Case
@@ -36,6 +38,11 @@ __all__ = ["VIEW", "Watch"]
 VIEW = "score"
 IN_FLIGHT = 2_000
 NOTIFY_S = 2.0
+AGAIN_S = 1.0
+MOST_KEPT = 50_000
+"""So many alerts or rejects wait for a catalogue that is away; then the log has to."""
+
+_log = logging.getLogger("nervure.node")
 
 
 class Watch:
@@ -62,6 +69,7 @@ class Watch:
         self.monitors = Monitors(catalogue, observations, log, settings, self._stood)
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
+        self._failed_s = -AGAIN_S
 
     @property
     def taken(self) -> int:
@@ -149,8 +157,27 @@ class Watch:
         self._rejects += rejects
 
     async def _publish(self, packs: Sequence[Pack | Word]) -> None:
+        """Append forecasts and answers to the log, however long it is away."""
         items = [(reading_subject(pack.datastream), pack.encode(), pack.once) for pack in packs]
-        await self._log.publish_many(items)
+        while True:
+            try:
+                await self._log.publish_many(items)
+            except AwayError as cause:
+                _log.warning("forecasts wait for the log: %s", cause.what)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be taken until the catalogue has taken what waits for it."""
+        return len(self._alerts) > MOST_KEPT or len(self._rejects) > MOST_KEPT
+
+    @property
+    def pressing(self) -> bool:
+        """Whether something has to be written down, or waited for, before more is taken."""
+        late = bool(self._alerts) and time.monotonic() - self._failed_s > AGAIN_S
+        return late or len(self._sending) > IN_FLIGHT
 
     async def backpressure(self) -> None:
         """Wait while too many forecasts are on their way, and raise what went wrong with one."""
@@ -176,16 +203,32 @@ class Watch:
             state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
-            if self._sending:
-                await asyncio.gather(*self._sending)
-            if rejects:  # before the position: after a crash they are found again, never missed
-                await asyncio.to_thread(self._catalogue.add_rejects, rejects)
-            await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts, pieces)
+            try:
+                await self._write(position, state, alerts, rejects, pieces)
+            except BaseException:
+                self._alerts, self._rejects = alerts + self._alerts, rejects + self._rejects
+                self._failed_s = time.monotonic()
+                raise
             self._pieces.written(pieces)
             self.monitors.committed()
             self.position = position
         if alerts:
             self._alerted.set()
+
+    async def _write(
+        self,
+        position: int,
+        state: bytes,
+        alerts: Sequence[Alert],
+        rejects: Sequence[Reject],
+        pieces: Mapping[str, bytes | None],
+    ) -> None:
+        """Write a commit, once all that it has foretold is in the log; doing it twice changes nothing."""
+        if self._sending:
+            await asyncio.gather(*self._sending)
+        if rejects:  # before the position: after a crash they are found again, never missed
+            await asyncio.to_thread(self._catalogue.add_rejects, rejects)
+        await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts, pieces)
 
     async def notify(self) -> None:
         """Deliver, for ever, what commits leave in the outbox; what fails stays there for later.
@@ -196,7 +239,8 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._alerted.wait(), NOTIFY_S)
             self._alerted.clear()
-            await self._notifier.deliver()
+            with contextlib.suppress(StoreError):  # the outbox is in the catalogue, which is away
+                await self._notifier.deliver()
 
     def tick(self) -> None:
         """Let time pass for rules that wait for a silence: as far as the newest reading has come.

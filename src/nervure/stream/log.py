@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from nervure.core.error import EnvironmentMissing, SettingError, StreamError
+from nervure.core.error import AwayError, EnvironmentMissing, SettingError, StreamError
 from nervure.stream.api import Address, ends, ensure_stream, followed, log_in, purge, reach
 from nervure.stream.conf import NODE_USER, read_secret
 from nervure.stream.package import get_package, list_packages, put_package
@@ -151,7 +151,7 @@ class Log:
                     return await work(await self._publisher.connection())
             except (OSError, TimeoutError) as cause:
                 if time.monotonic() - begun > _PATIENCE_S:
-                    raise StreamError(
+                    raise AwayError(
                         f"cannot {wish}: {_said(cause)}",
                         where=self._address.url,
                         hint="is nats-server running? its log file may tell why not",

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import msgspec
 
-from nervure.core.error import StreamError
+from nervure.core.error import AwayError, StreamError
 from nervure.stream.api import log_in
 from nervure.stream.subject import LOG_PREFIX, is_kept
 
@@ -111,7 +111,7 @@ class Publisher:
             if not waiting:
                 return sequences
             if time.monotonic() - begun > _GIVE_UP_S:
-                raise StreamError(
+                raise AwayError(
                     f"the log did not take {len(waiting)} messages in {_GIVE_UP_S:.0f} s: {why}",
                     where=self._address.url,
                     hint="is nats-server running? its log file tells of a full disk or a broken store",
@@ -150,7 +150,7 @@ def _judge(answer: bytes | None, why: str) -> tuple[int, str]:
     if ack.error is None:
         return ack.seq, why
     if ack.error.err_code in _FULL:
-        raise StreamError(
+        raise AwayError(
             f"the log is full: {ack.error.description}",
             where="$.nats.max_store_gb",
             hint="free disk space or raise nats.max_store_gb; nothing that was acknowledged is lost",

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from nervure.core.error import BusyError, SignInError
+from nervure.core.error import BusyError, SignInError, StoreError
 from nervure.store import model, sql, tally
 from nervure.store.database import Database
 from nervure.trust import attempt, console, device, token, user
@@ -81,11 +81,17 @@ class Register:
         found = self._known
         if found is not None and not fresh and time.monotonic() - self._looked < _FRESH_S:
             return found
-        with self._lock, self._database.read() as connection:
-            looked = time.monotonic()
-            self._known = self._renewed(connection, looked)
-            self._looked = looked
-            return self._known
+        try:
+            with self._lock, self._database.read() as connection:
+                looked = time.monotonic()
+                self._known = self._renewed(connection, looked)
+                self._looked = looked
+                return self._known
+        except StoreError:
+            if found is None or fresh:
+                raise
+            self._looked = time.monotonic()  # nobody can change there who may do what, while it is away
+            return found
 
     def _knowing(self, holds: Callable[[Known], bool]) -> Known:
         """Return what is known, looked up once more if it does not hold who is asked for."""

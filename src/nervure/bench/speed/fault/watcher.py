@@ -1,0 +1,73 @@
+"""Somebody who watches a node from outside: its memory, and what its status and metrics say."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import httpx
+import psutil
+
+from nervure.bench.process import NodeProcess
+
+__all__ = ["Watcher"]
+
+_EVERY_S, _ASK_S = 0.05, 0.5
+_PATIENCE_S = 2.0
+
+
+class Watcher:
+    """Notes the most memory of the node, each problem that its status named, and each metric's extremes.
+
+    ``dumb`` counts the times that it did not answer.
+    """
+
+    def __init__(self, node: NodeProcess) -> None:
+        self.most_mb = 0.0
+        self.problems: set[str] = set()
+        self.highest: dict[str, float] = {}
+        self.dumb = 0
+        self.last: dict[str, Any] = {}
+        self._node = node
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._weigh, self._ask)]
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for one in self._threads:
+            one.start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._over.set()
+        for one in self._threads:
+            if one.is_alive():
+                one.join()
+
+    def named(self, *words: str) -> bool:
+        """Tell whether some problem held one of these words."""
+        return any(word in one for one in self.problems for word in words)
+
+    def _weigh(self) -> None:
+        while not self._over.wait(_EVERY_S):
+            with contextlib.suppress(psutil.Error):
+                memory = psutil.Process(self._node.pid).memory_info().rss / 1e6
+                self.most_mb = max(self.most_mb, memory)
+
+    def _ask(self) -> None:
+        with httpx.Client(base_url=self._node.url, timeout=_PATIENCE_S) as client:
+            while not self._over.wait(_ASK_S):
+                try:
+                    self.last = client.get("/status").json()
+                    self.problems.update(self.last.get("problems", ()))
+                    self._note(client.get("/metrics").text)
+                except (httpx.HTTPError, ValueError):
+                    self.dumb += 1
+
+    def _note(self, text: str) -> None:
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                self.highest[name] = max(float(value), self.highest.get(name, float("-inf")))
