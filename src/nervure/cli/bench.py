@@ -7,6 +7,7 @@ from cyclopts import App
 __all__ = ["bench"]
 
 _COMMANDS = {
+    "faults": "What breaks, and what becomes of what was acknowledged.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

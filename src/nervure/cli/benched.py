@@ -32,10 +32,14 @@ def run(
     packages: Iterable[str] = (),
     notes: Iterable[str] = (),
     quick: bool = False,
+    part: bool = False,
     out: Path | None,
     json: bool,
 ) -> int:
-    """Run a bench, show what it found, and hold a quick one against its gates."""
+    """Run a bench, show what it found, and hold a quick one against its gates.
+
+    A ``part`` of a bench leaves the other cases of the report as they are.
+    """
     from nervure.bench.speed.goal import failed
     from nervure.bench.speed.run import timed
 
@@ -48,7 +52,7 @@ def run(
     if out is not None:
         from nervure.bench.speed.report import put
 
-        for path in put(found, out):
+        for path in put(found, out, part=part):
             say(f"wrote {path}") if not json else None
     wrong = failed(found.rows) if quick else []
     for one in wrong:

@@ -283,7 +283,7 @@ class Node:
     def _standing(self) -> dict[str, int]:
         """Return where the log ended when it was last asked, and how many messages are not yet worked on."""
         taken = min(self.observations.taken, self.watch.taken)
-        return {"end": self._end, "behind": max(0, self._end - taken)}
+        return {"end": self._end, "taken": taken, "behind": max(0, self._end - taken)}
 
     def _broker(self) -> dict[str, int]:
         """Return how the embedded server does: restarts, refused rights, QoS 0 messages shed."""

@@ -161,7 +161,8 @@ class Intake:
         if found.pack[0]:
             blocks.append(pack_columns(*found.pack, arrival, self._directory))
         blocks += [self._decode(entries, number) for number in found.other]
-        faults = [(number, self._flood(entries.subject[number])) for number in found.flooded]
+        floods = {one: self._flood(one) for one in {entries.subject[number] for number in found.flooded}}
+        faults = [(number, floods[entries.subject[number]]) for number in found.flooded]
         block = joined(blocks or [Block(part=Rows().part(), entry=np.zeros(0, dtype=np.int64))])
         block, screened = self._screen(block, arrival)
         rejects = [_reject(entries, *one) for one in chain(faults, block.faults, screened)]

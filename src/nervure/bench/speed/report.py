@@ -18,7 +18,7 @@ from nervure.core.error import UsageError
 
 __all__ = ["BENCHES", "load", "page", "put"]
 
-BENCHES = ("stream", "latency", "store", "http", "engines", "scale", "soak")
+BENCHES = ("stream", "latency", "store", "http", "engines", "scale", "soak", "faults")
 """The benches in the order of the report."""
 
 _TITLE = {
@@ -29,6 +29,7 @@ _TITLE = {
     "engines": "The same job on other engines",
     "scale": "Over several workers",
     "soak": "An hour at half load",
+    "faults": "What breaks, and what becomes of it",
 }
 _INTRO = """# Speed
 
@@ -57,15 +58,31 @@ def load(folder: Path) -> Document:
         raise UsageError(f"{file} is no report on speed: {cause}", hint="name another folder") from cause
 
 
-def put(measured: Measured, folder: Path) -> list[Path]:
-    """Put a run into the report in a folder, and return the files that were written."""
-    runs = {one.bench: one for one in load(folder).runs} | {measured.bench: measured}
+def put(measured: Measured, folder: Path, *, part: bool = False) -> list[Path]:
+    """Put a run into the report in a folder, and return the files that were written.
+
+    A ``part`` of a bench leaves the cases of the run before that it did not measure.
+    """
+    runs = {one.bench: one for one in load(folder).runs}
+    if part and measured.bench in runs:
+        measured = _joined(runs[measured.bench], measured)
+    runs[measured.bench] = measured
     document = Document(runs=tuple(runs[name] for name in BENCHES if name in runs))
     folder.mkdir(parents=True, exist_ok=True)
     data, text = folder / "speed.json", folder / "speed.md"
     data.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
     text.write_text(page(document), "utf-8")
     return [data, text, draw(measured, folder)]
+
+
+def _joined(before: Measured, now: Measured) -> Measured:
+    """Return a run with the cases of one before that it did not measure; in what order, the older says."""
+    cases = {row.case: list[Row]() for row in (*before.rows, *now.rows)}
+    fresh = {row.case for row in now.rows}
+    for row in (*(one for one in before.rows if one.case not in fresh), *now.rows):
+        cases[row.case].append(row)
+    rows = tuple(row for several in cases.values() for row in several)
+    return msgspec.structs.replace(now, rows=rows, took_s=round(before.took_s + now.took_s, 1))
 
 
 def page(document: Document) -> str:

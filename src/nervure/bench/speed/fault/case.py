@@ -57,7 +57,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.recovery_s:
             figures["s to recover, median"] = float(np.median(self.recovery_s))
             figures["s to recover, at most"] = max(self.recovery_s)
-        figures["node MB at most"] = self.most_mb
+        if self.most_mb:
+            figures["node MB at most"] = self.most_mb
         if self.seen is not None:
             figures["told by status and metrics"] = float(self.seen)
         return [
@@ -103,12 +104,14 @@ async def play(
     extra: int = 0,
     catalogue: str | None = None,
     environment: Mapping[str, str] | None = None,
+    solutions: tuple[str, ...] = (),
 ) -> AsyncIterator[Play]:
     """Set the stage, let the case be played, and judge what came of it: ``Play.outcome``.
 
-    ``extra`` so many Datastreams are there beyond those of the crowd; ``environment`` is the node's only.
+    ``extra`` so many Datastreams are there beyond those of the crowd; ``environment`` is the node's only;
+    ``solutions`` run in it besides ours.
     """
-    stage = Stage(folder, streams=scale.devices + extra, catalogue=catalogue)
+    stage = Stage(folder, streams=scale.devices + extra, catalogue=catalogue, solutions=solutions)
     if scale.rows:
         from nervure.bench.speed.http import _fill
 

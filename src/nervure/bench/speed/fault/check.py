@@ -43,7 +43,11 @@ def check(stage: Stage, *, left_out: Sequence[str] = ()) -> Found:
     whole = np.sum(judged, axis=0).tolist() if judged else [0, 0, 0, 0]
     acknowledged, lost, doubled, altered = whole
     return Found(
-        acknowledged=acknowledged, lost=lost, doubled=doubled, altered=altered, alerts=_alerts(stage, left_out)
+        acknowledged=acknowledged,
+        lost=lost,
+        doubled=doubled,
+        altered=altered,
+        alerts=_alerts(stage, left_out),
     )
 
 
@@ -77,7 +81,9 @@ def _alerts(stage: Stage, left_out: Sequence[str]) -> int:
     finally:
         catalogue.close()
     told = Counter(
-        (one.datastream, (one.start_ns - BEGIN_NS) // STEP_NS // BLOCK) for one in alerts if one.rule.endswith("stuck")
+        (one.datastream, (one.start_ns - BEGIN_NS) // STEP_NS // BLOCK)
+        for one in alerts
+        if one.rule.endswith("stuck")
     )
     wrong = sum(count - 1 for count in told.values())
     for one in stage.devices:

@@ -1,5 +1,7 @@
 """The solution that faults are tried on: a level a second, and an alert where it stands still."""
 
+from __future__ import annotations
+
 from nervure.core.declaration import Rule, Signal, Solution
 
 solution = Solution(
@@ -8,6 +10,8 @@ solution = Solution(
     thing="gauge",
     signals=(Signal(name="level", unit="m", every="1s", phenomenon="Level", stuck_after="60s"),),
     rules=(
-        Rule(name="stuck", when="flat > 60s", severity="minor", say="{thing} has shown {value} since {since}."),
+        Rule(
+            name="stuck", when="flat > 60s", severity="minor", say="{thing} has shown {value} since {since}."
+        ),
     ),
 )

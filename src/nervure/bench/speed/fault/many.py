@@ -44,7 +44,9 @@ async def flood(folder: Path, scale: Scale) -> Outcome:
     """One device sends 50,000 messages a second, while others send one a second each."""
     async with play(folder, scale, extra=1) as played:
         stage = played.stage
-        others = stage.send("others", stage.streams[: scale.devices], 1.0, most=1 << 14, live=True, spread_s=1.0)
+        others = stage.send(
+            "others", stage.streams[: scale.devices], 1.0, most=1 << 14, live=True, spread_s=1.0
+        )
         await others.sending(scale.devices)
         await asyncio.sleep(scale.seconds)
         mark = others.ledger.acknowledged.copy()

@@ -110,4 +110,3 @@ async def clock(folder: Path, scale: Scale) -> Outcome:
         played.seen = watcher.named("clock:") and watcher.highest.get("nervure_clock_jumps", 0) >= 3
     assert played.outcome is not None
     return played.outcome
-

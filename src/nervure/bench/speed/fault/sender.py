@@ -172,7 +172,11 @@ class Device(asyncio.Protocol):
             when[when == 0] = time.time_ns() // 1_000 * 1_000
         texts = np.datetime_as_string(when.astype("datetime64[ns]"), unit="us").tolist()
         return b"".join(
-            frame(self._topic, b'{"phenomenonTime":"%bZ","result":%.4f}' % (text.encode(), value), n % PACKETS + 1)
+            frame(
+                self._topic,
+                b'{"phenomenonTime":"%bZ","result":%.4f}' % (text.encode(), value),
+                n % PACKETS + 1,
+            )
             for n, text, value in zip(numbers, texts, said.tolist(), strict=True)
         )
 

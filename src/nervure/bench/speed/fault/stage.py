@@ -88,17 +88,18 @@ class Devices:
 class Stage:
     """A node with ``streams`` Datastreams of the solution ``gauge``, on a folder of its own.
 
-    ``rows`` so many Observations lie in its store beforehand; ``catalogue`` is the database to use
-    instead of a file.
+    ``catalogue`` is the database to use instead of a file, ``solutions`` run besides.
     """
 
-    def __init__(self, folder: Path, *, streams: int, catalogue: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, streams: int, catalogue: str | None = None, solutions: tuple[str, ...] = ()
+    ) -> None:
         self.folder = folder
         self.home = folder / "data"
         self.home.mkdir(parents=True, exist_ok=True)
         self.settings: Settings = free_settings(
             self.home,
-            project=Project(name="faults", solutions=(str(FILE),)),
+            project=Project(name="faults", solutions=(str(FILE), *solutions)),
             catalogue=Place(url=catalogue),
             store=Store(seal_s=1.0),
         )
@@ -115,10 +116,19 @@ class Stage:
         await self.node.start()
         self.watcher.start()
 
-    def send(self, name: str, streams: tuple[int, ...], rate: float, *, most: int = 1 << 40, **more: float) -> Devices:
+    def send(
+        self, name: str, streams: tuple[int, ...], rate: float, *, most: int = 1 << 40, **more: float
+    ) -> Devices:
         """Start devices, one a Datastream, each at ``rate`` messages a second."""
         plan = msgspec.convert(
-            {"port": self.settings.nats.mqtt_port, "streams": streams, "rate": rate, "most": most, "name": name} | more,
+            {
+                "port": self.settings.nats.mqtt_port,
+                "streams": streams,
+                "rate": rate,
+                "most": most,
+                "name": name,
+            }
+            | more,
             Plan,
         )
         found = Devices(plan, self.folder)
@@ -127,13 +137,13 @@ class Stage:
         return found
 
     async def recovered(self, begun: float, timeout_s: float = 120.0) -> float:
-        """Wait until the node answers and every view has passed what the log held then; return seconds."""
+        """Wait until the node answers and has stored and scored what the log held then; return seconds."""
         last = 0
         while True:
             with contextlib.suppress(httpx.HTTPError, OSError, NervureError):
                 last = last or await self._end()
                 status = await self.node.status()
-                if last and min(status["sealed_position"], status["score_position"]) >= last:
+                if last and status["log"]["taken"] >= last:
                     return time.monotonic() - begun
             if time.monotonic() - begun > timeout_s:
                 raise EnvironmentMissing(f"the node did not recover: {self.node.last_words()}")
