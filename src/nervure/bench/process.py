@@ -139,8 +139,9 @@ class NodeProcess:
     def broker_pid(self) -> int | None:
         """Return the process id of its embedded log server."""
         for child in psutil.Process(self.pid).children(recursive=True):
-            if "nats-server" in child.name():
-                return child.pid
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended between the two questions
+                if "nats-server" in child.name():
+                    return child.pid
         return None
 
     def kill(self) -> None:

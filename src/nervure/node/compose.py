@@ -53,6 +53,7 @@ SEAL_S = 0.1
 HOUSEKEEPING_S = 30.0
 ANSWER_S = 2.0
 AGAIN_S = 0.5
+FULL_S = 0.02
 
 
 class Node:
@@ -167,7 +168,7 @@ class Node:
         after = min(self.observations.position, self.watch.position, self.front.tasking.position)
         async for entries in self.log.read(after):
             while self.observations.full or self.watch.full:  # noqa: ASYNC110 - the log keeps what we leave
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(FULL_S)
             async with self._switching:
                 await self.inflow.take(self.front.take(entries), entries.sequence[-1])
             if self.watch.pressing:

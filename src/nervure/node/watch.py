@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -221,7 +221,7 @@ class Watch:
         state: bytes,
         alerts: Sequence[Alert],
         rejects: Sequence[Reject],
-        pieces: Mapping[str, bytes | None],
+        pieces: Mapping[str, bytes],
     ) -> None:
         """Write a commit, once all that it has foretold is in the log; doing it twice changes nothing."""
         if self._sending:

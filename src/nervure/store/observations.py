@@ -39,7 +39,7 @@ __all__ = ["Appended", "Observations"]
 
 Longs = NDArray[np.int64]
 
-FULL_SEALS = 20
+FULL_SEALS = 3
 """The tail takes no more than this many seals' worth of rows while the table cannot be written."""
 
 CHANGE_S = 10.0

@@ -25,14 +25,14 @@ __all__ = ["CASES", "NOTES", "Protocol", "measure"]
 
 MILLIONS = 10_000_000
 
-NOTES = (
-    "Lost: acknowledged and not stored. Doubled: stored more than once. Altered: stored with another value, "
-    "or never sent. Who was not acknowledged sends again, so devices send doubles and the store must not.",
-    "Recovery is from the fault (of what was away: from its return) until the node has stored and scored "
-    "what the log held.",
-    "After damage, what is gone from the damage on lay in no sealed file and behind the damaged place of the log.",
-    "The flood is acknowledged as fast as it comes; what is over `limits.per_device_s` is counted in quarantine.",
-    "The clock is that of the node alone (libfaketime); the log server keeps the true one.",
+NOTES = tuple(
+    """Lost: acknowledged and not stored. Doubled: stored more than once. Altered: stored with another \
+value, or never sent. Who was not acknowledged sends again, so devices send doubles and the store must not.
+Recovery is from the fault (of what was away: from its return) until the node has stored and scored all that \
+the log held.
+What is gone from the damage on was in no sealed file, and lay behind the damaged place of the log.
+The flood is acknowledged as fast as it comes; what is over `limits.per_device_s` is counted in quarantine.
+The clock is that of the node alone (libfaketime); the log server keeps the true one.""".splitlines()
 )
 
 

@@ -32,7 +32,7 @@ from nervure.core.instant import SECOND_NS, iso
 from nervure.core.observation import Batch, observation_id
 from nervure.store.observations import Observations
 
-__all__ = ["measure"]
+__all__ = ["fill", "measure"]
 
 BEGIN_NS = 1_672_531_200_000_000_000
 OURS, PEER = "node and log server", "FastAPI + pydantic + SQLite"
@@ -75,7 +75,7 @@ def measure(*, requests: int, rows: int = 0, progress: Tell = silent) -> list[Ro
 async def _run(folder: Path, requests: int, rows: int, progress: Tell) -> list[Row]:
     if rows:
         progress(0.0, f"writing {rows:,} Observations")
-        await asyncio.to_thread(_fill, folder / "observations", rows)
+        await asyncio.to_thread(fill, folder / "observations", rows)
     node = NodeProcess(free_settings(folder))
     await node.start()
     try:
@@ -237,7 +237,7 @@ async def _answering(port: int, process: subprocess.Popen[str]) -> None:
     )
 
 
-def _fill(folder: Path, rows: int) -> None:
+def fill(folder: Path, rows: int) -> None:
     """Write Observations of a thousand other Datastreams into the store of a node that does not run."""
     store = Observations.open(folder)
     for position, start in enumerate(range(0, rows, _PART), 1):

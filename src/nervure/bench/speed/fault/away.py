@@ -1,4 +1,4 @@
-"""What a node needs is away for a while, or stalls: a consumer, the log server, PostgreSQL, disk, the clock."""
+"""What a node needs is away for a while, and the node itself: it stalls, the log server, PostgreSQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def stalled(folder: Path, scale: Scale) -> Outcome:
         late_s = stage.watcher.highest.get('nervure_latency_ms{quantile="max"}', 0.0) / 1e3
         played.seen = late_s > scale.seconds / 2
         played.more["s late at most, by metrics"] = late_s
-    return _outcome(played)
+    return played.judged
 
 
 async def broker_away(folder: Path, scale: Scale) -> Outcome:
@@ -49,7 +49,7 @@ async def broker_away(folder: Path, scale: Scale) -> Outcome:
             await devices.sending()
 
         await played.fault(go_on)
-    return _outcome(played)
+    return played.judged
 
 
 async def postgres_away(folder: Path, scale: Scale) -> Outcome:
@@ -68,7 +68,7 @@ async def postgres_away(folder: Path, scale: Scale) -> Outcome:
                 await asyncio.to_thread(server.start)
 
             await played.fault(go_on)
-        return _outcome(played)
+        return played.judged
 
 
 async def kill_postgres(folder: Path, scale: Scale) -> Outcome:
@@ -86,15 +86,10 @@ async def kill_postgres(folder: Path, scale: Scale) -> Outcome:
                     await asyncio.to_thread(server.start)
 
                 await played.fault(crash)
-        return _outcome(played)
+        return played.judged
 
 
 def _told(played: Play, word: str) -> bool:
     """Whether status names the trouble, and metrics count it."""
     watcher = played.stage.watcher
     return watcher.named(word) and watcher.highest.get("nervure_troubles", 0) > 0
-
-
-def _outcome(played: Play) -> Outcome:
-    assert played.outcome is not None  # noqa: S101 - the block above has ended
-    return played.outcome

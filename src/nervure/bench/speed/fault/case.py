@@ -15,7 +15,9 @@ import numpy as np
 from nervure.bench.speed.fault.check import Found, check
 from nervure.bench.speed.fault.orders import Orders
 from nervure.bench.speed.fault.stage import Devices, Stage
+from nervure.bench.speed.http import fill
 from nervure.bench.speed.row import Row, short
+from nervure.core.error import NervureError
 
 __all__ = ["Case", "Outcome", "Play", "Scale", "p99_ms", "play"]
 
@@ -31,7 +33,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a case; ``more`` are figures of its own, ``seen`` whether status and metrics told of it."""
+    """What came of a case; ``seen``: whether status and metrics told of it, ``more``: figures of its own."""
 
     found: Found
     faults: int
@@ -80,6 +82,13 @@ class Play:
         self.orders: Orders | None = None
         self.outcome: Outcome | None = None
 
+    @property
+    def judged(self) -> Outcome:
+        """What came of it, once :func:`play` is over."""
+        if self.outcome is None:
+            raise NervureError("the case is still being played")
+        return self.outcome
+
     def crowd(self, name: str = "crowd", rate: float | None = None) -> Devices:
         """Have the devices send, together at the case's rate."""
         streams = self.stage.streams[: self.scale.devices]
@@ -106,16 +115,14 @@ async def play(
     environment: Mapping[str, str] | None = None,
     solutions: tuple[str, ...] = (),
 ) -> AsyncIterator[Play]:
-    """Set the stage, let the case be played, and judge what came of it: ``Play.outcome``.
+    """Set the stage, let the case be played, and judge what came of it: ``Play.judged``.
 
     ``extra`` so many Datastreams are there beyond those of the crowd; ``environment`` is the node's only;
     ``solutions`` run in it besides ours.
     """
     stage = Stage(folder, streams=scale.devices + extra, catalogue=catalogue, solutions=solutions)
     if scale.rows:
-        from nervure.bench.speed.http import _fill
-
-        await asyncio.to_thread(_fill, stage.home / "observations", scale.rows)
+        await asyncio.to_thread(fill, stage.home / "observations", scale.rows)
     found = Play(stage, scale)
     try:
         with _environment(environment or {}):
@@ -149,7 +156,7 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
 
 
 async def _ended(played: Play) -> int | None:
-    """Let everybody come to an end with what they sent; return how many Tasks are wrong, if any were asked."""
+    """Let everybody end with all they sent; return how many Tasks are wrong, if any were asked."""
     orders = played.orders
     if orders is not None:
         await orders.stop()

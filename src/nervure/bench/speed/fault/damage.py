@@ -46,7 +46,7 @@ _TIME = re.compile(rb'"phenomenonTime":"([^"]{26})Z"')
 
 
 class _Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder to be damaged: of a device that sent ``acknowledged`` messages, ``sealed`` are in the table."""
+    """A folder to be damaged, of a device whose messages ``sealed`` are in the table."""
 
     settings: Settings
     stream: int

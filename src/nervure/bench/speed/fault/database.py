@@ -49,8 +49,8 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [
-            self._programs / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self._port),
-            "-k", self._folder,
+            self._programs / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p",
+            str(self._port), "-k", self._folder,
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(command, user=self._user, cwd=self._folder, stderr=log)

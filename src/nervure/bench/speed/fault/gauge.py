@@ -10,8 +10,6 @@ solution = Solution(
     thing="gauge",
     signals=(Signal(name="level", unit="m", every="1s", phenomenon="Level", stuck_after="60s"),),
     rules=(
-        Rule(
-            name="stuck", when="flat > 60s", severity="minor", say="{thing} has shown {value} since {since}."
-        ),
+        Rule(name="stuck", when="flat > 60s", severity="minor", say="{thing} shows {value} since {since}."),
     ),
 )

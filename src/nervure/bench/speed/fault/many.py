@@ -37,7 +37,7 @@ async def thousand(folder: Path, scale: Scale) -> Outcome:
         played.more = {"s until each device was let in and acknowledged": played.recovery_s[-1]}
         await asyncio.sleep(max(0.0, scale.seconds - (time.monotonic() - begun)))
         _compare(played, others, mark)
-    return _outcome(played)
+    return played.judged
 
 
 async def flood(folder: Path, scale: Scale) -> Outcome:
@@ -66,7 +66,7 @@ async def flood(folder: Path, scale: Scale) -> Outcome:
         left_out = stage.watcher.last["quarantine"].get("flood", 0)
         played.seen = stage.watcher.highest.get('nervure_quarantine{reason="flood"}', 0) > 0 and left_out > 0
         played.left_out = ("flood",)
-    outcome = _outcome(played)
+    outcome = played.judged
     outcome.more["flood messages neither stored nor counted"] = one.acknowledged - left_out - _stored(played)
     return outcome
 
@@ -92,8 +92,3 @@ def _compare(played: Play, others: Devices, mark: NDArray[np.int64]) -> None:
         played.more[f"others' p99 to {name} before, ms"] = first
         played.more[f"others' p99 to {name} meanwhile, ms"] = second
         played.more[f"others' p99 to {name}, times before"] = second / first
-
-
-def _outcome(played: Play) -> Outcome:
-    assert played.outcome is not None  # noqa: S101 - the block above has ended
-    return played.outcome

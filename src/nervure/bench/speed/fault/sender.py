@@ -163,7 +163,6 @@ class Device(asyncio.Protocol):
             self._transport.write(data)
 
     def _encoded(self, first: int, count: int) -> bytes:
-        numbers = range(first, first + count)
         said = values(self._stream, first, count)
         when = moments(first, count)
         if self._plan.live:
@@ -171,14 +170,12 @@ class Device(asyncio.Protocol):
             when = self._ledger.when[self._place, first : first + count]
             when[when == 0] = time.time_ns() // 1_000 * 1_000
         texts = np.datetime_as_string(when.astype("datetime64[ns]"), unit="us").tolist()
-        return b"".join(
-            frame(
-                self._topic,
-                b'{"phenomenonTime":"%bZ","result":%.4f}' % (text.encode(), value),
-                n % PACKETS + 1,
-            )
-            for n, text, value in zip(numbers, texts, said.tolist(), strict=True)
+        bodies = (
+            b'{"phenomenonTime":"%bZ","result":%.4f}' % (text.encode(), value)
+            for text, value in zip(texts, said.tolist(), strict=True)
         )
+        packets = (number % PACKETS + 1 for number in range(first, first + count))
+        return b"".join(frame(self._topic, *one) for one in zip(bodies, packets, strict=True))
 
 
 class _Ear(asyncio.Protocol):

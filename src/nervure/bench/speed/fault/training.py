@@ -33,7 +33,8 @@ solution = Solution(
     signals=(Signal(name="level", unit="m", every="1h", low=0, high=200),),
     problems=(Forecast(of="level", horizon="6h", window="24h"),),
     data=Source(
-        folder=".", files=("noise.csv",), layout="wide", columns={r"(a|b)": r"\\1/level"}, split=("rest", "3w", "2w"),
+        folder=".", files=("noise.csv",), layout="wide", columns={r"(a|b)": r"\\1/level"},
+        split=("rest", "3w", "2w"),
     ),
 )
 """
@@ -76,14 +77,13 @@ async def kill_training(folder: Path, scale: Scale) -> Outcome:
         version = await _require_champion(stage)
         await _scores(stage, version)
         played.more = {"trainings that were over before the kill": over}
-    assert played.outcome is not None  # noqa: S101 - the block above has ended
-    return played.outcome
+    return played.judged
 
 
 def _write(folder: Path) -> None:
     """Write a small made-up data set, its solution and a small recipe."""
     luck, hour = np.random.default_rng(0), np.arange(_HOURS)[:, None]
-    level = 50 + 10 * np.sin(2 * np.pi * (hour + [0, 6]) / 24) + luck.normal(0, 1, (_HOURS, 2))
+    level = 50 + 10 * np.sin(2 * np.pi * (hour + np.array([0, 6])) / 24) + luck.normal(0, 1, (_HOURS, 2))
     rows = [
         f"{np.datetime64('2024-01-01T00') + one}:00:00,{a:.3f},{b:.3f}"
         for one, (a, b) in enumerate(level.tolist())
