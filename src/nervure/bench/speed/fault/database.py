@@ -40,7 +40,7 @@ class Postgres:
 
     def make(self) -> None:
         """Make the data folder; commits are flushed, as in production."""
-        command = [
+        command: list[str | Path] = [
             self._programs / "initdb", "-U", _USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-D",
             self._folder / "data",
         ]  # fmt: skip
@@ -48,14 +48,14 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [
+        command: list[str | Path] = [
             self._programs / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p",
             str(self._port), "-k", self._folder,
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(command, user=self._user, cwd=self._folder, stderr=log)
         begun = time.monotonic()
-        ready = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        ready: list[str | Path] = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         while subprocess.run(ready, check=False).returncode:
             if time.monotonic() - begun > _READY_S:
                 raise EnvironmentMissing("PostgreSQL does not answer", where=str(self._folder / "log"))
