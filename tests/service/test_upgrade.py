@@ -65,7 +65,9 @@ def test_a_data_folder_of_older_code_is_read_whole_and_goes_on(tmp_path: Path, s
 async def _stream(node: NodeProcess) -> int:
     """Return the one Datastream of readings, asked for as a client would."""
     async with httpx.AsyncClient(base_url=node.url) as client:
-        answer = (await client.get("/v1.1/Datastreams?$filter=name eq 'old/inflow'")).raise_for_status().json()
+        answer = (
+            (await client.get("/v1.1/Datastreams?$filter=name eq 'old/inflow'")).raise_for_status().json()
+        )
         (found,) = answer["value"]
         count = await client.get(f"/v1.1/Datastreams({found['@iot.id']})/Observations?$count=true&$top=0")
         assert count.json()["@iot.count"] == SEALED + LOGGED

@@ -17,6 +17,7 @@ import msgspec
 
 from nervure.bench.speed.fault import away, damage, kill, many, room, training
 from nervure.bench.speed.fault.case import Case, Outcome, Scale
+from nervure.bench.speed.fault.title import TITLES
 from nervure.bench.speed.row import Row
 from nervure.bench.speed.run import Tell, silent
 from nervure.core.error import UsageError
@@ -37,66 +38,43 @@ The clock is that of the node alone (libfaketime); the log server keeps the true
 
 
 class Protocol(msgspec.Struct, frozen=True, kw_only=True):
-    """A case, what it is called, and how large it is played."""
+    """A case, and how large it is played."""
 
-    title: str
     run: Case
     scale: Scale
 
 
 CASES: dict[str, Protocol] = {
     "node": Protocol(
-        title="kill -9 of the node, 10 M rows in the store",
         run=kill.kill_node,
         scale=Scale(times=30, seconds=60, rate=1_000, rows=MILLIONS),
     ),
-    "broker": Protocol(
-        title="kill -9 of the log server", run=kill.kill_broker, scale=Scale(times=30, seconds=30, rate=1_000)
-    ),
+    "broker": Protocol(run=kill.kill_broker, scale=Scale(times=30, seconds=30, rate=1_000)),
     "both": Protocol(
-        title="kill -9 of node and log server at once, 10 M rows in the store",
         run=kill.kill_both,
         scale=Scale(times=10, seconds=15, rate=1_000, rows=MILLIONS),
     ),
-    "sender": Protocol(
-        title="kill -9 of a sender", run=kill.kill_sender, scale=Scale(times=15, seconds=15, rate=1_000)
-    ),
-    "postgres": Protocol(
-        title="crash of PostgreSQL", run=away.kill_postgres, scale=Scale(times=10, seconds=20, rate=1_000)
-    ),
+    "sender": Protocol(run=kill.kill_sender, scale=Scale(times=15, seconds=15, rate=1_000)),
+    "postgres": Protocol(run=away.kill_postgres, scale=Scale(times=10, seconds=20, rate=1_000)),
     "training": Protocol(
-        title="kill -9 of a training that hands over its model",
         run=training.kill_training,
         scale=Scale(times=8, rate=500),
     ),
-    "log": Protocol(
-        title="damaged log files", run=damage.damaged_log, scale=Scale(times=12, seconds=5, rate=1_000)
-    ),
+    "log": Protocol(run=damage.damaged_log, scale=Scale(times=12, seconds=5, rate=1_000)),
     "table": Protocol(
-        title="damaged table files and catalogue",
         run=damage.damaged_table,
         scale=Scale(times=20, seconds=40, rate=1_000),
     ),
     "stall": Protocol(
-        title="a node stalled for 60 s at 10,000 messages/s",
         run=away.stalled,
         scale=Scale(seconds=60, rate=10_000),
     ),
-    "broker-away": Protocol(
-        title="log server away for 60 s", run=away.broker_away, scale=Scale(seconds=60, rate=1_000)
-    ),
-    "postgres-away": Protocol(
-        title="PostgreSQL away for 60 s", run=away.postgres_away, scale=Scale(seconds=60, rate=1_000)
-    ),
-    "disk": Protocol(title="disk full for 30 s", run=room.disk_full, scale=Scale(seconds=30, rate=1_000)),
-    "clock": Protocol(
-        title="clock set by an hour and back", run=room.clock, scale=Scale(seconds=15, rate=1_000)
-    ),
-    "thousand": Protocol(
-        title="1,000 devices at once", run=many.thousand, scale=Scale(devices=1_000, seconds=20, rate=1_000)
-    ),
+    "broker-away": Protocol(run=away.broker_away, scale=Scale(seconds=60, rate=1_000)),
+    "postgres-away": Protocol(run=away.postgres_away, scale=Scale(seconds=60, rate=1_000)),
+    "disk": Protocol(run=room.disk_full, scale=Scale(seconds=30, rate=1_000)),
+    "clock": Protocol(run=room.clock, scale=Scale(seconds=15, rate=1_000)),
+    "thousand": Protocol(run=many.thousand, scale=Scale(devices=1_000, seconds=20, rate=1_000)),
     "flood": Protocol(
-        title="a device at 50,000 messages/s beside others at 1/s",
         run=many.flood,
         scale=Scale(devices=50, seconds=30),
     ),
@@ -112,14 +90,14 @@ def measure(*, only: Iterable[str] = (), progress: Tell = silent) -> list[Row]:
     rows: list[Row] = []
     for place, name in enumerate(chosen):
         one = CASES[name]
-        progress(place / len(chosen), one.title)
+        progress(place / len(chosen), TITLES[name])
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="nervure-faults-", ignore_cleanup_errors=True) as folder:
             outcome = asyncio.run(_played(one, Path(folder)))
-        rows += outcome.rows(one.title)
+        rows += outcome.rows(TITLES[name])
         rows.append(
             Row(
-                bench="faults", case=one.title, subject="nervure", metric="s the case took",
+                bench="faults", case=TITLES[name], subject="nervure", metric="s the case took",
                 value=round(time.monotonic() - begun, 1),
             )
         )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from nervure.bench.speed.fault.title import TITLES
 from nervure.bench.speed.row import Row
 
 __all__ = ["GATES", "GOALS", "Goal", "Held", "failed", "held"]
@@ -39,7 +40,24 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None
 
 
-GOALS: tuple[Goal, ...] = ()
+def _most(case: str, metric: str, bound: float) -> Goal:
+    return Goal(
+        bench="faults", case=TITLES[case], subject="nervure", metric=metric, bound=bound, way="at most"
+    )
+
+
+_UNWATCHED = ("log", "table")  # a node for each trial: its memory is not watched
+_NEVER = ("lost", "doubled", "altered", "alerts missing or twice")
+_FAULTS = (
+    *(_most(case, metric, 0) for case in TITLES for metric in _NEVER),
+    *(_most(case, "s to recover, at most", 30) for case in TITLES),
+    *(_most(case, "node MB at most", 512) for case in TITLES if case not in _UNWATCHED),
+    *(_most(case, "Tasks missing or twice", 0) for case in ("node", "broker", "both")),
+    *(_most(case, "others' p99 to decision, times before", 2) for case in ("thousand", "flood")),
+    _most("flood", "flood messages neither stored nor counted", 0),
+)
+
+GOALS: tuple[Goal, ...] = (*_FAULTS,)
 
 GATES: tuple[Goal, ...] = ()
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""

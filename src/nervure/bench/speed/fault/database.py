@@ -55,7 +55,14 @@ class Postgres:
         with (self._folder / "log").open("ab") as log:
             self._server = subprocess.Popen(command, user=self._user, cwd=self._folder, stderr=log)
         begun = time.monotonic()
-        ready: list[str | Path] = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        ready: list[str | Path] = [
+            self._programs / "pg_isready",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self._port),
+        ]
         while subprocess.run(ready, check=False).returncode:
             if time.monotonic() - begun > _READY_S:
                 raise EnvironmentMissing("PostgreSQL does not answer", where=str(self._folder / "log"))
