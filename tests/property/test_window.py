@@ -144,7 +144,8 @@ def test_a_course_shows_the_same_rows_in_whatever_order_channels_come(
             late = max(late, slot + chance.random() * 3)
             sent += [(late, channel, slot)] * (int(known[channel]) * (1 + (chance.random() < 0.2)))
     sent.sort(key=lambda one: (one[2] == len(read), one[0], one[1]))
-    course, found = Course(2, length, HOUR_NS), []
+    course = Course(2, length, HOUR_NS)
+    found: list[list[list[float]]] = []
     for place, (_, channel, slot) in enumerate(sent):
         value = float(slot) if channel else slot * 1.5
         course.put(channel, np.array([slot * HOUR_NS]), np.array([value]))

@@ -39,8 +39,8 @@ __all__ = ["Appended", "Observations"]
 
 Longs = NDArray[np.int64]
 
-FULL_SEALS = 3
-"""The tail takes no more than this many seals' worth of rows while the table cannot be written."""
+FULL_SEALS, MOST_SEALS = 3, 20
+"""With so many seals' worth of rows in memory no more should come; with so many no more are taken."""
 
 CHANGE_S = 10.0
 """How long changes and deletions are gathered, as each time files are rewritten."""
@@ -138,7 +138,7 @@ class Observations(Answers):
         """
         self._check_writable()
         with self._state:
-            if self.full and len(batch):
+            if len(batch) and self._memory.rows >= MOST_SEALS * self._settings.seal_rows:
                 raise StoreError(
                     f"{self._memory.rows} readings wait in memory because the table cannot be written",
                     where=str(self.folder),
@@ -227,7 +227,7 @@ class Observations(Answers):
 
     @property
     def full(self) -> bool:
-        """Whether memory takes no more rows until some are sealed."""
+        """Whether no more rows should come until some are sealed."""
         return self._memory.rows >= FULL_SEALS * self._settings.seal_rows
 
     def seal(self) -> int:

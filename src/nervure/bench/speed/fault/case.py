@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -172,4 +173,4 @@ def p99_ms(delays: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> float:
     return float(np.percentile(known, 99)) / 1e6 if len(known) else float("nan")
 
 
-Case = Callable[[Path, Scale], Awaitable[Outcome]]
+Case = Callable[[Path, Scale], Coroutine[Any, Any, Outcome]]
