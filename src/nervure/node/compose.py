@@ -167,8 +167,9 @@ class Node:
     async def _ingest(self) -> None:
         after = min(self.observations.position, self.watch.position, self.front.tasking.position)
         async for entries in self.log.read(after):
-            while self.observations.full or self.watch.full:  # noqa: ASYNC110 - the log keeps what we leave
-                await asyncio.sleep(FULL_S)
+            while self.observations.full or self.watch.full:  # the log keeps what we leave
+                taken = not self.watch.full or await self._troubles.bear("alerts", self.watch.commit)
+                await asyncio.sleep(FULL_S if taken else AGAIN_S)
             async with self._switching:
                 await self.inflow.take(self.front.take(entries), entries.sequence[-1])
             if self.watch.pressing:
