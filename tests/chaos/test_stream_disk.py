@@ -13,7 +13,7 @@ import pytest
 
 from nervure.core.settings import Settings
 from nervure.stream.server import Server
-from nervure.stream.subject import datastream_of, reading_subject, reading_topic
+from nervure.stream.subject import CHANGE, datastream_of, reading_subject, reading_topic
 from tests.flood import Flood
 from tests.support import collect, publish_mqtt, running
 
@@ -74,6 +74,29 @@ def test_after_damage_new_messages_are_numbered_above_what_was_read(
             assert (await collect(log, count, 1)).payload == [b"new"]
 
     caplog.set_level(logging.WARNING)
+    asyncio.run(run())
+
+
+def test_after_damage_what_was_not_read_by_all_is_kept(settings: Settings) -> None:
+    async def run() -> None:
+        async with running(settings) as (server, log):
+            await log.publish_many([(reading_subject(1), b"%d" % i, None) for i in range(200)])
+            await _die(server)
+            path = server.folder / BLOCK
+            data = path.read_bytes()
+            path.write_bytes(data[: len(data) // 2])
+        server = await Server.start(settings, floor=200, read=20)
+        await server.stop()
+        async with running(settings) as (_, log):
+            assert await log.publish(reading_subject(1), b"new") == 201
+            found = await collect(log, 20, 181)
+            assert found.sequence == list(range(21, 202))
+            kept = found.payload.index(b"{}")
+            assert found.payload[:kept] == [b"%d" % i for i in range(20, 20 + kept)]
+            assert 70 < kept < 90
+            assert set(found.payload[kept:-1]) == {b"{}"}
+            assert set(found.subject[kept:-1]) == {CHANGE}
+
     asyncio.run(run())
 
 

@@ -208,3 +208,28 @@ def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
     ids = [row[0] for row in content(store)]
     assert store.count() == len(ids) == len(set(ids)) == 3 * (COMMITS + 2)
     store.close()
+
+
+@pytest.mark.parametrize("share", [one / 12 for one in range(12)])
+def test_a_bit_that_turned_in_the_newest_file_is_noticed(good: Path, folder: Path, share: float) -> None:
+    path = newest_file(folder)
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= 4
+    path.write_bytes(data)
+    store = Observations.open(folder)
+    assert "damaged" in store.repaired[0]
+    assert store.position == COMMITS - 1
+    fill(store, COMMITS)
+    whole = Observations.open(good, write=False)
+    assert content(store) == content(whole)
+    whole.close()
+    store.close()
+
+
+def test_a_file_without_a_sum_is_taken_as_it_reads(good: Path, folder: Path) -> None:
+    for damage in (lambda path: path.unlink(), lambda path: path.write_bytes(b"{"), half):
+        shutil.copy(good / "_sums.json", folder / "_sums.json")
+        damage(folder / "_sums.json")
+        store = Observations.open(folder)
+        assert (store.repaired, store.position) == ((), COMMITS)
+        store.close()

@@ -85,9 +85,11 @@ class Node:
         self.observations = Observations.open(settings.folder / "observations", settings.store)
         scored = self.catalogue.view(VIEW)
         asked = self.catalogue.view(TASKS)
-        reached = max(self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0)
+        views = (self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0)
         if settings.nats.url is None:  # numbers that a view has passed must never be given out again
-            self.server = await Server.start(settings, floor=reached, gate=self.entry.gate)
+            self.server = await Server.start(
+                settings, floor=max(views), read=min(views), gate=self.entry.gate
+            )
         self.log = await Log.connect(settings)
         self._wire()
         for name in settings.project.solutions:

@@ -28,6 +28,8 @@ from deltalake import (
 from deltalake._internal import RemoveAction
 from deltalake.transaction import AddAction
 
+from nervure.core.observation import observation_id
+from nervure.store import sums
 from nervure.store.column import SCHEMA
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, day_text, shelve
@@ -129,6 +131,12 @@ class Delta:
         """Return the files of the newest version."""
         with storing("list the observations", self.folder):
             return shelve(self._table, self.folder)
+
+    def sealed(self) -> Shelf:
+        """Return the files after a commit of readings, and keep the sums of those the log could refill."""
+        shelf = self.shelf()
+        sums.save(self.folder, shelf.path[shelf.high_id >= observation_id(self.before + 1)].tolist())
+        return shelf
 
     def refresh(self) -> None:
         """See what another process has committed."""

@@ -248,7 +248,7 @@ class Observations(Answers):
             began_ns = time.time_ns()
             try:
                 self._commit(rows, gone, upto)
-                shelf = self._delta.shelf()
+                shelf = self._delta.sealed()
             except BaseException:
                 self._failed(began_ns)
                 raise

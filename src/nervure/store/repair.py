@@ -20,9 +20,11 @@ from deltalake import DeltaTable
 
 from nervure.core.error import StoreError
 from nervure.core.observation import observation_id
+from nervure.store import sums
 from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions, widen
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, shelve
+from nervure.store.sums import fits
 
 __all__ = ["damaged", "recover", "sweep"]
 
@@ -71,10 +73,11 @@ def damaged(table: DeltaTable, folder: Path) -> list[str]:
     """Return the files of a version that are missing, cut off, or (the newest ones) cannot be read.
 
     Every file's size is compared; those that hold readings after the last commit but one are
-    read in full, for only these could the log refill.
+    read in full and held against their sums, for only these could the log refill.
     """
     shelf = shelve(table, folder)
     newest = observation_id((table.transaction_version(BEFORE) or 0) + 1)
+    known = sums.load(folder)
     found = []
     for number, name in enumerate(shelf.path):
         path = Path(name)
@@ -82,7 +85,7 @@ def damaged(table: DeltaTable, folder: Path) -> list[str]:
             whole = path.stat().st_size == shelf.size[number]
         except OSError:
             whole = False
-        if not whole or (shelf.high_id[number] >= newest and not _readable(path)):
+        if not whole or (shelf.high_id[number] >= newest and not (fits(path, known) and _readable(path))):
             found.append(str(name))
     return found
 

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from nervure.core.error import StreamError
-from nervure.stream.subject import LOG_SUBJECTS, STREAM
+from nervure.stream.subject import CHANGE, LOG_PREFIX, LOG_SUBJECTS, STREAM
 from nervure.stream.wire import Feed, Heard
 
-__all__ = ["Address", "ask", "ends", "ensure_stream", "followed", "log_in", "purge", "reach"]
+__all__ = ["Address", "ask", "ends", "ensure_stream", "followed", "log_in", "pad", "purge", "reach"]
 
 _ANSWER_S = 5.0
+_PAD = 1024
 _NAME_IN_USE = 10058
 _SAME_S = 120.0
 _CONNECTIONS = "$SYS.REQ.ACCOUNT.PING.CONNZ"
@@ -140,6 +141,20 @@ async def reach(feed: Feed, sequence: int) -> None:
     _, last = await ends(feed)
     if sequence > last:
         await purge(feed, sequence)
+
+
+async def pad(feed: Feed, sequence: int) -> None:
+    """Number what comes next above ``sequence`` and keep what is there: events that say nothing go between.
+
+    Nobody else may write meanwhile.
+    """
+    _, last = await ends(feed)
+    while last < sequence:
+        subject = f"{LOG_PREFIX}{CHANGE}".encode()
+        answers = feed.request([(subject, b"", b"{}")] * min(_PAD, sequence - last))
+        async with asyncio.timeout(_ANSWER_S):
+            await answers.done
+        last = (await ends(feed))[1]
 
 
 async def purge(feed: Feed, upto: int) -> None:

@@ -21,7 +21,7 @@ import msgspec
 
 from nervure.core.error import EnvironmentMissing, StreamError
 from nervure.stream import child
-from nervure.stream.api import Address, ends, ensure_stream, log_in, reach
+from nervure.stream.api import Address, ends, ensure_stream, log_in, pad, reach
 from nervure.stream.catch import Catch
 from nervure.stream.conf import (
     NODE_USER,
@@ -47,10 +47,11 @@ __all__ = ["Server", "find_program", "nats_folder"]
 _READY_S = 60.0
 _STOP_S = 20.0
 _LOCK_S = 10.0
-_HEALTHY_S = 5.0
+_HEALTHY_S = 0.5  # who kills a server that works is no reason to give up
 _MAX_FAILURES = 10
 _ATTEND_S = 0.5
 _ROOM_BYTES = 64 << 20
+_MOST_GAP = 5_000_000
 _PAUSE_S = 0.01
 _PROBE_S = 5.0
 _CONNECT = b"\x00\x04MQTT\x04%b\x00\x0a\x00\x0dnervure-probe"
@@ -99,7 +100,7 @@ class Server:
         self._name = f"nervure-{secrets.token_hex(4)}"
         self._conf = self.folder / "nats.conf"
         self._command = (str(program), "-c", str(self._conf))
-        self._floor = 0
+        self._floor = self._read = 0
         self._gate = gate
         self._address = Address(host=nats.host, port=nats.port, user=NODE_USER, password=self._secret)
         self._journal = Journal(self.folder / "server.log")
@@ -111,13 +112,16 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(cls, settings: Settings, *, floor: int = 0, gate: Gate | None = None) -> Self:
+    async def start(
+        cls, settings: Settings, *, floor: int = 0, read: int | None = None, gate: Gate | None = None
+    ) -> Self:
         """Start the server and wait until it takes connections.
 
         ``floor`` is the highest position of any view: new messages are numbered above it, even if
-        the log was put back from an older copy. A host that others can reach raises
-        ``SettingError``; a missing program, a port that is taken, a folder that cannot be written
-        or is in use raises ``EnvironmentMissing``.
+        the log was put back from an older copy. Up to ``read`` (if it is not said, ``floor``) every
+        view has read: what lies behind is kept, even if the log ends before the floor. A host that
+        others can reach raises ``SettingError``; a missing program, a port that is taken, a folder
+        that cannot be written or is in use raises ``EnvironmentMissing``.
         """
         require_loopback(settings.nats.host)
         if gate is None or gate.tls is None:
@@ -126,7 +130,7 @@ class Server:
         folder = nats_folder(settings)
         read_secret(folder)
         server = cls(settings, program, await _lock_folder(folder), gate)
-        server._floor = floor
+        server._floor, server._read = floor, floor if read is None else read
         try:
             _require_free(settings.nats)
             server._tasks = [asyncio.create_task(server._catch.run())]
@@ -258,7 +262,8 @@ class Server:
                 "new messages are numbered from %d",
                 *(last, self._floor, self._floor + 1),
             )
-            await reach(feed, self._floor)
+            gap = self._floor - last
+            await (pad if self._read < last and gap <= _MOST_GAP else reach)(feed, self._floor)
         feed.end("the log is ready")
 
     def _check_alive(self, process: asyncio.subprocess.Process) -> None:

@@ -42,6 +42,7 @@ _TABLE = (
     "catalogue.db-wal",
 )
 _NOBODY = 1 << 40
+_TRAILER = 40  # bytes of a record that follow its time: the value and the record's own sum
 _TIME = re.compile(rb'"phenomenonTime":"([^"]{26})Z"')
 
 
@@ -142,7 +143,7 @@ def _hurt(home: Path, pattern: str, chance: random.Random, made: _Made) -> set[i
     path.write_bytes(chance.choice(ways)() if data else data)
     if pattern != _BLOCKS:
         return everything
-    before = {one.group(1) for one in _TIME.finditer(data, 0, place)}
+    before = {one.group(1) for one in _TIME.finditer(data, 0, max(0, place - _TRAILER))}
     older = b"".join(one.read_bytes() for one in files[:-1])
     before |= {one.group(1) for one in _TIME.finditer(older)}
     texts = np.datetime_as_string(moments(0, made.sent).astype("datetime64[ns]"), unit="us").tolist()

@@ -13,6 +13,8 @@ from nervure.bench.speed.fault.orders import Orders
 
 __all__ = ["kill_both", "kill_broker", "kill_node", "kill_sender"]
 
+_PATIENCE_S = 60.0
+
 
 async def kill_node(folder: Path, scale: Scale) -> Outcome:
     """Kill the node, and start it again."""
@@ -29,10 +31,11 @@ async def kill_broker(folder: Path, scale: Scale) -> Outcome:
 
     async def kill(played: Play) -> None:
         before = played.stage.node.broker_pid()
-        while not played.stage.signal_broker(signal.SIGKILL):
-            await asyncio.sleep(0.01)
-        while played.stage.node.broker_pid() in {before, None}:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(_PATIENCE_S):
+            while not played.stage.signal_broker(signal.SIGKILL):
+                await asyncio.sleep(0.01)
+            while played.stage.node.broker_pid() in {before, None}:
+                await asyncio.sleep(0.01)
 
     return await _killed(folder, scale, kill)
 
