@@ -82,7 +82,9 @@ def _joined(before: Measured, now: Measured) -> Measured:
     for row in (*(one for one in before.rows if one.case not in fresh), *now.rows):
         cases[row.case].append(row)
     rows = tuple(row for several in cases.values() for row in several)
-    return msgspec.structs.replace(now, rows=rows, took_s=round(before.took_s + now.took_s, 1))
+    command = f"nervure bench {now.bench}"  # in parts, all of it
+    took_s = round(before.took_s + now.took_s, 1)
+    return msgspec.structs.replace(now, rows=rows, command=command, took_s=took_s)
 
 
 def page(document: Document) -> str:
