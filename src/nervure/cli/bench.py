@@ -7,6 +7,7 @@ from cyclopts import App
 __all__ = ["bench"]
 
 _COMMANDS = {
+    "stream": "Readings by MQTT beside bare subscribers.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

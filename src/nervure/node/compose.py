@@ -158,12 +158,16 @@ class Node:
 
     async def _ingest(self) -> None:
         after = min(self.observations.position, self.watch.position, self.front.tasking.position)
+        least_s = self.settings.score.min_interval_ms / 1000
         async for entries in self.log.read(after):
+            begun = time.monotonic()
             while self.observations.full:  # noqa: ASYNC110 - slow or full disk: the log keeps what we leave
                 await asyncio.sleep(0.2)
             async with self._switching:
                 await self.inflow.take(self.front.take(entries), entries.sequence[-1])
                 await self.watch.backpressure()
+            if least_s:  # fewer and larger batches: what comes meanwhile waits, and costs less each
+                await asyncio.sleep(max(0.0, begun + least_s - time.monotonic()))
 
     async def _seal(self) -> None:
         if self.observations.due:
