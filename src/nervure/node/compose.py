@@ -141,7 +141,7 @@ class Node:
         if self.server is not None:
             jobs.append(self.server.wait())
         for broker in self.settings.broker:
-            gateway = ExternalBroker(broker, self.log.publish, self.intake.named, self.settings.limits)
+            gateway = ExternalBroker(broker, self.log.publish_many, self.intake.named, self.settings.limits)
             self._gateways.append(gateway)
             jobs.append(gateway.run())
         self._tasks = [asyncio.create_task(job) for job in jobs]
