@@ -8,6 +8,8 @@ __all__ = ["bench"]
 
 _COMMANDS = {
     "stream": "Readings by MQTT beside bare subscribers.",
+    "latency": "From sensor to decision, at several rates.",
+    "soak": "Hours at half load, and what grows meanwhile.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

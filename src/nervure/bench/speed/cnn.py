@@ -86,18 +86,6 @@ def graph() -> onnx.ModelProto:
         helper.make_node("Add", ["median", "around"], ["band"]),
         helper.make_node("Reshape", ["band", "shape"], ["y"]),
     ]
-    random = np.random.default_rng(0)
-    weights: dict[str, NDArray[np.generic]] = {
-        "zero": np.zeros((), np.float32),
-        "w1": (random.normal(size=(CHANNELS, 1, _WIDTH)) / 3).astype(np.float32),
-        "b1": np.zeros(CHANNELS, np.float32),
-        "w2": (random.normal(size=(CHANNELS, CHANNELS, _WIDTH)) / 9).astype(np.float32),
-        "b2": np.zeros(CHANNELS, np.float32),
-        "w3": (random.normal(size=(CHANNELS, 1)) / 4).astype(np.float32),
-        "b3": np.zeros(1, np.float32),
-        "around": np.array([[-1.0, 0.0, 1.0]], np.float32),
-        "shape": np.array([-1, 1, 3], np.int64),
-    }
     return helper.make_model(
         helper.make_graph(
             nodes,
@@ -108,8 +96,23 @@ def graph() -> onnx.ModelProto:
                 helper.make_tensor_value_info("calendar", TensorProto.INT64, ["batch", WINDOW + 1, 5]),
             ],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1, 3])],
-            [numpy_helper.from_array(value, name) for name, value in weights.items()],
+            [numpy_helper.from_array(value, name) for name, value in _weights().items()],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
+
+
+def _weights() -> dict[str, NDArray[np.generic]]:
+    random = np.random.default_rng(0)
+    return {
+        "zero": np.zeros((), np.float32),
+        "w1": (random.normal(size=(CHANNELS, 1, _WIDTH)) / 3).astype(np.float32),
+        "b1": np.zeros(CHANNELS, np.float32),
+        "w2": (random.normal(size=(CHANNELS, CHANNELS, _WIDTH)) / 9).astype(np.float32),
+        "b2": np.zeros(CHANNELS, np.float32),
+        "w3": (random.normal(size=(CHANNELS, 1)) / 4).astype(np.float32),
+        "b3": np.zeros(1, np.float32),
+        "around": np.array([[-1.0, 0.0, 1.0]], np.float32),
+        "shape": np.array([-1, 1, 3], np.int64),
+    }

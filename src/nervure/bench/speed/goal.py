@@ -39,9 +39,44 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None
 
 
-GOALS: tuple[Goal, ...] = ()
+_RATE = "messages per CPU-s"
+_CNN = "CNN at every message"
+_FASTEST = "10,000 messages/s, interval 0 ms"
+_NODE, _WEB, _PEER = "nervure", "node and log server", "FastAPI + pydantic + SQLite"
 
-GATES: tuple[Goal, ...] = ()
+_STREAM = (
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=150_000, stretch=350_000),
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=2.5, over="bare paho"),
+    Goal(bench="stream", case=_CNN, subject=_NODE, metric=_RATE, bound=2.0, over="bare paho"),
+    Goal(bench="stream", case=_CNN, subject=_NODE, metric="share of the additive bound", bound=0.9),
+    Goal(bench="stream", case="packs of 100", subject=_NODE, metric="points per CPU-s", bound=5e6),
+    Goal(
+        bench="stream", case="no model", subject="load generator", metric="share of the node's CPU",
+        bound=0.15, way="at most",
+    ),
+)  # fmt: skip
+_LATENCY = (
+    Goal(bench="latency", case=_FASTEST, subject=_NODE, metric="p50 ms", bound=3, way="at most"),
+    Goal(
+        bench="latency", case=_FASTEST, subject=_NODE, metric="p99 above the floor, ms",
+        bound=10, way="at most",
+    ),
+)  # fmt: skip
+_HTTP = tuple(
+    Goal(bench="http", case=case, subject=_WEB, metric=metric, bound=bound, over=over)
+    for case, metric, bound, over in (
+        ("single POST", "POST per server CPU-s", 3_000, None),
+        ("single POST", "POST per server CPU-s", 3, _PEER),
+        ("dataArray of 1,000", "observations per server CPU-s", 200_000, None),
+        ("dataArray of 1,000", "observations per server CPU-s", 3, _PEER),
+    )
+)
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_HTTP)
+
+GATES: tuple[Goal, ...] = (
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=0.5, over="bare paho"),
+)
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
 
 

@@ -24,7 +24,7 @@ from nervure.core.error import StreamError
 from nervure.core.instant import SECOND_NS
 from nervure.core.settings import Limits, Score
 
-__all__ = ["PRESETS_MS", "RATES", "measure"]
+__all__ = ["PRESETS_MS", "RATES", "measure", "sent"]
 
 RATES = (1_000, 5_000, 10_000)
 PRESETS_MS = (0.0, 2.0, 10.0)
@@ -69,22 +69,23 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _one(folder: Path, case: _Case, found: Turns) -> None:
-    rate, some = case.rate, min(case.streams, case.rate)
+    rate = case.rate
+    some = max(1, min(case.streams, rate // 10))  # ten readings a second each
     every_ns = round(some * SECOND_NS / rate)
     score = Score(min_interval_ms=case.preset_ms)
     limits = Limits(per_device_s=max(100.0, 10 * rate / some))
     async with field(folder, some, model=True, every_ns=every_ns, score=score, limits=limits) as run:
-        await _sent(run, rate, max(_LEAST_S, _WARM * some / rate))
+        await sent(run, rate, max(_LEAST_S, _WARM * some / rate))
         await run.drained()
         before, began = cpu_s(run.pids), asyncio.get_running_loop().time()
         with floor() as floors:
-            sent = await _sent(run, rate, case.seconds)
+            paced = await sent(run, rate, case.seconds)
         spent = cpu_s(run.pids) - before
         wall = asyncio.get_running_loop().time() - began
         status = await run.drained()
-    if sent.acknowledged < sent.sent or status["rejected"]:
+    if paced.acknowledged < paced.sent or status["rejected"]:
         raise StreamError(
-            f"{case.name}: {sent.sent - sent.acknowledged} not taken, {status['rejected']} rejected"
+            f"{case.name}: {paced.sent - paced.acknowledged} not taken, {status['rejected']} rejected"
         )
     for name in _SHOWN:
         found.add(case.name, NODE, f"{name} ms", status["age_ms"][name])
@@ -92,11 +93,11 @@ async def _one(folder: Path, case: _Case, found: Turns) -> None:
     above = status["age_ms"]["p99"] - floors[0].p99
     found.add(case.name, NODE, "p99 above the floor, ms", above)
     found.add(case.name, NODE, "share of a core", spent / wall)
-    found.add(case.name, "load generator", "share of a core", sent.cpu_share)
-    found.add(case.name, "load generator", "late at most, ms", sent.late_ms)
+    found.add(case.name, "load generator", "share of a core", paced.cpu_share)
+    found.add(case.name, "load generator", "late at most, ms", paced.late_ms)
 
 
-async def _sent(run: Field, rate: int, seconds: float) -> Paced:
+async def sent(run: Field, rate: int, seconds: float) -> Paced:
     """Send at a rate from a process of its own."""
     plan = Plan(port=run.port, ids=run.ids, rate=rate, seconds=seconds)
     process = await asyncio.create_subprocess_exec(

@@ -34,6 +34,7 @@ __all__ = ["CASES", "Case", "measure"]
 
 NODE = "nervure"
 RATE = "messages per CPU-s"
+SCORED = "CNN at every message"
 POINTS = "points per CPU-s"
 
 
@@ -54,7 +55,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 CASES = (
     Case(name="no model"),
-    Case(name="CNN at every message", model=True),
+    Case(name=SCORED, model=True),
     Case(name="CNN at every message, forecasts published and stored", model=True, told=True, share=0.2),
     Case(name="packs of 100", size=100, share=0.1),
     Case(name="no model, 10,000 sensors", streams=10_000),
@@ -81,6 +82,7 @@ def measure(
         with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
             asyncio.run(_case(Path(folder), plan))
         _bounds(case, found, turns)
+    _additive(found)
     return found.rows({NODE: [*(_bare(one) for one in here), "decode alone", "ONNX Runtime alone"]})
 
 
@@ -190,6 +192,14 @@ def _bounds(case: Case, found: Turns, turns: int) -> None:
         found.add(case.name, "decode alone", RATE, len(some) / (time.process_time() - began))
         if case.model:
             found.add(case.name, "ONNX Runtime alone", RATE, _graph_rate())
+
+
+def _additive(found: Turns) -> None:
+    """Say how near the scored stream comes to what storing alone and the graph alone take together."""
+    plain, graph = found.median("no model", NODE, RATE), found.median(SCORED, "ONNX Runtime alone", RATE)
+    scored = found.median(SCORED, NODE, RATE)
+    if plain and graph and scored:
+        found.add(SCORED, NODE, "share of the additive bound", scored * (1 / plain + 1 / graph))
 
 
 def _graph_rate(batch: int = 64, runs: int = 300) -> float:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["SUBSCRIBERS", "main"]
+__all__ = ["SUBSCRIBERS", "TOPIC", "aiomqtt", "gmqtt", "main", "paho"]
 
 TOPIC = "v1.1/+/Observations"
 
