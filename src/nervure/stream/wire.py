@@ -35,7 +35,7 @@ _ENTRY = rb"H?MSG ([^ \r]+) [^ \r]+ %b([0-9]+\.[0-9]+\.[0-9]+)\.[^ \r]+ (?:([0-9
 _NOTHING = re.compile(rb"(?!)")
 _PLACES = {9: 5, 11: 7, 12: 7}  # where the sequence stands in a reply of so many parts
 _H_FIELDS, _M_FIELDS = 6, 5
-_TAKE = 4096
+_TAKE, _TAKE_BYTES = 4096, 1 << 19
 
 
 class Entries(msgspec.Struct, kw_only=True):
@@ -100,6 +100,7 @@ class Feed(asyncio.Protocol):
         self._rest = b""
         self._entry = _NOTHING
         self._arrived = deque([_nothing()])
+        self._weight = 0  # bytes of what has arrived last
         self._count = 0  # the consumer's own number of the last message
         self._owed = b""
         self._names: dict[bytes, str] = {}
@@ -122,7 +123,11 @@ class Feed(asyncio.Protocol):
             return
         if self._rest:
             data = self._rest + data
+        if self._weight > _TAKE_BYTES:
+            self._arrived.append(_nothing())
+            self._weight = 0
         used = self._parse(data)
+        self._weight += used
         self._rest = data[used:] if used < len(data) else b""
         while len(self._arrived[-1]) > _TAKE:
             self._arrived.append(_cut(self._arrived[-1]))
@@ -205,6 +210,7 @@ class Feed(asyncio.Protocol):
         found = self._arrived.popleft()
         if not self._arrived:
             self._arrived.append(_nothing())
+            self._weight = 0
         if self._owed and self._is_near:
             self.write(self._owed)
             self._owed = b""
