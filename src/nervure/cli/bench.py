@@ -7,6 +7,7 @@ from cyclopts import App
 __all__ = ["bench"]
 
 _COMMANDS = {
+    "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 
