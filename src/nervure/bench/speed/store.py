@@ -162,7 +162,7 @@ def _ask(size: _Size, subjects: Sequence[Subject], turns: Turns, progress: Tell)
         progress(0.45 + 0.2 * turn / (size.warm + 1), size.case("asking"))
         for name in QUESTIONS:
             known = turns if turn else Turns("store")
-            _one(size.case(f"{name}, warm"), name, _rotated(subjects, turn), asked_of(size.rows, turn), known)
+            _one(size.case(f"{name}, warm"), name, subjects, turn, asked_of(size.rows, turn), known)
     for turn in range(size.cold):
         progress(0.65 + 0.15 * turn / size.cold, size.case("asking, cold"))
         for name in QUESTIONS:
@@ -170,17 +170,18 @@ def _ask(size: _Size, subjects: Sequence[Subject], turns: Turns, progress: Tell)
                 subject.close()
                 subject.open()
                 evict(subject.files())
-            _one(size.case(f"{name}, cold"), name, _rotated(subjects, turn), asked_of(size.rows, turn), turns)
+            _one(size.case(f"{name}, cold"), name, subjects, turn, asked_of(size.rows, turn), turns)
 
 
-def _one(case: str, name: str, subjects: Sequence[Subject], asked: Asked, turns: Turns) -> None:
+def _one(case: str, name: str, subjects: Sequence[Subject], turn: int, asked: Asked, turns: Turns) -> None:
     """Ask all one question."""
-    answers = {}
-    for subject in subjects:
-        with Clock(subject) as clock:
+    answers, clocks = {}, {}
+    for subject in _rotated(subjects, turn):
+        with Clock(subject) as clocks[subject.name]:
             answers[subject.name] = QUESTIONS[name](subject, asked)
-        turns.add(case, subject.name, "ms", clock.wall_s * 1e3)
-        turns.add(case, subject.name, "CPU ms", clock.cpu_s * 1e3)
+    for subject in subjects:
+        turns.add(case, subject.name, "ms", clocks[subject.name].wall_s * 1e3)
+        turns.add(case, subject.name, "CPU ms", clocks[subject.name].cpu_s * 1e3)
     agree(case, answers)
 
 
