@@ -39,7 +39,7 @@ def test_a_table_takes_the_reading_that_came_last_in_each_slot(folder: Path) -> 
     store.close()
 
 
-def test_in_a_slot_what_was_read_counts_before_what_was_foretold_and_words_are_no_number(folder: Path) -> None:
+def test_in_a_slot_what_was_read_counts_before_what_was_foretold_and_words_do_not(folder: Path) -> None:
     store = Observations.open(folder)
     store.append(batch(1, [(7, 0, 1.0), (7, 7_200, 8.0)]), 1)
     foretold = [START - HOUR_NS, START + HOUR_NS]
