@@ -10,6 +10,7 @@ _COMMANDS = {
     "stream": "Readings by MQTT beside bare subscribers.",
     "latency": "From sensor to decision, at several rates.",
     "soak": "Hours at half load, and what grows meanwhile.",
+    "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

@@ -72,10 +72,41 @@ _HTTP = tuple(
     )
 )
 
-GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_HTTP)
+
+def _store(rows: int, case: str, metric: str, bound: float, way: Literal["at least", "at most"]) -> Goal:
+    return Goal(
+        bench="store", case=f"{rows:,} rows: {case}", subject="nervure", metric=metric, bound=bound, way=way
+    )
+
+
+_TEN_MILLION = 10_000_000
+_STORE = (
+    _store(_TEN_MILLION, "write", "rows per CPU-s", 1e6, "at least"),
+    _store(_TEN_MILLION, "write", "rows/s", 1e6, "at least"),
+    _store(_TEN_MILLION, "compacted", "bytes a row", 2.0, "at most"),
+    _store(_TEN_MILLION, "last value of each of 1,000 sensors, warm", "ms", 5.0, "at most"),
+    _store(_TEN_MILLION, "24 h of one sensor, warm", "ms", 30.0, "at most"),
+    _store(_TEN_MILLION, "15-min means of 100 sensors over 7 days, warm", "ms", 100.0, "at most"),
+    _store(_TEN_MILLION, "from kill -9 to answers", "s", 30.0, "at most"),
+    _store(_TEN_MILLION, "from kill -9 to answers, without its digest", "s", 30.0, "at most"),
+)
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP)
+
+
+def _quick(case: str, metric: str, bound: float, way: Literal["at least", "at most"], over: str) -> Goal:
+    return msgspec.structs.replace(_store(200_000, case, metric, bound, way), over=over)
+
 
 GATES: tuple[Goal, ...] = (
     Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=0.5, over="bare paho"),
+    _quick("write", "rows per CPU-s", 0.05, "at least", "DuckDB table"),
+    _quick("write", "rows per CPU-s", 0.1, "at least", "plain Delta"),
+    _quick("compacted", "bytes a row", 0.6, "at most", "plain Parquet"),
+    _quick("last value of each of 1,000 sensors, warm", "CPU ms", 0.8, "at most", "DuckDB table"),
+    _quick("24 h of one sensor, warm", "CPU ms", 8.0, "at most", "DuckDB table"),
+    _quick("15-min means of 100 sensors over 7 days, warm", "CPU ms", 12.0, "at most", "DuckDB table"),
+    _quick("table of 100 sensors for training, warm", "CPU ms", 15.0, "at most", "DuckDB table"),
 )
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
 
