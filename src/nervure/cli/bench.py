@@ -10,6 +10,7 @@ _COMMANDS = {
     "stream": "Readings by MQTT beside bare subscribers.",
     "latency": "From sensor to decision, at several rates.",
     "soak": "Hours at half load, and what grows meanwhile.",
+    "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

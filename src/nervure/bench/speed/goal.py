@@ -72,10 +72,19 @@ _HTTP = tuple(
     )
 )
 
-GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_HTTP)
+_JOB = "1,000 sensors, windows of 64, a score at every message"
+_ENGINES = tuple(
+    Goal(bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=bound, over=over)
+    for over, bound in (("Quix Streams", 5), ("PyFlink", 10), ("Spark", 10))
+)
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_HTTP, *_ENGINES)
 
 GATES: tuple[Goal, ...] = (
     Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=0.5, over="bare paho"),
+    Goal(
+        bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=0.08, over="Python loop"
+    ),
 )
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
 
