@@ -72,11 +72,12 @@ class Way:
 
 def collect(seat: Seat, packs: list[Pack]) -> None:
     """Note the scores of messages; a model that has not seen a whole window says nothing."""
-    for pack in packs:
-        turn = (pack.issued_ns // SECOND_NS - BEGIN_S) // EVERY_S
-        if turn >= WINDOW - 1:
-            band = np.frombuffer(pack.band)
-            seat.scores[turn * SENSORS + pack.datastream - 1] = band[0]
+    issued = np.array([pack.issued_ns for pack in packs], dtype=np.int64)
+    sensor = np.array([pack.datastream for pack in packs], dtype=np.int64) - 1
+    bands = np.frombuffer(b"".join([pack.band for pack in packs])).reshape(-1, 3)
+    turn = (issued // SECOND_NS - BEGIN_S) // EVERY_S
+    full = turn >= WINDOW - 1
+    seat.scores[(turn * SENSORS + sensor)[full]] = bands[full, 0]
 
 
 async def _run(seat: Seat, folder: Path) -> None:
