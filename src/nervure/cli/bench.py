@@ -11,6 +11,7 @@ _COMMANDS = {
     "latency": "From sensor to decision, at several rates.",
     "soak": "Hours at half load, and what grows meanwhile.",
     "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
+    "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

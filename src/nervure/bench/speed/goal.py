@@ -91,7 +91,13 @@ _STORE = (
     _store(_TEN_MILLION, "from kill -9 to answers, without its digest", "s", 30.0, "at most"),
 )
 
-GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP)
+_JOB = "1,000 sensors, windows of 64, a score at every message"
+_ENGINES = tuple(
+    Goal(bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=bound, over=over)
+    for over, bound in (("Quix Streams", 5), ("PyFlink", 10), ("Spark", 10))
+)
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES)
 
 
 def _quick(case: str, metric: str, bound: float, way: Literal["at least", "at most"], over: str) -> Goal:
@@ -107,6 +113,9 @@ GATES: tuple[Goal, ...] = (
     _quick("24 h of one sensor, warm", "CPU ms", 8.0, "at most", "DuckDB table"),
     _quick("15-min means of 100 sensors over 7 days, warm", "CPU ms", 12.0, "at most", "DuckDB table"),
     _quick("table of 100 sensors for training, warm", "CPU ms", 15.0, "at most", "DuckDB table"),
+    Goal(
+        bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=0.08, over="Python loop"
+    ),
 )
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
 
