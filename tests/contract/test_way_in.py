@@ -49,7 +49,7 @@ async def by_mqtt(payloads: list[bytes], site: Site) -> None:
 async def by_foreign_broker(payloads: list[bytes], site: Site) -> None:
     async with mosquitto(site.folder) as broker:
         where = Broker(name="site", host="127.0.0.1", port=broker.port, topics={"hall/+": "{1}"})
-        gateway = ExternalBroker(where, site.log.publish, Intake([STREAM], Limits()).named)
+        gateway = ExternalBroker(where, site.log.publish_many, Intake([STREAM], Limits()).named)
         task = asyncio.create_task(gateway.run())
         await until(lambda: gateway.standing().connected)
         items = [("hall/inflow", payload) for payload in payloads]

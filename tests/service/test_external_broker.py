@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from nervure.core.entity import Datastream
 from nervure.core.error import EnvironmentMissing, StreamError
 from nervure.core.settings import Broker, Limits, Settings
-from nervure.sense.gateway import Publish
+from nervure.sense.gateway import Append
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.stream.log import Log
@@ -30,9 +30,9 @@ STREAMS = (
 TOPICS = {"v1.1/+/Observations": "{1}", "site/+/temperature": "{1}"}
 
 
-def make_gateway(broker: Mosquitto, publish: Publish, **how: str | None) -> ExternalBroker:
+def make_gateway(broker: Mosquitto, append: Append, **how: str | None) -> ExternalBroker:
     settings = Broker(name="site", host="127.0.0.1", port=broker.port, topics=TOPICS, **how)  # type: ignore[arg-type]
-    return ExternalBroker(settings, publish, Intake(STREAMS, Limits()).named)
+    return ExternalBroker(settings, append, Intake(STREAMS, Limits()).named)
 
 
 class Sink:
@@ -45,12 +45,12 @@ class Sink:
         if not stalled:
             self.flows.set()
 
-    async def publish(self, subject: str, payload: bytes, *, once: str | None = None) -> int:
+    async def append(self, items: Sequence[tuple[str, bytes, str | None]], /) -> list[int]:
         await self.flows.wait()
         if self._fails:
             raise StreamError("the disk is full")
-        self.payloads.append(payload)
-        return len(self.payloads)
+        self.payloads += [payload for _, payload, _ in items]
+        return list(range(len(items)))
 
 
 def cut(gateway: ExternalBroker) -> None:
@@ -100,7 +100,7 @@ def readings(count: int, start: int = 0) -> list[str]:
 def test_what_mosquitto_has_reaches_the_log_in_order(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
-            gateway = make_gateway(broker, log.publish)
+            gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await broker.send("v1.1/Datastreams(7)/Observations", *readings(500))
                 await broker.send("site/yard/temperature", "21.5", "22")
@@ -116,7 +116,7 @@ def test_what_mosquitto_has_reaches_the_log_in_order(settings: Settings, tmp_pat
 def test_topics_and_payloads_that_have_no_place_are_quarantined(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
-            gateway = make_gateway(broker, log.publish)
+            gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await broker.send("site/the lamp.2/temperature", "21.5")
                 await broker.send("v1.1/Datastreams(99)/Observations", "21.5")
@@ -134,10 +134,10 @@ def test_topics_and_payloads_that_have_no_place_are_quarantined(settings: Settin
 def test_what_came_while_we_were_away_comes_when_we_are_back(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
-            async with at_work(make_gateway(broker, log.publish)):
+            async with at_work(make_gateway(broker, log.publish_many)):
                 pass
             await broker.send("site/hall/temperature", *readings(50))
-            gateway = make_gateway(broker, log.publish)
+            gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await until(lambda: gateway.standing().published == 50)
             values, _ = await stored(log)
@@ -151,7 +151,7 @@ def test_nothing_is_acknowledged_before_the_log_has_it(settings: Settings, tmp_p
 
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
-            first = make_gateway(broker, Sink(fails=True).publish)
+            first = make_gateway(broker, Sink(fails=True).append)
             task = asyncio.create_task(first.run())
             await until(lambda: first.standing().connected)
             await broker.send("site/hall/temperature", *readings(10))
@@ -161,7 +161,7 @@ def test_nothing_is_acknowledged_before_the_log_has_it(settings: Settings, tmp_p
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            second = make_gateway(broker, log.publish)
+            second = make_gateway(broker, log.publish_many)
             async with at_work(second):
                 await until(lambda: second.standing().published == 10)
             values, _ = await stored(log)
@@ -175,7 +175,7 @@ def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
 ) -> None:
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
-            gateway = make_gateway(broker, log.publish)
+            gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await broker.send("site/hall/temperature", *readings(100))
                 await until(lambda: gateway.standing().published >= 100)
@@ -200,9 +200,9 @@ def test_messages_sent_again_by_the_broker_are_acknowledged_not_doubled(
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
             held = asyncio.Event()
 
-            async def slow(subject: str, payload: bytes, *, once: str | None = None) -> int:
+            async def slow(items: Sequence[tuple[str, bytes, str | None]], /) -> list[int]:
                 await held.wait()
-                return await log.publish(subject, payload, once=once)
+                return await log.publish_many(items)
 
             gateway = make_gateway(broker, slow)
             async with at_work(gateway):
@@ -225,7 +225,7 @@ def test_a_retained_reading_comes_once_however_often_we_reconnect(settings: Sett
     async def main() -> None:
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
             await broker.send("site/hall/temperature", "21.5", retain=True)
-            gateway = make_gateway(broker, log.publish)
+            gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await until(lambda: gateway.standing().published == 1)
                 cut(gateway)
@@ -243,7 +243,7 @@ def test_a_stalled_log_bounds_what_is_held(tmp_path: Path) -> None:
     async def main() -> None:
         async with mosquitto(tmp_path, "allow_anonymous true\nmax_inflight_messages 0") as broker:
             sink = Sink(stalled=True)
-            gateway = make_gateway(broker, sink.publish)
+            gateway = make_gateway(broker, sink.append)
             async with at_work(gateway):
                 await broker.send("site/hall/temperature", *readings(3000))
                 await until(lambda: gateway.standing().waiting == 1024)
@@ -265,10 +265,10 @@ def test_a_broker_that_wants_a_password(tmp_path: Path) -> None:
         passwords.chmod(0o644)
         secret.write_text("s3cret\n")
         async with mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}") as broker:
-            right = make_gateway(broker, Sink().publish, username="nervure", password_file=str(secret))
+            right = make_gateway(broker, Sink().append, username="nervure", password_file=str(secret))
             async with at_work(right):
                 assert right.standing().trouble == ""
-            wrong = make_gateway(broker, Sink().publish)
+            wrong = make_gateway(broker, Sink().append)
             async with at_work(wrong, wait=False):
                 await until(lambda: "refuses us" in wrong.standing().trouble)
                 assert not wrong.standing().connected
@@ -279,7 +279,7 @@ def test_a_broker_that_wants_a_password(tmp_path: Path) -> None:
 def test_a_broker_that_is_not_there_is_told_and_tried_again(tmp_path: Path) -> None:
     async def main() -> None:
         broker = Mosquitto(tmp_path, free_ports(1)[0])
-        gateway = make_gateway(broker, Sink().publish)
+        gateway = make_gateway(broker, Sink().append)
         async with at_work(gateway, wait=False):
             await until(lambda: "cannot reach" in gateway.standing().trouble)
             await broker.start()
@@ -292,5 +292,5 @@ def test_a_broker_that_is_not_there_is_told_and_tried_again(tmp_path: Path) -> N
 def test_a_password_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="cannot read the password of broker site"):
         make_gateway(
-            Mosquitto(tmp_path, 1883), Sink().publish, username="x", password_file=str(tmp_path / "none")
+            Mosquitto(tmp_path, 1883), Sink().append, username="x", password_file=str(tmp_path / "none")
         )

@@ -39,6 +39,19 @@ def test_a_table_takes_the_reading_that_came_last_in_each_slot(folder: Path) -> 
     store.close()
 
 
+def test_in_a_slot_what_was_read_counts_before_what_was_foretold_and_words_do_not(folder: Path) -> None:
+    store = Observations.open(folder)
+    store.append(batch(1, [(7, 0, 1.0), (7, 7_200, 8.0)]), 1)
+    foretold = [START - HOUR_NS, START + HOUR_NS]
+    store.append(batch(2, [(7, 600, 2.0), (7, 4_000, 3.0)], result_time=foretold), 2)
+    store.append(batch(3, [(7, 1_200, np.nan), (7, 10_800, np.nan)], text=['"dry"', '"wet"']), 3)
+    for _ in range(2):
+        table = store.table([7], ["a"], HOUR_NS)
+        np.testing.assert_array_equal(table.value[:, 0], [1.0, 3.0, 8.0, np.nan])
+        store.seal()
+    store.close()
+
+
 def test_pages_follow_each_other_in_either_direction(folder: Path) -> None:
     store = Observations.open(folder)
     readings = [(7, number * 40_000, float(number)) for number in range(30)]

@@ -129,11 +129,30 @@ class Engine:
         rows = np.flatnonzero(self._sorted[where] == findings.datastream)
         place = self._order[where]
         changed: list[Alert] = []
-        for chosen in rounds(place[rows]):
-            self._round(findings, rows[chosen], place[rows[chosen]], changed)
+        turns = rounds(place[rows])
+        judged = rows
+        if len(turns) > 1:  # reading by reading only where something is, or may come to be, the matter
+            stirred = self._stirred(findings, rows, place[rows])
+            judged, calm = rows[stirred], rows[~stirred]
+            self._recent.extend(place[calm], findings, calm)
+            turns = rounds(place[judged])
+        for chosen in turns:
+            self._round(findings, judged[chosen], place[judged[chosen]], changed)
         if len(rows):
             self.clock_ns = max(self.clock_ns, int(findings.time[rows].max()))
         return changed
+
+    def _stirred(self, findings: Findings, rows: Longs, place: Longs) -> Flags:
+        """Tell which findings are of streams in which a condition is fulfilled, holds, or has an alert."""
+        stirred = self._broken.copy()
+        for number_, ruling in enumerate(self.rulings):
+            if ruling.condition.measure == "silent":
+                continue
+            hold = self._holds[number_]
+            met, known = above(ruling, findings, rows)
+            moved = (met & known) | (hold.since[place] != NEVER) | hold.active[place]
+            stirred[place[self._watch[number_, place] & moved]] = True
+        return stirred[place]
 
     def _round(self, findings: Findings, rows: Longs, place: Longs, changed: list[Alert]) -> None:
         """Judge one finding a stream."""

@@ -30,11 +30,26 @@ class Recent:
 
     def push(self, streams: Longs, findings: Findings, rows: Longs) -> None:
         """Keep one finding a stream (``[row]``, no stream twice)."""
-        place = self.next[streams]
+        self._write(streams, np.zeros(len(streams), dtype=np.int64), findings, rows)
+        self.next[streams] = (self.next[streams] + 1) % KEPT
+
+    def extend(self, streams: Longs, findings: Findings, rows: Longs) -> None:
+        """Keep the last of several findings a stream (``[row]``, in log order)."""
+        order = np.argsort(streams, kind="stable")
+        ranked = streams[order]
+        starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])) if len(order) else order
+        counts = np.diff(np.append(starts, len(order)))
+        turn = np.arange(len(order)) - np.repeat(starts, counts)
+        late = turn >= np.repeat(counts, counts) - KEPT
+        self._write(ranked[late], turn[late], findings, rows[order[late]])
+        self.next[ranked[starts]] = (self.next[ranked[starts]] + counts) % KEPT
+
+    def _write(self, streams: Longs, turn: Longs, findings: Findings, rows: Longs) -> None:
+        """Write findings that come so many turns after the newest one that is kept of their stream."""
+        place = (self.next[streams] + turn) % KEPT
         self.time[streams, place] = findings.time[rows]
         columns = (findings.value, findings.expected, findings.low, findings.high, findings.score)
         self.value[streams, place] = np.stack([one[rows] for one in columns], axis=1)
-        self.next[streams] = (place + 1) % KEPT
 
     def last(self, stream: int) -> tuple[int, float]:
         """Return time and value of the newest finding of a stream."""

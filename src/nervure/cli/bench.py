@@ -7,6 +7,11 @@ from cyclopts import App
 __all__ = ["bench"]
 
 _COMMANDS = {
+    "stream": "Readings by MQTT beside bare subscribers.",
+    "latency": "From sensor to decision, at several rates.",
+    "soak": "Hours at half load, and what grows meanwhile.",
+    "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
+    "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "faults": "What breaks, and what becomes of what was acknowledged.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }

@@ -22,13 +22,13 @@ from nervure.core.alert import Alert, alert_id
 from nervure.core.error import NervureError, SignInError, StoreError, StreamError
 from nervure.stream.api import Address, log_in
 from nervure.stream.conf import NODE_USER, PROBE_USER
+from nervure.stream.wire import Feed
 from nervure.trust.admission import Rights, Visitor, identify, rights_of, visitor
 from nervure.trust.nkey import AccountKey, read_claims
 
 if TYPE_CHECKING:
     from nervure.store.catalogue import Catalogue
     from nervure.stream.server import Server
-    from nervure.stream.wire import Feed
     from nervure.trust.principal import Principal
     from nervure.trust.register import Register
 
@@ -149,7 +149,7 @@ class Door:
         ask = self._ask = await log_in(address, "nervure door")
         try:
             ask.asked = self._asked
-            news = self._news = await log_in(system, "nervure door watch", self._heard)
+            news = self._news = await log_in(system, "nervure door watch", lambda: Feed(self._heard))
             try:
                 await self._begin(ask, news)
                 notes = time.monotonic()

@@ -127,7 +127,7 @@ class Inflow:
         self._watch.take(fresh, upto)
         self._told(fresh)
         self._readings.taken(upto, refused, appended.doubles)
-        self._meter.arrival(entries.received_ns, time.time_ns())
+        self._meter.arrival(entries.received_ns, fresh.time, time.time_ns())
 
     def _refuse(self, refused: Sequence[Reject]) -> None:
         self._watch.refuse(refused)

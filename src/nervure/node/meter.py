@@ -10,23 +10,46 @@ from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from nervure.core.observation import Reject
 
 __all__ = ["Meter"]
 
 KEPT = 100_000
+LIVE_NS = 60_000_000_000
+"""A reading is live if it is no older than this when it comes: what a device kept for later is not."""
+
+Longs = NDArray[np.int64]
+
+
+class _Last:
+    """The last hundred thousand of some delays, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._held = np.zeros(KEPT)
+        self._seen = 0
+
+    def note(self, delays_ns: Longs) -> None:
+        values = np.maximum(0, delays_ns[-KEPT:]) / 1e6
+        self._held[(self._seen + np.arange(len(values))) % KEPT] = values
+        self._seen += len(values)
+
+    def percentiles(self) -> dict[str, float]:
+        held = self._held[: min(self._seen, KEPT)]
+        found = np.percentile(held, [50, 99, 99.9, 100]) if len(held) else np.zeros(4)
+        names = ("p50", "p99", "p99.9", "max")
+        return {name: round(float(one), 3) for name, one in zip(names, found, strict=True)}
 
 
 class Meter:
-    """Counters since the start, and the last hundred thousand latencies."""
+    """Counters since the start, and how long the last hundred thousand messages and readings took."""
 
     def __init__(self) -> None:
         self.started = time.time()
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
-        self._latency = np.zeros(KEPT)
-        self._seen = 0
+        self._latency, self._age = _Last(), _Last()
         self._process = psutil.Process(os.getpid())
 
     def count(self, **amounts: int) -> None:
@@ -38,26 +61,20 @@ class Meter:
         for reject in rejects:
             self._reasons[reject.reason] += reject.count
 
-    def arrival(self, received_ns: Sequence[int], now_ns: int) -> None:
-        """Note how long after reaching the log these messages were stored in memory and scored."""
-        values = np.maximum(0, now_ns - np.asarray(received_ns, dtype=np.int64))[-KEPT:] / 1e6
-        places = (self._seen + np.arange(len(values))) % KEPT
-        self._latency[places] = values
-        self._seen += len(values)
+    def arrival(self, received_ns: Sequence[int], sensed_ns: Longs, now_ns: int) -> None:
+        """Note how long ago messages came to the log, and live readings were sensed: they are scored now."""
+        self._latency.note(now_ns - np.asarray(received_ns, dtype=np.int64))
+        age = now_ns - sensed_ns
+        self._age.note(age[(age >= 0) & (age < LIVE_NS)])
 
     def figures(self) -> dict[str, Any]:
-        """Return every counter, latency percentiles (ms), CPU seconds and memory."""
-        held = self._latency[: min(self._seen, KEPT)]
-        p50, p99, most = np.percentile(held, [50, 99, 100]) if len(held) else (0.0, 0.0, 0.0)
+        """Return every counter, percentiles of delays (ms), CPU seconds and memory."""
         cpu = self._process.cpu_times()
         return {
             **{name: self._counts[name] for name in sorted(self._counts)},
             "rejected": dict(self._reasons),
-            "latency_ms": {
-                "p50": round(float(p50), 3),
-                "p99": round(float(p99), 3),
-                "max": round(float(most), 3),
-            },
+            "latency_ms": self._latency.percentiles(),
+            "age_ms": self._age.percentiles(),
             "cpu_s": round(cpu.user + cpu.system, 3),
             "memory_mb": round(self._process.memory_info().rss / 1e6, 1),
             "uptime_s": round(time.time() - self.started, 1),

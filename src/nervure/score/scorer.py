@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.answer import ANSWER
-from nervure.core.declaration import Solution, condition, watched
+from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
 from nervure.core.finding import Findings
-from nervure.core.instant import SECOND_NS, duration_ns
+from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, Quality
-from nervure.core.problem import Anomaly
 from nervure.core.window import Table
+from nervure.score.asked import FOREVER, anomaly, node_of, ruled_by, stuck_ns
 from nervure.score.lane import Lane, Model, limit_in
-from nervure.score.order import PLAIN, SHARED, stages
+from nervure.score.order import stages
 from nervure.score.pack import Pack, Word
-from nervure.score.track import Track
+from nervure.score.track import Seen, Track
 from nervure.solutions import find
 
 __all__ = ["Scored", "Scorer"]
@@ -35,7 +35,6 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_FOREVER = 1 << 62
 _KINDS = ("reading", ANSWER)
 _DIGITS = 6
 
@@ -73,7 +72,7 @@ class Scorer:
         self.model_name = f"{model.card.name} {model.card.version}" if model else ""
         self._lane: Lane | None = None
         if model is not None:
-            limit = limit_in(model.card, _anomaly(solution, model))
+            limit = limit_in(model.card, anomaly(solution, model.card))
             ahead = {one.name: one.ahead_ns for one in solution.signals}
             self._lane = Lane(model, limit, batch=batch, ahead=ahead)
         self._forecasts = dict(forecasts or {})
@@ -97,7 +96,7 @@ class Scorer:
                 self._forecasts.setdefault(one.source, one.id)
         lane = self._lane
         columns = {name: place for place, name in enumerate(lane.layout.names)} if lane else {}
-        ruled = _ruled(self.solution)
+        ruled = ruled_by(self.solution)
         known = [one for one in known if one.kind in _KINDS]
         kept = sorted(
             (one for one in known if one.name in columns or one.signal in ruled),
@@ -123,13 +122,13 @@ class Scorer:
         self._column = np.array([columns.get(one.name, -1) for one in kept], dtype=np.int64)
         self._target = np.array([one.name in nodes for one in kept], dtype=bool)
         self._node = np.array(
-            [_node(one.name, nodes, feeds.get(columns.get(one.name, -1), set())) for one in kept],
+            [node_of(one.name, nodes, feeds.get(columns.get(one.name, -1), set())) for one in kept],
             dtype=np.int64,
         )
         early = {one.name for one in self.solution.signals if one.ahead is not None}
         self._early = np.array([one.signal in early for one in kept], dtype=bool)
         self._answer = np.array([one.kind == ANSWER for one in kept], dtype=bool)
-        self._stuck_ns = np.array([_stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
+        self._stuck_ns = np.array([stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
         self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
         self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
 
@@ -166,6 +165,12 @@ class Scorer:
         time, value, issued = batch.time[rows], batch.value[rows], batch.result_time[rows]
         good = batch.quality[rows] == Quality.GOOD
         told = self._early[place] & (time > issued)
+        if self._lane is None:
+            unread = np.flatnonzero(~told)
+            seen = self._track.run(place[unread], time[unread], value[unread])
+            if seen is not None:
+                found = self._blank(place[unread], time[unread], value[unread], seen)
+                return Scored(packs=[], findings=self._answered(found, batch, rows[unread], place[unread]))
         packs: list[Pack] = []
         parts: list[tuple[Longs, Findings]] = []
         showing = self._lane.layout.showing if self._lane else None
@@ -178,13 +183,22 @@ class Scorer:
             if not len(chosen):
                 continue
             newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
-            answered = self._answer[place[chosen[newer]]]
-            if answered.any():  # an answer brings its interval with it
-                source = rows[chosen[newer[answered]]]
-                findings.low[answered], findings.high[answered] = batch.low[source], batch.high[source]
-            parts.append((chosen[newer], findings))
+            kept = chosen[newer]
+            parts.append((kept, self._answered(findings, batch, rows[kept], place[kept])))
             packs += made
         return Scored(packs=packs, findings=_merged(parts))
+
+    def _blank(self, place: Longs, time: Longs, value: Floats, seen: Seen) -> Findings:
+        """Return findings about which no model has an opinion."""
+        return Findings.blank(self._ids[place], time, value, seen.flat_ns / SECOND_NS, model=self.model_name)
+
+    def _answered(self, findings: Findings, batch: Batch, rows: Longs, place: Longs) -> Findings:
+        """Give the answers among findings, ``rows`` of a batch, the intervals that they bring with them."""
+        answered = self._answer[place]
+        if answered.any():
+            source = rows[answered]
+            findings.low[answered], findings.high[answered] = batch.low[source], batch.high[source]
+        return findings
 
     def _turns(self, place: Longs, time: Longs, told: Flags) -> Longs:
         """Return what may come once a stage: a stream, and of what is foretold of one each slot by itself."""
@@ -228,7 +242,7 @@ class Scorer:
         judged = np.flatnonzero(opened & self._target[place])
         if not len(judged):
             return newer, findings, packs
-        fresh = (seen.fresh[newer] | (self._stuck_ns[place] == _FOREVER))[judged]
+        fresh = (seen.fresh[newer] | (self._stuck_ns[place] == FOREVER))[judged]
         packs += self._judge(self._lane, place[judged], believed[judged], fresh, (findings, judged))
         return newer, findings, packs
 
@@ -366,34 +380,3 @@ def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:
         if name != "model"
     }
     return Findings(**columns, model=parts[0][1].model)
-
-
-def _anomaly(solution: Solution, model: Model) -> str | None:
-    """Return the anomaly problem whose score is this model's error."""
-    for problem in solution.problems:
-        if isinstance(problem, Anomaly) and problem.residual == model.card.problem.name:
-            return problem.name
-    return None
-
-
-def _ruled(solution: Solution) -> set[str]:
-    """Return the signals whose every reading some rule wants to see."""
-    rules = (rule for rule in solution.rules if condition(rule.when).measure != "score")
-    return {name for rule in rules for name in watched(solution, rule)}
-
-
-def _stuck_ns(solution: Solution, name: str) -> int:
-    """Return for how long an unchanged value of a signal is believed."""
-    for signal in solution.signals:
-        if signal.name == name and signal.stuck_after is not None:
-            return duration_ns(signal.stuck_after)
-    return _FOREVER
-
-
-def _node(name: str, nodes: dict[str, int], fed: set[int]) -> int:
-    """Return the node that a stream is about: its own, the one it feeds, or one of the two constants."""
-    if name in nodes:
-        return nodes[name]
-    if not fed:
-        return PLAIN
-    return next(iter(fed)) if len(fed) == 1 else SHARED

@@ -63,6 +63,34 @@ class Track:
             newer=newer, fresh=fresh, flat_ns=time - since, before_ns=np.where(fresh, 0, last - since)
         )
 
+    def run(self, streams: Longs, time: Longs, value: Floats) -> Seen | None:
+        """Take several readings a stream at once, ``[row]`` in log order; None if they do not rise in time.
+
+        It says and leaves what :meth:`step` would, one reading a stream after the other.
+        """
+        order = np.argsort(streams, kind="stable")
+        stream, moment, shown = streams[order], time[order], value[order]
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = stream[1:] != stream[:-1]
+        last = _before(moment, self.time, stream, first)
+        if not (moment > last).all():
+            return None
+        fresh = shown != _before(shown, self.value, stream, first)
+        begun = np.maximum.accumulate(np.where(fresh | first, np.arange(len(order)), 0))
+        since = np.where(fresh[begun], moment[begun], self.since[stream])
+        held = last - _before(since, self.since, stream, first)
+        end = np.flatnonzero(np.append(first[1:], True)) if len(order) else order
+        moved = stream[end]
+        self.time[moved], self.since[moved], self.value[moved] = moment[end], since[end], shown[end]
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return Seen(
+            newer=np.ones(len(order), dtype=bool),
+            fresh=fresh[back],
+            flat_ns=(moment - since)[back],
+            before_ns=np.where(fresh, 0, held)[back],
+        )
+
     def grow(self, streams: int) -> None:
         """Make room for streams added later."""
         more = Track(max(0, streams - len(self.time)))
@@ -79,3 +107,11 @@ class Track:
         self.time[here] = np.frombuffer(state["time"], dtype=np.int64)[there]
         self.since[here] = np.frombuffer(state["since"], dtype=np.int64)[there]
         self.value[here] = np.frombuffer(state["value"], dtype=np.float64)[there]
+
+
+def _before(column: NDArray[Any], held: NDArray[Any], stream: Longs, first: Flags) -> NDArray[Any]:
+    """Return what came before each row of a stream: the row before, or what is held of the stream."""
+    before = np.empty_like(column)
+    before[1:] = column[:-1]
+    before[first] = held[stream[first]]
+    return before

@@ -7,6 +7,7 @@ visible like any other reject.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from nervure.sense.reason import MALFORMED, REASONS, UNKNOWN_STREAM
 
 __all__ = [
     "HEAD_BYTES",
+    "Append",
     "Gateway",
     "Publish",
     "Refusal",
@@ -31,6 +33,14 @@ HEAD_BYTES = 4096
 """How much of a refused message is passed on."""
 
 _SUBJECT_BYTES = 255
+
+
+class Append(Protocol):
+    """Appends messages ``(subject, payload, once)`` to the log, all or some of them: ``Log.publish_many``."""
+
+    async def __call__(self, items: Sequence[tuple[str, bytes, str | None]], /) -> list[int]:
+        """Append; return the sequences."""
+        ...
 
 
 class Publish(Protocol):

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import paho.mqtt.client as paho
@@ -22,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from nervure.core.error import EnvironmentMissing, NervureError
 from nervure.core.settings import Broker, Limits
 from nervure.sense.gate import Gate
-from nervure.sense.gateway import HEAD_BYTES, Publish, Refusal, Resolve, Standing, refusal_subject
+from nervure.sense.gateway import HEAD_BYTES, Append, Refusal, Resolve, Standing, refusal_subject
 from nervure.sense.reason import TOO_LARGE, UNKNOWN_STREAM, shown
 from nervure.sense.topic import TopicMap
 from nervure.stream.subject import reading_subject
@@ -41,7 +42,10 @@ _log = logging.getLogger("nervure.sense")
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
-    """A message on its way to the log, and what the broker wants acknowledged for it."""
+    """A message on its way to the log, and what the broker wants acknowledged for it.
+
+    Under the name ``once`` the log keeps it once, however often it is sent.
+    """
 
     mid: int
     qos: int
@@ -49,17 +53,18 @@ class _Message(msgspec.Struct, frozen=True, gc=False):
     subject: str
     payload: bytes
     refused: bool
+    once: str
 
 
 class ExternalBroker:
     """Reads a foreign broker into the log until it is stopped; reconnects by itself."""
 
     def __init__(
-        self, broker: Broker, publish: Publish, resolve: Resolve, limits: Limits | None = None
+        self, broker: Broker, append: Append, resolve: Resolve, limits: Limits | None = None
     ) -> None:
         self.name = broker.name
         self._broker = broker
-        self._publish = publish
+        self._append = append
         self._resolve = resolve
         self._most = (limits or Limits()).message_bytes
         self._topics = TopicMap(broker.topics, where=f"$.broker[{broker.name}].topics")
@@ -68,6 +73,7 @@ class ExternalBroker:
         self._subscribed = False
         self._received = self._published = self._refused = self._repeated = 0
         self._trouble = ""
+        self._stem = f"{uuid4().hex}."
         self._under_way: dict[int, int] = {}
         self._settled: dict[int, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,7 +100,7 @@ class ExternalBroker:
         self._client.loop_start()
         try:
             while batch := await self._next():
-                await asyncio.gather(*(self._bring(message) for message in batch))
+                await self._bring(batch)
         finally:
             self._gate.close()
             self._client.disconnect()
@@ -118,18 +124,31 @@ class ExternalBroker:
             first = self._queue.get_nowait()
         return []
 
-    async def _bring(self, message: _Message) -> None:
-        """Publish a message, however long it takes, then acknowledge it."""
+    async def _bring(self, batch: Sequence[_Message]) -> None:
+        """Append messages together; if the log does not take them so, each by itself, as long as it takes."""
+        try:
+            await self._append([(one.subject, one.payload, one.once) for one in batch])
+        except NervureError:
+            await asyncio.gather(*(self._bring_one(one) for one in batch))
+        else:
+            for one in batch:
+                self._settle(one)
+
+    async def _bring_one(self, message: _Message) -> None:
         pause, longest = RETRY_S
         while True:
             try:
-                await self._publish(message.subject, message.payload)
+                await self._append([(message.subject, message.payload, message.once)])
                 break
             except NervureError as cause:
                 self._trouble = f"the log does not take readings: {cause.what}"
                 _log.warning("broker %s: %s", self.name, self._trouble)
                 await asyncio.sleep(pause)
                 pause = min(longest, 2 * pause)
+        self._settle(message)
+
+    def _settle(self, message: _Message) -> None:
+        """Acknowledge a message, which the log has."""
         self._published += 1
         self._refused += message.refused
         if message.qos:
@@ -211,9 +230,8 @@ class ExternalBroker:
         self._received += 1
         if message.qos:
             self._under_way[message.mid] = mark
-        item = _Message(
-            mid=message.mid, qos=message.qos, mark=mark, subject=subject, payload=payload, refused=refused
-        )
+        once = f"{self._stem}{self._received}"
+        item = _Message(message.mid, message.qos, mark, subject, payload, refused, once)
         with contextlib.suppress(RuntimeError):  # the loop has ended: the broker sends it again
             loop.call_soon_threadsafe(self._queue.put_nowait, item)
 

@@ -24,6 +24,7 @@ LABELS = {
     "alerts": "severity",
     "position": "view",
     "latency_ms": "quantile",
+    "age_ms": "quantile",
     "brokers": "broker",
 }
 # What only ever grows while a node lives.
@@ -44,6 +45,7 @@ _HELP = {
     "alerts": "Active alerts, by severity.",
     "position": "The last log sequence that each view has worked on.",
     "latency_ms": "From reaching the log to being stored and scored, in milliseconds.",
+    "age_ms": "From being sensed to being stored and scored, in milliseconds, of live readings.",
     "entries": "Messages read from the log since the start.",
     "readings": "Readings taken since the start.",
     "duplicates": "Readings that were already stored, since the start.",

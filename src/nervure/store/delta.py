@@ -116,16 +116,23 @@ class Delta:
         self._table = table
         self._commits = 0
         self._doubt = False
+        self._known: tuple[int, int] | None = None
 
     @property
     def position(self) -> int:
         """The last log position in a commit."""
-        return position_of(self._table)
+        return self._positions()[0]
 
     @property
     def before(self) -> int:
         """The log position of the commit before."""
-        return self._table.transaction_version(BEFORE) or 0
+        return self._positions()[1]
+
+    def _positions(self) -> tuple[int, int]:
+        """Read both once a version: the table looks for them in its whole log."""
+        if self._known is None:
+            self._known = position_of(self._table), self._table.transaction_version(BEFORE) or 0
+        return self._known
 
     def shelf(self) -> Shelf:
         """Return the files of the newest version."""
@@ -142,13 +149,14 @@ class Delta:
         """See what another process has committed."""
         with storing("read the observations", self.folder):
             self._table.update_incremental()
+            self._known = None
 
     def certain(self) -> int:
         """Return the position; if the last commit seemed to fail, look first whether it did."""
         if self._doubt:
             with storing("open the observations", self.folder):
                 self._table = DeltaTable(self.folder)
-            self._doubt = False
+            self._doubt, self._known = False, None
         return self.position
 
     def write(self, rows: pa.Table, position: int) -> None:
@@ -230,6 +238,7 @@ class Delta:
         self._doubt = True
         with storing(what, self.folder):
             yield
+            self._known = None
             self._commits += 1
             if self._commits >= _REOPEN_AFTER:
                 self._commits = 0

@@ -69,10 +69,10 @@ class Engine:
         """
         values = dict(parameters or {})
         with self._connection(limit_s) as connection:
-            _register(connection, memory, gone)
+            memory = _register(connection, files, memory, gone)
             if keys is not None:
                 connection.register("keys", keys)
-            union = f"({_union(files, gone)})"
+            union = f"({_union(files, gone, memory)})"
             return connection.sql(sql.replace("{observation}", union), params=values or None).to_arrow_table()
 
     def ask(self, sql: str, parameters: Mapping[str, Any]) -> pa.Table:
@@ -93,8 +93,8 @@ class Engine:
         """Answer a query that came from outside, over the view ``observation``."""
         with self._connection(limit_s) as connection:
             single_query(connection, sql)
-            _register(connection, memory, gone)
-            connection.execute(f"CREATE TEMP VIEW observation AS {_union(files, gone)}")
+            memory = _register(connection, files, memory, gone)
+            connection.execute(f"CREATE TEMP VIEW observation AS {_union(files, gone, memory)}")
             return connection.sql(sql, params=parameters or None).to_arrow_table()
 
     def copy(
@@ -109,8 +109,8 @@ class Engine:
     ) -> None:
         """Write the rows of a query over ``{observation}`` into one Parquet file."""
         with self._connection(600.0) as connection:
-            _register(connection, memory, gone)
-            rows = sql.replace("{observation}", f"({_union(files, gone)})")
+            memory = _register(connection, files, memory, gone)
+            rows = sql.replace("{observation}", f"({_union(files, gone, memory)})")
             connection.execute(
                 f"COPY ({rows}) TO {_quoted(target)} "
                 "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE 122880)",
@@ -144,13 +144,21 @@ class Engine:
             connection.close()
 
 
-def _register(connection: duckdb.DuckDBPyConnection, memory: Sequence[pa.Table], gone: Gone) -> None:
-    connection.register("memory", pa.concat_tables(memory) if memory else _EMPTY)
+def _register(
+    connection: duckdb.DuckDBPyConnection, files: Files, memory: Sequence[pa.Table], gone: Gone
+) -> list[pa.Table]:
+    """Name the rows in memory, and return them; where there are none, that takes as long as a question."""
+    some = [table for table in memory if len(table)]
+    if not some and not files:
+        some = [_EMPTY]
+    if some:
+        connection.register("memory", pa.concat_tables(some))
     if gone.ids:
         connection.register(TABLE, gone.table())
+    return some
 
 
-def _union(files: Files, gone: Gone) -> str:
+def _union(files: Files, gone: Gone, memory: Sequence[pa.Table]) -> str:
     """Write the rows in memory, and those in files that are not gone, as one SELECT."""
     found = []
     for names, paths in ((NAMES, files.wide), (NARROW_NAMES, files.narrow)):
@@ -159,7 +167,9 @@ def _union(files: Files, gone: Gone) -> str:
             found.append(f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
     if gone:
         found = [f"SELECT {NAMES} FROM ({one}) WHERE NOT {gone.condition()}" for one in found]  # noqa: S608
-    return " UNION ALL ".join([f"SELECT {NAMES} FROM memory", *found])  # noqa: S608
+    if memory:
+        found.insert(0, f"SELECT {NAMES} FROM memory")  # noqa: S608
+    return " UNION ALL ".join(found)
 
 
 def single_query(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -48,6 +48,9 @@ FEW = 64
 _FAR = 1 << 53
 """An end in microseconds that no instant reaches."""
 
+_READ = 1 << 61
+"""More than any id: by so much a reading ranks above a forecast."""
+
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """Files of one version and the rows in memory that are not in them: every row once.
@@ -149,16 +152,17 @@ def table(
 ) -> Table:
     """Return a regular history; of several readings in a slot the one that came last stays.
 
-    What was read counts before what was foretold.
+    What was read counts before what was foretold. Mostly a slot holds one reading, so rows are put into
+    their places as they are: grouping them first takes three times as long.
     """
     start_ns, end_ns = span
     kind = f"AND quality = {int(Quality.GOOD)}" if good_only else ""
     kind += f" AND (result_time >= time OR NOT ({among(measured)}))" if len(measured) else ""
     found = view.ask(
         f"""
-        SELECT datastream, epoch_us(time) * 1000 // $every AS slot,
-               arg_max(value, (result_time >= time, id)) AS value
-        FROM {{observation}} WHERE {among(ids)} AND {WITHIN} {kind} GROUP BY datastream, slot
+        SELECT datastream, epoch_us(time) * 1000 // $every AS slot, value,
+               id + CASE WHEN result_time >= time THEN {_READ} ELSE 0 END AS rank
+        FROM {{observation}} WHERE {among(ids)} AND {WITHIN} {kind}
         """,  # noqa: S608 - whole numbers and constant text
         {"every": int(every_ns), **between(start_ns, end_ns)},
         ids=ids, start_ns=start_ns, end_ns=end_ns,
@@ -166,11 +170,31 @@ def table(
     slot = found["slot"].to_numpy().astype(np.int64)
     first = int(slot.min(initial=_FAR) if len(slot) else 0) if start_ns is None else int(start_ns // every_ns)
     after = int(slot.max(initial=first - 1)) + 1 if end_ns is None else -(-end_ns // every_ns)
-    value = np.full((max(0, after - first), len(ids)), np.nan)
     order = np.argsort(np.asarray(ids, dtype=np.int64), kind="stable")
     place = np.searchsorted(np.asarray(ids, dtype=np.int64)[order], found["datastream"].to_numpy())
-    value[slot - first, order[place]] = found["value"].to_numpy()
-    return Table(streams=tuple(names), first=first, every_ns=every_ns, value=value)
+    cell = (slot - first) * len(ids) + order[place]
+    value = _placed(
+        cell, found["value"].to_numpy(), found["rank"].to_numpy(), max(0, after - first) * len(ids)
+    )
+    return Table(streams=tuple(names), first=first, every_ns=every_ns, value=value.reshape(-1, len(ids)))
+
+
+def _placed(
+    cell: NDArray[np.int64], value: NDArray[np.float64], rank: NDArray[np.int64], cells: int
+) -> NDArray[np.float64]:
+    """Put values into cells; of several the one of the highest rank stays, and NaN is none."""
+    found = np.full(cells, np.nan)
+    missing = np.isnan(value)
+    if missing.any():
+        cell, value, rank = cell[~missing], value[~missing], rank[~missing]
+    number = np.arange(len(cell))
+    holder = np.empty(cells, np.int64)
+    holder[cell] = number
+    if (holder[cell] != number).any():
+        order = np.argsort(rank)
+        cell, value = cell[order], value[order]
+    found[cell] = value
+    return found
 
 
 def by_id(view: View, identity: int) -> Observation | None:

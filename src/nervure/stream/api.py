@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from nervure.core.error import StreamError
 from nervure.stream.subject import CHANGE, LOG_PREFIX, LOG_SUBJECTS, STREAM
-from nervure.stream.wire import Feed, Heard
+from nervure.stream.wire import Feed
 
 __all__ = ["Address", "ask", "ends", "ensure_stream", "followed", "log_in", "pad", "purge", "reach"]
 
@@ -36,15 +37,15 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         return f"nats://{self.host}:{self.port}"
 
 
-async def log_in(address: Address, name: str, heard: Heard | None = None) -> Feed:
-    """Open a connection and log in; ``heard`` gets what comes on subscription 3.
+async def log_in(address: Address, name: str, feed_of: Callable[[], Feed] = Feed) -> Feed:
+    """Open a connection and log in; ``feed_of`` makes what reads it.
 
     ``OSError`` or ``TimeoutError`` if the server cannot be reached now, ``StreamError`` if it does
     not let us in.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(_ANSWER_S):
-        _, feed = await loop.create_connection(lambda: Feed(heard), address.host, address.port)
+        _, feed = await loop.create_connection(feed_of, address.host, address.port)
     try:
         async with asyncio.timeout(_ANSWER_S):
             await _greet(feed, address, name)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from nervure.core.error import StreamError
 from nervure.stream.api import log_in
 from nervure.stream.subject import DEVICE_SUBJECTS, is_kept, plain_subject
+from nervure.stream.wire import Feed
 
 if TYPE_CHECKING:
     from nervure.stream.api import Address
@@ -26,10 +27,30 @@ _ROOM_BYTES = 32 << 20
 _PART = 4096
 _PAUSE_S = 0.05
 _MQTT_QOS_0 = b"NATS/1.0\r\nNmqtt-Pub:0"
+_KEPT = (b"NATS/1.0\r\nNmqtt-Pub:1", b"NATS/1.0\r\nNmqtt-Pub:2")
 _MQTT = b"\r\nNmqtt-Pub:"
+_HMSG = b"H"[0]
 _FROM_STREAM = b"\r\nNats-Stream:"
 
 _log = logging.getLogger("nervure.stream")
+
+
+class _Overhearing(Feed):
+    """A feed that passes over what came with QoS 1 or 2 without a look: nearly all of it is that."""
+
+    def _parse(self, data: bytes) -> int:
+        find, back, starts, size, begin = data.find, data.rfind, data.startswith, len(data), 0
+        while (line := find(b"\r\n", begin)) >= 0:
+            if starts(_KEPT, line + 2) and data[begin] == _HMSG:
+                end = line + 4 + int(data[back(b" ", begin, line) : line])
+                if end > size:
+                    break
+                begin = end
+            elif (after := self._other(data, begin)) >= 0:
+                begin = after
+            else:
+                break
+        return begin
 
 
 class Catch:
@@ -58,7 +79,7 @@ class Catch:
     async def _listen(self) -> None:
         while True:
             try:
-                feed = await log_in(self._address, "nervure catch", self._hear)
+                feed = await log_in(self._address, "nervure catch", lambda: _Overhearing(self._hear))
             except (OSError, TimeoutError, StreamError) as cause:
                 _log.debug("cannot listen for QoS 0: %s", cause or type(cause).__name__)
             else:

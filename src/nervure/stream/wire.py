@@ -9,12 +9,14 @@ Messages come as ``HMSG subject sid reply header-bytes total-bytes`` or ``MSG su
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 
 from nervure.stream.subject import plain_subject
 
@@ -29,10 +31,11 @@ Asked = Callable[[bytes, bytes], None]
 _DATA = b"1"
 _OVERHEARD = b"3"
 _ASKED = b"4"
-_MSG, _HMSG = b"M"[0], b"H"[0]
+_ENTRY = rb"H?MSG ([^ \r]+) [^ \r]+ %b([0-9]+\.[0-9]+\.[0-9]+)\.[^ \r]+ (?:([0-9]+) )?([0-9]+)\r\n"
+_NOTHING = re.compile(rb"(?!)")
 _PLACES = {9: 5, 11: 7, 12: 7}  # where the sequence stands in a reply of so many parts
 _H_FIELDS, _M_FIELDS = 6, 5
-_TAKE = 4096
+_TAKE, _TAKE_BYTES = 4096, 1 << 19
 
 
 class Entries(msgspec.Struct, kw_only=True):
@@ -95,7 +98,9 @@ class Feed(asyncio.Protocol):
         self.asked: Asked | None = None
         self._transport: asyncio.Transport | None = None
         self._rest = b""
-        self._arrived = _nothing()
+        self._entry = _NOTHING
+        self._arrived = deque([_nothing()])
+        self._weight = 0  # bytes of what has arrived last
         self._count = 0  # the consumer's own number of the last message
         self._owed = b""
         self._names: dict[bytes, str] = {}
@@ -118,9 +123,15 @@ class Feed(asyncio.Protocol):
             return
         if self._rest:
             data = self._rest + data
+        if self._weight > _TAKE_BYTES:
+            self._arrived.append(_nothing())
+            self._weight = 0
         used = self._parse(data)
-        self._rest = data[used:]
-        if self._wake is not None and self._arrived.sequence and not self._wake.done():
+        self._weight += used
+        self._rest = data[used:] if used < len(data) else b""
+        while len(self._arrived[-1]) > _TAKE:
+            self._arrived.append(_cut(self._arrived[-1]))
+        if self._wake is not None and self._arrived[0].sequence and not self._wake.done():
             self._wake.set_result(None)
 
     def end(self, why: str) -> None:
@@ -188,7 +199,7 @@ class Feed(asyncio.Protocol):
 
     async def take(self, patience_s: float) -> Entries | None:
         """Return what has arrived, or None when the feed has ended or was silent for too long."""
-        while not self._arrived.sequence:
+        while not self._arrived[0].sequence:
             if self.ended is not None:
                 return None
             self._wake = asyncio.get_running_loop().create_future()
@@ -196,84 +207,125 @@ class Feed(asyncio.Protocol):
             if not waiting:
                 self.end(f"nothing was heard for {patience_s:.0f} s")
             self._wake = None
-        found = self._arrived
-        if len(found.sequence) > _TAKE:
-            self._arrived = _part(found, slice(_TAKE, None))
-            found = _part(found, slice(0, _TAKE))
-        else:
-            self._arrived = _nothing()
-        if self._owed and len(self._arrived.sequence) <= _TAKE:
+        found = self._arrived.popleft()
+        if not self._arrived:
+            self._arrived.append(_nothing())
+            self._weight = 0
+        if self._owed and self._is_near:
             self.write(self._owed)
             self._owed = b""
         return found
 
+    @property
+    def _is_near(self) -> bool:
+        """Whether whoever takes what arrives has nearly caught up."""
+        return len(self._arrived) == 1 and len(self._arrived[0]) <= _TAKE
+
     def _parse(self, data: bytes) -> int:
-        """Take the whole messages in ``data`` and return how many bytes they were."""
-        arrived, names = self._arrived, self._names
-        add_sequence, add_subject = arrived.sequence.append, arrived.subject.append
-        add_payload, add_time = arrived.payload.append, arrived.received_ns.append
-        find, size, begin = data.find, len(data), 0
-        while (line := find(b"\r\n", begin)) >= 0:
-            field = data[begin:line].split(b" ")
-            start = body = line + 2
-            if len(field) == _H_FIELDS and data[begin] == _HMSG:
-                end = start + int(field[5])
-                body += int(field[4])
-            elif len(field) == _M_FIELDS and data[begin] == _MSG:
-                end = start + int(field[4])
-            else:
-                begin = self._rare(data, begin, field, start)
-                if begin < 0:
-                    return -begin - 1
+        """Take the whole messages in ``data`` and return how many bytes they were.
+
+        A node spends more of its time here than anywhere else. So one pattern takes the head of an entry
+        apart, and what replies say is read at once for all entries that stand together.
+        """
+        arrived, names = self._arrived[-1], self._names
+        add_subject, add_payload = arrived.subject.append, arrived.payload.append
+        replies: list[bytes] = []
+        add_reply, match, size, begin = replies.append, self._entry.match, len(data), 0
+        while begin < size:
+            entry = match(data, begin)
+            if entry is None:
+                self._number(replies)
+                after = self._other(data, begin)
+                if after < 0:
+                    break
+                begin, match = after, self._entry.match
                 continue
+            subject, reply, head, total = entry.groups()
+            start = entry.end()
+            end = start + int(total)
             if end + 2 > size:
                 break
             begin = end + 2
-            reply = field[3].split(b".")
-            place = _PLACES.get(len(reply), 0)
-            if not place:
-                self._aside(data, start, body, end, field)
-                continue
-            self._count += 1
-            if int(reply[place + 1]) != self._count:
-                self.end(f"message {self._count} of the consumer was lost on the way")
-                return size
-            add_sequence(int(reply[place]))
-            add_subject(names.get(field[1]) or self._name(field[1]))
-            add_payload(data[body:end])
-            add_time(int(reply[place + 2]))
+            add_reply(reply)
+            add_subject(names.get(subject) or self._name(subject))
+            add_payload(data[start + int(head or 0) : end])
+        self._number(replies)
         return begin
+
+    def _other(self, data: bytes, begin: int) -> int:
+        """Handle what the pattern does not know; return where the next begins, -1 if it is not whole.
+
+        The first entry of a consumer makes the pattern, and is to be looked at again.
+        """
+        line = data.find(b"\r\n", begin)
+        if line < 0:
+            return -1
+        field, start = data[begin:line].split(b" "), line + 2
+        if field[0] not in {b"MSG", b"HMSG"}:
+            return self._word(data, begin, field[0], start)
+        end = start + int(field[-1])
+        if end + 2 > len(data):
+            return -1
+        headed = field[0] == b"HMSG"
+        if len(field) == (_H_FIELDS if headed else _M_FIELDS):
+            if self._begins(field[3], data, begin):
+                return begin
+            self._aside(data, start, start + int(field[4]) if headed else start, end, field)
+        elif field[2] == _DATA:
+            self._status(data[start:end])
+        elif (asked := self._answers.pop(field[1], None)) is not None:
+            asked[0].put(asked[1], data[start:end])
+        else:
+            self._aside(data, start, start + int(field[-2]) if headed else start, end, field)
+        return end + 2
+
+    def _begins(self, reply: bytes, data: bytes, begin: int) -> bool:
+        """Tell whether a reply is that of an entry; the pattern is that of its consumer from then on."""
+        parts = reply.split(b".")
+        place = _PLACES.get(len(parts), 0)
+        if not place:
+            return False
+        prefix = re.escape(b".".join(parts[:place]) + b".")
+        pattern = re.compile(_ENTRY % prefix)
+        if pattern.match(data, begin) is None:
+            return False
+        self._entry = pattern
+        return True
+
+    def _number(self, replies: list[bytes]) -> None:
+        """Read what replies say: ``sequence.number.time``, where the consumer's numbers have no gaps."""
+        if not replies:
+            return
+        said = np.fromstring(b".".join(replies), dtype=np.int64, sep=".").reshape(-1, 3)
+        replies.clear()
+        lost = np.flatnonzero(said[:, 1] != self._count + 1 + np.arange(len(said)))
+        if len(lost):
+            said = said[: lost[0]]
+            self.end(f"message {self._count + len(said) + 1} of the consumer was lost on the way")
+        self._count += len(said)
+        arrived = self._arrived[-1]
+        arrived.sequence += said[:, 0].tolist()
+        arrived.received_ns += said[:, 2].tolist()
+        del arrived.subject[len(arrived.sequence) :], arrived.payload[len(arrived.sequence) :]
 
     def _name(self, subject: bytes) -> str:
         """Return the plain subject, and remember it."""
         name = self._names[subject] = plain_subject(subject.decode("utf-8", "replace"))
         return name
 
-    def _rare(self, data: bytes, begin: int, field: list[bytes], start: int) -> int:
-        """Handle what is no entry; return where the next begins, or -1 - begin if it is not whole."""
-        if field[0] in (b"MSG", b"HMSG"):
-            end = start + int(field[-1])
-            if end + 2 > len(data):
-                return -1 - begin
-            if field[2] == _DATA:
-                self._status(data[start:end])
-            elif (asked := self._answers.pop(field[1], None)) is not None:
-                asked[0].put(asked[1], data[start:end])
-            else:
-                body = start + int(field[-2]) if field[0] == b"HMSG" else start
-                self._aside(data, start, body, end, field)
-            return end + 2
-        if field[0] == b"PING":
+    def _word(self, data: bytes, begin: int, word: bytes, start: int) -> int:
+        """Handle a line that brings no message; return where the next begins."""
+        if word == b"PING":
             self.write(b"PONG\r\n")
-        elif field[0] == b"PONG":
+        elif word == b"PONG":
             if self._pongs and not (pong := self._pongs.popleft()).done():
                 pong.set_result(None)
-        elif field[0] == b"INFO":
+        elif word == b"INFO":
             if not self.info.done():
                 self.info.set_result(msgspec.json.decode(data[begin + 5 : start - 2]))
-        elif field[0] == b"-ERR":
+        elif word == b"-ERR":
             self.end(data[begin + 5 : start - 2].decode("utf-8", "replace").strip("'"))
-            return -1 - len(data)
+            return len(data)
         return start
 
     def _aside(self, data: bytes, start: int, body: int, end: int, field: list[bytes]) -> None:
@@ -300,7 +352,7 @@ class Feed(asyncio.Protocol):
     def _flow(self, subject: bytes) -> None:
         """Let the server send more: at once, or when what has arrived was taken."""
         reply = b"PUB %b 0\r\n\r\n" % subject
-        if len(self._arrived.sequence) <= _TAKE:
+        if self._is_near:
             self.write(reply)
         else:
             self._owed = reply
@@ -312,10 +364,14 @@ def _fail(waiting: asyncio.Future[Any], why: str) -> None:
         waiting.exception()  # whoever waited has it; nobody need be warned of it
 
 
-def _part(entries: Entries, rows: slice) -> Entries:
-    return Entries(
-        sequence=entries.sequence[rows],
-        subject=entries.subject[rows],
-        payload=entries.payload[rows],
-        received_ns=entries.received_ns[rows],
+def _cut(entries: Entries) -> Entries:
+    """Take what is too much for one turn away from entries, and return it."""
+    rest = Entries(
+        sequence=entries.sequence[_TAKE:],
+        subject=entries.subject[_TAKE:],
+        payload=entries.payload[_TAKE:],
+        received_ns=entries.received_ns[_TAKE:],
     )
+    for column in (entries.sequence, entries.subject, entries.payload, entries.received_ns):
+        del column[_TAKE:]
+    return rest

@@ -171,8 +171,6 @@ class Office:
         ``rights`` None means all that the asker has. A token makes none that can do more than itself,
         nor one that is good for longer.
         """
-        if who.kind == "token" and who.until_ns is not None:
-            days = min(days, (who.until_ns - time.time_ns()) / token.DAY_NS)
         detail = {"token": name, "owner": owner or who.name, "days": days, "rights": rights}
         with self.register.changing(who.name, "token.add", detail) as connection:
             holder = user.by_name(connection, owner or who.name)
@@ -183,7 +181,8 @@ class Office:
             chosen = tuple(sorted(may)) if rights is None else tuple(sorted(set(rights)))
             if set(chosen) - may:
                 who.require(min(set(chosen) - may))
-            return token.add(connection, holder, name, chosen, days)
+            latest = who.until_ns if who.kind == "token" else None
+            return token.add(connection, holder, name, chosen, days, latest_ns=latest)
 
     def revoke_token(self, who: Principal, id: int) -> Token:
         """Take back a token of one's own, or (as an admin) of a user in sight."""

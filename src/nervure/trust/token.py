@@ -62,9 +62,15 @@ def tokens(connection: sa.Connection, account: int | None = None) -> list[Token]
 
 
 def add(
-    connection: sa.Connection, owner: User, name: str, rights: tuple[Right, ...], days: float
+    connection: sa.Connection,
+    owner: User,
+    name: str,
+    rights: tuple[Right, ...],
+    days: float,
+    *,
+    latest_ns: int | None = None,
 ) -> tuple[Token, str]:
-    """Add a token and return it with its secret, which is shown this once."""
+    """Add a token, good until ``latest_ns`` at most, and return it with its secret, shown this once."""
     over = set(rights) - owner.rights
     if over:
         raise UsageError(
@@ -73,13 +79,14 @@ def add(
     if not 0 < days <= 3650:
         raise UsageError("a token is good for more than 0 and at most 3,650 days")
     secret, now = make_token(TOKEN), time.time_ns()
+    expires = now + int(days * DAY_NS)
     values = {
         "account_id": owner.id,
         "name": name,
         "hash": digest(secret),
         "rights": list(rights),
         "created_ns": now,
-        "expires_ns": now + int(days * DAY_NS),
+        "expires_ns": expires if latest_ns is None else min(expires, latest_ns),
     }
     key = row.add(connection, access.token, values, "token")
     query = sa.select(access.token).where(access.token.c.id == key)

