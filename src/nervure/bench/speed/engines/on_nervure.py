@@ -35,7 +35,7 @@ from nervure.stream.server import Server
 from nervure.stream.subject import reading_subject
 from nervure.trust.signature import trusted
 
-__all__ = ["main"]
+__all__ = ["Way", "collect", "main"]
 
 _IN_FLIGHT = 5_000
 _FLOOD = Limits(per_device_s=1e6)  # the sender is faster than any device

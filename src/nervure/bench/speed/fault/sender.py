@@ -25,7 +25,7 @@ from nervure.bench.speed.fault.ledger import Ledger, Plan, moments, values
 from nervure.bench.speed.load import frame
 from nervure.stream.subject import reading_topic
 
-__all__ = ["Device", "connect", "main", "packets"]
+__all__ = ["Device", "connect", "main", "packets", "subscribe"]
 
 PACKETS = 65_535
 _PART = 500
