@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ledger", "Plan", "moments", "steady", "values"]
+__all__ = ["BEGIN_NS", "BLOCK", "STEP_NS", "Ledger", "Plan", "moments", "steady", "values"]
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
