@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nervure.bench.speed.fault import away, damage, kill, many, room
+from nervure.bench.speed.fault import away, damage, kill, room
 from nervure.bench.speed.fault.case import Case, Scale
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
@@ -23,7 +23,6 @@ MOST_MB = 512
         pytest.param(away.broker_away, Scale(seconds=4), True, id="log server stalled"),
         pytest.param(away.postgres_away, Scale(seconds=3), True, id="PostgreSQL away"),
         pytest.param(room.disk_full, Scale(seconds=3), True, id="disk full"),
-        pytest.param(many.thousand, Scale(seconds=1, devices=200), None, id="many at once"),
         pytest.param(damage.damaged_log, Scale(times=1, seconds=2), None, id="log damaged"),
         pytest.param(damage.damaged_table, Scale(times=2, seconds=2), None, id="table damaged"),
     ],
