@@ -20,8 +20,9 @@ from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
+from nervure.stream.server import find_program
 
-__all__ = ["BEGIN_NS", "Field", "field", "mosquitto", "pack", "reading", "topic"]
+__all__ = ["BEGIN_NS", "Field", "bare_nats", "field", "mosquitto", "pack", "reading", "topic"]
 
 BEGIN_NS = 1_672_531_200_000_000_000
 SOLUTION, SIGNAL = "water", "inflow"
@@ -151,9 +152,39 @@ async def mosquitto(folder: Path) -> AsyncIterator[tuple[int, int]]:
     process = await asyncio.create_subprocess_exec(
         program, "-c", str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
-    try:
+    async with _stopped(process):
         await _listening(port)
         yield port, process.pid
+
+
+@contextlib.asynccontextmanager
+async def bare_nats(folder: Path) -> AsyncIterator[tuple[int, int]]:
+    """Run a nats-server with an MQTT door and nothing behind it; yields the door's port, its process id."""
+    port, mqtt_port = free_ports(2)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "nats.conf"
+    file.write_text(
+        f'server_name: bare\nlisten: 127.0.0.1:{port}\njetstream {{ store_dir: "{folder}" }}\n'
+        f"mqtt {{ listen: 127.0.0.1:{mqtt_port} }}\n",
+        "utf-8",
+    )
+    process = await asyncio.create_subprocess_exec(
+        str(find_program()),
+        "-c",
+        str(file),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with _stopped(process):
+        await _listening(mqtt_port)
+        yield mqtt_port, process.pid
+
+
+@contextlib.asynccontextmanager
+async def _stopped(process: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """End a process with what needs it."""
+    try:
+        yield
     finally:
         process.terminate()
         await process.wait()

@@ -1,27 +1,28 @@
 """``nervure bench stream``: messages per CPU-second through decode, window, store and score, beside peers.
 
-Each turn sends the same burst over one broker to the node and, at the same time, to one bare
-subscriber, which decodes JSON and counts; subscribers take turns. The bounds beside them are what
-the node's own two libraries take for the least of it: decoding the payloads, and running the graph.
+Each turn sends the same burst to the node, and then to each bare subscriber, which decodes JSON and
+counts, at a broker of the same kind with nothing behind it. The bounds beside them are what the node's
+own two libraries take for the least of it: decoding the payloads, and running the graph.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 
-from nervure.bench.speed.field import Field, field, mosquitto, pack, reading
-from nervure.bench.speed.load import Burst, Sent, send
+from nervure.bench.speed.field import Field, bare_nats, field, mosquitto, pack, reading
+from nervure.bench.speed.load import Burst, send
 from nervure.bench.speed.machine import cpu_s
 from nervure.bench.speed.row import Row, Turns
 from nervure.bench.speed.run import Tell, silent
@@ -42,6 +43,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent and what the node does with it.
 
     ``share`` is how many messages there are of those that were asked for; ``size`` readings a message.
+    Where all is ``followed``, the node tells an MQTT client of every Observation, as the standard has it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     model: bool = False
     told: bool = False
     foreign: bool = False
+    followed: bool = False
 
 
 CASES = (
@@ -60,6 +63,7 @@ CASES = (
     Case(name="packs of 100", size=100, share=0.1),
     Case(name="no model, 10,000 sensors", streams=10_000),
     Case(name="CNN at every message, 10,000 sensors", streams=10_000, model=True),
+    Case(name="no model, followed by an MQTT client", followed=True, share=0.3),
     Case(name="no model, over Mosquitto", foreign=True, share=0.5),
 )
 
@@ -106,45 +110,64 @@ def _bare(name: str) -> str:
 
 
 async def _case(folder: Path, plan: _Plan) -> None:
+    """Run a node and a broker of its kind with nothing behind it, where the bare subscribers listen."""
     case = plan.case
-    if not case.foreign:
-        async with field(folder, case.streams, model=case.model, told=case.told) as run:
-            await _turns(run, plan, run.broker_s)
-        return
-    async with mosquitto(folder / "mosquitto") as (port, pid):
-        brokers = (Broker(name="field", host="127.0.0.1", port=port),)
-        async with field(folder, case.streams, brokers=brokers) as run:
-            foreign = msgspec.structs.replace(run, port=port)
-            await _turns(foreign, plan, lambda: cpu_s((pid,)))
+    broker = mosquitto if case.foreign else bare_nats
+    async with broker(folder / "bare") as (bare, _), contextlib.AsyncExitStack() as stack:
+        port, pid = (await stack.enter_async_context(mosquitto(folder / "field"))) if case.foreign else (0, 0)
+        brokers = (Broker(name="field", host="127.0.0.1", port=port),) if case.foreign else ()
+        run = await stack.enter_async_context(
+            field(folder, case.streams, model=case.model, told=case.told, brokers=brokers)
+        )
+        if not case.foreign:
+            await _turns(run, plan, bare, run.broker_s)
+            return
+        await _turns(msgspec.structs.replace(run, port=port), plan, bare, lambda: cpu_s((pid,)))
 
 
-async def _turns(run: Field, plan: _Plan, broker_s: Callable[[], float]) -> None:
-    """In each turn, send a burst for each peer; what comes before is not counted: windows fill."""
+async def _turns(run: Field, plan: _Plan, bare: int, broker_s: Callable[[], float]) -> None:
+    """In each turn, a burst for the node and one for each peer; what comes before is not counted."""
     case, found, messages, turns = plan.case, plan.found, plan.messages, plan.turns
-    each, start = plan.peers or [""], max(messages // 4, case.streams * (66 if case.model else 1))
+    start = max(messages // 4, case.streams * (66 if case.model else 1))
     await asyncio.to_thread(send, "127.0.0.1", run.port, _made(run, case, 0, start))
     await run.drained()
-    for turn in range(turns):
-        broker, spent, sent = broker_s(), 0.0, 0.0
-        for place, name in enumerate(each):
-            before = cpu_s(run.pids)
-            sender, theirs = await _both(run, case, start, messages, name)
+    async with _follower(run, case):
+        for turn in range(turns):
+            before, broker, began = cpu_s(run.pids), broker_s(), time.monotonic()
+            sent = await asyncio.to_thread(send, "127.0.0.1", run.port, _made(run, case, start, messages))
             await run.drained()
-            spent += cpu_s(run.pids) - before
-            sent += sender.cpu_s
+            spent = cpu_s(run.pids) - before
+            found.add(case.name, NODE, RATE, messages / spent)
+            if case.size > 1:
+                found.add(case.name, NODE, POINTS, messages * case.size / spent)
+            found.add(
+                case.name, NODE, "messages/s until all are sealed", messages / (time.monotonic() - began)
+            )
+            found.add(case.name, "broker", RATE, messages / (broker_s() - broker))
+            found.add(case.name, "load generator", "share of the node's CPU", sent.cpu_s / spent)
+            burst = _made(run, case, start, messages)
+            for name in plan.peers:
+                found.add(case.name, _bare(name), RATE, await _listened(bare, name, burst))
             start += messages
-            if theirs is not None:
-                found.add(case.name, _bare(name), RATE, theirs)
-            plan.tell((turn * len(each) + place + 1) / (turns * len(each)))
-        count = messages * len(each)
-        found.add(case.name, NODE, RATE, count / spent)
-        if case.size > 1:
-            found.add(case.name, NODE, POINTS, count * case.size / spent)
-        found.add(case.name, "broker, all sides", "messages per CPU-s", count / (broker_s() - broker))
-        found.add(case.name, "load generator", "share of the node's CPU", sent / spent)
+            plan.tell((turn + 1) / turns)
     status = await run.node.status()
     found.add(case.name, NODE, "memory MB", status["memory_mb"])
     _require(case, status, start)
+
+
+@contextlib.asynccontextmanager
+async def _follower(run: Field, case: Case) -> AsyncIterator[None]:
+    """Where a case wants it, follow all Observations by MQTT meanwhile."""
+    if not case.followed:
+        yield
+        return
+    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", "paho", str(run.port), str(1 << 40)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            await asyncio.to_thread(_ready, process, "paho")
+            yield
+        finally:
+            process.terminate()
 
 
 def _require(case: Case, status: dict[str, Any], sent: int) -> None:
@@ -165,19 +188,22 @@ def _made(run: Field, case: Case, start: int, count: int) -> Burst:
     return Burst([reading(run.ids, one) for one in some])
 
 
-async def _both(run: Field, case: Case, start: int, count: int, peer: str) -> tuple[Sent, float | None]:
-    """Send a burst to the node and to a bare subscriber; return the sender's and the subscriber's figures."""
-    burst = _made(run, case, start, count)
-    if not peer:
-        return await asyncio.to_thread(send, "127.0.0.1", run.port, burst), None
-    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", peer, str(run.port), str(count)]
+async def _listened(port: int, peer: str, burst: Burst) -> float:
+    """Return how many messages a CPU-second a bare subscriber takes."""
+    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", peer, str(port), str(burst.count)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        out = process.stdout
-        if out is None or (await asyncio.to_thread(out.readline)).strip() != "ready":
-            raise EnvironmentMissing(f"the {peer} subscriber did not start")
-        sent = await asyncio.to_thread(send, "127.0.0.1", run.port, burst)
+        out = await asyncio.to_thread(_ready, process, peer)
+        await asyncio.to_thread(send, "127.0.0.1", port, burst)
         told = msgspec.json.decode(await asyncio.to_thread(out.readline))
-    return sent, told["count"] / told["cpu_s"]
+    return float(told["count"] / told["cpu_s"])
+
+
+def _ready(process: subprocess.Popen[str], peer: str) -> IO[str]:
+    """Wait until a subscriber says that it listens, and return its output."""
+    out = process.stdout
+    if out is None or out.readline().strip() != "ready":
+        raise EnvironmentMissing(f"the {peer} subscriber did not start")
+    return out
 
 
 def _bounds(case: Case, found: Turns, turns: int) -> None:
