@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
@@ -81,10 +83,18 @@ def _killed(sets: list[Path], folder: Path) -> dict[Path, int]:
     until = time.monotonic() + 200
     while len(_results(folder)) < 2 and run.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
+    jobs = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    time.sleep(2.5)  # jobs end themselves once they see that nobody waits
+    while any(_works(one) for one in jobs) and time.monotonic() < until:
+        time.sleep(0.05)  # jobs end themselves once they see that nobody waits
     return _results(folder)
+
+
+def _works(job: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return job.is_running() and job.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _again(sets: list[Path], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
