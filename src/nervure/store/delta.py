@@ -15,15 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 from deltalake import (
-    ColumnProperties,
     CommitProperties,
     DeltaTable,
     Schema,
     Transaction,
-    WriterProperties,
-    write_deltalake,
 )
 from deltalake._internal import RemoveAction
 from deltalake.transaction import AddAction
@@ -47,15 +43,6 @@ KEEP_FILES_H = 1
 """How long files stay that no version of the table needs: readers may be at them."""
 
 _REOPEN_AFTER = 64
-_WHOLE = ("datastream", "time", "result_time", "id")
-_WRITER = WriterProperties(
-    compression="ZSTD",
-    compression_level=3,
-    max_row_group_size=131_072,
-    column_properties={
-        name: ColumnProperties(encoding="DELTA_BINARY_PACKED", dictionary_enabled=False) for name in _WHOLE
-    },
-)
 _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 6 hours",
     "delta.deletedFileRetentionDuration": f"interval {KEEP_FILES_H} hours",
@@ -159,17 +146,6 @@ class Delta:
             self._doubt, self._known = False, None
         return self.position
 
-    def write(self, rows: pa.Table, position: int) -> None:
-        """Add rows, sorted by day, in one commit that carries ``position``."""
-        with self._committing("store readings"):
-            marks = positions(position, self.position)
-            if rows.num_rows:
-                write_deltalake(
-                    self._table, rows, mode="append", commit_properties=marks, writer_properties=_WRITER
-                )
-            else:
-                self._commit([], marks)
-
     def exchange(self, shelf: Shelf, old: Sequence[int], new: Path, statistics: str) -> None:
         """Put one merged file in the place of several of the same day; no row changes."""
         now = time.time_ns() // 1_000_000
@@ -180,13 +156,13 @@ class Delta:
             self._commit(actions, self._mark())
 
     def rewrite(self, shelf: Shelf, old: Sequence[int], new: Sequence[Fresh], position: int) -> None:
-        """Put files in the place of others, with other rows, in one commit that carries ``position``."""
+        """Add files, and take out those whose rows they replace, in one commit that carries ``position``."""
         now = time.time_ns() // 1_000_000
         actions: list[AddAction | RemoveAction] = [
             _addition(self.folder, fresh, now, change=True) for fresh in new
         ]
         actions += [_removal(self.folder, shelf, number, now, change=True) for number in old]
-        with self._committing("change readings"):
+        with self._committing("store readings"):
             self._commit(actions, positions(position, self.position))
 
     def drop(self, shelf: Shelf, files: Sequence[int], *, refill: bool = False) -> None:

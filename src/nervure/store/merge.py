@@ -1,28 +1,33 @@
 """Merging: many small files of a day become one, sorted by Datastream, time and result time.
 
 Each seal writes a small file a day. Merging keeps queries quick and the table's log short; no row
-changes. Files that are large already are left alone.
+changes. A file is merged only with others that hold as much as itself together, so that what is
+there already is not written again with each seal that comes: a row is written as often as its file
+doubles until it is large, some nine times.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from nervure.core.error import StoreError
-from nervure.core.instant import from_ns
-from nervure.store.column import NAMES
 from nervure.store.engine import Engine
+from nervure.store.lay import lay
+from nervure.store.seal import told
 from nervure.store.shelf import Shelf
 
-__all__ = ["SORTED", "merge", "mergeable", "statistics"]
+__all__ = ["merge", "mergeable", "statistics"]
 
-SMALL_BYTES = 32 << 20
+SMALL_BYTES, SMALL_ROWS = 32 << 20, 4_000_000
+"""A file that holds less than both is small."""
+
 MANY = 8
 
-SORTED = f"SELECT {NAMES} FROM {{observation}} ORDER BY datastream, time, result_time"  # noqa: S608
+Longs = NDArray[np.int64]
+
 _CHECK = """
     SELECT count(*) AS n, min(datastream) AS low_stream, max(datastream) AS high_stream, min(id) AS low_id,
            max(id) AS high_id, min(epoch_us(time)) AS low_time, max(epoch_us(time)) AS high_time,
@@ -37,20 +42,31 @@ def mergeable(shelf: Shelf) -> list[list[int]]:
     The newest two days still grow, so they wait until there are many.
     """
     found: list[list[int]] = []
-    small = np.flatnonzero(shelf.size < SMALL_BYTES)
+    small = np.flatnonzero((shelf.size < SMALL_BYTES) & (shelf.rows < SMALL_ROWS))
     if not len(small):
         return found
     newest = int(shelf.day.max())
     for day in np.unique(shelf.day[small]).tolist():
-        files = small[shelf.day[small] == day].tolist()
-        if len(files) >= MANY or (len(files) > 1 and day < newest - 1):
-            found.append(files)
+        files = small[shelf.day[small] == day]
+        files = files[np.argsort(shelf.rows[files], kind="stable")]
+        past = day < newest - 1
+        if not past:
+            files = files[: _alike(shelf.rows[files])]
+        if len(files) >= (2 if past else MANY):
+            found.append(files.tolist())
     return found
+
+
+def _alike(rows: Longs) -> int:
+    """Return how many of some files, from the smallest on, become one at least twice as large as any."""
+    before = np.cumsum(rows) - rows
+    worth = np.flatnonzero(rows <= before)
+    return int(worth[-1]) + 1 if len(worth) else 0
 
 
 def merge(engine: Engine, shelf: Shelf, files: list[int], target: Path) -> str:
     """Write the rows of some files into one and check it; return its statistics as Delta writes them."""
-    engine.copy(SORTED, shelf.files(files), target)
+    lay(engine, shelf.files(files), target)
     return statistics(engine, target, int(shelf.rows[files].sum()))
 
 
@@ -63,12 +79,7 @@ def statistics(engine: Engine, target: Path, rows: int) -> str:
             where=str(target.parent),
             hint="the files stay as they are; look for errors of this disk in the system's log",
         )
-    low = {"datastream": check["low_stream"], "time": _moment(check["low_time"]), "id": check["low_id"]}
-    high = {"datastream": check["high_stream"], "time": _moment(check["high_time"]), "id": check["high_id"]}
-    found = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {"marks": check["bare"]}}
-    return msgspec.json.encode(found).decode()
-
-
-def _moment(us: int) -> str:
-    """Write an instant as Delta's statistics do: in whole milliseconds."""
-    return from_ns(us * 1000).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stream, time, identity = (
+        (check[f"low_{name}"], check[f"high_{name}"]) for name in ("stream", "time", "id")
+    )
+    return told(rows, stream, time, identity, bare=check["bare"])

@@ -6,30 +6,23 @@ without it. That costs as much as the file is large, so changes are gathered for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
-from nervure.core.instant import DAY_NS
-from nervure.core.observation import Batch
-from nervure.store.column import to_arrow
 from nervure.store.delta import Fresh
 from nervure.store.engine import Engine
 from nervure.store.gone import Gone
-from nervure.store.merge import SORTED, statistics
-from nervure.store.shelf import Files, Shelf
+from nervure.store.lay import lay
+from nervure.store.merge import statistics
+from nervure.store.seal import Place
+from nervure.store.shelf import Shelf
 
 __all__ = ["rewritten"]
 
-Place = Callable[[int], Path]
-"""Returns a fresh file for a day."""
 
-
-def rewritten(
-    engine: Engine, shelf: Shelf, gone: Gone, rows: Batch, place: Place
-) -> tuple[list[int], list[Fresh]]:
-    """Write what a commit needs; return the files to take out and those to put in."""
+def rewritten(engine: Engine, shelf: Shelf, gone: Gone, place: Place) -> tuple[list[int], list[Fresh]]:
+    """Write anew what stays of files; return those to take out and those to put in."""
     old: list[int] = []
     new: list[Fresh] = []
     for number, left in _concerned(engine, shelf, gone):
@@ -37,15 +30,8 @@ def rewritten(
         if left:
             day = int(shelf.day[number])
             target = place(day)
-            engine.copy(SORTED, shelf.files([number]), target, gone=gone)
+            lay(engine, shelf.files([number]), target, gone=gone)
             new.append(Fresh(path=target, day=day, statistics=statistics(engine, target, left)))
-    days = rows.time // DAY_NS
-    for day in np.unique(days).tolist():
-        some = rows.take(days == day)
-        target = place(day)
-        target.parent.mkdir(exist_ok=True)
-        engine.copy(SORTED, Files(), target, memory=[to_arrow(some)])
-        new.append(Fresh(path=target, day=day, statistics=statistics(engine, target, len(some))))
     return old, new
 
 
