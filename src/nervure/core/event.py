@@ -13,10 +13,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import every, some
+from nervure.core.declaration import Condition, Rule, Solution
 from nervure.core.instant import duration_ns
-from nervure.core.problem import AlarmPolicy
+from nervure.core.problem import AlarmPolicy, Anomaly
 
-__all__ = ["NEVER", "Event", "Hold", "Persistence", "count", "events", "persistence"]
+__all__ = ["NEVER", "Event", "Hold", "Persistence", "count", "events", "persistence", "span_of"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -24,6 +26,7 @@ Flags = NDArray[np.bool_]
 
 NEVER = -(1 << 62)
 _HOLE_STEPS = 3
+_NO_HOLE = 1 << 61
 
 
 class Persistence(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,23 @@ def persistence(policy: AlarmPolicy, every_ns: int, *, hold_ns: int | None = Non
     hold = _span_ns(policy.min_duration) if hold_ns is None else hold_ns
     gap = _span_ns(policy.merge_gap)
     return Persistence(hold_ns=hold, gap_ns=gap, hole_ns=max(gap, _HOLE_STEPS * every_ns))
+
+
+def span_of(solution: Solution, rule: Rule, read: Condition, every_ns: int) -> Persistence:
+    """Return when a rule rings and ends.
+
+    A score ends after its policy's ``merge_gap``, as its calibration counted it; a value after it
+    has been right for as long as it had to be wrong, as does a life; a stuck meter with its next new
+    value, and a class with the next answer.
+    """
+    if read.measure == "score":
+        for problem in solution.problems:
+            if isinstance(problem, Anomaly) and problem.name == rule.problem:
+                return persistence(problem.policy, every_ns, hold_ns=read.hold_ns)
+        return persistence(AlarmPolicy(), every_ns, hold_ns=read.hold_ns)
+    gap = read.hold_ns if read.measure in {"value", "life"} else 0
+    hole = max(gap, _HOLE_STEPS * every_ns) if read.measure == "value" else _NO_HOLE
+    return Persistence(hold_ns=read.hold_ns, gap_ns=gap, hole_ns=hole)
 
 
 def _span_ns(text: str) -> int:
@@ -87,10 +107,13 @@ class Hold:
         self.last: Longs = np.full(streams, NEVER, dtype=np.int64)
         self.start: Longs = np.full(streams, NEVER, dtype=np.int64)
         self.active: Flags = np.zeros(streams, dtype=bool)
+        self._quiet: bool | None = None  # whether no stream holds or is active, where that is known
 
     def idle(self, streams: Longs) -> bool:
         """Tell whether none of these streams holds or is active, so that quiet ones can be skipped."""
-        return bool((self.since[streams] == NEVER).all()) and not self.active[streams].any()
+        if self._quiet is None:
+            self._quiet = bool((self.since == NEVER).all()) and not self.active.any()
+        return self._quiet or (every(self.since[streams] == NEVER) and not some(self.active[streams]))
 
     def step(self, streams: Longs, time: Longs, above: Flags) -> tuple[Flags, Flags]:
         """Take one reading a stream (``[row]``, no stream twice); returns ``(raised, cleared)``.
@@ -98,6 +121,7 @@ class Hold:
         When an alarm both clears and the next one is raised by the same reading, both are true.
         ``start`` of a stream that was just raised is the first reading of the run.
         """
+        self._quiet = None
         since, last, active = self.since[streams], self.last[streams], self.active[streams]
         hole = above & (last != NEVER) & (time - last >= self.span.hole_ns) & (self.span.hole_ns > 0)
         since[hole] = NEVER
@@ -132,6 +156,7 @@ class Hold:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
+        self._quiet = None
         self.since = np.frombuffer(state["since"], dtype=np.int64).copy()
         self.last = np.frombuffer(state["last"], dtype=np.int64).copy()
         self.start = np.frombuffer(state["start"], dtype=np.int64).copy()

@@ -6,10 +6,13 @@ Rules read nothing else, so a rule can be tested without a model and a model wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from nervure.core.columnar import endless, taken
 
 __all__ = ["Finding", "Findings"]
 
@@ -80,6 +83,10 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
             onset_ns=int(self.onset[row]),
         )
 
+    def take(self, rows: NDArray[Any]) -> Findings:
+        """Return the rows chosen by a boolean mask or by positions."""
+        return Findings(**taken(self, _COLUMNS, rows), model=self.model)
+
     def __iter__(self) -> Iterator[Finding]:
         return (self[row] for row in range(len(self)))
 
@@ -123,21 +130,43 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def blank(
-        cls, datastream: Longs, time: Longs, value: Floats, flat_s: Floats, *, model: str = ""
+        cls,
+        datastream: Longs,
+        time: Longs,
+        value: Floats,
+        flat_s: Floats,
+        *,
+        model: str = "",
+        lasting: bool = False,
     ) -> Findings:
-        """Return findings about which no model has an opinion yet; the columns may be written to."""
+        """Return findings about which no model has an opinion yet; the columns may be written to.
+
+        Where it is ``lasting`` that there is none, they may not, and take no room.
+        """
         rows = len(datastream)
+        filled = _shown if lasting else _filled
+        nothing = {name: filled(_NAN, rows) for name in ("expected", "low", "high", "score", "sure")}
         return cls(
             datastream=datastream,
             time=time,
             value=value,
-            expected=np.full(rows, np.nan),
-            low=np.full(rows, np.nan),
-            high=np.full(rows, np.nan),
-            score=np.full(rows, np.nan),
-            limit=np.full(rows, np.inf),
-            sure=np.full(rows, np.nan),
+            **nothing,
+            limit=filled(_INFINITE, rows),
             flat_s=flat_s,
-            onset=np.zeros(rows, dtype=np.int64),
+            onset=filled(_NO_ONSET, rows),
             model=model,
         )
+
+
+_NAN, _INFINITE, _NO_ONSET = endless(np.nan), endless(np.inf), endless(np.int64(0))
+
+
+def _shown(endless_: NDArray[Any], rows: int) -> NDArray[Any]:
+    return endless_[:rows]
+
+
+def _filled(endless_: NDArray[Any], rows: int) -> NDArray[Any]:
+    return endless_[:rows].copy()
+
+
+_COLUMNS = tuple(name for name in Findings.__struct_fields__ if name != "model")

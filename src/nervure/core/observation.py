@@ -87,12 +87,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Observations of one Datastream as rows of ``components`` (OGC 18-088, section 16).
 
-    ``rows`` is the JSON text of ``dataArray``, ids of features in it are internal.
+    ``rows`` is the JSON text of ``dataArray``, ids of features in it are internal; ``count`` is how
+    many they are, where that is known.
     """
 
     datastream: int
     components: tuple[str, ...]
     rows: bytes
+    count: int | None = None
 
 
 class Reject(msgspec.Struct, frozen=True, kw_only=True):

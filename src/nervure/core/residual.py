@@ -15,6 +15,7 @@ reading, so a limit holds exactly for what it was calibrated on.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -46,6 +47,7 @@ FLOOR = 0.25  # no band is believed to be narrower than this share of the stream
 SPREAD = 0.526  # median absolute excess of a normal error, in half widths of an 80 % band
 _LEAST_SPREAD = 0.25
 _NONE = -(1 << 62)
+_SIDES = np.array([[1.0], [-1.0]])
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +94,12 @@ def sure(grid: Floats, score: Floats) -> Floats:
     >>> sure(np.array([0.0, 1.0, 3.0]), np.array([2.0, 9.0]))
     array([0.75, 1.  ])
     """
-    return np.interp(score, grid, np.linspace(0.0, 1.0, len(grid)))
+    return np.interp(score, grid, _shares(len(grid)))
+
+
+@cache
+def _shares(count: int) -> Floats:
+    return np.linspace(0.0, 1.0, count)
 
 
 class Excess(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +113,11 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
 
 def _middle(values: Floats) -> Floats:
     """Return the median over the last axis of what is not NaN; exact, so it is the same everywhere."""
-    ordered = np.sort(values, axis=-1)  # NaN goes to the end
     length = values.shape[-1]
+    if length == 1:
+        alone: Floats = values[..., 0]
+        return alone
+    ordered = np.sort(values, axis=-1)  # NaN goes to the end
     if not np.isnan(ordered[..., -1]).any():
         plain: Floats = (ordered[..., (length - 1) // 2] + ordered[..., length // 2]) * 0.5
         return plain
@@ -214,11 +224,10 @@ class Accumulator:
         use = known if fresh is None else known & fresh
         centre, spread = self.centre[streams], self.spread[streams]
         away = np.where(use, value - centre, 0.0)
-        unit = np.clip(away / spread, -CLIP, CLIP)
+        unit = np.minimum(np.maximum(away / spread, -CLIP), CLIP)
         self._follow(streams, use, away, unit)
         sums = self.sums[:, streams]
-        signed = np.stack([unit, -unit]) - self.options.slack
-        grown = np.clip(sums + signed, 0.0, self.cap)
+        grown = np.minimum(np.maximum(sums + (unit * _SIDES - self.options.slack), 0.0), self.cap)
         grown = np.where(use, grown, sums)
         onset = np.where(use & (sums == 0.0), time, self.onset[:, streams])
         self.sums[:, streams], self.onset[:, streams] = grown, onset
@@ -272,8 +281,10 @@ def enough(x: NDArray[np.float32]) -> Flags:
     >>> enough(np.array([[[gap], [2.0], [3.0]], [[1.0], [2.0], [gap]], [[gap], [gap], [3.0]]], np.float32))
     array([ True, False, False])
     """
-    known = ~np.isnan(x[:, :, 0])
-    told: Flags = known[:, -1] & (known.sum(axis=1) * 2 >= x.shape[1])
+    gap = np.isnan(x[:, :, 0])
+    if not gap.any():
+        return np.ones(len(x), dtype=bool)
+    told: Flags = ~gap[:, -1] & (np.count_nonzero(gap, axis=1) * 2 <= x.shape[1])
     return told
 
 

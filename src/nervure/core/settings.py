@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from nervure.core.access import Access, Oidc, Tls
 from nervure.core.error import SettingError
+from nervure.core.scale import Scale
 
 __all__ = [
     "Access",
@@ -126,7 +127,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pack: Annotated[int, Meta(ge=1, le=65_536, description="The most readings in one message.")] = 65_536
     depth: Annotated[int, Meta(ge=1, le=1000, description="The deepest nesting of a message.")] = 32
     per_device_s: Annotated[
-        float, Meta(gt=0, description="Messages a second that one Datastream may send for long.")
+        float, Meta(gt=0, description="Messages/s of one Datastream for long; over that MQTT disconnects.")
     ] = 5_000.0
 
 
@@ -193,6 +194,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     store: Store = Store()
     catalogue: Catalogue = Catalogue()
     score: Score = Score()
+    scale: Scale = Scale()
     limits: Limits = Limits()
     http: Http = Http()
     access: Access = Access()

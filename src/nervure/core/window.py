@@ -11,7 +11,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from nervure.core.group import grouped
 
 __all__ = ["Rings", "Table", "Window", "gather", "rounds", "tabulate"]
 
@@ -78,20 +81,23 @@ def rounds(streams: Longs) -> list[NDArray[Any]]:
     >>> [chosen.tolist() for chosen in rounds(np.array([4, 5, 4, 4]))]
     [[0, 1], [2], [3]]
     """
-    order = np.argsort(streams, kind="stable")
-    ranked = streams[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(order) else order
-    if len(starts) == len(order):
-        return [np.arange(len(order))] if len(order) else []
-    sizes = np.diff(np.r_[starts, len(order)])
-    turn = np.empty(len(order), dtype=np.int64)
-    turn[order] = np.arange(len(order)) - np.repeat(starts, sizes)
+    count = len(streams)
+    if count < 2:
+        return [np.arange(count)] if count else []
+    groups = grouped(streams)
+    if len(groups.starts) == count:
+        return [np.arange(count)]
+    turn = np.empty(count, dtype=np.int64)
+    turn[groups.order] = np.arange(count) - np.repeat(groups.starts, groups.counts)
     by_turn = np.argsort(turn, kind="stable")
     return np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1)
 
 
 class Rings:
     """The last ``length`` slots of each stream, mirrored so that a window is one slice.
+
+    ``value`` is ``[2 * length, stream]``; in memory the slots of a stream lie side by side, so that a
+    window is one copy.
 
     >>> rings = Rings(streams=1, length=3, every_ns=10)
     >>> for time, value in ((100, 1.0), (110, 2.0), (130, 4.0)):
@@ -103,7 +109,8 @@ class Rings:
     def __init__(self, *, streams: int, length: int, every_ns: int) -> None:
         self.length = length
         self.every_ns = every_ns
-        self.value: Floats = np.full((2 * length, streams), np.nan)
+        self.value: Floats = np.full((streams, 2 * length), np.nan).T
+        self._views: dict[int, Floats] = {}
         self.head: Longs = np.full(streams, -1, dtype=np.int64)
 
     def push(self, streams: Longs, time: Longs, value: Floats) -> NDArray[np.int8]:
@@ -141,15 +148,27 @@ class Rings:
         a slot, or no longer holds it, shows NaN there.
         """
         shift = np.zeros(columns.shape[1], dtype=np.int64) if back is None else back
-        values = gather(self.value, last % self.length + self.length, columns, length, shift)
+        most = int(shift.max(initial=0))
+        place = last % self.length + self.length
+        if most or length > self.length:
+            values = gather(self.value, place, columns, length, shift)
+        else:  # what `gather` would say
+            values = self._view(length)[columns, (place - (length - 1))[:, None]].transpose(0, 2, 1)
         head = self.head[columns]
-        if (head == last[:, None]).all() and length + int(shift.max(initial=0)) <= self.length:
+        if (head == last[:, None]).all() and length + most <= self.length:
             return values
         slot = last[:, None, None] + np.arange(1 - length, 1, dtype=np.int64)[:, None] - shift
         ahead = slot > head[:, None, :]
         gone = slot <= head[:, None, :] - self.length
         values[ahead | gone] = np.nan
         return values
+
+    def _view(self, length: int) -> Floats:
+        """Return every window of a length: ``[stream, first row, time]``, which copies nothing."""
+        found = self._views.get(length)
+        if found is None:
+            found = self._views[length] = sliding_window_view(self.value.T, length, axis=1)
+        return found
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to go on after a restart."""
@@ -158,5 +177,6 @@ class Rings:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
         half = np.frombuffer(state["value"], dtype=np.float64).reshape(self.length, -1)
-        self.value = np.concatenate([half, half])
+        self.value = np.concatenate([half.T, half.T], axis=1).T
+        self._views.clear()
         self.head = np.frombuffer(state["head"], dtype=np.int64).copy()

@@ -26,6 +26,7 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _BLOCK = 1024  # slots of calendar computed at a time
+_TOGETHER = 1 << 18  # numbers of windows that are cut at once: they stay near the processor
 
 
 class Model(Protocol):
@@ -88,8 +89,14 @@ class Lane:
         self.card = card
         self.limit = limit
         self.layout = layout(card)
+        self.foreseen: int = getattr(model, "foreseen", nodes)
+        """How many nodes are foreseen; those after them are neighbours, which are only seen."""
         self._model = model
         self._batch = max(1, batch // nodes) * nodes if card.joint else batch
+        cut = _TOGETHER // (card.window * len(card.channels))
+        self._stretch = max(1, cut // self._batch) * self._batch
+        self._days: Longs = np.zeros((self._batch, card.window + card.horizon, 5), dtype=np.int64)
+        self._days_of: int | None = None
         self._median = card.quantiles.index(0.5)
         self._country = card.problem.calendar if isinstance(card.problem, Forecast) else None
         self._back: Longs = np.array([one.back for one in card.channels], dtype=np.int64)
@@ -198,34 +205,48 @@ class Lane:
         return band[rows], trusted[rows]
 
     def _run(self, nodes: Longs, slot: Longs) -> tuple[Floats, Flags]:
-        """Run the model in batches."""
+        """Run the model in batches; windows are cut for several of them at once."""
         card = self.card
-        days = self._calendar(slot)
         parts: list[NDArray[np.float32]] = []
         trusted: list[Flags] = []
-        for start in range(0, len(nodes), self._batch):
-            rows = slice(start, start + self._batch)
-            window = self.window(nodes[rows], slot[rows], days[rows])
-            trusted.append(enough(window.x))
-            parts.append(self._model.run(window))
+        for start in range(0, len(nodes), self._stretch):
+            some = slice(start, start + self._stretch)
+            x, ahead = self._shown(nodes[some], slot[some])
+            trusted.append(enough(x))
+            for first in range(0, len(x), self._batch):
+                rows = slice(first, first + self._batch)
+                window = Window(
+                    x=x[rows],
+                    node=nodes[some][rows],
+                    calendar=self._calendar(slot[some][rows]),
+                    ahead=None if ahead is None else ahead[rows],
+                )
+                parts.append(self._model.run(window))
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if y.shape[1:] != (card.horizon, len(card.quantiles)):
             raise ModelError(
                 f"{card.name} yields {y.shape}, its card says [batch, {card.horizon}, {len(card.quantiles)}]",
                 hint="package the model again",
             )
-        return y[:, :, [self._median, 0, -1]].astype(np.float64), np.concatenate(trusted)
+        band = y[:, :, [self._median, 0, -1]].astype(np.float64)
+        return band, trusted[0] if len(trusted) == 1 else np.concatenate(trusted)
 
-    def window(self, nodes: Longs, slot: Longs, days: Longs | None = None) -> Window:
-        """Return what the model eats when it foresees from ``slot [row]``.
+    def window(self, nodes: Longs, slot: Longs) -> Window:
+        """Return what the model eats when it foresees from ``slot [row]``."""
+        x, ahead = self._shown(nodes, slot)
+        return Window(x=x, node=nodes, calendar=self._calendar(slot).copy(), ahead=ahead)
+
+    def _shown(self, nodes: Longs, slot: Longs) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the windows ``[row, time, channel]`` and the drivers over the horizon, if there are any.
 
         Where a driver was foretold but not (or not yet) read, its forecast stands in, over the horizon
-        and in the window. ``days`` is the calendar of the rows, if it is known already.
+        and in the window.
         """
         card, rings = self.card, self._rings
         columns = self.layout.columns[nodes]
         x = rings.window(columns, slot, card.window, self._back)
-        x[:, -1, self._near] = np.nan  # as in training: who of two neighbours reads first is chance
+        if len(self._near):
+            x[:, -1, self._near] = np.nan  # as in training: who of two neighbours reads first is chance
         if len(self._open):
             at = slot[:, None, None] + np.arange(1 - card.window, 1)[:, None] - self._back[self._open]
             x[:, :, self._open] = self._told(x[:, :, self._open], columns[:, self._open], at)
@@ -235,8 +256,7 @@ class Lane:
             steps = np.broadcast_to(np.arange(1, card.horizon + 1)[:, None], (card.horizon, len(card.future)))
             read = rings.window(drivers, slot + card.horizon, card.horizon)
             ahead = self._told(read, drivers, slot[:, None, None] + steps).astype(np.float32)
-        days = self._calendar(slot) if days is None else days
-        return Window(x=x.astype(np.float32), node=nodes, calendar=days, ahead=ahead)
+        return x.astype(np.float32, order="C"), ahead
 
     def _told(self, read: Floats, columns: Longs, slot: Longs) -> Floats:
         """Return what was read ``[batch, time, channel]``, or else what was foretold of those slots."""
@@ -246,16 +266,30 @@ class Lane:
         return told
 
     def _calendar(self, slot: Longs) -> Longs:
-        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 5]``."""
+        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 5]``.
+
+        It holds until the next call, for a batch at most.
+        """
+        card = self.card
+        first = slot - card.window + 1
+        begin = int(first[0]) if len(first) else 0
+        if len(first) <= len(self._days) and (first == begin).all():  # nearly always: streams keep step
+            if self._days_of != begin:
+                self._days_of = begin
+                self._days[:] = self._of_slots(begin)
+            return self._days[: len(first)]
+        made = np.empty((len(slot), card.window + card.horizon, 5), dtype=np.int64)
+        for one in np.unique(first).tolist():
+            made[first == one] = self._of_slots(one)
+        return made
+
+    def _of_slots(self, first: int) -> Longs:
+        """Return the calendar of a window that begins with a slot, and of its horizon."""
         card = self.card
         length = card.window + card.horizon
-        first = slot - card.window + 1
-        made = np.empty((len(slot), length, 5), dtype=np.int64)
-        for one in np.unique(first).tolist():
-            block, offset = divmod(one, _BLOCK)
-            table = calendar(card.zone, self._country, card.every_ns, block * _BLOCK, _BLOCK + length)
-            made[first == one] = table[offset : offset + length]
-        return made
+        block, offset = divmod(first, _BLOCK)
+        table = calendar(card.zone, self._country, card.every_ns, block * _BLOCK, _BLOCK + length)
+        return table[offset : offset + length]
 
     def state(self) -> dict[str, Any]:
         """Return what :meth:`restore` needs to go on after a restart."""

@@ -28,12 +28,15 @@ def stages(
     node: Longs,
     target: NDArray[np.bool_],
     showing: Mapping[int, tuple[int, ...]] | None = None,
+    *,
+    foreseen: int = 1 << 62,
 ) -> list[NDArray[Any]]:
     """Cut rows, in log order, into stages in which no stream comes twice.
 
     ``node [row]`` is the model's node that a row is about, ``SHARED`` where it feeds every node,
     ``PLAIN`` where it feeds none; ``target [row]`` tells the rows that are scored from the rows
-    that only feed. ``showing`` are, for a node, the others whose windows show its readings.
+    that only feed. ``showing`` are, for a node, the others whose windows show its readings; those from
+    ``foreseen`` on are never scored themselves.
 
     >>> weather, inflow = 9, 4
     >>> stream = np.array([inflow, weather, inflow])
@@ -45,17 +48,24 @@ def stages(
     [[0], [1], [2]]
     >>> [rows.tolist() for rows in stages(one[::-1], one[::-1], all_, near)]
     [[0, 1, 2]]
+    >>> guest = np.array([True, False, True])  # node 1 is only seen, by node 0
+    >>> [rows.tolist() for rows in stages(one, one, guest, near, foreseen=1)]
+    [[0, 2], [1]]
     """
     feeds = (node != PLAIN) & ~target
     if (not feeds.any() and not showing) or not target.any():
         return rounds(stream)
-    stage = _levels(stream.tolist(), node.tolist(), target.tolist(), showing or {})
+    stage = _levels(stream.tolist(), node.tolist(), target.tolist(), showing or {}, foreseen)
     order = np.argsort(stage, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(stage[order])) + 1)
 
 
 def _levels(
-    stream: list[int], node: list[int], target: list[bool], showing: Mapping[int, tuple[int, ...]]
+    stream: list[int],
+    node: list[int],
+    target: list[bool],
+    showing: Mapping[int, tuple[int, ...]],
+    foreseen: int,
 ) -> Longs:
     turn: dict[int, int] = {}
     scored: dict[int, int] = {}
@@ -76,7 +86,10 @@ def _levels(
             at = max(at, top + 1)
             shared = max(shared, at)
         elif about != PLAIN:
-            at = max(at, scored.get(about, -1) + 1)
-            fed[about] = max(at, fed.get(about, 0))
+            fills = showing.get(about, ()) if about >= foreseen else (about,)
+            for other in fills:
+                at = max(at, scored.get(other, -1) + 1)
+            for other in fills:
+                fed[other] = max(at, fed.get(other, 0))
         turn[name] = level[row] = at
     return np.array(level, dtype=np.int64)

@@ -1,8 +1,7 @@
 """Scorer: what a solution's readings look like to its model, as they arrive.
 
-The outcome depends on the order of the readings only, not on how the log was cut into batches, so
-a restart in the middle gives the same forecasts and findings, under the same names. Only a joint
-model, which runs once for all that a batch brings of a slot, sees what came in the same batch.
+The outcome depends on the order of readings only, not on how the log was cut into batches: a restart in
+the middle gives the same under the same names. Only a joint model sees what came in the same batch.
 """
 
 from __future__ import annotations
@@ -15,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.answer import ANSWER
+from nervure.core.columnar import endless, every, only
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
 from nervure.core.finding import Findings
+from nervure.core.group import Places
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, Quality
 from nervure.core.window import Table
@@ -37,6 +38,7 @@ Flags = NDArray[np.bool_]
 
 _KINDS = ("reading", ANSWER)
 _DIGITS = 6
+_FALSE, _ZERO = endless(np.bool_(False)), endless(0.0)
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,18 +78,17 @@ class Scorer:
             ahead = {one.name: one.ahead_ns for one in solution.signals}
             self._lane = Lane(model, limit, batch=batch, ahead=ahead)
         self._forecasts = dict(forecasts or {})
-        self._told: list[tuple[int, str, str, int | None]] = []
+        self._told: list[tuple[object, ...]] = []
         self._track = Track(0)
         self._ids: Longs = np.zeros(0, dtype=np.int64)
+        self._known = Places(self._ids)
         self._place([], {})
         self.learn(known)
 
     def learn(self, datastreams: Iterable[Datastream]) -> None:
         """Take up Datastreams that are new; those already known go on undisturbed."""
         known = list(datastreams)
-        told: list[tuple[int, str, str, int | None]] = [
-            (one.id, one.name, one.kind, one.source) for one in known
-        ]
+        told: list[tuple[object, ...]] = [(one.id, one.name, one.kind, one.source) for one in known]
         if told == self._told:
             return
         self._told = told
@@ -106,7 +107,7 @@ class Scorer:
         track = Track(len(kept))
         here, there = np.flatnonzero(np.isin(after, before)), np.flatnonzero(np.isin(before, after))
         track.restore(self._track.state(), here, there)
-        self._track, self._ids = track, after
+        self._track, self._ids, self._known = track, after, Places(after)
         self._place(kept, columns)
 
     def _place(self, kept: list[Datastream], columns: dict[str, int]) -> None:
@@ -120,14 +121,17 @@ class Scorer:
                 for column in row:
                     feeds.setdefault(column, set()).update(everyone or {node})
         self._column = np.array([columns.get(one.name, -1) for one in kept], dtype=np.int64)
-        self._target = np.array([one.name in nodes for one in kept], dtype=bool)
+        foreseen = self._lane.foreseen if self._lane is not None else 0
+        self._target = np.array([nodes.get(one.name, foreseen) < foreseen for one in kept], dtype=bool)
         self._node = np.array(
             [node_of(one.name, nodes, feeds.get(columns.get(one.name, -1), set())) for one in kept],
             dtype=np.int64,
         )
         early = {one.name for one in self.solution.signals if one.ahead is not None}
         self._early = np.array([one.signal in early for one in kept], dtype=bool)
+        self._foretold = bool(self._early.any())
         self._answer = np.array([one.kind == ANSWER for one in kept], dtype=bool)
+        self._answers = bool(self._answer.any())
         self._stuck_ns = np.array([stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
         self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
         self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
@@ -154,28 +158,26 @@ class Scorer:
 
     def take(self, batch: Batch) -> Scored:
         """Score a batch, in log order; batches may be cut anywhere."""
-        place = np.searchsorted(self._ids, batch.datastream)
-        place[place == len(self._ids)] = 0
-        mine = (batch.quality != Quality.LATE) & ~np.isnan(batch.value)
-        mine &= self._ids[place] == batch.datastream if len(self._ids) else False
-        rows = np.flatnonzero(mine)
-        if not len(rows):
+        batch, place = self._mine(batch)
+        if not len(place):
             return Scored(packs=[], findings=_merged([]))
-        place = place[rows]
-        time, value, issued = batch.time[rows], batch.value[rows], batch.result_time[rows]
-        good = batch.quality[rows] == Quality.GOOD
-        told = self._early[place] & (time > issued)
+        time, value, issued = batch.time, batch.value, batch.result_time
+        now = issued is time or not self._foretold
+        told = _FALSE[: len(time)] if now else self._early[place] & (time > issued)
         if self._lane is None:
-            unread = np.flatnonzero(~told)
-            seen = self._track.run(place[unread], time[unread], value[unread])
+            read = slice(None) if now or not told.any() else np.flatnonzero(~told)
+            known = (place[read], time[read], value[read])
+            seen = self._track.run(*known)
             if seen is not None:
-                found = self._blank(place[unread], time[unread], value[unread], seen)
-                return Scored(packs=[], findings=self._answered(found, batch, rows[unread], place[unread]))
-        packs: list[Pack] = []
-        parts: list[tuple[Longs, Findings]] = []
+                found = self._blank(*known, seen)
+                rows = np.arange(len(time))[read]
+                return Scored(packs=[], findings=self._answered(found, batch, rows, known[0]))
+        good = batch.quality == Quality.GOOD
+        packs, parts = list[Pack](), list[tuple[Longs, Findings]]()
         showing = self._lane.layout.showing if self._lane else None
         turns = self._turns(place, time, told)
-        for stage in stages(turns, self._node[place], self._target[place] & ~told, showing):
+        target, foreseen = self._target[place] & ~told, self._lane.foreseen if self._lane else 0
+        for stage in stages(turns, self._node[place], target, showing, foreseen=foreseen):
             early, chosen = stage[told[stage]], stage[~told[stage]]
             if len(early):
                 sound = early[good[early]]
@@ -184,18 +186,33 @@ class Scorer:
                 continue
             newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
             kept = chosen[newer]
-            parts.append((kept, self._answered(findings, batch, rows[kept], place[kept])))
+            parts.append((kept, self._answered(findings, batch, kept, place[kept])))
             packs += made
         return Scored(packs=packs, findings=_merged(parts))
 
+    def _mine(self, batch: Batch) -> tuple[Batch, Longs]:
+        """Return the readings that anything here is made of, and the place of each one's stream."""
+        if not len(self._ids):
+            return batch, self._ids
+        place = self._known.of(batch.datastream)
+        mine = self._ids[place] == batch.datastream
+        mine &= batch.value == batch.value
+        if only(batch.quality) != Quality.GOOD:
+            mine &= batch.quality != Quality.LATE
+        if every(mine):
+            return batch, place
+        rows = np.flatnonzero(mine)
+        return batch.take(rows), place[rows]
+
     def _blank(self, place: Longs, time: Longs, value: Floats, seen: Seen) -> Findings:
-        """Return findings about which no model has an opinion."""
-        return Findings.blank(self._ids[place], time, value, seen.flat_ns / SECOND_NS, model=self.model_name)
+        """Return findings about which no model has an opinion; only answers are written to."""
+        flat_s = _ZERO[: len(time)] if only(seen.flat_ns) == 0 else seen.flat_ns / SECOND_NS
+        lasting = not self._answers
+        return Findings.blank(self._ids[place], time, value, flat_s, model=self.model_name, lasting=lasting)
 
     def _answered(self, findings: Findings, batch: Batch, rows: Longs, place: Longs) -> Findings:
         """Give the answers among findings, ``rows`` of a batch, the intervals that they bring with them."""
-        answered = self._answer[place]
-        if answered.any():
+        if self._answers and (answered := self._answer[place]).any():
             source = rows[answered]
             findings.low[answered], findings.high[answered] = batch.low[source], batch.high[source]
         return findings

@@ -8,6 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import endless, every
+from nervure.core.group import gathered
+
 __all__ = ["Seen", "Track"]
 
 Floats = NDArray[np.float64]
@@ -15,6 +18,7 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _NEVER = -(1 << 62)
+_TRUE, _NOTHING = endless(np.bool_(True)), endless(np.int64(0))
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +58,7 @@ class Track:
         before = self.value[streams]
         fresh = value != before
         since = np.where(fresh, time, self.since[streams])
-        if newer.all():
+        if every(newer):
             self.time[streams], self.since[streams], self.value[streams] = time, since, value
         else:
             moved = streams[newer]
@@ -68,28 +72,42 @@ class Track:
 
         It says and leaves what :meth:`step` would, one reading a stream after the other.
         """
-        order = np.argsort(streams, kind="stable")
-        stream, moment, shown = streams[order], time[order], value[order]
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = stream[1:] != stream[:-1]
-        last = _before(moment, self.time, stream, first)
+        groups = gathered(streams)
+        if groups.single and groups.same:
+            return self._once(streams, time, value)
+        moment, shown, starts = groups.of(time), groups.of(value), groups.starts
+        stream = streams[groups.order[starts]]
+        last = _before(moment, self.time, stream, starts)
         if not (moment > last).all():
             return None
-        fresh = shown != _before(shown, self.value, stream, first)
-        begun = np.maximum.accumulate(np.where(fresh | first, np.arange(len(order)), 0))
-        since = np.where(fresh[begun], moment[begun], self.since[stream])
-        held = last - _before(since, self.since, stream, first)
-        end = np.flatnonzero(np.append(first[1:], True)) if len(order) else order
-        moved = stream[end]
-        self.time[moved], self.since[moved], self.value[moved] = moment[end], since[end], shown[end]
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
+        fresh = shown != _before(shown, self.value, stream, starts)
+        ends, true = groups.ends, _TRUE[: len(moment)]
+        if fresh.all():
+            self.time[stream] = self.since[stream] = moment[ends]
+            self.value[stream] = shown[ends]
+            return _all_fresh(len(moment))
+        since = moment.copy()
+        kept = ~fresh[starts]  # streams that show what they showed before
+        since[starts[kept]] = self.since[stream[kept]]
+        since = since[np.maximum.accumulate(np.where(fresh | groups.fresh, np.arange(len(since)), 0))]
+        held = np.where(fresh, 0, last - _before(since, self.since, stream, starts))
+        self.time[stream], self.since[stream], self.value[stream] = moment[ends], since[ends], shown[ends]
         return Seen(
-            newer=np.ones(len(order), dtype=bool),
-            fresh=fresh[back],
-            flat_ns=(moment - since)[back],
-            before_ns=np.where(fresh, 0, held)[back],
+            newer=true,
+            fresh=groups.back(fresh),
+            flat_ns=groups.back(moment - since),
+            before_ns=groups.back(held),
         )
+
+    def _once(self, streams: Longs, time: Longs, value: Floats) -> Seen | None:
+        """Take one reading a stream, as usual: each newer, and of another value than the one before."""
+        if not every(time > self.time[streams]):
+            return None
+        if not every(value != self.value[streams]):
+            return self.step(streams, time, value)
+        self.time[streams] = self.since[streams] = time
+        self.value[streams] = value
+        return _all_fresh(len(streams))
 
     def grow(self, streams: int) -> None:
         """Make room for streams added later."""
@@ -109,9 +127,14 @@ class Track:
         self.value[here] = np.frombuffer(state["value"], dtype=np.float64)[there]
 
 
-def _before(column: NDArray[Any], held: NDArray[Any], stream: Longs, first: Flags) -> NDArray[Any]:
-    """Return what came before each row of a stream: the row before, or what is held of the stream."""
+def _all_fresh(count: int) -> Seen:
+    true, nothing = _TRUE[:count], _NOTHING[:count]
+    return Seen(newer=true, fresh=true, flat_ns=nothing, before_ns=nothing)
+
+
+def _before(column: NDArray[Any], held: NDArray[Any], stream: Longs, starts: Longs) -> NDArray[Any]:
+    """Return what came before each row: the row before, or what is held of the stream that starts there."""
     before = np.empty_like(column)
     before[1:] = column[:-1]
-    before[first] = held[stream[first]]
+    before[starts] = held[stream]
     return before

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import endless
 from nervure.core.observation import NO_RESULT_TIME
 from nervure.sense.decode import Pack, Reading, step_ns
 from nervure.sense.directory import Directory
@@ -21,6 +24,10 @@ __all__ = ["Block", "joined", "pack_columns", "plain_pack", "reading_columns"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+
+_NAN = endless(math.nan)
+_Grids = tuple[Longs, Longs, list[int | None]]
+"""Of each pack its first instant, its step, and when it was issued, if it says so."""
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +52,7 @@ def reading_columns(
     time = _times([message.phenomenonTime for message in messages], arrival[where])
     issued = [message.resultTime for message in messages]
     codes = [message.unit for message in messages]
-    nothing = np.full(count, math.nan)
+    nothing = _NAN[:count]
     bare = issued.count(None)
     part = Part(
         stream=stream,
@@ -111,7 +118,61 @@ def pack_columns(
 ) -> Block:
     """Put regular packs together; a null in one is no reading."""
     faults: list[tuple[int, Fault]] = []
-    firsts, steps, issues, kept = [], [], [], []
+    grids = _grids(packs, rows, directory)
+    if grids is None:
+        grids, kept, faults = _grids_one_by_one(packs, rows, entry, arrival, directory)
+        packs = [packs[place] for place in kept]
+        rows, entry = [rows[place] for place in kept], [entry[place] for place in kept]
+    firsts, steps, issues = grids
+    counts = np.array([len(pack.v) for pack in packs], dtype=np.int64)
+    value = _values(packs)
+    index = np.arange(len(value), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    time = index * np.repeat(steps, counts)
+    time += np.repeat(firsts, counts)
+    bare = issues.count(None)
+    part = Part(
+        stream=np.repeat(np.array(rows, dtype=np.int64), counts),
+        index=index,
+        time=time,
+        result_time=time if bare == len(packs) else _issued(issues, time, counts),
+        value=value,
+        low=_bounds([pack.low for pack in packs], counts),
+        high=_bounds([pack.high for pack in packs], counts),
+        marks=unissued(len(value)) if bare == len(packs) else _some_issued(issues, counts) if bare else None,
+    )
+    where = np.repeat(np.array(entry, dtype=np.int64), counts)
+    read = ~np.isnan(value)
+    if not read.all():
+        part, where = part.take(read), where[read]
+    return Block(part=part, entry=where, faults=faults)
+
+
+def _grids(packs: list[Pack], rows: list[int], directory: Directory) -> _Grids | None:
+    """Return where packs begin, their steps and no instants of issue, if all of them are as usual."""
+    known: dict[tuple[float | None, int, int], int] = {}
+    steps = []
+    try:
+        firsts = moments_ns([pack.t0 for pack in packs])  # type: ignore[misc]  # else it is no datetime
+        for pack, row in zip(packs, rows, strict=True):
+            key = (pack.dt, len(pack.v), directory.datastreams[row].every_ns)
+            if key not in known:
+                known[key] = step_ns(*key)
+            steps.append(known[key])
+    except (AttributeError, Unreadable):
+        return None
+    widest = max((count * step for (_, count, _), step in known.items()), default=0)
+    usual = not len(firsts) or (firsts.min() > FIRST_NS and int(firsts.max()) + widest < LAST_NS)
+    if not usual or any(pack.resultTime is not None for pack in packs):
+        return None
+    return firsts, np.array(steps, dtype=np.int64), [None] * len(packs)
+
+
+def _grids_one_by_one(
+    packs: list[Pack], rows: list[int], entry: list[int], arrival: Longs, directory: Directory
+) -> tuple[_Grids, list[int], list[tuple[int, Fault]]]:
+    """Return the same of any packs, which of them can be read, and what is wrong with the others."""
+    faults: list[tuple[int, Fault]] = []
+    firsts, steps, issues, kept = [], [], list[int | None](), []
     for place, (pack, row) in enumerate(zip(packs, rows, strict=True)):
         try:
             first, step = _grid(pack, directory.datastreams[row].every_ns, int(arrival[entry[place]]))
@@ -123,28 +184,8 @@ def pack_columns(
         steps.append(step)
         issues.append(issued)
         kept.append(place)
-    packs = [packs[place] for place in kept]
-    counts = np.array([len(pack.v) for pack in packs], dtype=np.int64)
-    value = np.array(list(chain.from_iterable(pack.v for pack in packs)), dtype=np.float64)
-    index = np.arange(len(value), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
-    time = np.repeat(np.array(firsts, dtype=np.int64), counts) + index * np.repeat(
-        np.array(steps, dtype=np.int64), counts
-    )
-    part = Part(
-        stream=np.repeat(np.array([rows[place] for place in kept], dtype=np.int64), counts),
-        index=index,
-        time=time,
-        result_time=_issued(issues, time, counts),
-        value=value,
-        low=_bounds([pack.low for pack in packs], counts),
-        high=_bounds([pack.high for pack in packs], counts),
-        marks=np.repeat(_marks(issues), counts) if None in issues else None,
-    )
-    where = np.repeat(np.array([entry[place] for place in kept], dtype=np.int64), counts)
-    read = ~np.isnan(value)
-    if not read.all():
-        part, where = part.take(read), where[read]
-    return Block(part=part, entry=where, faults=faults)
+    grids = np.array(firsts, dtype=np.int64), np.array(steps, dtype=np.int64), issues
+    return grids, kept, faults
 
 
 def _grid(pack: Pack, every_ns: int, arrival_ns: int) -> tuple[int, int]:
@@ -156,17 +197,33 @@ def _grid(pack: Pack, every_ns: int, arrival_ns: int) -> tuple[int, int]:
     return max(first, FIRST_NS), step
 
 
+def _values(packs: list[Pack]) -> Floats:
+    """Put the values end to end; a null becomes NaN."""
+    try:  # `struct` reads a list of numbers twice as fast as numpy, but takes no null
+        raw = b"".join([_packer(len(pack.v)).pack(*pack.v) for pack in packs])
+    except struct.error:
+        return np.array(list(chain.from_iterable(pack.v for pack in packs)), dtype=np.float64)
+    return np.frombuffer(bytearray(raw), dtype=np.float64)
+
+
+@lru_cache(maxsize=1024)
+def _packer(count: int) -> struct.Struct:
+    return struct.Struct(f"{count}d")
+
+
 def _issued(issues: list[int | None], time: Longs, counts: Longs) -> Longs:
-    if issues.count(None) == len(issues):
-        return time
     given = np.repeat(np.array([one or 0 for one in issues], dtype=np.int64), counts)
     own = np.repeat(np.array([one is None for one in issues], dtype=bool), counts)
     return np.where(own, time, given)
 
 
+def _some_issued(issues: list[int | None], counts: Longs) -> NDArray[np.int8]:
+    return np.repeat(_marks(issues), counts)
+
+
 def _bounds(bounds: list[list[float | None] | None], counts: Longs) -> Floats:
     if bounds.count(None) == len(bounds):
-        return np.full(int(counts.sum()), math.nan)
+        return _NAN[: int(counts.sum())]
     filled = [[None] * int(count) if one is None else one for one, count in zip(bounds, counts, strict=True)]
     return np.array(list(chain.from_iterable(filled)), dtype=np.float64)
 

@@ -54,6 +54,11 @@ class Directory:
         self.declared = np.array([bool(one.solution) for one in self.datastreams], dtype=bool)
         self.all_declared = bool(self.declared.all())
         self.places = tuple(len(one.data_types or ()) if one.multi else 0 for one in self.datastreams)
+        several = np.array(self.places, dtype=np.int64) > 0
+        self.several = several if several.any() else None
+        """Which Datastreams take arrays; ``None``: none does."""
+        self.inner = float(self.low.max(initial=-np.inf)), float(self.high.min(initial=np.inf))
+        """What is in the physical range of every Datastream."""
         numbered = list(enumerate(self.datastreams))
         self.row_of_id = {one.id: row for row, one in numbered}
         self.plain = {reading_subject(one.id): row for row, one in numbered if not one.multi}

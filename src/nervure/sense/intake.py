@@ -21,6 +21,7 @@ from nervure.core.settings import Limits
 from nervure.sense.column import Block, joined, pack_columns, plain_pack, reading_columns
 from nervure.sense.decode import PACK, READING, Pack, Reading, decode
 from nervure.sense.directory import Directory
+from nervure.sense.foretold import Foretold
 from nervure.sense.gateway import refusal_of
 from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns
 from nervure.sense.part import Fault, Part, Place, Rows
@@ -40,6 +41,7 @@ KEPT_BYTES = 4096
 """How much of a rejected message is kept to be looked at."""
 
 _BURST_S = 2.0
+_LONG = 160  # bytes; what is longer is seldom a single reading
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
@@ -82,6 +84,7 @@ class Intake:
         self._given: tuple[Datastream, ...] = ()
         self._directory = Directory(())
         self._busy: list[int] = []
+        self._foretold = Foretold()
         self.version = 0
         """How often what is known of Datastreams has changed."""
         self.learn(datastreams)
@@ -125,6 +128,13 @@ class Intake:
         """Look again at messages that have been taken already: they are not counted a second time."""
         return self._take(entries, bounded=False)
 
+    def charge(self, datastreams: Iterable[int], received_ns: int) -> None:
+        """Count readings that came gathered against their senders, as if each had been a message."""
+        for one in datastreams:
+            row = self._directory.row_of_id.get(one)
+            if row is not None:
+                self._busy[row] = max(self._busy[row], received_ns) + self._cost_ns
+
     def flooded(self, subject: str, now_ns: int) -> bool:
         """Tell whether a message sent now would be left out because its Datastream sends too many."""
         row = self._directory.row_of_subject.get(subject)
@@ -134,6 +144,11 @@ class Intake:
         """Tell what :meth:`take` would make of a message, without counting it against its sender."""
         one = Entries(sequence=[0], subject=[subject], payload=[payload], received_ns=[received_ns])
         return self._take(one, bounded=False)
+
+    def foretell(self, subject: str, payload: bytes, received_ns: int) -> tuple[Batch, list[Reject]]:
+        """Do what `check` does for a message that will come: it is not decoded again then."""
+        self._foretold.expect(payload)
+        return self.check(subject, payload, received_ns)
 
     def sound(self, subject: str, payload: bytes, received_ns: int) -> bool:
         """Tell at once that a message is one usual reading which will be taken; if not, ask `check`."""
@@ -191,6 +206,8 @@ class Intake:
                     continue
                 busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
             try:
+                if len(payload) > _LONG and b'"result"' not in payload:
+                    raise ValueError  # a pack, most likely: it is not read in vain
                 readings.append(decode_reading(payload))
                 reading_rows.append(row)
                 reading_entries.append(number)
@@ -244,8 +261,13 @@ class Intake:
                 TOO_LARGE,
                 f"{len(payload):,} bytes; at most {self.limits.message_bytes:,} are taken in a message",
             )
+        known = self._foretold.find(payload, self.version) if subject == SHARED else None
+        if known is not None:
+            return known
         place = Place(directory=self._directory, limits=self.limits, row=row, received_ns=received_ns)
-        return decode(payload, place)
+        part = decode(payload, place)
+        self._foretold.keep(payload, self.version, part, received_ns)
+        return part
 
     def _flood(self, subject: str) -> Fault:
         stream = self._directory.id[self._directory.row_of_subject[subject]]
@@ -284,8 +306,11 @@ class Intake:
     def _batch(self, block: Block, entries: Entries) -> Batch:
         part = block.part
         sequence = np.array(entries.sequence, dtype=np.int64)
+        identity = sequence[block.entry]
+        identity <<= PACK_BITS
+        identity |= part.index
         return Batch(
-            id=sequence[block.entry] << PACK_BITS | part.index,
+            id=identity,
             datastream=self._directory.id[part.stream],
             time=part.time,
             result_time=part.result_time,

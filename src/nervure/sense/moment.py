@@ -78,7 +78,10 @@ def moments_ns(moments: Sequence[datetime]) -> Longs:
     """Turn aware datetimes into nanoseconds since 1970, ``[row]``, exact to the microsecond."""
     seconds = np.array([moment.timestamp() for moment in moments], dtype=np.float64)
     micro: Longs = np.rint(seconds * 1e6).astype(np.int64)
-    return np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
+    np.minimum(micro, LAST_NS // 1000, out=micro)
+    np.maximum(micro, FIRST_NS // 1000, out=micro)
+    micro *= 1000
+    return micro
 
 
 def written(ns: int) -> str:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.columnar import joined, taken
+from nervure.core.columnar import endless, joined, taken
 from nervure.core.observation import NEUTRAL, NO_END, NO_RESULT_TIME
 from nervure.core.settings import Limits
 from nervure.sense.directory import Directory
@@ -108,9 +108,12 @@ _COLUMNS = tuple(name for name in Part.__struct_fields__ if name != "faults")
 _NEUTRAL = NEUTRAL | {"stream": np.int64(0), "index": np.int64(0)}
 
 
+_UNISSUED = endless(np.int8(NO_RESULT_TIME))
+
+
 def unissued(count: int) -> NDArray[np.int8]:
     """Return the marks of readings that came without a result time."""
-    return np.full(count, NO_RESULT_TIME, dtype=np.int8)
+    return _UNISSUED[:count]
 
 
 class Rows:

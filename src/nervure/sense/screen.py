@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import endless, every, least, most
 from nervure.core.instant import SECOND_NS, duration_text
 from nervure.core.observation import Quality
 from nervure.core.settings import Limits
@@ -19,6 +20,9 @@ __all__ = ["Bounds", "bounds", "out_of_range", "why_not", "wrong"]
 Longs = NDArray[np.int64]
 
 _WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE, OUT_OF_TYPE)
+
+
+_GOOD = endless(np.int8(Quality.GOOD))
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -41,6 +45,8 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     declares takes any instant that 64 bits hold.
     """
     time, issued = part.time, part.result_time
+    if part.text is None and directory.all_declared and _plain(part, arrival, directory, bound):
+        return None
     horizon = arrival + bound.future
     late = issued > horizon
     early = (time < bound.oldest) | (issued < bound.oldest)
@@ -70,11 +76,21 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     return verdict if verdict.any() else None
 
 
+def _plain(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> bool:
+    """Tell from the least and the most of each column that nothing is wrong, as is usual."""
+    if directory.several is not None or not len(part.time):
+        return False
+    columns = [part.time] if part.result_time is part.time else [part.time, part.result_time]
+    low, high = min(int(least(one)) for one in columns), max(int(most(one)) for one in columns)
+    in_time = low >= bound.oldest and high <= int(least(arrival)) + bound.future
+    return in_time and every(np.isfinite(part.value))
+
+
 def _numbers_for_arrays(part: Part, directory: Directory) -> NDArray[np.bool_] | None:
     """Tell which rows are numbers in a MultiDatastream, whose results are arrays."""
-    if not any(directory.places):
+    if directory.several is None:
         return None
-    several = np.array(directory.places)[part.stream] > 0
+    several: NDArray[np.bool_] = directory.several[part.stream]
     if part.text is not None:
         several &= ~np.isnan(part.value)
     return several if several.any() else None
@@ -112,6 +128,9 @@ def why_not(
 
 def out_of_range(part: Part, directory: Directory) -> NDArray[np.int8]:
     """Return the quality of each row: a value beyond the physical range is kept, and marked."""
+    lowest, highest = directory.inner
+    if len(part.value) and lowest <= least(part.value) and most(part.value) <= highest:
+        return _GOOD[: len(part.value)]
     low, high = directory.low[part.stream], directory.high[part.stream]
     beyond = (part.value < low) | (part.value > high)
     return beyond.astype(np.int8) * np.int8(Quality.OUT_OF_RANGE)

@@ -14,16 +14,20 @@ from nervure.core.error import NotFoundError, StoreError
 from nervure.store import sql, tally
 
 __all__ = [
+    "ASSIGNED",
     "VERDICT",
     "acknowledge",
     "alerts",
     "announce",
+    "assign",
     "commit_view",
     "delivered",
     "judge",
     "judged",
+    "of_project",
     "one",
     "outbox",
+    "read",
     "save",
     "shelve",
     "view",
@@ -32,6 +36,9 @@ __all__ = [
 
 VERDICT = "verdict"
 """The property of an alert in which a person's verdict stands."""
+
+ASSIGNED = "assigned"
+"""The property in which stands who is to look after it."""
 
 _COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
 
@@ -71,15 +78,15 @@ def alerts(
     if thing is not None:
         query = query.where(table.c.thing_id == thing)
     if project is not None:
-        query = query.where(_of_project(project))
-    return [_read(dict(row)) for row in connection.execute(query).mappings()]
+        query = query.where(of_project(project))
+    return [read(dict(row)) for row in connection.execute(query).mappings()]
 
 
 def one(connection: sa.Connection, identity: str, project: int | None = None) -> Alert:
     """Return the alert of that id, if it is of that project."""
     found = _find(connection, identity)
     if found is not None and project is not None:
-        seen = sa.select(sql.alert.c.id).where(sql.alert.c.id == identity, _of_project(project))
+        seen = sa.select(sql.alert.c.id).where(sql.alert.c.id == identity, of_project(project))
         found = found if connection.execute(seen).first() else None
     if found is None:
         raise NotFoundError(f"there is no alert {identity!r}")
@@ -108,7 +115,14 @@ def judged(connection: sa.Connection, solution: str, models: Sequence[str]) -> l
     table = sql.alert
     mine = (table.c.solution == solution, table.c.model.in_(models), table.c.acknowledged.is_(True))
     rows = connection.execute(sa.select(table).where(*mine).order_by(table.c.raised_ns, table.c.id))
-    return [_read(dict(row)) for row in rows.mappings() if VERDICT in row["properties"]]
+    return [read(dict(row)) for row in rows.mappings() if VERDICT in row["properties"]]
+
+
+def assign(connection: sa.Connection, identity: str, assigned: Mapping[str, Any] | None) -> Alert:
+    """Note who is to look after an alert; None: nobody."""
+    kept = {name: said for name, said in one(connection, identity).properties.items() if name != ASSIGNED}
+    said = kept if assigned is None else {**kept, ASSIGNED: dict(assigned)}
+    return _change(connection, identity, properties=said)
 
 
 def view(connection: sa.Connection, name: str) -> tuple[int, bytes] | None:
@@ -191,13 +205,14 @@ def delivered(connection: sa.Connection, key: str) -> None:
     connection.execute(sa.update(table).where(table.c.id == int(key)).values(delivered_ns=time.time_ns()))
 
 
-def _of_project(project: int) -> sa.ColumnElement[bool]:
+def of_project(project: int) -> sa.ColumnElement[bool]:
+    """Return the condition that an alert's Thing is of a project."""
     return sql.alert.c.thing_id.in_(sa.select(sql.thing.c.id).where(sql.thing.c.project_id == project))
 
 
 def _find(connection: sa.Connection, identity: str) -> Alert | None:
     row = connection.execute(sa.select(sql.alert).where(sql.alert.c.id == identity)).mappings().one_or_none()
-    return None if row is None else _read(dict(row))
+    return None if row is None else read(dict(row))
 
 
 def _change(connection: sa.Connection, identity: str, **values: Any) -> Alert:
@@ -207,7 +222,7 @@ def _change(connection: sa.Connection, identity: str, **values: Any) -> Alert:
 
 
 def _with_people(alert: Alert, stored: Alert) -> Alert:
-    said = {name: stored.properties[name] for name in (VERDICT,) if name in stored.properties}
+    said = {name: stored.properties[name] for name in (VERDICT, ASSIGNED) if name in stored.properties}
     return msgspec.structs.replace(
         alert,
         acknowledged=alert.acknowledged or stored.acknowledged,
@@ -221,7 +236,8 @@ def _values(alert: Alert) -> dict[str, Any]:
     return values | {"evidence": msgspec.to_builtins(alert.evidence)}
 
 
-def _read(row: Mapping[str, Any]) -> Alert:
+def read(row: Mapping[str, Any]) -> Alert:
+    """Return the alert of a row."""
     names = [field.name for field in msgspec.structs.fields(Alert)]
     values = {name: row[_COLUMNS.get(name, name)] for name in names}
     return Alert(**values | {"evidence": msgspec.convert(values["evidence"], tuple[Evidence, ...])})

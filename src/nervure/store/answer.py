@@ -6,15 +6,18 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nervure.core.observation import Batch, Observation
 from nervure.core.window import Table
-from nervure.store import look
+from nervure.store import curve, look
 from nervure.store.column import to_arrow
+from nervure.store.curve import Curve, Goodness, Summed
 from nervure.store.duplicate import Key, Keys
 from nervure.store.engine import Engine
-from nervure.store.latest import NEVER, Span
+from nervure.store.latest import NEVER, Span, Summary
 from nervure.store.look import View
 from nervure.store.memory import Memory
 from nervure.store.page import Page, page
@@ -50,6 +53,41 @@ class Answers:
         """Return time in nanoseconds and value of the newest reading of each Datastream that has one."""
         with self._state:
             return self._memory.latest.last(ids)
+
+    def newest(self) -> Summary:
+        """Return one row a Datastream that has readings: its newest time and value, its first, how many."""
+        with self._state:
+            return self._memory.latest.summary()
+
+    def curves(self, ids: Sequence[int], start_ns: int, end_ns: int) -> dict[int, Curve]:
+        """Return the numbers with ``start <= time < end`` of each Datastream that has any, by time."""
+        return curve.curves(self._view(ids, start_ns), ids, start_ns, end_ns)
+
+    def matrix(
+        self, ids: Sequence[int], start_ns: int, end_ns: int, columns: int, summed: Summed = "mean"
+    ) -> NDArray[np.float32]:
+        """Return what numbers come to in each of some equal parts of time ``[stream, column]``, NaN: nothing.
+
+        ``ids`` rise.
+        """
+        rows = self.about(ids, start_ns, end_ns)
+        return curve.matrix(self._view(ids, start_ns), ids, start_ns, end_ns, columns, summed, rows=rows)
+
+    def quality(self, ids: Sequence[int], every_ns: Sequence[int], start_ns: int, end_ns: int) -> Goodness:
+        """Return how good what some Datastreams sent in a span is; ``ids`` rise, an interval of 0 is none."""
+        return curve.quality(self._view(ids, start_ns), ids, every_ns, start_ns, end_ns)
+
+    def about(self, ids: Sequence[int], start_ns: int, end_ns: int) -> float:
+        """Return about how many rows some Datastreams have in a span, as if theirs came evenly."""
+        newest = self.newest()
+        mine = np.isin(newest.datastream, np.asarray(ids, dtype=np.int64))
+        first, last, rows = newest.first[mine], newest.time[mine], newest.rows[mine]
+        within = np.minimum(last, end_ns) - np.maximum(first, start_ns)
+        return float((rows * np.clip(within / np.maximum(last - first, 1), 0.0, 1.0)).sum())
+
+    def since(self, ids: Sequence[int], identity: int, limit: int) -> Batch:
+        """Return the rows of some Datastreams that came after an id, the first ``limit`` by id."""
+        return look.since(self._view(), ids, identity, limit)
 
     def count(self, id: int | None = None) -> int:
         """Return how many readings there are, in all or of one Datastream."""

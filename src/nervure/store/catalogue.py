@@ -225,6 +225,21 @@ class Catalogue:
             model.audit(connection, who, "alert.judge", {"alert": id, "verdict": verdict, "note": note})
             return changed
 
+    def assign(self, id: str, to: str | None, who: str) -> Alert:
+        """Note who is to look after an alert; None: nobody."""
+        with self._database.write() as connection:
+            said = None if to is None else {"to": to, "by": who, "at": iso(time.time_ns())}
+            changed = alert.assign(connection, id, said)
+            model.audit(connection, who, "alert.assign", {"alert": id, "to": to})
+            return changed
+
+    def comment(self, id: str, text: str, who: str) -> Alert:
+        """Note what a person has to say about an alert."""
+        with self._database.write() as connection:
+            found = alert.one(connection, id)
+            model.audit(connection, who, "alert.comment", {"alert": id, "text": text})
+            return found
+
     def judged(self, solution: str, models: Sequence[str]) -> list[Alert]:
         """Return the alerts of some model versions on which there is a verdict, the oldest first."""
         with self._database.read() as connection:

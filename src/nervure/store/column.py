@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from nervure.core.columnar import only, some
+from nervure.core.group import grouped
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import NO_END, Batch
 
@@ -22,6 +24,7 @@ __all__ = [
     "NAMES",
     "NARROW_NAMES",
     "SCHEMA",
+    "by_day",
     "from_arrow",
     "in_order",
     "to_arrow",
@@ -78,41 +81,57 @@ def whole_microseconds(batch: Batch) -> Batch:
         column = getattr(batch, name)
         if column is None:
             continue
+        if name == "result_time" and column is batch.time:
+            if "time" in changes:
+                changes[name] = changes["time"]
+            continue
         rest = column % 1000
         if name == "end_time":
             rest[column == NO_END] = 0
-        if rest.any():
+        if some(rest != 0):
             changes[name] = column - rest
     return msgspec.structs.replace(batch, **changes) if changes else batch
 
 
 def in_order(batch: Batch) -> Batch:
-    """Sort a Batch as the files are sorted: by day, Datastream, time, result time."""
-    day = batch.time // DAY_NS
-    return batch.take(np.lexsort((batch.result_time, batch.time, batch.datastream, day)))
+    """Sort a Batch as a file is sorted: by Datastream, time, result time."""
+    groups = grouped(batch.datastream)
+    if groups.rising(batch.time):  # nearly always: what a device sends is in order
+        return batch if groups.same else batch.take(groups.order)
+    return batch.take(np.lexsort((batch.result_time, batch.time, batch.datastream)))
 
 
-def to_arrow(batch: Batch, *, day: bool = False) -> pa.Table:
-    """Lay a Batch out as Arrow, with the partition's ``day`` in front if asked for."""
+def by_day(batch: Batch) -> list[tuple[int, Batch]]:
+    """Take a Batch apart by the UTC day of its times; the rows of a day stay in their order."""
+    if not len(batch):
+        return []
+    first = int(batch.time.min()) // DAY_NS
+    if int(batch.time.max()) // DAY_NS == first:
+        return [(first, batch)]
+    groups = grouped(batch.time // DAY_NS)
+    days = (batch.time[groups.order[groups.starts]] // DAY_NS).tolist()
+    return list(zip(days, map(batch.take, np.split(groups.order, groups.starts[1:])), strict=True))
+
+
+def to_arrow(batch: Batch) -> pa.Table:
+    """Lay a Batch out as Arrow."""
+    time = _instants(batch.time)
     columns = [
         pa.array(batch.datastream),
-        _instants(batch.time),
-        _instants(batch.result_time),
+        time,
+        time if batch.result_time is batch.time else _instants(batch.result_time),
         pa.array(batch.id),
         _numbers(batch.value),
         _numbers(batch.low),
         _numbers(batch.high),
-        pa.array(batch.quality),
+        pa.array(np.ascontiguousarray(batch.quality)),
         _words(batch.text, len(batch)),
         _some(batch.end_time, NO_END, len(batch)).view(_INSTANT),
         _some(batch.feature, 0, len(batch)),
-        pa.array(np.zeros(len(batch), np.int8) if batch.marks is None else batch.marks),
+        pa.array(np.zeros(len(batch), np.int8) if batch.marks is None else np.ascontiguousarray(batch.marks)),
         _words(batch.extra, len(batch)),
     ]
-    if not day:
-        return pa.Table.from_arrays(columns, schema=COLUMNS)
-    days = pa.array((batch.time // DAY_NS).astype(np.int32)).view(pa.date32())
-    return pa.Table.from_arrays([days, *columns], schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=COLUMNS)
 
 
 def from_arrow(table: pa.Table) -> Batch:
@@ -141,6 +160,9 @@ def _instants(ns: NDArray[np.int64]) -> pa.Array:
 
 def _numbers(values: NDArray[np.float64]) -> pa.Array:
     """NaN means that there is no number: null in the table."""
+    if (value := only(values)) is not None and np.isnan(value):
+        return pa.nulls(len(values), pa.float64())
+    values = np.ascontiguousarray(values)
     missing = np.isnan(values)
     if missing.all():
         return pa.nulls(len(values), pa.float64())
@@ -151,6 +173,7 @@ def _some(values: NDArray[np.int64] | None, nothing: int, rows: int) -> pa.Array
     """Whole numbers that a row may lack; instants in microseconds."""
     if values is None:
         return pa.nulls(rows, pa.int64())
+    values = np.ascontiguousarray(values)
     missing = values == nothing
     return pa.array(values // 1000 if nothing == NO_END else values, pa.int64(), mask=missing)
 

@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import endless, every
+from nervure.core.group import Groups, gathered, grouped
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Quality, Reject, sequence_of
-from nervure.store.group import Groups, grouped
 from nervure.store.latest import Latest
 from nervure.stream.subject import reading_subject
 
@@ -63,14 +64,20 @@ Find = Callable[[Keys], Mapping[Key, Result]]
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to keep ``[row]``, and the positions of those that were there before or contradict."""
+    """Which rows to keep ``[row]``, and the positions of those that were there before or contradict.
+
+    ``groups`` are the rows by Datastream where each is newer than what came before it, so that nothing
+    has to be looked for.
+    """
 
     keep: NDArray[np.bool_]
     duplicates: Longs
     conflicts: Longs
+    groups: Groups | None = None
 
 
 _NONE = np.empty(0, np.int64)
+_ALL = endless(np.bool_(True))
 
 
 def judge(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
@@ -79,12 +86,12 @@ def judge(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
     ``slot`` is each row's place in ``latest``; ``find`` returns what is stored under some keys. Rows
     that have no key are all new.
     """
-    if batch.keyed is not None and not batch.keyed.all():
+    if batch.keyed is not None and not every(batch.keyed):
         return _judge_keyed(batch, slot, latest, find, np.flatnonzero(batch.keyed))
-    groups = grouped(slot)
-    first = groups.order[groups.starts]
-    if (batch.time[first] > latest.time[slot[first]]).all() and groups.rising(batch.time):
-        return Verdict(keep=np.ones(len(batch), np.bool_), duplicates=_NONE, conflicts=_NONE)
+    groups = gathered(slot)
+    first = slice(None) if groups.single and groups.same else groups.order[groups.starts]
+    if every(batch.time[first] > latest.time[slot[first]]) and groups.rising(batch.time):
+        return Verdict(keep=_ALL[: len(batch)], duplicates=_NONE, conflicts=_NONE, groups=groups)
     return _compare(batch, slot, latest, find)
 
 

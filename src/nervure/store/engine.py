@@ -97,26 +97,6 @@ class Engine:
             connection.execute(f"CREATE TEMP VIEW observation AS {_union(files, gone, memory)}")
             return connection.sql(sql, params=parameters or None).to_arrow_table()
 
-    def copy(
-        self,
-        sql: str,
-        files: Files,
-        target: Path,
-        *,
-        memory: Sequence[pa.Table] = (),
-        gone: Gone = NOTHING,
-        parameters: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write the rows of a query over ``{observation}`` into one Parquet file."""
-        with self._connection(600.0) as connection:
-            memory = _register(connection, files, memory, gone)
-            rows = sql.replace("{observation}", f"({_union(files, gone, memory)})")
-            connection.execute(
-                f"COPY ({rows}) TO {_quoted(target)} "
-                "(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE 122880)",
-                dict(parameters or {}) or None,
-            )
-
     @contextmanager
     def _connection(self, limit_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """Lend a connection that is interrupted after ``limit_s``, and explain what goes wrong on it."""

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import every, only
+from nervure.core.group import Groups, Places, grouped
 from nervure.core.observation import NO_RESULT_TIME, Batch
-from nervure.store.group import Groups, grouped
 
 __all__ = ["ALWAYS", "NEVER", "Latest", "Span", "Summary"]
 
@@ -58,6 +59,7 @@ class Latest:
 
     def __init__(self) -> None:
         self.datastream: Longs = np.empty(0, np.int64)
+        self._places = Places(self.datastream)
         self.time: Longs = np.empty(0, np.int64)
         self.value: Floats = np.empty(0, np.float64)
         self.result_time: Longs = np.empty(0, np.int64)
@@ -103,14 +105,12 @@ class Latest:
 
     def slots(self, datastreams: Longs) -> Longs:
         """Return the place of each row's Datastream ``[row]``, making places for new ones."""
-        slot = np.searchsorted(self.datastream, datastreams)
+        slot = self._places.of(datastreams)
         if not len(datastreams):
             return slot
-        if not len(self.datastream) or not np.array_equal(
-            self.datastream[np.minimum(slot, len(self.datastream) - 1)], datastreams
-        ):
+        if not len(self.datastream) or not every(self.datastream[slot] == datastreams):
             self._insert(datastreams)
-            slot = np.searchsorted(self.datastream, datastreams)
+            slot = self._places.of(datastreams)
         return slot
 
     def known(self, ids: Iterable[int]) -> Longs:
@@ -122,27 +122,37 @@ class Latest:
         kept: Longs = slot[(self.datastream[slot] == wanted) & (self.time[slot] != NEVER)]
         return kept
 
-    def add(self, batch: Batch, slot: Longs) -> None:
-        """Take up rows that were stored; ``slot`` is the place of each."""
+    def add(self, batch: Batch, slot: Longs, rising: Groups | None = None) -> None:
+        """Take up rows that were stored; ``slot`` is the place of each.
+
+        ``rising`` are the rows by their places, if it is known that their times rise.
+        """
         if not len(batch):
             return
-        groups = grouped(slot)
+        groups = grouped(slot) if rising is None else rising
         order, starts = groups.order, groups.starts
-        if not groups.rising(batch.time):
+        plain = rising is not None or groups.rising(batch.time)
+        if not plain:
             order = np.lexsort((batch.result_time, batch.time, slot))
-        ends = order[np.r_[starts[1:], len(order)] - 1]
+        ends = order[groups.ends]
         place = slot[ends]
-        newer = (batch.time[ends] > self.time[place]) | (
-            (batch.time[ends] == self.time[place]) & (batch.result_time[ends] >= self.result_of_time[place])
-        )
-        last, there = ends[newer], place[newer]
+        last, there = ends, place
+        if rising is None or not every(batch.time[ends] > self.time[place]):
+            newer = (batch.time[ends] > self.time[place]) | (
+                (batch.time[ends] == self.time[place])
+                & (batch.result_time[ends] >= self.result_of_time[place])
+            )
+            last, there = ends[newer], place[newer]
         self.time[there] = batch.time[last]
         self.value[there] = batch.value[last]
         self.result_of_time[there] = batch.result_time[last]
-        newest_result = np.maximum.reduceat(batch.result_time[order], starts)
+        if plain and batch.result_time is batch.time:
+            newest_result = batch.time[ends]
+        else:
+            newest_result = np.maximum.reduceat(batch.result_time[order], starts)
         self.result_time[place] = np.maximum(self.result_time[place], newest_result)
-        self.first[place] = np.minimum(self.first[place], np.minimum.reduceat(batch.time[order], starts))
-        self.rows[place] += np.diff(np.r_[starts, len(order)])
+        self.first[place] = np.minimum(self.first[place], batch.time[order[starts]])
+        self.rows[place] += groups.counts
         self.end[place] = np.maximum(self.end[place], batch.time[ends])
         self.moved[place] = True
         if batch.end_time is not None:
@@ -154,12 +164,14 @@ class Latest:
         """Widen the spans of the result times that somebody gave."""
         low = high = batch.result_time
         if batch.marks is not None:
+            if (mark := only(batch.marks)) is not None and mark & NO_RESULT_TIME:
+                return
             none = (batch.marks & NO_RESULT_TIME).astype(np.bool_)
             if none.all():
                 return
             low, high = np.where(none, ALWAYS, low), np.where(none, NEVER, high)
-        first = np.minimum.reduceat(low[groups.order], groups.starts)
-        last = np.maximum.reduceat(high[groups.order], groups.starts)
+        first = np.minimum.reduceat(groups.of(low), groups.starts)
+        last = np.maximum.reduceat(groups.of(high), groups.starts)
         self.first_result[place] = np.minimum(self.first_result[place], first)
         self.last_result[place] = np.maximum(self.last_result[place], last)
 
@@ -265,6 +277,7 @@ class Latest:
             column[place] = old
             setattr(self, name, column)
         self.datastream = merged
+        self._places = Places(merged)
 
 
 _NEUTRAL = {

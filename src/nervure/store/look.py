@@ -34,6 +34,7 @@ __all__ = [
     "near",
     "opened",
     "series",
+    "since",
     "stored",
     "summary",
     "table",
@@ -64,12 +65,21 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     gone: Gone = NOTHING
 
     def ask(
-        self, sql: str, parameters: dict[str, Any] | None = None, *, limit_s: float = 60.0, **choice: Any
+        self,
+        sql: str,
+        parameters: dict[str, Any] | None = None,
+        *,
+        limit_s: float = 60.0,
+        keys: pa.Table | None = None,
+        **choice: Any,
     ) -> pa.Table:
-        """Answer a query over ``{observation}``, opening only the files that ``choice`` needs."""
+        """Answer a query over ``{observation}``, opening only the files that ``choice`` needs.
+
+        ``keys`` is a table that the query may join, under that name.
+        """
         memory = [to_arrow(near(batch, **choice)) for batch in self.memory]
         files = Files() if self.shelf is None else self.shelf.choose(**choice)
-        return self.engine.rows(sql, files, memory, parameters, gone=self.gone, limit_s=limit_s)
+        return self.engine.rows(sql, files, memory, parameters, gone=self.gone, limit_s=limit_s, keys=keys)
 
 
 def near(
@@ -136,6 +146,18 @@ def series(view: View, ids: Sequence[int], start_ns: int | None, end_ns: int | N
         "ORDER BY datastream, time, result_time, id",
         between(start_ns, end_ns),
         ids=ids, start_ns=start_ns, end_ns=end_ns,
+    )  # fmt: skip
+    return from_arrow(found)
+
+
+def since(view: View, ids: Sequence[int], identity: int, limit: int) -> Batch:
+    """Return the rows of some Datastreams that came after an id, the first ``limit`` of them."""
+    if not len(ids):
+        return Batch.concat([])
+    found = view.ask(
+        f"SELECT {NAMES} FROM {{observation}} WHERE {among(ids)} AND id > $after ORDER BY id LIMIT $limit",  # noqa: S608
+        {"after": int(identity), "limit": limit},
+        ids=ids, since=int(identity) + 1,
     )  # fmt: skip
     return from_arrow(found)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from nervure.core.columnar import least
 from nervure.core.observation import PACK_BITS, Batch, Reject
 from nervure.store.column import whole_microseconds
 from nervure.store.duplicate import Key, Keys, Result, conflicts, judge, lateness, matches
@@ -115,6 +116,11 @@ class Memory:
         batch = whole_microseconds(_after(batch, self.taken))
         slot = self.latest.slots(batch.datastream)
         verdict = judge(batch, slot, self.latest, self._find)
+        if verdict.groups is not None:
+            self._tail.push(batch)
+            self.latest.add(batch, slot, verdict.groups)
+            self.taken = max(self.taken, upto)
+            return Appended(rows=len(batch))
         refused = conflicts(batch, verdict.conflicts, time.time_ns())
         doubles = batch.take(verdict.duplicates) if len(verdict.duplicates) else None
         if not verdict.keep.all():
@@ -151,10 +157,10 @@ class Memory:
         self._before, self._later = self._later, NOTHING
         return rows, self._before
 
-    def done(self) -> None:
-        """Note that these rows are in the table now."""
-        if self._sealing is not None:
-            self._remember(self._sealing)
+    def done(self, rows: Batch, ranked: Batch) -> None:
+        """Note that these rows are in the table now, and in which order."""
+        if self._sealing is not None:  # some of them may have been dropped meanwhile
+            self._remember(ranked if self._sealing is rows else self._sealing)
         self._sealing, self._before = None, NOTHING
         self._forget_changed()
 
@@ -212,5 +218,7 @@ class Memory:
 
 def _after(batch: Batch, taken: int) -> Batch:
     """Leave out the readings of log entries that were taken before."""
-    new = batch.id >> PACK_BITS > taken
-    return batch if new.all() else batch.take(new)
+    border = (taken + 1) << PACK_BITS
+    if not len(batch) or least(batch.id) >= border:
+        return batch
+    return batch.take(batch.id >= border)

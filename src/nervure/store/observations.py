@@ -21,7 +21,7 @@ from nervure.core.settings import Store
 from nervure.store import change, look
 from nervure.store.answer import Answers
 from nervure.store.claim import Claim
-from nervure.store.column import in_order, to_arrow
+from nervure.store.column import in_order
 from nervure.store.delta import Delta
 from nervure.store.digest import SPARE_ROWS, Digest, digest, forget, load, save
 from nervure.store.duplicate import Key, Keys, Result
@@ -33,6 +33,7 @@ from nervure.store.memory import Appended, Memory
 from nervure.store.merge import merge, mergeable
 from nervure.store.repair import recover, sweep
 from nervure.store.rewrite import rewritten
+from nervure.store.seal import files
 from nervure.store.shelf import Shelf
 
 __all__ = ["Appended", "Observations"]
@@ -247,13 +248,14 @@ class Observations(Answers):
                 standing = self._memory.latest.summary() if gone else None
             began_ns = time.time_ns()
             try:
-                self._commit(rows, gone, upto)
+                ranked = in_order(rows)
+                self._commit(ranked, gone, upto)
                 shelf = self._delta.sealed()
             except BaseException:
                 self._failed(began_ns)
                 raise
             with self._state:
-                self._memory.done()
+                self._memory.done(rows, ranked)
                 self._see(shelf)
                 self._failures = 0
             if standing is not None:
@@ -262,12 +264,11 @@ class Observations(Answers):
             return len(rows)
 
     def _commit(self, rows: Batch, gone: Gone, upto: int) -> None:
-        if not gone:
-            self._delta.write(to_arrow(in_order(rows), day=True), upto)
-            return
-        forget(self.folder)
-        shelf, place = self._shelf, partial(self._delta.file_for, kind="part")
-        self._delta.rewrite(shelf, *rewritten(self._engine, shelf, gone, rows, place), upto)
+        place, shelf = partial(self._delta.file_for, kind="part"), self._shelf
+        if gone:
+            forget(self.folder)
+        old, new = rewritten(self._engine, shelf, gone, place) if gone else ([], [])
+        self._delta.rewrite(shelf, old, new + files(rows, place, self.folder), upto)
 
     # --- housekeeping ----------------------------------------------------------------------------
 
@@ -375,8 +376,7 @@ class Observations(Answers):
         with self._state:
             self._memory.undo()
             self._failures += 1
-            pause = min(LONGEST_PAUSE_S, 0.5 * 2.0**self._failures)
-            self._pause_until = time.monotonic() + pause
+            self._pause_until = time.monotonic() + min(LONGEST_PAUSE_S, 0.5 * 2.0**self._failures)
         with contextlib.suppress(NervureError, OSError):  # the disk may refuse this too: at the next open
             self._certain()
             self._delta.clear(began_ns)

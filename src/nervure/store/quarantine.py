@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from nervure.core.observation import Reject
 from nervure.store import sql
 
-__all__ = ["KEPT", "PAYLOAD_BYTES", "add", "counts", "newest"]
+__all__ = ["KEPT", "PAYLOAD_BYTES", "add", "counts", "newest", "subjects"]
 
 KEPT = 1_000
 """How many messages of each reason are kept."""
@@ -41,15 +41,28 @@ def counts(connection: sa.Connection) -> dict[str, int]:
     return {row.reason: int(row.total) for row in rows}
 
 
-def newest(connection: sa.Connection, limit: int, reason: str | None) -> list[Reject]:
-    """Return what is kept, the newest first."""
+def newest(
+    connection: sa.Connection, limit: int, reason: str | None, after: Place | None = None
+) -> list[Reject]:
+    """Return what is kept, the newest first; ``after`` is the place of the last of the page before."""
     table = sql.quarantine
     query = sa.select(table).order_by(table.c.sequence.desc(), table.c.message_index.desc()).limit(limit)
     if reason is not None:
         query = query.where(table.c.reason == reason)
+    if after is not None:
+        sequence, index = after
+        here = sa.and_(table.c.sequence == sequence, table.c.message_index < index)
+        query = query.where(sa.or_(table.c.sequence < sequence, here))
     names = {field.name: field.name for field in msgspec.structs.fields(Reject)} | {"index": "message_index"}
     rows = connection.execute(query).mappings()
     return [Reject(**{name: row[column] for name, column in names.items()}) for row in rows]
+
+
+def subjects(connection: sa.Connection, since_ns: int) -> list[str]:
+    """Return where messages were published that came since an instant and could not be taken."""
+    table = sql.quarantine
+    query = sa.select(table.c.subject).distinct().where(table.c.received_ns >= since_ns)
+    return [str(row.subject) for row in connection.execute(query)]
 
 
 def _add(connection: sa.Connection, reason: str, found: dict[Place, Reject]) -> int:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.group import grouped
 from nervure.core.observation import NO_END, Batch
 from nervure.store.latest import NEVER
 
@@ -105,6 +106,9 @@ class Hand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _sorted(rows: Batch) -> Batch:
+    groups = grouped(rows.datastream)
+    if groups.rising(rows.time):
+        return rows if groups.same else rows.take(groups.order)
     return rows.take(np.lexsort((rows.id, rows.time, rows.datastream)))
 
 

@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import constant, only
 from nervure.core.observation import NEUTRAL, Batch
 
 __all__ = ["Tail"]
 
-_ALWAYS = ("id", "datastream", "time", "result_time", "value", "low", "high", "quality")
+_ALWAYS = ("id", "datastream", "time", "value")
+_PLAIN = ("low", "high", "quality")
 _SOMETIMES = ("end_time", "feature", "marks")
 _WORDS = ("text", "extra")
 
 
 class Tail:
     """Columns with room to spare, so that adding a reading copies no other.
+
+    What is the same in all rows takes no room, nor do result times that are the times themselves.
 
     What :meth:`batch` returned stays as it was: rows are only ever added behind it.
 
@@ -33,6 +37,7 @@ class Tail:
         self._columns: dict[str, NDArray[Any]] = {
             name: np.empty(room, NEUTRAL[name].dtype) for name in _ALWAYS
         }
+        self._same: dict[str, Any] = {name: NEUTRAL[name] for name in (*_PLAIN, *_SOMETIMES)}
         self._words: dict[str, list[str | None]] = {}
         self._rows = 0
         self._since = 0.0
@@ -53,9 +58,10 @@ class Tail:
             self._since = time.monotonic()
         end = self._rows + len(batch)
         self._reserve(end)
-        for name in _SOMETIMES:
-            if getattr(batch, name) is not None and name not in self._columns:
-                self._columns[name] = np.full(len(self._columns["id"]), NEUTRAL[name])
+        if batch.result_time is not batch.time and "result_time" not in self._columns:
+            self._columns["result_time"] = self._columns["time"].copy()
+        for name in (*_PLAIN, *_SOMETIMES):
+            self._differ(name, getattr(batch, name))
         for name, column in self._columns.items():
             given = getattr(batch, name)
             column[self._rows : end] = NEUTRAL[name] if given is None else given
@@ -63,9 +69,24 @@ class Tail:
             self._push_words(name, getattr(batch, name), len(batch))
         self._rows = end
 
+    def _differ(self, name: str, given: NDArray[Any] | None) -> None:
+        """Make a column of what was the same in all rows, if it is not any more."""
+        if name in self._columns:
+            return
+        value = NEUTRAL[name] if given is None else only(given)
+        if value is not None and not self._rows:
+            self._same[name] = value
+        held = self._same[name]
+        if value is None or (value != held and (value == value or held == held)):  # noqa: PLR0124 - NaN
+            self._columns[name] = np.full(len(self._columns["id"]), held)
+
     def batch(self) -> Batch:
         """Return the rows so far, without a copy of the numbers."""
         columns: dict[str, Any] = {name: column[: self._rows] for name, column in self._columns.items()}
+        columns.setdefault("result_time", columns["time"])
+        for name, value in self._same.items():
+            if name not in columns and (name in _PLAIN or value != NEUTRAL[name]):
+                columns[name] = constant(value, self._rows)
         words: dict[str, Any] = {name: texts[: self._rows] for name, texts in self._words.items()}
         return Batch(**columns, **words)
 

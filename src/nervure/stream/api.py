@@ -121,6 +121,7 @@ async def ensure_stream(feed: Feed) -> None:
         "num_replicas": 1,
         "duplicate_window": int(_SAME_S * 1e9),
         "allow_direct": True,
+        "allow_batched": True,
     }
     try:
         await ask(feed, f"STREAM.CREATE.{STREAM}", wish)

@@ -12,9 +12,17 @@ import os
 import signal
 import sys
 
-__all__ = ["main"]
+__all__ = ["main", "tied"]
 
 _PR_SET_PDEATHSIG = 1
+
+
+def tied(*command: str) -> list[str]:
+    """Return the command that runs a program, named by its whole path, and ends it when we do.
+
+    "We" is the thread that starts it: Linux does not look at the process.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 
 
 def main(arguments: list[str]) -> None:

@@ -51,17 +51,24 @@ _decode = msgspec.json.Decoder(_Ack).decode
 class Publisher:
     """A connection that appends to the log and is opened again when it breaks.
 
-    Every message carries a name (``Nats-Msg-Id``), so that one sent twice is kept once.
+    Every message carries a name (``Nats-Msg-Id``), so that one sent twice is kept once. ``prefix``
+    stands before every subject; without one the subjects are those of another stream than the log.
     """
 
-    def __init__(self, address: Address, max_payload: int) -> None:
+    def __init__(self, address: Address, max_payload: int, *, prefix: str = LOG_PREFIX) -> None:
         self._address = address
+        self._prefix = prefix
         self._max_payload = max_payload
         self._feed: Feed | None = None
         self._opening = asyncio.Lock()
         self._closed = False
         self._stem = uuid4().hex
         self._number = count()
+
+    @property
+    def room(self) -> int:
+        """The most bytes that a message may have."""
+        return self._max_payload - _HEADER_ROOM
 
     def close(self) -> None:
         """Close the connection; what was acknowledged is safe."""
@@ -77,12 +84,12 @@ class Publisher:
         return found
 
     def _message(self, subject: str, payload: bytes, once: str | None) -> tuple[bytes, bytes, bytes]:
-        if not is_kept(subject):
+        if self._prefix and not is_kept(subject):
             raise StreamError(
                 f"the log does not keep the subject {subject!r}",
                 hint="readings go to the subject that reading_subject() gives",
             )
-        room = self._max_payload - _HEADER_ROOM
+        room = self.room
         if len(payload) > room:
             raise StreamError(
                 f"a message of {len(payload):,} bytes for {subject} is too large",
@@ -92,7 +99,7 @@ class Publisher:
         if not name.isascii() or not name.isprintable() or not 0 < len(name) <= _HEADER_ROOM // 2:
             raise StreamError(f"once={name!r} cannot name a message", hint="use up to 512 ASCII letters")
         headers = b"NATS/1.0\r\nNats-Msg-Id: %b\r\n\r\n" % name.encode()
-        return f"{LOG_PREFIX}{subject}".encode(), headers, payload
+        return f"{self._prefix}{subject}".encode(), headers, payload
 
     async def _append_part(self, messages: list[tuple[bytes, bytes, bytes]]) -> list[int]:
         sequences = [0] * len(messages)

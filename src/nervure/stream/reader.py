@@ -30,12 +30,17 @@ _LONGEST_PAUSE_S = 1.0
 _log = logging.getLogger("nervure.stream")
 
 
-async def read(address: Address, after: int) -> AsyncGenerator[Entries, None]:
-    """Yield the messages of the log with a sequence above ``after``, for ever, in order, each once."""
+async def read(
+    address: Address, after: int, *, stream: str = STREAM, subject: str | None = None
+) -> AsyncGenerator[Entries, None]:
+    """Yield the messages of the log with a sequence above ``after``, for ever, in order, each once.
+
+    Of another ``stream``, those of one ``subject``: there the numbers have gaps, and may begin anew.
+    """
     pause = 0.0
     while True:
         try:
-            feed = await _open(address, after)
+            feed = await _open(address, after, stream, subject)
         except (OSError, TimeoutError) as cause:
             pause = min(_LONGEST_PAUSE_S, 2 * pause or 0.02)
             _log.debug("cannot read the log at %s: %s", address.url, cause or type(cause).__name__)
@@ -45,7 +50,7 @@ async def read(address: Address, after: int) -> AsyncGenerator[Entries, None]:
         try:
             while (entries := await feed.take(_PATIENCE_S)) is not None:
                 last = entries.sequence[-1]
-                if last - after != len(entries):
+                if subject is None and last - after != len(entries):
                     gone = last - after - len(entries)
                     _log.warning(
                         "%d messages between %d and %d are not in the log any more", gone, after, last
@@ -57,11 +62,12 @@ async def read(address: Address, after: int) -> AsyncGenerator[Entries, None]:
         _log.info("reading the log goes on after %d: %s", after, feed.ended)
 
 
-async def _open(address: Address, after: int) -> Feed:
+async def _open(address: Address, after: int, stream: str, subject: str | None) -> Feed:
     """Have the server send what comes after the position."""
     feed = await log_in(address, "nervure reader")
     try:
-        _require_reached(address, after, (await ends(feed))[1])
+        if subject is None:
+            _require_reached(address, after, (await ends(feed))[1])
         name = f"nervure-{secrets.token_hex(8)}"
         inbox = f"_INBOX.{name}"
         feed.write(f"SUB {inbox} 1\r\n".encode())
@@ -77,8 +83,9 @@ async def _open(address: Address, after: int) -> Feed:
             "inactive_threshold": int(_PATIENCE_S * 1e9),
             "mem_storage": True,
             "num_replicas": 1,
-        }
-        await ask(feed, f"CONSUMER.CREATE.{STREAM}.{name}", {"stream_name": STREAM, "config": consumer})
+        } | ({} if subject is None else {"filter_subject": subject})
+        place = f"{stream}.{name}" if subject is None else f"{stream}.{name}.{subject}"
+        await ask(feed, f"CONSUMER.CREATE.{place}", {"stream_name": stream, "config": consumer})
     except BaseException:
         feed.end("the reader could not begin")
         raise

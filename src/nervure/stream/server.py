@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from nervure.core.error import EnvironmentMissing, StreamError
-from nervure.stream import child
 from nervure.stream.api import Address, ends, ensure_stream, log_in, pad, reach
 from nervure.stream.catch import Catch
+from nervure.stream.child import tied
 from nervure.stream.conf import (
     NODE_USER,
     PROBE_USER,
@@ -230,7 +230,7 @@ class Server:
             self._nats, folder=self.folder, secret=self._secret, name=self._name, door=door, gate=self._gate
         )
         write_private(self._conf, text)
-        arguments = (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *self._command)
+        arguments = tied(*self._command)
         self._process = await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,

@@ -36,6 +36,8 @@ __all__ = [
     "MAPPINGS",
     "MQTT_PREFIX",
     "OUT_PREFIX",
+    "PARTITIONS",
+    "PARTITION_SUBJECTS",
     "STREAM",
     "TASK_STATUS_SUBJECTS",
     "alert_subject",
@@ -43,6 +45,7 @@ __all__ = [
     "datastream_of",
     "feature_of",
     "is_kept",
+    "partition_subject",
     "plain_subject",
     "reading_subject",
     "reading_topic",
@@ -86,6 +89,12 @@ HEARD_SUBJECTS = "v1//1.>"
 
 CHANGE = "nv.change"
 """Where Observations are changed and deleted; only `Log.publish` gets there."""
+
+PARTITIONS = "nervure_partitions"
+"""The stream in which the node lays what workers score, a subject a partition: made of the log, and of use
+only until they have scored it."""
+
+PARTITION_SUBJECTS = "nv.part.*"
 
 ALERT_SUBJECTS = "nervure.alerts.>"
 
@@ -221,6 +230,15 @@ def alert_topic(thing: int) -> str:
     'nervure/alerts/3'
     """
     return f"nervure/alerts/{thing}"
+
+
+def partition_subject(number: int) -> str:
+    """Return the subject of what the worker of a partition scores.
+
+    >>> partition_subject(3)
+    'nv.part.3'
+    """
+    return f"{PARTITION_SUBJECTS[:-1]}{number}"
 
 
 def task_subject(thing: int) -> str:

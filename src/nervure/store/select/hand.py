@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import sqlalchemy as sa
 
@@ -18,7 +19,7 @@ from nervure.store.select.row import Within
 from nervure.store.select.session import Session
 from nervure.store.select.source import OBSERVATION
 
-__all__ = ["TIME", "groups", "order", "rows"]
+__all__ = ["TIME", "Leaf", "groups", "leaves", "order", "rows"]
 
 TIME = sa.func.epoch_us(OBSERVATION.c.time, type_=sa.BigInteger)
 """The time of an Observation in microseconds."""
@@ -35,6 +36,14 @@ _EXACT_US = 1 << 53
 
 
 _BY_TIME: dict[bool, tuple[Key, ...]] = {}  # no session counts for these: made once
+
+
+class Leaf(msgspec.Struct, frozen=True, kw_only=True):
+    """A page as columns, how many there are in all if that was asked, and how it goes on."""
+
+    batch: Batch
+    total: int | None = None
+    following: tuple[str, str] | None = None
 
 
 def order(options: Options, session: Session) -> tuple[tuple[Key, ...], bool | None]:
@@ -58,6 +67,14 @@ def rows(session: Session, options: Options, within: Within | None) -> Rows | No
 
 def groups(session: Session, options: Options, within: Within) -> dict[int, Rows]:
     """Return a page for each of the Datastreams for which memory has it."""
+    found = leaves(session, options, within).items()
+    return {
+        one: Rows(rows=_dicts(leaf.batch), total=leaf.total, following=leaf.following) for one, leaf in found
+    }
+
+
+def leaves(session: Session, options: Options, within: Within) -> dict[int, Leaf]:
+    """Return a page, as columns, for each of the Datastreams for which memory has it."""
     known = within.relation.foreign == "datastream" and len(within.ids) <= _FEW
     if not known or options.filter is not None or options.skip > _FURTHEST:
         return {}
@@ -68,7 +85,7 @@ def groups(session: Session, options: Options, within: Within) -> dict[int, Rows
     if options.token is not None and (after := _instants(read_token(by, options))) is None:
         return {}
     limit = page_size(session, options, len(within.ids))
-    found: dict[int, Rows] = {}
+    found: dict[int, Leaf] = {}
     for one in within.ids:
         wanted = Near(
             datastream=one,
@@ -81,11 +98,12 @@ def groups(session: Session, options: Options, within: Within) -> dict[int, Rows
         if batch is None:
             continue
         more = len(batch) == wanted.rows
-        page = _dicts(batch.take(np.arange(options.skip, len(batch) - more)), by)
-        found[one] = Rows(
-            rows=page,
+        if more or options.skip:
+            batch = batch.take(np.arange(options.skip, len(batch) - more))
+        found[one] = Leaf(
+            batch=batch,
             total=session.observed.count(one) if options.count else None,
-            following=following(by, page[-1], options, limit) if more and page else None,
+            following=following(by, _last(batch, by), options, limit) if more and len(batch) else None,
         )
     return found
 
@@ -105,10 +123,16 @@ def _instants(values: list[Any]) -> tuple[int, ...] | None:
     return (*(one * 1000 for one in instants), last)
 
 
-def _dicts(batch: Batch, by: tuple[Key, ...]) -> list[dict[str, Any]]:
-    """Write rows as DuckDB would return them, the last one with what they are sorted by."""
-    if not len(batch):
-        return []
+def _last(batch: Batch, by: tuple[Key, ...]) -> dict[str, Any]:
+    """Return by what the last row is sorted."""
+    time = int(batch.time[-1]) // 1000
+    end = NO_END if batch.end_time is None else int(batch.end_time[-1])
+    ends = (time if end == NO_END else end // 1000,) if len(by) > _SHORT else ()
+    return dict(zip((key.label for key in by), (time, *ends, int(batch.id[-1])), strict=True))
+
+
+def _dicts(batch: Batch) -> list[dict[str, Any]]:
+    """Write rows as DuckDB would return them."""
     nothing = [None] * len(batch)
     columns = (
         batch.datastream.tolist(),
@@ -125,7 +149,7 @@ def _dicts(batch: Batch, by: tuple[Key, ...]) -> list[dict[str, Any]]:
         [0] * len(batch) if batch.marks is None else batch.marks.tolist(),
         batch.extra or nothing,
     )
-    rows: list[dict[str, Any]] = [
+    return [
         {
             "datastream": datastream, "time": start, "end_time": end, "result_time": issued, "id": identity,
             "value": value, "low": low, "high": high, "quality": quality, "text": text,
@@ -134,10 +158,6 @@ def _dicts(batch: Batch, by: tuple[Key, ...]) -> list[dict[str, Any]]:
         for datastream, start, end, issued, identity, value, low, high, quality, text, feature, marks, extra
         in zip(*columns, strict=True)
     ]  # fmt: skip
-    last = rows[-1]
-    ends = (last["time"] if last["end_time"] is None else last["end_time"],) if len(by) > _SHORT else ()
-    last |= zip((key.label for key in by), (last["time"], *ends, last["id"]), strict=True)
-    return rows
 
 
 def _some(values: Any, missing: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from nervure.core.sensorthings import BY_NAME, Kind, Relation
 from nervure.store.catalogue import Catalogue
 from nervure.store.language.option import Options
 from nervure.store.scope import EVERYTHING, Scope
-from nervure.store.select import entity, observation, span
+from nervure.store.select import entity, hand, observation, span
 from nervure.store.select.entity import Rows
 from nervure.store.select.locate import find, neighbour
 from nervure.store.select.row import Found, Page, Within
@@ -88,6 +88,21 @@ class Reading:
         else:
             rows = entity.rows(self._session, kind, options, within)
         return _page(kind, rows, self._founds(kind, rows.rows, options))
+
+    def leaf(self, kind: Kind, options: Options, within: Within | None) -> tuple[hand.Leaf, bool] | None:
+        """Return a page of one Datastream's Observations as columns, and whether it is a MultiDatastream.
+
+        None where memory does not have the page, or it is of something else.
+        """
+        if kind.table != "observation" or within is None or len(within.ids) != 1:
+            return None
+        (one,) = within.ids
+        found = hand.leaves(self._session, options, within).get(one)
+        facts = None if found is None else self._session.facts([one]).get(one)
+        if found is None or facts is None:
+            return None
+        self._session.count(len(found.batch))
+        return found, bool(facts["multi"])
 
     def count(self, kind: Kind, options: Options, within: Within | None = None) -> int:
         """Return how many entities there are in a set."""

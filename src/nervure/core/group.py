@@ -1,0 +1,154 @@
+"""Rows by what they belong to: Datastreams found by number, and rows put together by Datastream.
+
+Devices send in turn or in packs, so ids lie close together, and rows of one often stand together
+already: both are made use of.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Groups", "Places", "gathered", "grouped"]
+
+Longs = NDArray[np.int64]
+Some = TypeVar("Some", bound=np.generic)
+
+_RUN = 4
+_SPARSE = 16
+_FEW = 64
+
+
+class Places:
+    """Finds numbers among others that are sorted, as ``searchsorted`` does, by a look into a table.
+
+    >>> places = Places(np.array([3, 5, 9]))
+    >>> places.of(np.array([9, 3, 4, 100])).tolist()
+    [2, 0, 1, 2]
+    """
+
+    def __init__(self, known: Longs) -> None:
+        self.known = known
+        self._low = int(known[0]) if len(known) else 0
+        span = int(known[-1]) - self._low + 1 if len(known) else 0
+        dense = span <= _SPARSE * len(known)
+        self._table = np.searchsorted(known, np.arange(self._low, self._low + span)) if dense else None
+
+    def of(self, wanted: Longs) -> Longs:
+        """Return where each number is, or would be, ``[row]``, and at most the last place."""
+        if self._table is not None and len(self._table):
+            return self._table.take(wanted - self._low, mode="clip")
+        return np.minimum(np.searchsorted(self.known, wanted), max(0, len(self.known) - 1))
+
+
+class Groups(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows by place ``[row]``, each group in the order it came, and where groups start ``[group]``.
+
+    ``fresh [row]`` tells which rows begin a group; ``same`` that rows were in that order already.
+    """
+
+    order: Longs
+    starts: Longs
+    fresh: NDArray[np.bool_]
+    same: bool
+
+    @property
+    def single(self) -> bool:
+        """Whether every group is one row."""
+        return len(self.starts) == len(self.order)
+
+    @property
+    def ends(self) -> Longs:
+        """The last of each group, as a place in ``order``."""
+        if self.single:
+            return self.starts
+        return np.append(self.starts, len(self.order))[1:] - 1
+
+    @property
+    def counts(self) -> Longs:
+        """How many rows each group has."""
+        if self.single:
+            return np.ones_like(self.starts)
+        return np.diff(self.starts, append=len(self.order))
+
+    def of(self, column: NDArray[Some]) -> NDArray[Some]:
+        """Return a column in the order of the groups."""
+        return column if self.same else column[self.order]
+
+    def back(self, column: NDArray[Some]) -> NDArray[Some]:
+        """Return a column that is in the order of the groups in the order of the rows."""
+        if self.same:
+            return column
+        found = np.empty_like(column)
+        found[self.order] = column
+        return found
+
+    def rising(self, time: Longs) -> bool:
+        """Tell whether time strictly rises within every group."""
+        if self.single:
+            return True
+        ranked = self.of(time)
+        return bool(((ranked[1:] > ranked[:-1]) | self.fresh[1:]).all())
+
+
+def grouped(place: Longs) -> Groups:
+    """Group rows by their place; small places are sorted by numpy's radix sort, in linear time.
+
+    >>> groups = grouped(np.array([1, 0, 1]))
+    >>> groups.order.tolist(), groups.starts.tolist()
+    ([1, 0, 2], [0, 1])
+    """
+    count = len(place)
+    fresh = np.ones(count, dtype=np.bool_)
+    order = np.arange(count)
+    if count < 2:
+        return Groups(order=order, starts=order, fresh=fresh, same=True)
+    same = bool((place[1:] >= place[:-1]).all())
+    ranked = place
+    if not same:
+        order = _order(place)
+        ranked = place[order]
+    np.not_equal(ranked[1:], ranked[:-1], out=fresh[1:])
+    return Groups(order=order, starts=np.flatnonzero(fresh), fresh=fresh, same=same)
+
+
+def _single(count: int) -> Groups:
+    every, fresh = np.arange(count), np.ones(count, dtype=np.bool_)
+    every.flags.writeable = fresh.flags.writeable = False
+    return Groups(order=every, starts=every, fresh=fresh, same=True)
+
+
+_SINGLE = [_single(count) for count in range(_FEW + 1)]
+
+
+def gathered(place: Longs) -> Groups:
+    """Group rows by their place as :func:`grouped` does, but groups may come in any order.
+
+    So a few rows, each of another place, as come when readings are scored one by one, are not sorted.
+    """
+    count = len(place)
+    if count <= _FEW and len(set(place.tolist())) == count:
+        return _SINGLE[count]
+    return grouped(place)
+
+
+def _order(place: Longs) -> Longs:
+    """Return the rows in the order of their places: run by run where rows of one stand together."""
+    change = place[1:] != place[:-1]
+    if _RUN * np.count_nonzero(change) > len(place):
+        return _ranked(place)
+    starts = np.append(0, np.flatnonzero(change) + 1)
+    runs = _ranked(place[starts])
+    counts = np.diff(starts, append=len(place))[runs]
+    order: Longs = np.arange(len(place)) + np.repeat(starts[runs] - (np.cumsum(counts) - counts), counts)
+    return order
+
+
+def _ranked(place: Longs) -> Longs:
+    low = int(place.min())
+    small = int(place.max()) - low < 1 << 16
+    order: Longs = np.argsort((place - low).astype(np.uint16) if small else place, kind="stable")
+    return order
