@@ -14,6 +14,7 @@ import numpy as np
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.core.entity import Datastream
 from nervure.core.instant import DAY_NS, SECOND_NS, iso
+from nervure.core.scale import Scale
 from nervure.core.settings import Project, Settings
 from nervure.learn.course import Course, course
 from nervure.learn.dataset import Dataset, load
@@ -43,17 +44,18 @@ def learn(folder: Path) -> tuple[Dataset, Course]:
     data = msgspec.structs.replace(data, table=table)
     cut = rows - LIVE_DAYS * 24
     split = by_time((0, cut - 40 * 24, cut, rows))
-    return data, course(data, split=split, key=SigningKey.load_or_create(folder), budget_s=8.0, compare=False)
+    return data, course(data, split=split, key=SigningKey.load_or_create(folder), budget_s=2.0, compare=False)
 
 
 class City:
     """A node with its history and model, and the devices that replay the last two weeks at it."""
 
-    def __init__(self, folder: Path, data: Dataset, learned: Course) -> None:
+    def __init__(self, folder: Path, data: Dataset, learned: Course, scale: Scale | None = None) -> None:
         self.data, self.learned = data, learned
         table = data.table
         self.cut = len(table.value) - LIVE_DAYS * 24
-        self.settings: Settings = free_settings(folder, project=Project(name="chaos", solutions=("water",)))
+        project = Project(name="chaos", solutions=("water",))
+        self.settings: Settings = free_settings(folder, project=project, scale=scale or Scale())
         folder.mkdir(parents=True, exist_ok=True)
         catalogue = Catalogue.open(folder / "catalogue.db")
         self.streams: dict[str, Datastream] = provision(

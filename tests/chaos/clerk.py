@@ -25,6 +25,8 @@ __all__ = ["Clerks"]
 STREAMS = 3
 INSIDE = 3
 CHANGED = 1_000_000
+LEAST = 10
+PATIENCE_S = 120.0
 
 
 class Told(msgspec.Struct):
@@ -37,6 +39,11 @@ class Told(msgspec.Struct):
     streams: dict[str, int] = {}
     streams_deleted: dict[int, bool] = {}
     sent: dict[int, bool] = {}
+
+    def least(self) -> int:
+        """Return how often that job was done which was done least often."""
+        jobs: list[dict[Any, Any]] = [self.made, self.changed, self.deleted, self.streams, self.sent]
+        return min(map(len, jobs))
 
 
 class Clerks:
@@ -59,23 +66,31 @@ class Clerks:
             body = thing(Locations=[location()], Datastreams=streams)
             assert (await client.post("Things", json=body)).status_code == 201
 
-    async def work(self, crashes: int, seconds: float) -> None:
-        """Work for some seconds, while the node is killed so many times."""
+    async def work(self, crashes: int, most: int = 60) -> None:
+        """Work until more than ``LEAST`` came of every job, while the node is killed so many times.
+
+        It is killed each time when up to ``most`` more Observations were promised.
+        """
         jobs = (self._make, self._make, self._change, self._delete, self._open, self._shut, self._send)
+        told = self.told
         self._up.set()
         working = [asyncio.create_task(self._again(job)) for job in jobs]
         try:
             for _ in range(crashes):
-                await asyncio.sleep(self._chance.uniform(0.5, 1.5) * seconds / crashes)
+                await self._promised(len(told.made) + self._chance.randint(1, most))
+                await asyncio.sleep(self._chance.uniform(0, 0.1))
                 self.node.kill()
                 self._up.clear()
                 await self.node.start()
                 self._up.set()
-            await asyncio.sleep(0.5)
+            await _until(lambda: told.least() > LEAST)
         finally:
             self._over.set()
             self._up.set()
             await asyncio.gather(*working)
+
+    async def _promised(self, made: int) -> None:
+        await _until(lambda: len(self.told.made) >= made)
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=f"{self.node.url}/v1.1/", timeout=20)
@@ -217,6 +232,12 @@ class Clerks:
         streams = store.ask("SELECT DISTINCT datastream FROM {observation}")["datastream"].to_pylist()
         store.close()
         assert set(streams) <= known
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - what is waited for is done by others
+            await asyncio.sleep(0.01)
 
 
 async def _all(client: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:

@@ -37,7 +37,7 @@ async def _crash_broker(city: City) -> None:
 
 
 @pytest.mark.parametrize(
-    ("crash", "times", "seconds"), [(_crash_node, 20, 40.0), (_crash_broker, 5, 15.0)], ids=["node", "broker"]
+    ("crash", "times", "seconds"), [(_crash_node, 4, 18.0), (_crash_broker, 4, 8.0)], ids=["node", "broker"]
 )
 def test_crashes_lose_and_double_nothing(
     tmp_path: Path,
@@ -54,12 +54,9 @@ def test_crashes_lose_and_double_nothing(
             await city.begin(keys)
             replay = city.replay(seconds)
             playing = asyncio.create_task(replay.play(patience_s=120.0))
-            crashes = 0
-            for pause in pauses(times, 0.2, seconds / times, seed=times):
+            for pause in pauses(times, 0.2, 2.0, seed=times):
                 await asyncio.sleep(pause)
                 await crash(city)
-                crashes += 1
-            assert crashes == times
             await playing
             await city.finish()
         finally:

@@ -12,7 +12,7 @@ from nervure.store.observations import Observations
 from tests.chaos.writer import PACK, killed_after, message
 
 ROOT = Path(__file__).parents[2]
-DEATHS = 20
+DEATHS = 12
 
 
 def check(folder: Path, acknowledged: int) -> int:

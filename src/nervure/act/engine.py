@@ -20,14 +20,16 @@ from nervure.act.recent import Recent
 from nervure.act.rule import Ruling, above, rulings, sentence
 from nervure.act.state import clear, merge
 from nervure.core.alert import Alert, alert_id
+from nervure.core.columnar import every, most, some
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream, Thing
 from nervure.core.event import NEVER, Hold
 from nervure.core.finding import Finding, Findings
+from nervure.core.group import Groups, Places, gathered, grouped
 from nervure.core.instant import SECOND_NS
 from nervure.core.window import rounds
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "State"]
 
 Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -46,7 +48,7 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     next_ns: int
 
 
-class _State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """What a restart needs."""
 
     ids: bytes
@@ -92,6 +94,7 @@ class Engine:
         known = np.array(ids, dtype=np.int64)
         self._order = np.argsort(known)
         self._sorted = known[self._order]
+        self._known = Places(self._sorted)
         self._recent.grow(len(ids))
         for hold in self._holds:
             hold.grow(len(ids))
@@ -125,47 +128,67 @@ class Engine:
             findings = Findings.of(findings)
         if not len(findings) or not self._ids:
             return []
-        where = np.minimum(np.searchsorted(self._sorted, findings.datastream), len(self._ids) - 1)
-        rows = np.flatnonzero(self._sorted[where] == findings.datastream)
+        where = self._known.of(findings.datastream)
+        mine = self._sorted[where] == findings.datastream
         place = self._order[where]
+        if not every(mine):
+            rows = np.flatnonzero(mine)
+            if not len(rows):
+                return []
+            findings, place = findings.take(rows), place[rows]
         changed: list[Alert] = []
-        turns = rounds(place[rows])
-        judged = rows
-        if len(turns) > 1:  # reading by reading only where something is, or may come to be, the matter
-            stirred = self._stirred(findings, rows, place[rows])
-            judged, calm = rows[stirred], rows[~stirred]
-            self._recent.extend(place[calm], findings, calm)
-            turns = rounds(place[judged])
-        for chosen in turns:
-            self._round(findings, judged[chosen], place[judged[chosen]], changed)
-        if len(rows):
-            self.clock_ns = max(self.clock_ns, int(findings.time[rows].max()))
+        groups = gathered(place)
+        if groups.single:
+            self._round(findings, np.arange(len(place)), place, changed)
+        else:  # reading by reading only where something is, or may come to be, the matter
+            self._several(findings, place, groups, changed)
+        self.clock_ns = max(self.clock_ns, int(most(findings.time)))
         return changed
 
-    def _stirred(self, findings: Findings, rows: Longs, place: Longs) -> Flags:
-        """Tell which findings are of streams in which a condition is fulfilled, holds, or has an alert."""
+    def _several(self, findings: Findings, place: Longs, groups: Groups, changed: list[Alert]) -> None:
+        """Judge several findings a stream."""
+        stirred = self._stirred(findings, place, place[groups.order[groups.starts]])
+        if not stirred.any():
+            self._recent.extend(place, findings, groups)
+            return
+        calm = ~stirred[place]
+        self._recent.extend(place[calm], findings.take(calm), grouped(place[calm]))
+        judged = np.flatnonzero(~calm)
+        for chosen in rounds(place[judged]):
+            self._round(findings, judged[chosen], place[judged[chosen]], changed)
+
+    def _stirred(self, findings: Findings, place: Longs, there: Longs) -> Flags:
+        """Tell in which streams, ``[place]``, a condition is fulfilled, holds, or has an alert.
+
+        ``there`` are the streams that findings are of.
+        """
         stirred = self._broken.copy()
         for number_, ruling in enumerate(self.rulings):
             if ruling.condition.measure == "silent":
                 continue
-            hold = self._holds[number_]
-            met, known = above(ruling, findings, rows)
-            moved = (met & known) | (hold.since[place] != NEVER) | hold.active[place]
-            stirred[place[self._watch[number_, place] & moved]] = True
-        return stirred[place]
+            hold, watched = self._holds[number_], self._watch[number_]
+            held = there[(hold.since[there] != NEVER) | hold.active[there]]
+            stirred[held[watched[held]]] = True
+            met, known = above(ruling, findings)
+            if known.any() and (met := met & known).any():
+                moved = place[met]
+                stirred[moved[watched[moved]]] = True
+        return stirred
 
     def _round(self, findings: Findings, rows: Longs, place: Longs, changed: list[Alert]) -> None:
         """Judge one finding a stream."""
         self._recent.push(place, findings, rows)
         for number_, ruling in enumerate(self.rulings):
-            chosen = self._watch[number_, place]
-            if not chosen.any():
+            chosen = self._watch[number_][place]
+            if not some(chosen):
                 continue
             if ruling.condition.measure == "silent":
                 self._heard(number_, place[chosen], findings.time[rows[chosen]], changed)
                 continue
-            met, known = above(ruling, findings, rows)
-            self._judge(number_, findings, (rows, place), (met, chosen & known), changed)
+            met, known = above(ruling, findings)
+            chosen &= known[rows]
+            if some(chosen):
+                self._judge(number_, findings, (rows, place), (met[rows], chosen), changed)
 
     def _judge(
         self,
@@ -177,15 +200,15 @@ class Engine:
     ) -> None:
         (rows, place), (met, chosen) = at, told
         hold = self._holds[ruling]
-        if self.rulings[ruling].condition.measure == "score" and self._broken.any():
+        if self.rulings[ruling].condition.measure == "score" and some(self._broken[place]):
             blocked = chosen & self._broken[place]
             hold.since[place[blocked]] = NEVER
             for stream in place[blocked & met].tolist():
                 self._suppress(ruling, stream)
             chosen = chosen & ~blocked
-        rows, place, met = rows[chosen], place[chosen], met[chosen]
-        if not met.any() and hold.idle(place):
+        if not some(met & chosen) and hold.idle(place):
             return
+        rows, place, met = rows[chosen], place[chosen], met[chosen]
         raised, cleared = hold.step(place, findings.time[rows], met)
         for index in np.flatnonzero(raised | cleared | (met & hold.active[place])).tolist():
             stream, finding = int(place[index]), findings[int(rows[index])]
@@ -303,7 +326,7 @@ class Engine:
 
     def _heard(self, ruling: int, place: Longs, time: Longs, changed: list[Alert]) -> None:
         """Close the alerts of streams that were silent; they ended with the reading that came."""
-        for index in np.flatnonzero(self._broken[place]).tolist():
+        for index in self._broken[place].nonzero()[0].tolist():
             self._clear(ruling, int(place[index]), int(time[index]), changed)
 
     def tick(self, now_ns: int | None = None) -> list[Alert]:
@@ -331,7 +354,7 @@ class Engine:
     def state(self) -> bytes:
         """Return everything that :meth:`restore` needs; its size depends on the streams only."""
         return msgspec.msgpack.encode(
-            _State(
+            State(
                 ids=np.array(self._ids, dtype=np.int64).tobytes(),
                 clock_ns=self.clock_ns,
                 recent=self._recent.state(),
@@ -343,7 +366,7 @@ class Engine:
 
     def restore(self, state: bytes) -> None:
         """Take up where :meth:`state` left off; rules that are new since then start idle."""
-        saved = msgspec.msgpack.decode(state, type=_State)
+        saved = msgspec.msgpack.decode(state, type=State)
         ids = np.frombuffer(saved.ids, dtype=np.int64).tolist()
         self.clock_ns = saved.clock_ns
         self._recent.restore(saved.recent)

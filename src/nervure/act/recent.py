@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nervure.core.alert import Evidence
 from nervure.core.event import NEVER
 from nervure.core.finding import Findings
+from nervure.core.group import Groups
 
 __all__ = ["KEPT", "Recent"]
 
@@ -30,26 +31,32 @@ class Recent:
 
     def push(self, streams: Longs, findings: Findings, rows: Longs) -> None:
         """Keep one finding a stream (``[row]``, no stream twice)."""
-        self._write(streams, np.zeros(len(streams), dtype=np.int64), findings, rows)
-        self.next[streams] = (self.next[streams] + 1) % KEPT
+        place = self.next[streams]
+        self._write(streams, place, findings, rows)
+        place += 1
+        place[place == KEPT] = 0
+        self.next[streams] = place
 
-    def extend(self, streams: Longs, findings: Findings, rows: Longs) -> None:
-        """Keep the last of several findings a stream (``[row]``, in log order)."""
-        order = np.argsort(streams, kind="stable")
-        ranked = streams[order]
-        starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])) if len(order) else order
-        counts = np.diff(np.append(starts, len(order)))
-        turn = np.arange(len(order)) - np.repeat(starts, counts)
-        late = turn >= np.repeat(counts, counts) - KEPT
-        self._write(ranked[late], turn[late], findings, rows[order[late]])
-        self.next[ranked[starts]] = (self.next[ranked[starts]] + counts) % KEPT
+    def extend(self, streams: Longs, findings: Findings, groups: Groups) -> None:
+        """Keep the last of several findings a stream (``[row]``, in log order), ``groups`` of streams."""
+        if not len(streams):
+            return
+        counts = groups.counts
+        late = np.minimum(counts, KEPT)
+        turn = np.arange(int(late.sum())) - np.repeat(np.cumsum(late) - late - (counts - late), late)
+        rows = groups.order[turn + np.repeat(groups.starts, late)]
+        self._write(streams[rows], (self.next[streams[rows]] + turn) % KEPT, findings, rows)
+        there = streams[groups.order[groups.starts]]
+        self.next[there] = (self.next[there] + counts) % KEPT
 
-    def _write(self, streams: Longs, turn: Longs, findings: Findings, rows: Longs) -> None:
-        """Write findings that come so many turns after the newest one that is kept of their stream."""
-        place = (self.next[streams] + turn) % KEPT
+    def _write(self, streams: Longs, place: Longs, findings: Findings, rows: Longs) -> None:
+        """Write findings into places of their streams."""
         self.time[streams, place] = findings.time[rows]
+        made = np.empty((len(rows), _COLUMNS))
         columns = (findings.value, findings.expected, findings.low, findings.high, findings.score)
-        self.value[streams, place] = np.stack([one[rows] for one in columns], axis=1)
+        for column, one in enumerate(columns):
+            made[:, column] = one[rows]
+        self.value[streams, place] = made
 
     def last(self, stream: int) -> tuple[int, float]:
         """Return time and value of the newest finding of a stream."""

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import endless, only
 from nervure.core.declaration import Condition, Rule, Solution, condition, watched
 from nervure.core.error import DeclarationError
-from nervure.core.event import Persistence, persistence
+from nervure.core.event import Persistence, span_of
 from nervure.core.finding import Findings
-from nervure.core.problem import AlarmPolicy, Anomaly
 
 __all__ = ["PLACES", "Ruling", "above", "rulings", "sentence"]
 
@@ -23,7 +23,9 @@ Flags = NDArray[np.bool_]
 PLACES = frozenset(
     {"thing", "signal", "value", "expected", "low", "high", "unit", "since", "excess", "hours"}
 )
-_NO_HOLE = 1 << 61
+
+
+_TRUE, _FALSE = endless(np.bool_(True)), endless(np.bool_(False))
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,28 +65,11 @@ def _ruling(solution: Solution, rule: Rule, place: int) -> Ruling:
         rule=rule,
         condition=read,
         signals=signals,
-        span=_span(solution, rule, read, max(solution.about(name)[1] for name in signals)),
+        span=span_of(solution, rule, read, max(solution.about(name)[1] for name in signals)),
     )
 
 
-def _span(solution: Solution, rule: Rule, read: Condition, every_ns: int) -> Persistence:
-    """Return when a rule rings and ends.
-
-    A score ends after its policy's ``merge_gap``, as its calibration counted it; a value after it
-    has been right for as long as it had to be wrong, as does a life; a stuck meter with its next new
-    value, and a class with the next answer.
-    """
-    if read.measure == "score":
-        for problem in solution.problems:
-            if isinstance(problem, Anomaly) and problem.name == rule.problem:
-                return persistence(problem.policy, every_ns, hold_ns=read.hold_ns)
-        return persistence(AlarmPolicy(), every_ns, hold_ns=read.hold_ns)
-    gap = read.hold_ns if read.measure in {"value", "life"} else 0
-    hole = max(gap, 3 * every_ns) if read.measure == "value" else _NO_HOLE
-    return Persistence(hold_ns=read.hold_ns, gap_ns=gap, hole_ns=hole)
-
-
-def above(ruling: Ruling, findings: Findings, rows: NDArray[np.int64]) -> tuple[Flags, Flags]:
+def above(ruling: Ruling, findings: Findings) -> tuple[Flags, Flags]:
     """Tell which findings fulfil a condition, and about which of them anything is known at all."""
     read = ruling.condition
     values: dict[str, Floats] = {
@@ -94,8 +79,14 @@ def above(ruling: Ruling, findings: Findings, rows: NDArray[np.int64]) -> tuple[
         "share": findings.value,
         "flat": findings.flat_s,
     }
-    measured = values[read.measure][rows]
-    limit = findings.limit[rows] if read.limit is None else np.float64(read.limit)
+    measured = values[read.measure]
+    if (value := only(measured)) is not None:
+        if value != value:  # noqa: PLR0124 - NaN: nothing is known
+            return _FALSE[: len(measured)], _FALSE[: len(measured)]
+        if read.limit is not None:
+            met = value > read.limit if read.above else value < read.limit
+            return (_TRUE if met else _FALSE)[: len(measured)], _TRUE[: len(measured)]
+    limit = findings.limit if read.limit is None else np.float64(read.limit)
     met = measured > limit if read.above else measured < limit
     return np.asarray(met), ~np.isnan(measured)
 

@@ -61,7 +61,7 @@ def unshelve(alert: Alert) -> Alert:
     return replace(alert, shelved_until_ns=None)
 
 
-_PERSONS = ("acknowledged_by", "shelved_by", "shelved_because", "verdict")
+_PERSONS = ("acknowledged_by", "shelved_by", "shelved_because", "verdict", "assigned")
 
 
 def merge(kept: Alert, new: Alert) -> Alert:

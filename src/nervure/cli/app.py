@@ -23,6 +23,7 @@ class Verb(msgspec.Struct, frozen=True):
 VERBS = (
     Verb("demo", "Run", "Real data through the whole loop: learn, replay, score, alert, report."),
     Verb("up", "Run", "Run the platform until it is stopped."),
+    Verb("worker", "Run", "Score partitions of a running platform, here or placed by Ray."),
     Verb("down", "Run", "Stop the platform that runs in the data folder."),
     Verb("status", "Run", "Show how the running platform is doing."),
     Verb("doctor", "Run", "Tell what is missing on this machine, one line each, with the fix."),

@@ -9,6 +9,7 @@ __all__ = ["bench"]
 _COMMANDS = {
     "stream": "Readings by MQTT beside bare subscribers.",
     "latency": "From sensor to decision, at several rates.",
+    "scale": "The stream scored by 1, 2 and 4 workers.",
     "soak": "Hours at half load, and what grows meanwhile.",
     "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
     "engines": "The same keyed, windowed ONNX job on other stream engines.",

@@ -11,6 +11,23 @@ from nervure.cli.option import Json
 
 __all__ = ["http"]
 
+_NOTES = (
+    (
+        "Both sides are one process with uvicorn, uvloop and httptools; ours has nats-server beside it, "
+        "whose time counts. What is posted outlives the death of a process on both, and a power cut of the "
+        "last moments on neither: SQLite writes ahead with synchronous = NORMAL, the log syncs at intervals."
+    ),
+    (
+        "The peer checks and keeps a number and a time in one table. The node finds out who asks, looks for "
+        "duplicates, scores, tells who follows, and answers with links: its page of 1,000 rows is several "
+        "times as long. Both give the newest first. The peer inserts an array by one executemany."
+    ),
+    (
+        "Sixteen connections send one request after the other: readings that come while others are on "
+        "their way to the log go together, as one message."
+    ),
+)
+
 
 def http(
     *,
@@ -28,6 +45,7 @@ def http(
         "http",
         lambda tell: measure(requests=requests, rows=rows, progress=tell),
         packages=("fastapi", "pydantic", "uvicorn"),
+        notes=_NOTES,
         out=out,
         json=json,
     )

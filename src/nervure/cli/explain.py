@@ -69,7 +69,7 @@ def explain(
 
     loaded, _ = read(settings, change)
     solution = find(name)
-    runner = open_package(model or newest(loaded.folder, solution.name), loaded.folder)
+    runner = open_package(model or newest(loaded.folder, solution.name, problem), loaded.folder)
     task = _viewed(runner, pose(load(solution), problem or runner.card.problem.name))
     node = _node(task, thing)
     last = _row(task, node, at)

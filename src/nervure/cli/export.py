@@ -75,13 +75,12 @@ def models_folder(data: Path) -> Path:
     return data / "models"
 
 
-def newest(data: Path, solution: str) -> Path:
-    """Return the newest package of a solution."""
-    found = sorted(models_folder(data).glob(f"{solution}-*.onnx"), key=lambda path: path.stat().st_mtime_ns)
+def newest(data: Path, solution: str, problem: str | None = None) -> Path:
+    """Return the newest package of a solution, for one of its problems if that is named."""
+    what, folder = "-".join((solution, *([problem] if problem else []))), models_folder(data)
+    found = sorted(folder.glob(f"{what}-*.onnx"), key=lambda path: path.stat().st_mtime_ns)
     if not found:
-        raise NotFoundError(
-            f"there is no package of {solution!r} in {models_folder(data)}", hint=f"nervure train {solution}"
-        )
+        raise NotFoundError(f"there is no package of {what!r} in {folder}", hint=f"nervure train {solution}")
     return found[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,6 +80,7 @@ def report(order: Order, *, json: bool) -> int:
     jobs = in_order([job for survey in surveys.values() for job in jobs_of(survey, wanted)])
     if not jobs:
         raise UsageError("there is nothing to do", hint="; ".join(unread.values()) or "name other --models")
+    _check(order.models, jobs)
     _announce(order, jobs, surveys, work)
     with progress("report") as tell:
         results, errors = run_jobs(
@@ -90,6 +92,14 @@ def report(order: Order, *, json: bool) -> int:
     publish(read(order.out / "forecasting.json"), order.out)
     _tell(document, order, json=json)
     return 1 if any(one.model for one in document.failures) else 0
+
+
+def _check(models: Sequence[str], jobs: Sequence[Job]) -> None:
+    """Refuse the name of a model that no set is judged with."""
+    known = dict.fromkeys(sorted(job.model for job in jobs))
+    for one in models:
+        if one not in known:
+            raise UsageError(f"no set here has a model {one!r}", hint=f"there are: {', '.join(known)}")
 
 
 def _wanted(order: Order) -> Wanted:
@@ -122,7 +132,7 @@ def _announce(order: Order, jobs: list[Job], surveys: dict[str, Survey], work: F
         f"{len(jobs)} jobs on {len(surveys)} sets, {len(done)} done before",
         f"about {minutes:.0f} minutes at most for the rest, {order.jobs} at once; results in {work.folder}",
     ]
-    missing = [one for one in left_out(surveys) if not order.models or one in order.models]
+    missing = () if order.models else left_out(surveys)
     if missing:
         lines.append(f"left out, as nervure.learn.models has no such file: {', '.join(missing)}")
     sys.stderr.write("\n".join(lines) + "\n")

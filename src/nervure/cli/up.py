@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from nervure.cli.lean import lean
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json, write_line
 from nervure.core.error import EnvironmentMissing, UsageError
@@ -43,10 +44,10 @@ def up(
     then NERVURE_* variables, then --set. With --open, ports that nobody has set and that are taken
     are replaced by free ones, so that several nodes can run side by side.
     """
-    changes = (*change, *_changes(http, data, open_=open_))
-    loaded, came = read(settings, changes)
+    lean()  # before the first array
+    loaded, came = read(settings, changes := (*change, *_changes(http, data, open_=open_)))
     if loaded.access.open and (free := _free(loaded, came)):
-        loaded, came = read(settings, (*changes, *free))
+        loaded, came = read(settings, changes := (*changes, *free))
     if origin:
         return _origin(loaded, came, json=json)
     from nervure.cli.process import claim
@@ -54,17 +55,20 @@ def up(
     address = f"{'https' if loaded.tls.on else 'http'}://{_bracketed(loaded.http.host)}:{loaded.http.port}"
     with claim(loaded.folder, address) as running:
         from nervure.cli.declare import declare
-        from nervure.cli.user import first_admin
+        from nervure.cli.doctor import examine
         from nervure.node.compose import run
 
         declare(loaded)
-        _greet(loaded, address, running.pid, first_admin(loaded), json=json)
-        run(loaded)
+        _greet(loaded, address, running.pid, json=json)
+        run(loaded, lambda: examine(settings, changes))
     return 0
 
 
-def _greet(loaded: Settings, address: str, pid: int, password: str | None, *, json: bool) -> None:
+def _greet(loaded: Settings, address: str, pid: int, *, json: bool) -> None:
     """Say where it answers, and once the password of the first user, if there was none before."""
+    from nervure.cli.user import first_admin
+
+    password = first_admin(loaded)
     ours = f"{_bracketed(loaded.nats.mqtt_host)}:{loaded.nats.mqtt_port}"
     mqtt = loaded.nats.url or f"{'mqtts' if loaded.tls.on else 'mqtt'}://{ours}"
     if json:
@@ -72,7 +76,8 @@ def _greet(loaded: Settings, address: str, pid: int, password: str | None, *, js
         write_line(about if password is None else about | {"admin": password})
         return
     say(f"{loaded.project.name}: {', '.join(loaded.project.solutions)}")
-    say(f"  http   {address}/v1.1\n  mqtt   {mqtt}\n  data   {loaded.folder.resolve()}")
+    say(f"  console  {address}/\n  http     {address}/v1.1")
+    say(f"  mqtt     {mqtt}\n  data     {loaded.folder.resolve()}")
     if password is not None:
         say(f"The first user is admin, with the password {password}\nIt is shown this once; keep it.")
     say("Stop with Ctrl+C or: nervure down")

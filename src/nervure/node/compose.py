@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
 
 from nervure.core.error import NervureError, StoreError, StreamError
 from nervure.core.instant import DAY_NS
+from nervure.core.observation import Batch
 from nervure.core.settings import Settings
 from nervure.node.entry import Entry
 from nervure.node.feature import Features
@@ -30,15 +30,20 @@ from nervure.node.inflow import Inflow
 from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
 from nervure.node.readings import Readings
+from nervure.node.scale import Scale, positions
 from nervure.node.task import VIEW as TASKS
-from nervure.node.trouble import Clock, Troubles
+from nervure.node.trouble import Clock, Troubles, calm
 from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.serve.answer import ASGI
+from nervure.serve.control.brief import brief
+from nervure.serve.control.vital import Vital, strip
 from nervure.serve.header import secured
 from nervure.serve.listener import bind, listen
+from nervure.serve.live import Live
+from nervure.serve.site import Sites
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
@@ -55,14 +60,17 @@ HOUSEKEEPING_S = 30.0
 ANSWER_S = 2.0
 AGAIN_S = 0.5
 FULL_S = 0.02
-_CYCLES = (10_000, 20, 20)  # Python's own are (700, 10, 10), which a stream reaches several times a second
 
 
 class Node:
-    """One running node: the embedded log, the catalogue, the store, and what is scored."""
+    """One running node: the embedded log, the catalogue, the store, and what is scored.
 
-    def __init__(self, settings: Settings) -> None:
+    ``examine`` tells what is missing on the machine.
+    """
+
+    def __init__(self, settings: Settings, examine: Callable[[], Iterable[Any]] | None = None) -> None:
         self.settings = settings
+        self._examine = examine
         self.meter = Meter()
         self.server: Server | None = None
         self._stop = asyncio.Event()
@@ -87,15 +95,18 @@ class Node:
         self.observations = Observations.open(settings.folder / "observations", settings.store)
         scored = self.catalogue.view(VIEW)
         asked = self.catalogue.view(TASKS)
-        views = (self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0)
+        views = [self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0]
+        views += positions(self.catalogue)
         if settings.nats.url is None:  # numbers that a view has passed must never be given out again
             self.server = await Server.start(
                 settings, floor=max(views), read=min(views), gate=self.entry.gate
             )
         self.log = await Log.connect(settings)
         self._wire()
+        await self.scale.start(self.catalogue.datastreams())
         for name in settings.project.solutions:
-            self.watch.add(find(name))
+            if name not in self.scale.layout.solutions:
+                self.watch.add(find(name))
         self._stamp = self._known = self.catalogue.stamp()
         await self.watch.refresh()
         self.watch.restore()
@@ -107,6 +118,7 @@ class Node:
         solutions = [find(name) for name in settings.project.solutions]
         self.intake = Intake(datastreams, settings.limits, solutions)
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
+        self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
         self.front = Front(
             settings,
@@ -118,19 +130,23 @@ class Node:
             refuse=self.watch.refuse,
         )
         self.front.learn(datastreams)
+        self.sites = Sites(self.catalogue)
+        self.live = Live(strip=self._strip, brief=brief, since=self.observations.since)
+        self.watch.told = self.live.alerts
         self.features = Features(self.front.writer)
-        self.readings.join(self.features.default, self._learn, self.observations.holders)
+        self.readings.join(self.features.default, self._learn, self.observations.holders, self.features.quick)
         self.inflow = Inflow(
             intake=self.intake,
             features=self.features,
             drafter=self.front.writer,
             observations=self.observations,
             watch=self.watch,
+            dealer=self.scale.dealer,
             readings=self.readings,
             meter=self.meter,
             learn=self._learn_patiently,
             fulfilled=self.catalogue.fulfilled,
-            told=self.front.took,
+            told=self._took,
         )
 
     async def run(self) -> None:
@@ -142,11 +158,13 @@ class Node:
             self._every(1.0, lambda: self._troubles.bear("catalogue", self._refresh)),
             self._every(1.0, self._look),
             self.watch.notify(),
+            self.live.run(),
             keep_promises(self.catalogue, self.log, self.readings),
             *self.front.jobs(),
+            *self.scale.jobs(),
             *self.entry.jobs(self.server, address_of(self.settings)),
             self._every(HOUSEKEEPING_S, self._housekeep),
-            listen(secured(self._application()), self._door, self.entry.tls),
+            listen(secured(self._application()), self._door, self.entry.tls, self.front.shortcut),
         ]
         if self.server is not None:
             jobs.append(self.server.wait())
@@ -169,17 +187,26 @@ class Node:
         self._stop.set()
 
     async def _ingest(self) -> None:
-        after = min(self.observations.position, self.watch.position, self.front.tasking.position)
+        while True:
+            views = (self.observations, self.watch, self.front.tasking, self.scale)
+            await self._read(min(one.position for one in views))
+            async with self._switching:
+                await self.scale.deal_again()
+
+    async def _read(self, after: int) -> None:
+        """Take what the log holds after a position, until a worker lacks some of it."""
         least_s = self.settings.score.min_interval_ms / 1000
         async for entries in self.log.read(after):
             begun = time.monotonic()
-            while self.observations.full or self.watch.full:  # the log keeps what we leave
+            while self.observations.full or self.watch.full or self.scale.dealer.full:  # the log keeps it
                 taken = not self.watch.full or await self._troubles.bear("alerts", self.watch.commit)
                 await asyncio.sleep(FULL_S if taken else AGAIN_S)
             async with self._switching:
                 await self.inflow.take(self.front.take(entries), entries.sequence[-1])
             if self.watch.pressing:
                 await self._troubles.bear("alerts", self.watch.backpressure)
+            if self.scale.lacks:
+                return
             if least_s:  # fewer and larger batches: what comes meanwhile waits, and costs less each
                 await asyncio.sleep(max(0.0, begun + least_s - time.monotonic()))
 
@@ -196,10 +223,11 @@ class Node:
     async def _refresh(self) -> None:
         """See Datastreams and models that were added while the node runs."""
         await self._learn()
-        if self._known == self._stamp and not self.watch.monitors.due:
+        if self._known == self._stamp and not self.watch.monitors.due and self.scale.settled:
             return
         async with self._switching:  # a new model's windows come from the store, which must not move on
             known = self._known
+            await self.scale.switch()
             await self.watch.refresh()
             self._stamp = known
 
@@ -211,6 +239,7 @@ class Node:
         datastreams = await asyncio.to_thread(self.catalogue.datastreams)
         self.intake.learn(datastreams)
         self.front.learn(datastreams)
+        await self.scale.learn(datastreams)
         self.features.forget()
         self._known = stamp
         return True
@@ -243,9 +272,10 @@ class Node:
         """Forget what every view has passed, merge small files, drop what is too old."""
         with contextlib.suppress(StreamError, StoreError):  # one of them is away; next time
             await self.front.tasking.commit()
-            passed = (self.observations.safe_position, self.watch.position, self.front.tasking.position)
-            await self.log.trim(min(passed))
-            await asyncio.to_thread(self.catalogue.forget_drafted, min(passed))
+            views = (self.watch, self.front.tasking, self.scale)
+            passed = min(self.observations.safe_position, *(one.position for one in views))
+            await self.log.trim(passed)
+            await asyncio.to_thread(self.catalogue.forget_drafted, passed)
         await self._guarded("compaction", self.observations.compact)
         keep = self.settings.store.keep_days
         if keep:
@@ -258,21 +288,43 @@ class Node:
 
     def _application(self) -> ASGI:
         door = ingest(self.log.publish, self.intake, self.front.may_write)
-        control = self.entry.control(self.watch.monitors.standing)
+        control = self.entry.control(
+            standing=self.watch.monitors.standing,
+            vital=self._vital,
+            site=self.sites,
+            observed=self.observations,
+            live=self.live,
+            check=self.intake.check,
+            examine=self._examine,
+        )
         return self.front.application(self.status, ingest=door, control=control)
+
+    def _took(self, batch: Batch) -> None:
+        """Tell of Observations that answers have now, by MQTT and to pages."""
+        self.front.took(batch)
+        self.live.took(batch)
+
+    def _vital(self) -> Vital:
+        return Vital(p95_ms=self.meter.p95_ms, problems=tuple(self._problems()))
+
+    def _strip(self) -> dict[str, Any]:
+        """Return what is told once a second to pages that show how the node does."""
+        found = strip(self.sites(), self.observations.newest(), self._vital, time.time_ns())
+        return found | {"open_alerts": self.watch.open_alerts(), "problems": self._problems()}
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
         problems = self._problems()
         return {
-            **self.meter.figures(),
+            **self.scale.counted(self.meter.figures()),
             "stored": self.observations.count(),
             "sealed_position": self.observations.position,
-            "score_position": self.watch.position,
+            "score_position": min(self.watch.position, self.scale.position),
             "quarantine": self._counted(),
-            "models": self.watch.models(),
+            "models": self.watch.models() | self.scale.models(),
             "monitors": self.watch.monitors.figures(),
-            "open_alerts": self.watch.open_alerts(),
+            "open_alerts": self.watch.open_alerts() + self.scale.open_alerts(),
+            "scale": self.scale.figures(),
             "gateways": [msgspec.to_builtins(gateway.standing()) for gateway in self._gateways],
             "log": self._standing(),
             "broker": self._broker(),
@@ -302,12 +354,13 @@ class Node:
 
     def _problems(self) -> list[str]:
         """Return what keeps readings from being taken or kept, in words; nothing when all is well."""
-        found = self._troubles.words()
+        found = self._troubles.words() + self.scale.problems()
         if self.server is not None and self.server.trouble:
             found.append(f"log: {self.server.trouble}")
         return found
 
     async def _shut(self) -> None:
+        self.live.close()
         self.readings.close()
         for task in self._tasks:
             task.cancel()
@@ -315,6 +368,7 @@ class Node:
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
             await self.watch.commit()
             await asyncio.to_thread(self.observations.seal)
+        await self.scale.close()
         await self.watch.close()
         self.front.close()
         await self.log.close()
@@ -324,24 +378,17 @@ class Node:
             await self.server.stop()
 
 
-def _calm() -> None:
-    """Keep the collector of cycles away from what lives as long as the node: a look at it takes 50 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_CYCLES)
-
-
-def run(settings: Settings) -> None:
-    """Run a node until SIGINT or SIGTERM."""
+def run(settings: Settings, examine: Callable[[], Iterable[Any]] | None = None) -> None:
+    """Run a node until SIGINT or SIGTERM; ``examine`` tells what is missing on the machine."""
     import uvloop
 
     async def main() -> None:
-        node = Node(settings)
+        node = Node(settings, examine)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, node.stop)
         await node.start()
-        _calm()
+        calm()
         await node.run()
 
     uvloop.run(main())

@@ -20,11 +20,14 @@ import msgspec
 
 from nervure.core.alert import Alert, alert_id
 from nervure.core.error import NervureError, SignInError, StoreError, StreamError
+from nervure.node.crowd import Crowd, Inside
+from nervure.node.turnstile import Turnstile
 from nervure.stream.api import Address, log_in
 from nervure.stream.conf import NODE_USER, PROBE_USER
 from nervure.stream.wire import Feed
-from nervure.trust.admission import Rights, Visitor, identify, rights_of, visitor
+from nervure.trust.admission import Visitor, identify, rights_of, visitor
 from nervure.trust.nkey import AccountKey, read_claims
+from nervure.trust.pace import Pace
 
 if TYPE_CHECKING:
     from nervure.store.catalogue import Catalogue
@@ -32,87 +35,36 @@ if TYPE_CHECKING:
     from nervure.trust.principal import Principal
     from nervure.trust.register import Register
 
-__all__ = ["Crowd", "Door", "Inside"]
+__all__ = ["Door"]
 
 _ASK = b"$SYS.REQ.USER.AUTH"
 _NEWS = (b"$SYS.ACCOUNT.$G.CONNECT", b"$SYS.ACCOUNT.$G.DISCONNECT")
 _LOOK_S = 0.2
 _NOTE_S = 2.0
 _PAUSE_S = 0.05
+_HOLD_S = 4.0  # the server waits for an answer for five
 _MOST_NOTES = 200
 _MOST_SUBSCRIPTIONS = 1_000
 _TWO_PLACES = "security.two-places"
+_RESPONSE = {"type": "authorization_response", "version": 2}
 _VIOLATION = re.compile(r'mid:(\d+) - "(.*?)" - (Publish|Subscription) Violation - Subject "(.*?)"')
 
 _log = logging.getLogger("nervure.door")
 
 
-class Inside(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who was let in: who they are, and what they may publish and hear."""
-
-    visitor: Visitor
-    principal: Principal
-    rights: Rights
-
-    @property
-    def who(self) -> tuple[str, int]:
-        """What tells them from everybody else."""
-        return self.principal.kind, self.principal.id
-
-
-class Crowd:
-    """Everybody inside: by connection, by who they are, and by the client id they came with."""
-
-    def __init__(self) -> None:
-        self.by_connection: dict[int, Inside] = {}
-        self._by_who: dict[tuple[str, int], set[int]] = {}
-        self._by_client: dict[str, int] = {}
-
-    def add(self, entry: Inside) -> None:
-        """Note that somebody was let in."""
-        connection = entry.visitor.connection
-        self.by_connection[connection] = entry
-        self._by_who.setdefault(entry.who, set()).add(connection)
-        if entry.visitor.client:
-            self._by_client[entry.visitor.client] = connection
-
-    def pop(self, connection: int) -> Inside | None:
-        """Forget a connection, and return who it was."""
-        entry = self.by_connection.pop(connection, None)
-        if entry is not None:
-            self._by_who[entry.who].discard(connection)
-            if not self._by_who[entry.who]:
-                del self._by_who[entry.who]
-            if self._by_client.get(entry.visitor.client) == connection:
-                del self._by_client[entry.visitor.client]
-        return entry
-
-    def clear(self) -> None:
-        """Forget everybody: the server is another one."""
-        for connection in list(self.by_connection):
-            self.pop(connection)
-
-    def client(self, client: str) -> Inside | None:
-        """Return who is here under a client id."""
-        connection = self._by_client.get(client)
-        return None if connection is None else self.by_connection.get(connection)
-
-    def addresses(self, who: tuple[str, int]) -> list[str]:
-        """Return the addresses from which somebody is here now."""
-        here = self._by_who.get(who, ())
-        return sorted({self.by_connection[connection].visitor.address for connection in here})
-
-
 class Door:
     """Lets devices and users in by MQTT, as long as `run` runs. ``listening`` is set while it answers."""
 
-    def __init__(self, register: Register, catalogue: Catalogue, key: AccountKey) -> None:
+    def __init__(
+        self, register: Register, catalogue: Catalogue, key: AccountKey, per_device_s: float
+    ) -> None:
         self.listening = asyncio.Event()
         self.refused = 0
         self._register = register
         self._catalogue = catalogue
         self._key = key
         self._crowd = Crowd()
+        self._turnstile = Turnstile(Pace(per_device_s), self._crowd)
         self._moved: set[tuple[str, int]] = set()
         self._doubles: dict[tuple[str, int], Alert] = {}
         self._notes: Counter[tuple[str, str, str]] = Counter()
@@ -142,8 +94,15 @@ class Door:
             await asyncio.sleep(_PAUSE_S)
 
     def figures(self) -> dict[str, int]:
-        """Return how many are inside, and how many were refused since the start."""
-        return {"connected": len(self._crowd.by_connection), "refused": self.refused}
+        """Return how many are inside, refused, sent out for a flood, and kept out for it now."""
+        turnstile = self._turnstile
+        inside = len(self._crowd.by_connection)
+        return {
+            "connected": inside,
+            "refused": self.refused,
+            "floods": turnstile.ended,
+            "kept_out": turnstile.out,
+        }
 
     async def _serve(self, address: Address, system: Address) -> None:
         ask = self._ask = await log_in(address, "nervure door")
@@ -153,6 +112,7 @@ class Door:
             try:
                 await self._begin(ask, news)
                 notes = time.monotonic()
+                self._turnstile.start(system, self._server_id)
                 while not ask.lost.done() and not news.lost.done():
                     with contextlib.suppress(StoreError):  # a busy catalogue is asked again
                         await self._look()
@@ -164,6 +124,7 @@ class Door:
                     self._wake.clear()
             finally:
                 news.end("the door is shut")
+                self._turnstile.stop()
         finally:
             ask.end("the door is shut")
             await self._write()
@@ -197,34 +158,49 @@ class Door:
         """Answer one question; what cannot be read gets no answer, and the server lets nobody in."""
         try:
             question = read_claims(payload.decode("utf-8", "replace"))["nats"]
-            body = self._verdict(question)
+            body, hold_s = self._verdict(question)
             answer = self._key.sign(
                 {"sub": question["user_nkey"], "aud": question["server_id"]["id"], "nats": body}
             )
         except (NervureError, KeyError, TypeError) as cause:
             _log.warning("a question of the server was not answered: %s", cause)
             return
+        if hold_s:  # who knocks again and again is busy waiting meanwhile
+            asyncio.get_running_loop().call_later(hold_s, self._say, reply, answer.encode())
+        else:
+            self._say(reply, answer.encode())
+
+    def _say(self, reply: bytes, data: bytes) -> None:
         if self._ask is not None:
-            data = answer.encode()
             self._ask.write(b"PUB %b %d\r\n%b\r\n" % (reply, len(data), data))
 
-    def _verdict(self, question: dict[str, Any]) -> dict[str, Any]:
-        body: dict[str, Any] = {"type": "authorization_response", "version": 2}
+    def _verdict(self, question: dict[str, Any]) -> tuple[dict[str, Any], float]:
+        """Return what the server is told, and in how many seconds."""
         try:
             who = visitor(question)
         except SignInError as cause:
-            return body | {"error": cause.what}
+            return _refusal(cause.what), 0.0
         try:
             principal = identify(self._register, who)
             self._require_own_client(who, principal)
-            entry = Inside(visitor=who, principal=principal, rights=rights_of(self._register, principal))
+            entry = self._entry(who, principal)
         except NervureError as cause:
             self.refused += 1
             self._note(who.name or who.client, "security.sign-in", f"{who.address}: {cause.what}")
-            return body | {"error": "not let in"}
+            return _refusal(), 0.0
+        wait = self._turnstile.wait_s(entry.who)
+        if wait:
+            self._note(entry.principal.name, "limit.kept-out", f"{who.address}: it sent too much")
+            return _refusal(), min(wait, _HOLD_S)
         self._crowd.add(entry)
         self._moved.add(entry.who)
-        return body | {"jwt": self._key.sign(_claims(question["user_nkey"], entry))}
+        self._turnstile.admitted(entry)
+        return _RESPONSE | {"jwt": self._key.sign(_claims(question["user_nkey"], entry))}, 0.0
+
+    def _entry(self, who: Visitor, principal: Principal) -> Inside:
+        thing = self._register.known().devices[principal.id].thing_id if principal.kind == "device" else 0
+        rights = rights_of(self._register, principal)
+        return Inside(visitor=who, principal=principal, rights=rights, thing=thing)
 
     def _require_own_client(self, who: Visitor, principal: Principal) -> None:
         """Refuse a client id under which somebody else is here: MQTT would throw them out for it."""
@@ -295,8 +271,8 @@ class Door:
     async def _write(self) -> None:
         """Write down what was refused, and the alerts."""
         self._watch_places()
+        alerts, self._alerts = [*self._alerts, *self._turnstile.told(self._note)], []
         notes, self._notes = self._notes, Counter()
-        alerts, self._alerts = self._alerts, []
         try:
             if alerts:
                 await asyncio.to_thread(self._catalogue.announce, alerts)
@@ -350,6 +326,10 @@ class Door:
         gone = self._crowd.pop(connection)
         if gone is not None:
             self._moved.add(gone.who)
+
+
+def _refusal(why: str = "not let in") -> dict[str, Any]:
+    return _RESPONSE | {"error": why}
 
 
 def _kept(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from nervure.node.door import Door
@@ -51,16 +51,21 @@ class Entry:
         self._files = self._made_files() if settings.tls.on else None
         self.tls: ssl.SSLContext | None = server_context(self._files) if self._files else None
         self.gate = None if is_open or settings.nats.url is not None else self._made_gate()
-        self.door = Door(register, catalogue, self._key) if self.gate is not None else None
+        self.door = (
+            Door(register, catalogue, self._key, settings.limits.per_device_s)
+            if self.gate is not None
+            else None
+        )
 
-    def control(self, standing: Callable[[], Mapping[int, Any]] = dict) -> ASGI:
-        """Return the control API; ``standing`` says how far the monitors have come."""
+    def control(self, **work: Any) -> ASGI:
+        """Return the control API; ``work`` is what the rest of the node lends its `Desk`."""
         desk = Desk(
             office=self.office,
             catalogue=self._catalogue,
             access=self._settings.access,
             provider=self._provider,
-            standing=standing,
+            solutions=tuple(self._settings.project.solutions),
+            **work,
         )
         return control(desk)
 

@@ -9,10 +9,13 @@ import msgspec
 from nervure.core.observation import Draft
 from nervure.store.intent import Intent, Plan
 
-__all__ = ["HEADROOM", "Drop", "Event", "Put", "drops", "makes", "message", "put", "read"]
+__all__ = ["EACH", "HEADROOM", "Drop", "Event", "Put", "drops", "gathered", "makes", "message", "put", "read"]
 
 HEADROOM = 4096
 """What an event needs around its content."""
+
+EACH = 64
+"""What an event needs around each of the readings that it gathers."""
 
 _IDS = 20_000
 _ROWS = 10_000
@@ -62,6 +65,15 @@ def makes(drafts: Sequence[Draft], most_bytes: int) -> Iterator[Plan]:
         size += len(part) + 1
     if parts:
         yield _made(parts)
+
+
+def gathered(readings: Sequence[tuple[int, bytes]]) -> bytes:
+    """Write the event that makes Observations of messages which are JSON, each for its Datastream.
+
+    >>> gathered([(7, b'{"result":1}')])
+    b'{"make":[{"datastream":7,"message":{"result":1}}]}'
+    """
+    return b'{"make":[%b]}' % b",".join([b'{"datastream":%d,"message":%b}' % one for one in readings])
 
 
 def put(id: int, draft: Draft) -> Plan:

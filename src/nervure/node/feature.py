@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import every, some
 from nervure.core.error import ConflictError, StoreError
+from nervure.core.group import Places
 from nervure.core.observation import Batch
 from nervure.node.trouble import patiently
 
@@ -24,6 +26,7 @@ __all__ = ["Features", "Writer"]
 
 Longs = NDArray[np.int64]
 _MOST_SEEN = 1_000_000
+_NOBODY: Longs = np.empty(0, np.int64)
 
 
 class Writer(Protocol):
@@ -53,6 +56,7 @@ class Features:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._stream: Longs = np.empty(0, np.int64)
+        self._known = Places(self._stream)
         self._default: Longs = np.empty(0, np.int64)
         self._told = np.empty(0, np.bool_)
         self._quick: dict[int, int] = {}
@@ -77,22 +81,26 @@ class Features:
             found = self._quick[datastream] = int(self._default[place[0]])
         return found
 
+    def quick(self, datastream: int) -> int:
+        """Return the default feature of one Datastream; 0 also where that is not known yet."""
+        self._heed()
+        return self._quick.get(datastream, 0)
+
     async def fill(self, batch: Batch) -> tuple[Batch, Longs]:
         """Give every Observation its feature; return also the rows that name one which is not there."""
-        nobody = np.empty(0, np.int64)
         if not len(batch):
-            return batch, nobody
+            return batch, _NOBODY
         self._heed()
-        if batch.feature is not None and batch.feature.any():
+        if batch.feature is not None and some(batch.feature != 0):
             return await self._mixed(batch, batch.feature)
         place = self._find(batch.datastream)
         if place is None:
             place = await self._places(batch.datastream, patient=True)
         feature = self._default[place]
-        if not feature.any():
-            return batch, nobody
+        if not some(feature != 0):
+            return batch, _NOBODY
         self._tell(batch.datastream, place)
-        return msgspec.structs.replace(batch, feature=feature), nobody
+        return msgspec.structs.replace(batch, feature=feature), _NOBODY
 
     async def note(self) -> None:
         """Have the catalogue note what was observed for the first time, if it is there."""
@@ -150,7 +158,7 @@ class Features:
     def _tell(self, datastream: Longs, place: Longs) -> None:
         """Note the defaults that were observed for the first time."""
         new = ~self._told[place]
-        if new.any():
+        if some(new):
             pairs = zip(datastream[new].tolist(), self._default[place[new]].tolist(), strict=True)
             fresh = {pair for pair in pairs if pair[1]} - self._seen
             self._fresh |= fresh
@@ -161,8 +169,8 @@ class Features:
         """Return the place of each Datastream, None if some were not looked up yet."""
         if not len(self._stream):
             return None
-        place = np.minimum(np.searchsorted(self._stream, datastream), len(self._stream) - 1)
-        return place if np.array_equal(self._stream[place], datastream) else None
+        place = self._known.of(datastream)
+        return place if every(self._stream[place] == datastream) else None
 
     async def _places(self, datastream: Longs, *, patient: bool = False) -> Longs:
         """Look up the Datastreams that are not known yet; return the place of each.
@@ -187,3 +195,4 @@ class Features:
         told = np.concatenate([self._told, np.zeros(len(fresh), np.bool_)])
         order = np.argsort(stream)
         self._stream, self._default, self._told = stream[order], default[order], told[order]
+        self._known = Places(self._stream)

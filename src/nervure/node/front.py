@@ -15,6 +15,7 @@ from nervure.node.readings import Readings
 from nervure.node.task import Tasking
 from nervure.serve.answer import ASGI
 from nervure.serve.app import PRINCIPAL, application
+from nervure.serve.direct import Shortcut
 from nervure.serve.guard import Guard
 from nervure.serve.sensorthings import SensorThings
 from nervure.serve.service import Service
@@ -49,6 +50,7 @@ class Front:
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
         self.tasking = Tasking(catalogue, self.writer, log, refuse)
+        self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(
             self.things,
             self.writer,

@@ -22,6 +22,7 @@ from nervure.core.error import NervureError, StoreError
 from nervure.core.instant import iso
 from nervure.core.observation import PACK_BITS, Batch, Draft, Reject, observation_id, sequence_of
 from nervure.node import event
+from nervure.node.deal import Dealer
 from nervure.node.feature import Features
 from nervure.node.meter import Meter
 from nervure.node.readings import Readings
@@ -74,6 +75,7 @@ class Inflow:
         drafter: Drafter,
         observations: Observations,
         watch: Watch,
+        dealer: Dealer,
         readings: Readings,
         meter: Meter,
         learn: Callable[[], Awaitable[bool]],
@@ -85,6 +87,7 @@ class Inflow:
         self._drafter = drafter
         self._observations = observations
         self._watch = watch
+        self._dealer = dealer
         self._readings = readings
         self._meter = meter
         self._learn = learn
@@ -98,13 +101,15 @@ class Inflow:
         if CHANGE in entries.subject:
             places = [place for place, subject in enumerate(entries.subject) if subject == CHANGE]
             for place in places:
-                await self._take(_part(entries, begin, place), entries.sequence[place] - 1)
+                if begin < place:
+                    await self._take(_part(entries, begin, place), entries.sequence[place] - 1)
                 await self._change(entries, place)
                 begin = place + 1
         await self._take(_part(entries, begin, len(entries)) if begin else entries, upto)
 
     async def _take(self, entries: Entries, upto: int) -> None:
-        if upto <= self._observations.taken and upto <= self._watch.taken:
+        seen = upto <= self._observations.taken and upto <= self._watch.taken
+        if seen and not self._dealer.lacks(upto):
             return
         version = self._intake.version
         batch, rejects = self._intake.take(entries) if len(entries) else (_NOTHING, [])
@@ -125,6 +130,7 @@ class Inflow:
         self._meter.count(entries=len(entries), readings=len(batch), duplicates=appended.duplicates)
         fresh = self._unseen(batch)
         self._watch.take(fresh, upto)
+        self._dealer.take(batch, upto)
         self._told(fresh)
         self._readings.taken(upto, refused, appended.doubles)
         self._meter.arrival(entries.received_ns, fresh.time, time.time_ns())
@@ -219,6 +225,8 @@ class Inflow:
             if wish.intent:
                 await _patiently(self._fulfilled, wish.intent)
             if wish.make:
+                if not wish.intent:
+                    self._intake.charge((one.datastream for one in wish.make), entry.received_ns[0])
                 await self._keep(entry, *await self._make(wish.make, entry), sequence)
                 return
             if wish.drop is not None:
@@ -228,6 +236,7 @@ class Inflow:
         self._observations.append(_NOTHING, sequence)
         self._refuse(refused)
         self._watch.take(_NOTHING, sequence)
+        self._dealer.take(_NOTHING, sequence)
         self._readings.taken(sequence, refused)
 
     async def _make(self, puts: Sequence[event.Put], entry: Entries) -> tuple[Batch, list[Reject]]:

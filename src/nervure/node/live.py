@@ -13,7 +13,7 @@ from nervure.core.problem import Anomaly, Case, Forecast
 from nervure.score.assessor import Assessor
 from nervure.score.scorer import Scored, Scorer
 
-__all__ = ["Live", "Part", "Saved"]
+__all__ = ["Live", "Part", "Saved", "Standing"]
 
 _PLAIN = ""  # the scorer of a solution that has no model yet: its rules on readings hold all the same
 
@@ -30,6 +30,13 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: bytes
     scorers: dict[str, Part] = {}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a solution stands when others take it over: the state of its rules, those of scorers by problem."""
+
+    engine: bytes
+    scorers: dict[str, tuple[bytes, ...]]
 
 
 class Live:
@@ -101,6 +108,12 @@ class Live:
             part = saved.scorers.get(problem)
             if part is not None and part.version == self.versions.get(problem, ""):
                 scorer.restore(joined(self._key(problem), part.size))
+
+    def begin(self, before: Standing) -> None:
+        """Go on with the rules where others stood; scorers of models have to be filled from the store."""
+        self.engine.restore(before.engine)
+        for state in before.scorers.get(_PLAIN, ()):
+            self._scorers[_PLAIN].restore(state)
 
     def _key(self, problem: str) -> str:
         return f"{self.solution.name}:{problem}"

@@ -32,13 +32,20 @@ class _Last:
 
     def note(self, delays_ns: Longs) -> None:
         values = np.maximum(0, delays_ns[-KEPT:]) / 1e6
-        self._held[(self._seen + np.arange(len(values))) % KEPT] = values
+        place = self._seen % KEPT
+        room = KEPT - place
+        self._held[place : place + len(values)] = values[:room]
+        self._held[: len(values[room:])] = values[room:]
         self._seen += len(values)
+
+    @property
+    def some(self) -> bool:
+        return self._seen > 0
 
     def percentiles(self) -> dict[str, float]:
         held = self._held[: min(self._seen, KEPT)]
-        found = np.percentile(held, [50, 99, 99.9, 100]) if len(held) else np.zeros(4)
-        names = ("p50", "p99", "p99.9", "max")
+        found = np.percentile(held, [50, 95, 99, 99.9, 100]) if len(held) else np.zeros(5)
+        names = ("p50", "p95", "p99", "p99.9", "max")
         return {name: round(float(one), 3) for name, one in zip(names, found, strict=True)}
 
 
@@ -54,7 +61,8 @@ class Meter:
 
     def count(self, **amounts: int) -> None:
         """Add to counters by name."""
-        self._counts.update(amounts)
+        for name, amount in amounts.items():
+            self._counts[name] += amount
 
     def rejects(self, rejects: Sequence[Reject]) -> None:
         """Count what went to quarantine, by reason."""
@@ -66,6 +74,11 @@ class Meter:
         self._latency.note(now_ns - np.asarray(received_ns, dtype=np.int64))
         age = now_ns - sensed_ns
         self._age.note(age[(age >= 0) & (age < LIVE_NS)])
+
+    @property
+    def p95_ms(self) -> float | None:
+        """Within how long 95 % of the newest live readings were scored after they were sensed, or None."""
+        return self._age.percentiles()["p95"] if self._age.some else None
 
     def figures(self) -> dict[str, Any]:
         """Return every counter, percentiles of delays (ms), CPU seconds and memory."""

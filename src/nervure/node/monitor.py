@@ -21,10 +21,10 @@ from nervure.core.observation import Batch
 from nervure.core.settings import Settings
 from nervure.node.live import Part, Saved
 from nervure.node.lookout import Lookout, Standing
+from nervure.node.past import Past
 from nervure.score.sentinel import Sentinel
 from nervure.store.catalogue import Catalogue
 from nervure.store.monitor import Posted
-from nervure.store.observations import Observations
 from nervure.stream.log import Log
 from nervure.trust.signature import trusted
 
@@ -42,7 +42,7 @@ class Monitors:
     def __init__(
         self,
         catalogue: Catalogue,
-        observations: Observations,
+        observations: Past,
         log: Log,
         settings: Settings,
         stood: Callable[[str, str], bytes | None],
@@ -157,8 +157,10 @@ class Monitors:
 
     def take(self, batch: Batch) -> list[Alert]:
         """Take a batch of the log; returns the alerts that are new, told again, or over."""
-        where = np.minimum(np.searchsorted(self._ids, batch.datastream), max(len(self._ids) - 1, 0))
-        rows = np.flatnonzero(self._ids[where] == batch.datastream) if len(self._ids) else where[:0]
+        if not len(self._ids):
+            return []
+        where = np.minimum(np.searchsorted(self._ids, batch.datastream), len(self._ids) - 1)
+        rows = np.flatnonzero(self._ids[where] == batch.datastream)
         if not len(rows):
             return []
         at, found, now = where[rows], list[Alert](), _now()

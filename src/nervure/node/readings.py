@@ -13,44 +13,27 @@ import copy
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Protocol
 
 import numpy as np
 
-from nervure.core.error import (
-    BusyError,
-    ConflictError,
-    NervureError,
-    NotFoundError,
-    QueryError,
-    StreamError,
-    TooLargeError,
-)
+from nervure.core.error import BusyError, NervureError, QueryError, StreamError, TooLargeError
 from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
 from nervure.node import event
 from nervure.node.array import Message, messages
+from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of
 from nervure.sense.bucket import Bucket
 from nervure.sense.intake import SHARED, Intake
-from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
-from nervure.store.duplicate import CONFLICT, Key, Keys
+from nervure.sense.reason import UNKNOWN_STREAM
+from nervure.store.duplicate import Key, Keys
 from nervure.store.intent import Intent, Plan
 from nervure.stream.publish import Item
 from nervure.stream.subject import CHANGE, reading_subject
 
-__all__ = ["Publish", "Readings"]
+__all__ = ["Readings"]
 
 IN_FLIGHT = 2048
 IN_FLIGHT_BYTES = 64 << 20
 _DOUBLES = 200_000  # as many as a few data arrays have
-_MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
-
-
-class Publish(Protocol):
-    """Appends messages to the log and returns their sequences."""
-
-    async def __call__(self, items: Sequence[Item], /) -> list[int]:
-        """Append them."""
-        ...
 
 
 class _Wish:
@@ -86,6 +69,8 @@ class Readings:
         self._promised: set[int] = set()
         self._doubles: dict[int, Key] = {}
         self._holders: Callable[[Keys], Mapping[Key, int]] = _nobody
+        self._quick: Callable[[int], int] = _nothing_known
+        self._posts = Posts(publish, self._most, self._doubles, self._stored)
         self._count = self._bytes = self._number = 0
         self._closed = False
 
@@ -94,12 +79,14 @@ class Readings:
         default: Callable[[int], Awaitable[int]],
         learn: Callable[[], Awaitable[bool]],
         holders: Callable[[Keys], Mapping[Key, int]],
+        quick: Callable[[int], int],
     ) -> None:
         """Take what finds the default feature of a Datastream (0: none), and what looks for new ones.
 
-        ``holders`` returns the ids under which keys are stored.
+        ``holders`` returns the ids under which keys are stored; ``quick`` is the default feature if
+        that is known without looking, else 0.
         """
-        self._default, self._learn, self._holders = default, learn, holders
+        self._default, self._learn, self._holders, self._quick = default, learn, holders, quick
 
     def taken(self, upto: int, refused: Sequence[Reject] = (), doubles: Batch | None = None) -> None:
         """Let those go on who wait for the store to have come to a log position.
@@ -107,13 +94,14 @@ class Readings:
         ``doubles`` are readings that were there before, and are not stored under their own id.
         """
         self._taken = max(self._taken, upto)
-        if doubles is not None and self._count:
+        if doubles is not None and (self._count or self._posts.busy):
             self._note(doubles)
         if refused and self._count:
             for one in refused:
                 self._refused.setdefault(one.sequence, one)
         while self._waiting and self._waiting[0][0] <= upto:
             _finish(heappop(self._waiting)[2])
+        self._posts.taken(upto, refused)
 
     @property
     def position(self) -> int:
@@ -126,8 +114,9 @@ class Readings:
         for task in self._sending:
             task.cancel()
         for wish in (*self._queue, *(wish for _, _, wish in self._waiting)):
-            _fail(wish, StreamError("the node stops; it is not certain whether the log has it"))
+            _fail(wish, StreamError(STOPPED))
         self._waiting.clear()
+        self._posts.close()
 
     async def create(self, drafts: Sequence[Draft], *, once: str | None = None) -> list[int]:
         """Append Observations and return their ids, once they are in answers.
@@ -154,8 +143,21 @@ class Readings:
         if not self._intake.sound(subject, payload, now_ns) or not await self._default(datastream):
             return None
         self._require_calm(subject, now_ns)
+        if once is None:
+            return await self._posts.one(datastream, payload)
         sequences = await self._append([(subject, payload, _name(once, 0))])
         return (await self._stored([observation_id(sequences[0])]))[0]
+
+    def plain(self, datastream: int, payload: bytes) -> bool:
+        """Tell at once that a reading is one that `fast` takes, or that it has to be looked at."""
+        if len(payload) > self._most or not self._quick(datastream):
+            return False
+        return self._intake.sound(reading_subject(datastream), payload, time.time_ns())
+
+    def post(self, datastream: int, payload: bytes, tell: Tell) -> None:
+        """Append a plain reading; ``tell`` its id when it is in answers, or what went wrong."""
+        self._require_calm(reading_subject(datastream), time.time_ns())
+        self._posts.add(datastream, payload, tell)
 
     async def change(self, id: int, draft: Draft) -> None:
         """Give an Observation another content."""
@@ -192,7 +194,7 @@ class Readings:
             self._require_size(draft.message)
             rejects = intake.check(reading_subject(draft.datastream), draft.message, now_ns)[1]
             if rejects and rejects[0].reason != UNKNOWN_STREAM:
-                raise _error(rejects[0])
+                raise error_of(rejects[0])
         return [
             *event.makes(drafts, self._most),
             *(event.put(row, draft) for row, draft in puts.items()),
@@ -234,11 +236,8 @@ class Readings:
         sequences = iter(await self._append(items, partly=True) if items else ())
         found: list[int | None] = []
         for message, rows in kept:
-            answer: list[int | None] = [None] * message.rows
             sequence = next(sequences) if rows else 0
-            for index in rows:
-                answer[index] = observation_id(sequence, index)
-            found += answer
+            found += _ids(sequence, rows, message.rows)
         if not self._doubles:
             return found
         stored = iter(await self._stored([one for one in found if one is not None]))
@@ -246,8 +245,8 @@ class Readings:
 
     def _sound_rows(self, message: Message) -> list[int]:
         """Return the places of the rows that will be taken."""
-        found: list[int] = self._intake.check(SHARED, message.payload, time.time_ns())[0].id.tolist()
-        return found
+        batch, _ = self._intake.foretell(SHARED, message.payload, time.time_ns())
+        return list(batch.id.tolist())
 
     async def _require_sound(self, subject: str, payload: bytes) -> None:
         """Refuse what the store would not take."""
@@ -257,7 +256,7 @@ class Readings:
             await self._learn()
             batch, rejects = self._intake.check(subject, payload, time.time_ns())
         if rejects or not len(batch):
-            raise _error(rejects[0]) if rejects else QueryError("there is no Observation in the message")
+            raise error_of(rejects[0]) if rejects else QueryError("there is no Observation in the message")
 
     def _require_calm(self, subject: str, now_ns: int) -> None:
         """Refuse what would be left out because its Datastream sends too much."""
@@ -315,7 +314,7 @@ class Readings:
             await wish.done
             for sequence in wish.sequences:
                 if sequence in self._refused and not partly:
-                    raise _error(self._refused[sequence])
+                    raise error_of(self._refused[sequence])
             return wish.sequences
         finally:
             self._count -= 1
@@ -339,7 +338,7 @@ class Readings:
             return
         except asyncio.CancelledError:
             for wish in wishes:
-                _fail(wish, StreamError("the node stops; it is not certain whether the log has it"))
+                _fail(wish, StreamError(STOPPED))
             raise
         start = 0
         for wish in wishes:
@@ -352,6 +351,17 @@ class Readings:
             else:
                 self._number += 1
                 heappush(self._waiting, (last, self._number, wish))
+
+
+def _ids(sequence: int, rows: Sequence[int], count: int) -> Sequence[int | None]:
+    """Return the id of each of the readings of a message, None for those whose places are not in ``rows``."""
+    if len(rows) == count:
+        first = observation_id(sequence)
+        return range(first, first + count)
+    found: list[int | None] = [None] * count
+    for index in rows:
+        found[index] = observation_id(sequence, index)
+    return found
 
 
 def _finish(wish: _Wish) -> None:
@@ -369,19 +379,12 @@ def _name(once: str | None, number: int) -> str | None:
     return None if once is None else f"{once}|{number}".replace(" ", "|")
 
 
-def _error(reject: Reject) -> NervureError:
-    """Return the error that a request gets for what was refused."""
-    if reject.reason in _MISSING:
-        return NotFoundError(reject.detail)
-    if reject.reason == CONFLICT:
-        return ConflictError(reject.detail)
-    if reject.reason == TOO_LARGE:
-        return TooLargeError(reject.detail, hint="send it in several messages")
-    return QueryError(reject.detail)
-
-
 def _nobody(_keys: Keys) -> dict[Key, int]:
     return {}
+
+
+def _nothing_known(_datastream: int) -> int:
+    return 0
 
 
 async def _none(_datastream: int) -> int:

@@ -6,29 +6,32 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from nervure.act.engine import Engine
 from nervure.act.notify import Notifier
 from nervure.core.alert import Alert
+from nervure.core.card import Card
 from nervure.core.declaration import Solution
+from nervure.core.entity import Datastream
 from nervure.core.error import AwayError, StoreError
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
 from nervure.core.problem import Case
 from nervure.core.settings import Settings
-from nervure.node.live import Live, Saved
+from nervure.node.live import Live, Saved, Standing
 from nervure.node.meter import Meter
 from nervure.node.monitor import Monitors
+from nervure.node.past import Past
 from nervure.node.piece import Pieces
 from nervure.score.assessor import Assessor
+from nervure.score.lane import Model
 from nervure.score.pack import Pack, Word
 from nervure.score.runner import Runner
 from nervure.score.scorer import Scorer
 from nervure.store.catalogue import Catalogue
-from nervure.store.observations import Observations
 from nervure.stream.log import Log
 from nervure.stream.subject import reading_subject
 from nervure.trust.signature import trusted
@@ -49,8 +52,16 @@ class Watch:
     """Scores what arrives and keeps position, state and alerts in one transaction."""
 
     def __init__(
-        self, catalogue: Catalogue, observations: Observations, log: Log, meter: Meter, settings: Settings
+        self,
+        catalogue: Catalogue,
+        observations: Past,
+        log: Log,
+        meter: Meter,
+        settings: Settings,
+        *,
+        name: str = VIEW,
     ) -> None:
+        self._name = name
         self._catalogue = catalogue
         self._observations = observations
         self._log = log
@@ -61,34 +72,53 @@ class Watch:
         self._rejects: list[Reject] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._notifier = Notifier(catalogue, log.send, settings.notify)
-        saved = catalogue.view(VIEW)
+        saved = catalogue.view(name)
         self.position = saved[0] if saved else 0
         self._taken = self.position
         self._saved = msgspec.msgpack.decode(saved[1], type=dict[str, Saved]) if saved and saved[1] else {}
-        self._pieces = Pieces(catalogue.view_parts(VIEW))
+        self._pieces = Pieces(catalogue.view_parts(name))
         self.monitors = Monitors(catalogue, observations, log, settings, self._stood)
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
         self._failed_s = -AGAIN_S
+        self.patience_s: float | None = None
+        """How often the outbox is looked at where others fill it, too."""
+        self.told: Callable[[Sequence[Alert]], None] = lambda _: None
+        """Hears of alerts that a commit has written."""
 
     @property
     def taken(self) -> int:
         """The last log position that was scored, committed or not."""
         return self._taken
 
-    def add(self, solution: Solution) -> None:
+    def add(self, solution: Solution) -> Live:
         """Watch a solution: its rules from now on, its model when there is one."""
-        datastreams = self._catalogue.datastreams(solution=solution.name)
+        datastreams = self._streams(solution.name)
         engine = Engine(solution, self._catalogue.things(), datastreams)
-        self._live[solution.name] = Live(solution, engine, Scorer(None, datastreams, solution=solution))
+        live = Live(solution, engine, Scorer(None, self._inputs(solution.name), solution=solution))
+        self._live[solution.name] = live
+        return live
+
+    def _streams(self, solution: str) -> list[Datastream]:
+        """Return the Datastreams of a solution that are judged here."""
+        return self._catalogue.datastreams(solution=solution)
+
+    def _inputs(self, solution: str) -> list[Datastream]:
+        """Return these, and those that models must see to foresee them."""
+        return self._streams(solution)
+
+    def learn(self) -> None:
+        """Take up Datastreams that are new since the last look."""
+        for live in self._live.values():
+            datastreams, inputs = self._streams(live.solution.name), self._inputs(live.solution.name)
+            live.engine.learn(self._catalogue.things(), datastreams)
+            for scorer in live.scorers:
+                scorer.learn(inputs if isinstance(scorer, Scorer) else datastreams)
 
     async def refresh(self) -> None:
         """Take up Datastreams and promoted models that are new since the last look."""
+        self.learn()
         for live in self._live.values():
-            datastreams = self._catalogue.datastreams(solution=live.solution.name)
-            live.engine.learn(self._catalogue.things(), datastreams)
-            for scorer in live.scorers:
-                scorer.learn(datastreams)
             for problem in live.problems:
                 champion = self._catalogue.champion(live.solution.name, problem)
                 if champion is None or champion.version == live.versions.get(problem):
@@ -109,12 +139,28 @@ class Watch:
     def _scorer(self, solution: Solution, package: bytes) -> Scorer | Assessor:
         """Open a model and fill its windows from the store, so that the next reading can be scored."""
         runner = Runner(package, trusted(self._settings.folder))
-        datastreams = self._catalogue.datastreams(solution=solution.name)
+        scorer = self._opened(solution, runner)
+        self._warm(scorer, runner.card)
+        return scorer
+
+    def _opened(self, solution: Solution, runner: Runner) -> Scorer | Assessor:
+        """Open a model, with its windows empty."""
         if isinstance(runner.card.problem, Case):
-            return self._assessor(Assessor(runner, datastreams, solution=solution))
-        scorer = Scorer(runner, datastreams, solution=solution, batch=self._settings.score.batch)
-        card = runner.card
+            return Assessor(runner, self._streams(solution.name), solution=solution)
+        model, inputs = self._seen(runner), self._inputs(solution.name)
+        return Scorer(model, inputs, solution=solution, batch=self._settings.score.batch)
+
+    def _seen(self, model: Model) -> Model:
+        """Return as much of a model as is looked at here."""
+        return model
+
+    def _warm(self, scorer: Scorer | Assessor, card: Card) -> None:
+        """Fill windows from the store."""
         ids = scorer.inputs
+        if isinstance(scorer, Assessor):
+            last = max((time for time, _ in self._observations.last(ids).values()), default=0)
+            scorer.recall(self._observations.series(ids, scorer.since(last)))
+            return
         read = self._observations.last(scorer.targets) or self._observations.last(ids)
         last = max((time for time, _ in read.values()), default=0)
         first = last - scorer.span * card.every_ns
@@ -122,13 +168,6 @@ class Watch:
         scorer.warm(self._observations.table(ids, names, card.every_ns, first, last + 1, measured=early))
         if early:
             scorer.recall(self._observations.series(early, first))
-        return scorer
-
-    def _assessor(self, assessor: Assessor) -> Assessor:
-        ids = assessor.inputs
-        last = max((time for time, _ in self._observations.last(ids).values()), default=0)
-        assessor.recall(self._observations.series(ids, assessor.since(last)))
-        return assessor
 
     def restore(self) -> None:
         """Take up the state of the last commit; a scorer of another model version starts from the store."""
@@ -196,11 +235,7 @@ class Watch:
             if idle and not self._alerts and not self._rejects:
                 return
             position = self._taken
-            states = {key: one for live in self._live.values() for key, one in live.states().items()}
-            watched = self.monitors.states()
-            saved = {name: one.saved(states) for name, one in self._live.items()}
-            saved, states = saved | self.monitors.saved(self._saved), states | watched
-            state, pieces = msgspec.msgpack.encode(saved), self._pieces.changed(states)
+            state, pieces = self._standing()
             alerts, self._alerts = self._alerts, []
             rejects, self._rejects = self._rejects, []
             try:
@@ -213,7 +248,46 @@ class Watch:
             self.monitors.committed()
             self.position = position
         if alerts:
+            self.told(alerts)
             self._alerted.set()
+
+    def _standing(self) -> tuple[bytes, dict[str, bytes]]:
+        """Return the state to commit, and the pieces of it that have changed."""
+        states = {key: one for live in self._live.values() for key, one in live.states().items()}
+        watched = self.monitors.states()
+        saved = {name: one.saved(states) for name, one in self._live.items()}
+        saved, states = saved | self.monitors.saved(self._saved), states | watched
+        return msgspec.msgpack.encode(saved), self._pieces.changed(states)
+
+    # --- solutions that workers score, or score no more ----------------------------------------------
+
+    def stand(self, solution: str) -> Standing:
+        """Return how a solution stands, for those who take it over."""
+        live = self._live[solution]
+        scorers: dict[str, tuple[bytes, ...]] = {
+            key.partition(":")[2]: (state,) for key, state in live.states().items()
+        }
+        return Standing(live.engine.state(), scorers)
+
+    def release(self, solution: str) -> None:
+        """Look at a solution no more: others do."""
+        self._live.pop(solution, None)
+
+    def adopt(self, solution: Solution, before: Standing | None) -> None:
+        """Look at a solution again, from where others stood; its models come with the next refresh."""
+        live = self.add(solution)
+        if before is not None:
+            live.begin(before)
+
+    def settle(self, also: Callable[[], None]) -> None:
+        """Commit how all stands together with what ``also`` writes; nothing may be taken meanwhile."""
+        state, pieces = self._standing()
+        with self._catalogue.together():
+            self._keep(self._taken, state, (), pieces)
+            also()
+        self._pieces.written(pieces)
+        self.monitors.committed()
+        self.position = self._taken
 
     async def _write(
         self,
@@ -228,7 +302,12 @@ class Watch:
             await asyncio.gather(*self._sending)
         if rejects:  # before the position: after a crash they are found again, never missed
             await asyncio.to_thread(self._catalogue.add_rejects, rejects)
-        await asyncio.to_thread(self._catalogue.commit_view, VIEW, position, state, alerts, pieces)
+        await asyncio.to_thread(self._keep, position, state, alerts, pieces)
+
+    def _keep(
+        self, position: int, state: bytes, alerts: Sequence[Alert], pieces: Mapping[str, bytes]
+    ) -> None:
+        self._catalogue.commit_view(self._name, position, state, alerts, pieces)
 
     async def notify(self) -> None:
         """Deliver, for ever, what commits leave in the outbox; what fails stays there for later.
@@ -237,7 +316,7 @@ class Watch:
         """
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._alerted.wait(), NOTIFY_S)
+                await asyncio.wait_for(self._alerted.wait(), self.patience_s or NOTIFY_S)
             self._alerted.clear()
             with contextlib.suppress(StoreError):  # the outbox is in the catalogue, which is away
                 await self._notifier.deliver()

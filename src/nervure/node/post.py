@@ -1,0 +1,239 @@
+"""Posts: single readings that come at the same time, appended to the log as one message.
+
+A message costs the log, its reader and the store about as much whatever it holds. So what is posted
+while some are under way waits for them, and goes together as one event of the log (``nv.change``) with
+all of them in it; a reading that comes alone is a message of its own, as a device's is. Either way an
+answer is given when the log has it and the store has taken it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Sequence
+from typing import Protocol
+
+from nervure.core.error import (
+    BusyError,
+    ConflictError,
+    NervureError,
+    NotFoundError,
+    QueryError,
+    StreamError,
+    TooLargeError,
+)
+from nervure.core.observation import Reject, observation_id
+from nervure.node import event
+from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
+from nervure.store.duplicate import CONFLICT
+from nervure.stream.publish import Item
+from nervure.stream.subject import CHANGE, reading_subject
+
+__all__ = ["STOPPED", "Posts", "Publish", "Tell", "error_of"]
+
+Tell = Callable[[int | NervureError], None]
+"""Takes the id of an Observation that answers have now, or what went wrong."""
+
+IN_FLIGHT = 2048
+STOPPED = "the node stops; it is not certain whether the log has it"
+PATIENCE_S = 0.01
+"""So long at most those who come later wait for the store to take those before them."""
+
+_MOST = 512
+_MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
+
+
+class Publish(Protocol):
+    """Appends messages to the log and returns their sequences."""
+
+    async def __call__(self, items: Sequence[Item], /) -> list[int]:
+        """Append them."""
+        ...
+
+
+class _Post:
+    """A reading, and who waits for it."""
+
+    __slots__ = ("datastream", "payload", "tell")
+
+    def __init__(self, datastream: int, payload: bytes, tell: Tell) -> None:
+        self.datastream, self.payload, self.tell = datastream, payload, tell
+
+
+class Posts:
+    """Gathers readings, used on the node's loop only; ``most_bytes`` is the largest message.
+
+    ``doubles`` are ids under which a reading is not stored, because another was there before; ``first``
+    finds the ids of those.
+    """
+
+    def __init__(
+        self,
+        publish: Publish,
+        most_bytes: int,
+        doubles: Container[int],
+        first: Callable[[list[int]], Awaitable[list[int]]],
+    ) -> None:
+        self._publish = publish
+        self._most = most_bytes
+        self._doubles, self._first = doubles, first
+        self._queue: list[_Post] = []
+        self._under_way: dict[int, list[_Post]] = {}  # by the number of the message
+        self._waiting: list[tuple[int, int]] = []  # sequence and number of those that the log has
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refused: dict[tuple[int, int], Reject] = {}
+        self._number = self._count = self._taken = 0
+        self._gate: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits."""
+        return self._count > 0
+
+    def add(self, datastream: int, payload: bytes, tell: Tell) -> None:
+        """Append a reading that is known to be sound; ``BusyError`` if too many are under way."""
+        if self._closed:
+            raise StreamError("the node stops")
+        if self._count >= IN_FLIGHT:
+            raise BusyError("too many readings are under way to the log")
+        self._count += 1
+        self._queue.append(_Post(datastream, payload, tell))
+        if len(self._queue) == 1 and self._gate is None:  # none are under way, or they are late
+            asyncio.get_running_loop().call_soon(self._send_queue)
+
+    async def one(self, datastream: int, payload: bytes) -> int:
+        """Append a reading that is known to be sound; return its id when it is in answers."""
+        done: asyncio.Future[int | NervureError] = asyncio.get_running_loop().create_future()
+        self.add(datastream, payload, lambda found: None if done.done() else done.set_result(found))
+        found = await done
+        if isinstance(found, NervureError):
+            raise found
+        return found
+
+    def taken(self, upto: int, refused: Sequence[Reject]) -> None:
+        """Let those go on who wait for the store to have come to a log position."""
+        self._taken = max(self._taken, upto)
+        if not self._count:
+            return
+        for one in refused:
+            self._refused.setdefault((one.sequence, one.index), one)
+        ready = [one for one in self._waiting if one[0] <= self._taken]
+        if ready:
+            self._waiting = [one for one in self._waiting if one[0] > self._taken]
+            for sequence, number in ready:
+                self._finish(sequence, number)
+
+    def close(self) -> None:
+        """Tell those who still wait that nobody will answer them; what the log has is not lost."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        posts = [*self._queue, *(post for group in self._under_way.values() for post in group)]
+        self._queue.clear()
+        self._under_way.clear()
+        self._waiting.clear()
+        for post in posts:
+            self._tell(post, StreamError(STOPPED))
+
+    # --- the log ----------------------------------------------------------------------------------
+
+    def _send_queue(self) -> None:
+        """Send what waits, as one message, unless some are under way that are not late."""
+        if self._gate is not None:
+            self._gate.cancel()
+            self._gate = None
+        if not self._queue:  # they were told that the node stops
+            return
+        group = self._cut()
+        self._number += 1
+        self._under_way[self._number] = group
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._send(group, self._number))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._gate = loop.call_later(PATIENCE_S, self._send_queue)
+
+    def _cut(self) -> list[_Post]:
+        """Take as many as one message holds."""
+        size = count = 0
+        for post in self._queue[:_MOST]:
+            size += len(post.payload) + event.EACH
+            if count and size > self._most:
+                break
+            count += 1
+        group, self._queue = self._queue[:count], self._queue[count:]
+        return group
+
+    async def _send(self, group: list[_Post], number: int) -> None:
+        try:
+            (sequence,) = await self._publish([_item(group)])
+        except NervureError as cause:
+            self._fail(number, cause)
+        except asyncio.CancelledError:
+            self._fail(number, StreamError(STOPPED))
+            raise
+        else:
+            if sequence <= self._taken:
+                self._finish(sequence, number)
+            else:
+                self._waiting.append((sequence, number))
+
+    def _finish(self, sequence: int, number: int) -> None:
+        group = self._done(number)
+        for index, post in enumerate(group):
+            identity = observation_id(sequence, index)
+            reject = self._refused.get((sequence, index)) if self._refused else None
+            if reject is not None:
+                self._tell(post, error_of(reject))
+            elif identity in self._doubles:
+                task = asyncio.get_running_loop().create_task(self._tell_first(post, identity))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                self._tell(post, identity)
+
+    async def _tell_first(self, post: _Post, identity: int) -> None:
+        try:
+            self._tell(post, (await self._first([identity]))[0])
+        except NervureError as cause:
+            self._tell(post, cause)
+        except asyncio.CancelledError:
+            self._tell(post, StreamError(STOPPED))
+            raise
+
+    def _fail(self, number: int, cause: NervureError) -> None:
+        for post in self._done(number):
+            self._tell(post, cause)
+
+    def _tell(self, post: _Post, found: int | NervureError) -> None:
+        self._count -= 1
+        if not self._count:
+            self._refused.clear()
+        post.tell(found)
+
+    def _done(self, number: int) -> list[_Post]:
+        """Return those of a message that is under way no more; what came meanwhile goes next."""
+        group = self._under_way.pop(number, [])
+        if not self._under_way and self._gate is not None:
+            self._gate.cancel()
+            self._gate = None
+            if self._queue:
+                asyncio.get_running_loop().call_soon(self._send_queue)
+        return group
+
+
+def _item(group: Sequence[_Post]) -> Item:
+    if len(group) == 1:
+        return reading_subject(group[0].datastream), group[0].payload, None
+    return CHANGE, event.gathered([(one.datastream, one.payload) for one in group]), None
+
+
+def error_of(reject: Reject) -> NervureError:
+    """Return the error that a request gets for what was refused."""
+    if reject.reason in _MISSING:
+        return NotFoundError(reject.detail)
+    if reject.reason == CONFLICT:
+        return ConflictError(reject.detail)
+    if reject.reason == TOO_LARGE:
+        return TooLargeError(reject.detail, hint="send it in several messages")
+    return QueryError(reject.detail)
