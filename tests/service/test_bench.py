@@ -40,3 +40,15 @@ def test_delays_are_those_from_the_instant_that_a_reading_is_due() -> None:
     }
     assert 0 < found["floor", "p50 ms"] < found["nervure", "p50 ms"] <= found["nervure", "p99 ms"]
     assert found["nervure", "p50 ms"] > 3  # a reading waits for half of the interval, on average
+
+
+def test_two_workers_score_every_reading_once_though_one_is_killed() -> None:
+    found = bench("scale", "--quick")
+    rows = {(one["case"], one["subject"], one["metric"]): one["value"] for one in found["rows"]}
+    case, killed = "CNN of 64 channels at every message", "a worker is killed"
+    most = rows[case, "2 workers", "share of the readings scored by the busiest worker"]
+    least = rows[case, "2 workers", "share of the readings scored by the least busy one"]
+    assert 0.4 < least <= 0.5 <= most < 0.6
+    assert rows[killed, "2 workers", "readings scored by nobody"] == 0
+    assert rows[killed, "2 workers", "readings scored twice"] == 0
+    assert 0 < rows[killed, "2 workers", "s to the first decision of what it held"] < 20

@@ -22,7 +22,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, 
         "--json",
         "--no-compare",
         "--budget",
-        "20",
+        "8",
+        "--speed",
+        "160000",  # four weeks in fifteen seconds
         "--data",
         str(folder / "demo"),
     ]

@@ -8,13 +8,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from nervure.core.settings import Settings
+from nervure.core.settings import Limits, Settings
+from nervure.node import door
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from nervure.trust.right import RIGHTS
 from tests.door import Caller, Place, guarded, wait
+from tests.flood import Flood
 from tests.support import collect, kill
 
 pytestmark = pytest.mark.service
@@ -299,3 +302,42 @@ def test_a_user_comes_in_with_a_token_and_sees_their_project_only(settings: Sett
 
     assert "read" in RIGHTS
     story(settings, tmp_path, told)
+
+
+def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "_HOLD_S", 0.3)
+    limited = msgspec.structs.replace(settings, limits=Limits(per_device_s=100.0))
+
+    async def told(place: Place) -> None:
+        port, (thing, (stream,)) = settings.nats.mqtt_port, place.thing("flood")
+        device = place.office.add_device(MACHINE, "flood", thing)
+        home, (calm,) = place.thing("calm")
+        other = place.office.add_device(MACHINE, "calm", home)
+        caller = Caller(port, "calm", other.token)
+        assert await apart(caller.knock) == 0
+        flood = await Flood.start(port, "flood", reading_topic(stream), secret=device.token or "")
+        async with asyncio.timeout(10):
+            await flood.ended
+        assert flood.answer == 0
+        assert flood.acknowledged > 50, "half a second's worth may come at once"
+        found = await collect(place.log, 0, flood.acknowledged)
+        assert {int(one) for one in found.payload} >= set(range(1, flood.acknowledged + 1))
+        begun = time.monotonic()
+        again = await Flood.start(port, "flood", reading_topic(stream), secret=device.token or "")
+        async with asyncio.timeout(10):
+            await again.ended
+        assert (again.answer, again.acknowledged) == (5, 0)
+        assert time.monotonic() - begun >= 0.3, "it is held while it must stay out"
+        await apart(caller.publish, reading_topic(calm), b"1")
+        assert not caller.closed.is_set()
+        figures = place.door.figures()
+        assert (figures["floods"], figures["kept_out"], figures["connected"]) == (1, 1, 1)
+        await apart(wait, lambda: place.audit("limit.flood"))
+        assert place.audit("limit.flood")[0]["who"] == "flood"
+        (alert,) = place.catalogue.alerts(limit=10, solution="security")
+        assert (alert.rule, alert.thing, alert.active) == ("flood", thing, True)
+        caller.leave()
+
+    story(limited, tmp_path, told)

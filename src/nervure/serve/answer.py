@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from math import ceil
 from typing import Any
 
@@ -28,10 +30,14 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "Stream",
     "Unreadable",
     "Unsupported",
     "failure",
+    "flow",
+    "headers_of",
     "json",
+    "made",
     "problem",
     "send",
 ]
@@ -43,6 +49,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = "application/json; charset=utf-8"
+_NOT_KEPT = (b"cache-control", b"no-store")
+_NOT_GUESSED = (b"x-content-type-options", b"nosniff")
 
 
 Unsupported = UnsupportedQuery
@@ -84,6 +92,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that goes on: its parts as they come, until they end or nobody reads them any more."""
+
+    parts: AsyncGenerator[bytes, None]
+    kind: str = "text/event-stream; charset=utf-8"
+
+
 def json(value: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """Answer with JSON; NaN, which JSON does not know, is written as ``null``.
 
@@ -91,6 +106,12 @@ def json(value: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] 
     b'{"value":[null]}'
     """
     return Answer(status=status, body=msgspec.json.encode(value), headers=headers)
+
+
+def made(address: str, name: int | str) -> Answer:
+    """Answer that an entity was made, and where it is."""
+    body = {"@iot.id": name, "@iot.selfLink": address}
+    return json(body, status=201, headers=(("location", address),))
 
 
 def failure(cause: NervureError) -> Answer:
@@ -121,16 +142,56 @@ def problem(
     return json(body, status=status, headers=headers)
 
 
+def headers_of(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return the headers of an answer as they are sent: nobody keeps what does not say for how long."""
+    found = [(b"content-length", b"%d" % len(answer.body)), _NOT_GUESSED]
+    if answer.body:
+        found.append((b"content-type", answer.kind.encode("latin-1")))
+    if not any(name == "cache-control" for name, _ in answer.headers):
+        found.append(_NOT_KEPT)
+    if answer.headers:
+        found += [(name.encode(), value.encode("latin-1")) for name, value in answer.headers]
+    return found
+
+
 async def send(answer: Answer, scope: Scope, out: Send) -> None:
     """Send an answer; a HEAD request gets its headers alone."""
-    fixed = [
-        ("content-length", str(len(answer.body))),
-        ("cache-control", "no-store"),
-        ("x-content-type-options", "nosniff"),
-    ]
-    if answer.body:
-        fixed.append(("content-type", answer.kind))
-    headers = [(name.encode(), value.encode("latin-1")) for name, value in (*fixed, *answer.headers)]
-    await out({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await out({"type": "http.response.start", "status": answer.status, "headers": headers_of(answer)})
     body = b"" if scope["method"] == "HEAD" else answer.body
     await out({"type": "http.response.body", "body": body})
+
+
+async def flow(stream: Stream, scope: Scope, receive: Receive, out: Send) -> None:
+    """Send an answer that goes on; it ends at once when the client hangs up."""
+    headers = [
+        (b"content-type", stream.kind.encode()),
+        _NOT_KEPT,
+        (b"x-accel-buffering", b"no"),
+        _NOT_GUESSED,
+    ]
+    await out({"type": "http.response.start", "status": 200, "headers": headers})
+    sending = asyncio.ensure_future(_parts(stream, out, head=scope["method"] == "HEAD"))
+    leaving = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in (sending, leaving):
+            one.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+    with contextlib.suppress(asyncio.CancelledError):
+        sending.result()
+        await out({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _parts(stream: Stream, out: Send, *, head: bool) -> None:
+    async with contextlib.aclosing(stream.parts) as parts:
+        async for part in parts:
+            if head:
+                return
+            await out({"type": "http.response.body", "body": part, "more_body": True})
+
+
+async def _left(receive: Receive) -> None:
+    """Return when the client has hung up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -3,7 +3,7 @@
     GET /health   is it well (503 if not)      GET /status   everything it counts, as JSON
     GET /metrics  the same for Prometheus      GET /alerts   alerts, newest first
     /v1.1/…       SensorThings                 POST /ingest/…  handed to the gateway
-    /api/…        handed to the control API
+    /api/…        handed to the control API    /console/…  the web console; a browser at / goes there
 
 The guard stands before every one of them: it finds out who asks, and whether they may.
 """
@@ -14,30 +14,34 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from nervure.core.alert import Alert
 from nervure.core.error import NervureError, NotFoundError, QueryError
 from nervure.serve.answer import ASGI, Answer, NotAllowed, Receive, Scope, Send, failure, json, problem, send
+from nervure.serve.console import PLACE, Console
 from nervure.serve.guard import Guard
 from nervure.serve.metric import exposition
-from nervure.serve.request import Request
+from nervure.serve.request import Request, base_of
 from nervure.serve.service import Service
 from nervure.serve.shape import alert
 from nervure.trust.principal import Principal
 
-__all__ = ["PRINCIPAL", "Catalogue", "application"]
+__all__ = ["PRINCIPAL", "STILL", "Catalogue", "application"]
 
 log = logging.getLogger(__name__)
 
 PRINCIPAL = "nervure.principal"
 """Where a request's scope holds who asks, for the applications that are handed requests."""
 
+STILL = "nervure.still"
+"""Where it holds what tells again who asks: for answers that outlast a session."""
+
 MOST_BYTES = 16 << 20
 LARGEST_PAGE = 10_000
 _STA = "/v1.1"
-_PLACES = ("/health", "/status", "/metrics", "/alerts", _STA)
-_HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
+_PLACES = ("/health", "/status", "/metrics", "/alerts", PLACE, _STA)
 
 
 class Catalogue(Protocol):
@@ -90,6 +94,7 @@ def application(
         except NervureError as cause:
             await send(failure(cause), scope, out)
             return
+        scope[STILL] = partial(guard.principal, scope)
         if control is not None and place.startswith("/api"):
             await control(scope, receive, out)
         elif ingest is not None and place.startswith("/ingest"):
@@ -111,11 +116,12 @@ async def _things(service: Service, scope: Scope, receive: Receive, principal: P
 
 
 class _Plain:
-    """Answers what is no SensorThings: how the node does, and its alerts."""
+    """Answers what is no SensorThings: how the node does, its alerts, and the console's files."""
 
     def __init__(self, catalogue: Catalogue, status: Status) -> None:
         self._catalogue = catalogue
         self._status = status
+        self._console = Console()
 
     async def answer(self, scope: Scope) -> Answer:
         """Answer one request; what goes wrong becomes an answer too."""
@@ -131,9 +137,13 @@ class _Plain:
 
     def _answer(self, scope: Scope) -> Answer:
         path: str = scope["path"].rstrip("/") or "/"
+        if path == PLACE or path.startswith(f"{PLACE}/"):
+            return self._console.answer(scope)
         match path:
+            case "/" if self._console.there and _is_browser(scope):
+                return Answer(status=303, headers=(("location", f"{PLACE}/"),))
             case "/":
-                base = _base(scope)
+                base = base_of(scope)
                 return json({"nervure": [f"{base}{place}" for place in _PLACES]})
             case "/health":
                 return _health(self._status(), known=scope[PRINCIPAL].known)
@@ -166,7 +176,7 @@ async def _request(scope: Scope, receive: Receive) -> Request:
     return Request(
         method=method,
         path=scope["path"].removeprefix(_STA).strip("/"),
-        base=f"{_base(scope)}{_STA}",
+        base=f"{base_of(scope)}{_STA}",
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=body,
@@ -190,6 +200,11 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def _is_browser(scope: Scope) -> bool:
+    """Tell a browser that somebody points here from a program that asks what there is."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
 def _one_slash(path: str) -> str:
     """Write one slash where there are several, but in a key.
 
@@ -197,18 +212,6 @@ def _one_slash(path: str) -> str:
     ('/v1.1/Things', "/v1.1/Things('a//b')")
     """
     return re.sub(r"/{2,}", "/", path) if "//" in path and "'" not in path else path
-
-
-def _base(scope: Scope) -> str:
-    """Return the address of the node, as the client called it."""
-    server = scope.get("server") or ("127.0.0.1", None)
-    host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = value.decode("latin-1")
-    if not _HOST.fullmatch(host):
-        host = "localhost"
-    return f"{scope.get('scheme', 'http')}://{host}"
 
 
 def _filter(query: bytes) -> dict[str, Any]:

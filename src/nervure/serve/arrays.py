@@ -96,7 +96,7 @@ def _group(one: _Given, principal: Principal, writer: Writer) -> tuple[Group | N
         rows, good = _known(rows, one.components.index(feature), writer, principal.scope())
     if not any(good):
         return None, good
-    return Group(datastream=datastream, components=tuple(one.components), rows=rows), good
+    return Group(datastream=datastream, components=tuple(one.components), rows=rows, count=sum(good)), good
 
 
 def _known(rows: bytes, place: int, writer: Writer, scope: Scope) -> tuple[bytes, list[bool]]:

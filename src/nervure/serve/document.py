@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from nervure.serve import following
-from nervure.serve.line import lines
+from nervure.serve.line import columns, lines
 from nervure.serve.shape import address, navigation, observation, properties, stream_of
 from nervure.store.language.option import Options
+from nervure.store.select.hand import Leaf
 from nervure.store.select.row import Found, Page, wire_id
 
-__all__ = ["array", "entity", "page", "pick", "references", "text"]
+__all__ = ["array", "entity", "leaf", "page", "pick", "references", "text"]
 
 _CONTROL = {"id": "@iot.id", "selfLink": "@iot.selfLink"}
 _COMPONENTS = ("id", "phenomenonTime", "resultTime", "result")
@@ -57,6 +58,12 @@ def text(found: Page, start: str, base: str, options: Options, given: Given) -> 
         return page(found, start, base, options, given)
     value = lines(found.rows, base, lambda one: entity(one, base, options, given))
     return _framed(found, start, given, value)
+
+
+def leaf(found: Leaf, multi: bool, start: str, base: str, given: Given) -> dict[str, Any] | None:
+    """Write a page that is there as columns; None if some Observation in it is not plain."""
+    value = columns(found.batch, base, multi=multi)
+    return None if value is None else _framed(found, start, given, value)
 
 
 def references(found: Page, start: str, base: str, given: Given) -> dict[str, Any]:
@@ -104,7 +111,7 @@ def pick(value: Any, way: Sequence[str]) -> tuple[bool, Any]:
     return True, value
 
 
-def _framed(found: Page, start: str, given: Given, value: list[Any] | msgspec.Raw) -> dict[str, Any]:
+def _framed(found: Page | Leaf, start: str, given: Given, value: list[Any] | msgspec.Raw) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if found.total is not None:
         body["@iot.count"] = found.total

@@ -13,6 +13,7 @@ import secrets
 from base64 import b64decode
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -114,6 +115,30 @@ class Guard:
         self.allow(principal, scope["method"], scope["path"])
         return principal
 
+    def at_once(self, scope: Scope) -> Principal | None:
+        """Return who asks if they may, and it is known without waiting; `count` is left to be called."""
+        if self._register is None:
+            _require_here(scope)
+            return OPEN
+        address, headers = address_of(scope), dict(scope["headers"])
+        said = headers.get(b"authorization", b"").decode("latin-1")
+        kind, _, value = said.partition(" ")
+        if self._wrong.wait_s(address) or b"cookie" in headers:
+            return None
+        if kind.lower() == "bearer" and value.count(".") != 2:
+            principal = self._register.by_token(value.strip())
+        elif not said and CERTIFICATE in scope:
+            principal = self._register.by_certificate(scope[CERTIFICATE])
+        else:
+            return None
+        self.allow(principal, scope["method"], scope["path"])
+        return principal
+
+    def count(self, principal: Principal) -> None:
+        """Count a request of somebody who is known; ``BusyError`` (429) if they ask too often."""
+        if self._register is not None:
+            self._limit.take((principal.kind, principal.id))
+
     async def _authorized(self, register: Register, said: str, address: str) -> Principal:
         scheme, _, value = said.partition(" ")
         value = value.strip()
@@ -201,6 +226,7 @@ def _require_here(scope: Scope) -> None:
             raise DeniedError(f"this node answers this machine only, not {name} {url.removeprefix('//')!r}")
 
 
+@lru_cache(1024)
 def _ours(url: str) -> bool:
     try:
         return is_loopback(urlsplit(url).hostname or "")

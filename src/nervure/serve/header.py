@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from nervure.serve.answer import ASGI, Message, Receive, Scope, Send
 
-__all__ = ["secured"]
+__all__ = ["always", "secured"]
 
 _ALWAYS = (
     (
@@ -15,7 +17,13 @@ _ALWAYS = (
     (b"x-frame-options", b"DENY"),
     (b"x-content-type-options", b"nosniff"),
 )
-_TLS = ((b"strict-transport-security", b"max-age=31536000"),)
+_BY_TLS = (*_ALWAYS, (b"strict-transport-security", b"max-age=31536000"))
+
+
+def always(scheme: str, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return those of them that an answer with some headers lacks."""
+    there = {name for name, _ in headers}
+    return [one for one in (_BY_TLS if scheme == "https" else _ALWAYS) if one[0] not in there]
 
 
 def secured(app: ASGI) -> ASGI:
@@ -25,13 +33,12 @@ def secured(app: ASGI) -> ASGI:
         if scope["type"] != "http":
             await app(scope, receive, out)
             return
-        more = (*_ALWAYS, *_TLS) if scope.get("scheme") == "https" else _ALWAYS
+        scheme = scope.get("scheme", "http")
 
         async def send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                set_already = {name for name, _ in headers}
-                message["headers"] = [*headers, *(one for one in more if one[0] not in set_already)]
+                message["headers"] = [*headers, *always(scheme, headers)]
             await out(message)
 
         await app(scope, receive, send)

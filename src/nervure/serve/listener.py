@@ -11,14 +11,15 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nervure.core.error import EnvironmentMissing, SettingError
 from nervure.core.settings import is_loopback
 from nervure.serve.answer import ASGI, Receive, Scope, Send
+from nervure.serve.direct import Connection, Shortcut
 from nervure.serve.guard import CERTIFICATE
 
 __all__ = ["bind", "listen"]
@@ -48,7 +49,8 @@ def bind(host: str, port: int, *, guarded: bool = False) -> socket.socket:
             hint="use 127.0.0.1, or leave out --open and set tls.on = true",
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # with the protocol named asyncio sets TCP_NODELAY: else a body waits 40 ms until its head is acknowledged
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -63,7 +65,7 @@ def bind(host: str, port: int, *, guarded: bool = False) -> socket.socket:
     return listener
 
 
-class _Known(H11Protocol):
+class _Known(Connection):
     """HTTP over TLS whose requests know the certificate that the client showed, if it did."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,6 +76,7 @@ class _Known(H11Protocol):
         if shown is None:
             return
         app, found = self.app, sha256(shown).hexdigest()
+        self.own[CERTIFICATE] = found
 
         async def known(scope: Scope, receive: Receive, send: Send) -> None:
             scope[CERTIFICATE] = found
@@ -82,8 +85,13 @@ class _Known(H11Protocol):
         self.app = known
 
 
-async def listen(app: ASGI, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-    """Serve until cancelled; requests under way get ``GRACE_S`` seconds to finish."""
+async def listen(
+    app: ASGI, listener: socket.socket, tls: ssl.SSLContext | None = None, shortcut: Shortcut | None = None
+) -> None:
+    """Serve until cancelled; requests under way get ``GRACE_S`` seconds to finish.
+
+    ``shortcut`` takes requests for which the application need not be asked.
+    """
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -93,9 +101,10 @@ async def listen(app: ASGI, listener: socket.socket, tls: ssl.SSLContext | None 
         proxy_headers=False,  # whoever is behind loopback could name any address
         timeout_graceful_shutdown=GRACE_S,
     )
+    config.load()
+    # Whatever makes connections will do, but uvicorn's annotations ask for a class.
+    config.http_protocol_class = partial(Connection if tls is None else _Known, shortcut)  # type: ignore[assignment]
     if tls is not None:
-        config.http = _Known
-        config.load()
         config.ssl = tls
     server = _Server(config)
     serving = asyncio.ensure_future(server.serve(sockets=[listener]))

@@ -28,7 +28,9 @@ PLAIN: dict[tuple[str, str], Right | None] = {
     ("GET", "/status"): "read",
     ("GET", "/metrics"): "read",
     ("GET", "/alerts"): "read",
-    ("GET", "/"): "read",
+    ("GET", "/"): None,  # says what there is; a browser goes on to the console, which signs people in
+    ("GET", "/console"): None,
+    ("GET", "/console/*"): None,  # the console's files, the same for everybody
     ("POST", "/ingest/*"): "observe",
     ("GET", STA): "read",
     ("POST", f"{STA}/CreateObservations"): "observe",
@@ -70,6 +72,8 @@ def right_for(method: str, path: str) -> Right | None:
         return PLAIN[verb, plain]
     if plain.startswith("/ingest/"):
         return PLAIN["POST", "/ingest/*"]
+    if plain.startswith("/console/") and verb == "GET":
+        return PLAIN["GET", "/console/*"]
     if plain.startswith("/api/"):
         found = find(verb, plain)
         return "read" if found is None else found[0].right

@@ -12,7 +12,7 @@ import msgspec
 from nervure.core.error import QueryError
 from nervure.serve.answer import Unreadable
 
-__all__ = ["Request", "body_of", "link", "media_of", "named", "preference"]
+__all__ = ["Request", "base_of", "body_of", "link", "media_of", "named", "preference"]
 
 DEEPEST = 64
 """How deep a body may be nested."""
@@ -22,6 +22,7 @@ _JSON = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json|application/x-www-f
 
 _PLAIN = "!'()*-._~:@$,;="
 _QUOTE = "'"
+_HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
 _RETURN = re.compile(r"(?:^|[,;\s])return=(minimal|representation)\b", re.IGNORECASE)
 
 
@@ -39,6 +40,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
     quiet: bool = False
+
+
+def base_of(scope: Mapping[str, Any]) -> str:
+    """Return the address of the node, as the client called it."""
+    server = scope.get("server") or ("127.0.0.1", None)
+    host = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.decode("latin-1")
+    if not _HOST.fullmatch(host):
+        host = "localhost"
+    return f"{scope.get('scheme', 'http')}://{host}"
 
 
 def media_of(request: Request) -> str:

@@ -179,6 +179,10 @@ def _set(reading: Reading, target: Target, options: Options, base: str, query: s
         options = msgspec.structs.replace(options, select=("id",), expand=())
         page = reading.page(target.kind, options, within)
         return json(document.references(page, start, base, given))
+    if options.select is None and not options.expand and options.result_format is None:
+        leaf = reading.leaf(target.kind, options, within)
+        if leaf is not None and (body := document.leaf(*leaf, start, base, given)) is not None:
+            return json(body)
     page = reading.page(target.kind, options, within)
     if options.result_format is not None:
         return json(document.array(page, start, base, options, given))

@@ -24,7 +24,7 @@ import msgspec
 from nervure.core.error import NervureError, NotFoundError, QueryError, StoreError, StreamError
 from nervure.core.observation import Draft, Group
 from nervure.serve import change
-from nervure.serve.answer import Answer, NotAllowed, Unreadable, failure, json, problem
+from nervure.serve.answer import Answer, NotAllowed, Unreadable, failure, json, made, problem
 from nervure.serve.arrays import groups_of
 from nervure.serve.batch import Batch
 from nervure.serve.change import Changes, Effect, Stored
@@ -189,7 +189,7 @@ class Service:
             principal.require_streams([datastream])
             found = await self._readings.fast(datastream, request.body, once=once)
             if found is not None:
-                return _made(link(request.base, "Observations", found), found)
+                return made(link(request.base, "Observations", found), found)
         return await self._change(request, principal)
 
     async def _change(self, request: Request, principal: Principal) -> Answer:
@@ -202,10 +202,10 @@ class Service:
         """Take data arrays (18-088, section 16): a link, or ``error``, for each row in order."""
         found = await self.in_writer(groups_of, request, principal, self._writer)
         ids = await self._readings.arrays(found.groups, once=_once(request, principal))
-        rest = iter(ids)
-        taken = [next(rest, None) if good else None for good in found.rows]
-        links = ["error" if one is None else link(request.base, "Observations", one) for one in taken]
-        return json(links, status=201)
+        if not all(found.rows):
+            rest = iter(ids)
+            ids = [next(rest, None) if good else None for good in found.rows]
+        return Answer(status=201, body=_links(request.base, ids))
 
     def apply(self, request: Request, principal: Principal) -> Effect:
         """Change the catalogue, in this thread; `settle` does what is left for the log."""
@@ -269,7 +269,7 @@ class Service:
             headers = (("preference-applied", "return=minimal"),)
             return Answer(status=201 if address else 204, headers=(*_location(address), *headers))
         if not wish and effect.made:
-            return _made(address, effect.name)
+            return made(address, effect.name)
         if not wish and request.path.endswith("/$ref"):
             return Answer(status=204)
         if not wish and request.quiet:
@@ -303,8 +303,15 @@ def _asked_how(request: Request, answer: Answer) -> bool:
     return request.method == "OPTIONS" and answer.status == 405
 
 
-def _made(address: str, name: int | str) -> Answer:
-    return json({"@iot.id": name, "@iot.selfLink": address}, status=201, headers=_location(address))
+def _links(base: str, ids: Sequence[int | None]) -> bytes:
+    """Write the addresses of Observations as a JSON list, ``error`` where there is none.
+
+    >>> _links("http://localhost/v1.1", [7, None])
+    b'["http://localhost/v1.1/Observations(7)","error"]'
+    """
+    start = msgspec.json.encode(link(base, "Observations", 0)).decode().removesuffix('0)"')
+    found = ['"error"' if one is None else f'{start}{one})"' for one in ids]
+    return f"[{','.join(found)}]".encode()
 
 
 def _location(address: str) -> tuple[tuple[str, str], ...]:

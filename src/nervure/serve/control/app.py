@@ -25,13 +25,15 @@ from nervure.serve.answer import (
     Receive,
     Scope,
     Send,
+    Stream,
     Unreadable,
     failure,
+    flow,
     json,
     problem,
     send,
 )
-from nervure.serve.app import PRINCIPAL
+from nervure.serve.app import PRINCIPAL, STILL
 from nervure.serve.control.route import Call, Desk, Route
 from nervure.serve.control.table import find, methods
 from nervure.serve.cookie import require_same_site
@@ -50,12 +52,16 @@ def control(desk: Desk) -> ASGI:
     """Return the application."""
 
     async def app(scope: Scope, receive: Receive, out: Send) -> None:
-        await send(await _answer(desk, scope, receive), scope, out)
+        found = await _answer(desk, scope, receive)
+        if isinstance(found, Stream):
+            await flow(found, scope, receive, out)
+        else:
+            await send(found, scope, out)
 
     return app
 
 
-async def _answer(desk: Desk, scope: Scope, receive: Receive) -> Answer:
+async def _answer(desk: Desk, scope: Scope, receive: Receive) -> Answer | Stream:
     try:
         route, call = await _call(scope, receive)
         if inspect.iscoroutinefunction(route.work):
@@ -71,7 +77,7 @@ async def _answer(desk: Desk, scope: Scope, receive: Receive) -> Answer:
     except Exception:
         log.exception("%s %s failed", scope["method"], scope["path"])
         return problem(500, "this should not have happened; the node's log says more")
-    return done if isinstance(done, Answer) else json(done, status=route.status)
+    return done if isinstance(done, (Answer, Stream)) else json(done, status=route.status)
 
 
 async def _call(scope: Scope, receive: Receive) -> tuple[Route, Call]:
@@ -97,6 +103,8 @@ async def _call(scope: Scope, receive: Receive) -> tuple[Route, Call]:
         query=_query(route, scope["query_string"]),
         body=None if route.body is None else _body(route, headers, await _bytes(receive)),
         cookies=_cookies(headers),
+        headers=headers,
+        still=scope.get(STILL),
     )
     return route, call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Annotated, Any
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Meta
 
 from nervure.core.instant import iso
 from nervure.serve.answer import Answer
+from nervure.serve.control.given import MS
 from nervure.serve.control.route import Call, Desk, Done, Route
 from nervure.trust.device import Credential, Device
 from nervure.trust.office import Admission
@@ -63,7 +65,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A device."""
+    """A device; ``last_seen`` (ms) is when the newest reading of what it may write to was taken."""
 
     name: str
     thing: int
@@ -71,6 +73,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     datastreams: tuple[int, ...]
     created: str
     revoked: str | None = None
+    last_seen: int | None = None
 
 
 class CredentialView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +99,17 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def devices(desk: Desk, call: Call) -> list[DeviceView]:
-    """List the devices in sight."""
-    return [_device(one) for one in desk.office.devices(call.principal)]
+    """List the devices in sight, with when each was last heard of."""
+    newest = desk.observed.newest()
+    last = dict(zip(newest.datastream.tolist(), newest.time.tolist(), strict=True))
+    table = desk.site().streams
+    of_thing: dict[int, list[int]] = defaultdict(list)
+    for stream, thing in zip(table.id.tolist(), table.thing.tolist(), strict=True):
+        of_thing[thing].append(stream)
+    return [
+        _device(one, max((last.get(key, 0) for key in one.datastreams or of_thing[one.thing_id]), default=0))
+        for one in desk.office.devices(call.principal)
+    ]
 
 
 def add_device(desk: Desk, call: Call) -> Admitted:
@@ -164,7 +176,7 @@ def admitted(made: Admission, authority_pem: str) -> Admitted:
     )
 
 
-def _device(one: Device) -> DeviceView:
+def _device(one: Device, last_ns: int = 0) -> DeviceView:
     return DeviceView(
         name=one.name,
         thing=one.thing_id,
@@ -172,6 +184,7 @@ def _device(one: Device) -> DeviceView:
         datastreams=one.datastreams,
         created=iso(one.created_ns),
         revoked=None if one.revoked_ns is None else iso(one.revoked_ns),
+        last_seen=last_ns // MS or None,
     )
 
 
@@ -209,6 +222,6 @@ ROUTES: tuple[Route, ...] = (
         **_MANAGE,
     ),
     Route(method="DELETE", path="/api/devices/{name}", work=revoke, **_MANAGE),
-    Route(method="GET", path="/api/authority", right=None, work=authority, answer=str),
-    Route(method="GET", path="/api/crl", right=None, work=crl, answer=str),
+    Route(method="GET", path="/api/authority", right=None, work=authority, answer=str, kind=PEM),
+    Route(method="GET", path="/api/crl", right=None, work=crl, answer=str, kind=PEM),
 )

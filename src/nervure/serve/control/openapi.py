@@ -63,12 +63,10 @@ def _operation(route: Route, shown: dict[str, Any], components: dict[str, Any]) 
     answers: dict[str, Any] = {
         str(route.status): {
             "description": route.about,
-            "content": {_JSON: {"schema": shown[_id(route.answer)]}},
+            "content": {route.kind: {"schema": shown[_id(route.answer)]}},
         },
         "default": _PROBLEM,
     }
-    if route.answer is str:
-        answers[str(route.status)]["content"] = {"application/x-pem-file": {"schema": {"type": "string"}}}
     if route.status == 302:
         answers = {"302": {"description": route.about}, "default": _PROBLEM}
     found: dict[str, Any] = {

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from nervure.core.access import Access
+from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
+from nervure.core.observation import Batch, Reject
+from nervure.serve.control.vital import Vital
+from nervure.serve.live import Live
+from nervure.store.answer import Answers
 from nervure.store.catalogue import Catalogue
+from nervure.store.site import Site
 from nervure.trust.office import Office
 from nervure.trust.oidc import Provider
 from nervure.trust.principal import Principal
@@ -22,7 +28,8 @@ __all__ = ["Call", "Desk", "Done", "Route", "number"]
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with: the office, the catalogue, the settings, the OpenID provider if any.
 
-    ``standing`` says how far the monitor of each Thing has come.
+    ``standing`` says how far the monitor of each Thing has come, ``vital`` how the node does, ``check``
+    what would become of a message, ``examine`` what is missing on the machine.
     """
 
     office: Office
@@ -30,6 +37,19 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     access: Access = Access()
     provider: Provider | None = None
     standing: Callable[[], Mapping[int, Any]] = dict
+    vital: Callable[[], Vital] = Vital
+    site: Callable[[], Site]
+    observed: Answers
+    live: Live | None = None
+    check: Callable[[str, bytes, int], tuple[Batch, list[Reject]]] | None = None
+    examine: Callable[[], Iterable[Any]] | None = None
+    solutions: tuple[str, ...] = ()
+
+    def tell(self, changed: Alert) -> Alert:
+        """Tell pages of an alert that a person changed, and return it."""
+        if self.live is not None:
+            self.live.alerts([changed])
+        return changed
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +63,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = None
     body: Any = None
     cookies: dict[str, str] = {}
+    headers: Mapping[bytes, bytes] = {}
+    still: Callable[[], Awaitable[Principal]] | None = None
+    """Tells again who asks, or raises ``SignInError``: for an answer that outlasts a session."""
+
+    def says(self, name: str) -> str:
+        """Return a header by its name in small letters, "" if it did not come."""
+        return self.headers.get(name.encode(), b"").decode("latin-1")
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +92,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     query: Any = None
     status: int = 200
+    kind: str = "application/json"
 
     @property
     def about(self) -> str:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from nervure.core.error import NotFoundError, SignInError
 from nervure.serve.answer import Answer
+from nervure.serve.control.given import MS
 from nervure.serve.control.route import Call, Desk, Done, Route
 from nervure.serve.cookie import forget, remember
 from nervure.trust.right import Right
@@ -46,7 +47,10 @@ class NewPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: ``csrf`` must come as ``X-CSRF-Token`` with every change that a session makes."""
+    """Who asks: ``csrf`` must come as ``X-CSRF-Token`` with every change that a session makes.
+
+    ``expires`` (ms) is when the session or the token ends.
+    """
 
     name: str
     kind: str
@@ -54,6 +58,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     rights: tuple[Right, ...]
     project: int | None
     csrf: str = ""
+    expires: int | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +85,7 @@ def sign_in(desk: Desk, call: Call) -> Answer:
         rights=tuple(sorted(who.rights)),
         project=who.project,
         csrf=session.csrf,
+        expires=_ms(session.expires_ns),
     )
     cookie = remember(secret, desk.access.session_hours, secure=call.secure)
     return Answer(body=msgspec.json.encode(me), headers=(cookie,))
@@ -105,6 +111,7 @@ def me(desk: Desk, call: Call) -> Me:
         rights=tuple(sorted(who.rights)),
         project=who.project,
         csrf=session.csrf if session is not None else "",
+        expires=_ms(who.until_ns if session is None else session.expires_ns),
     )
 
 
@@ -137,7 +144,11 @@ async def end_elsewhere(desk: Desk, call: Call) -> Answer:
     _, secret = desk.office.begin(owner, call.address, desk.access.session_hours)
     cookie = remember(secret, desk.access.session_hours, secure=call.secure)
     spent = "nervure-oidc=; Path=/api/oidc; HttpOnly; SameSite=Lax; Max-Age=0"
-    return Answer(status=302, headers=(("location", "/"), cookie, ("set-cookie", spent)))
+    return Answer(status=302, headers=(("location", "/console/"), cookie, ("set-cookie", spent)))
+
+
+def _ms(moment_ns: int | None) -> int | None:
+    return None if moment_ns is None else moment_ns // MS
 
 
 ROUTES: tuple[Route, ...] = (

@@ -6,7 +6,22 @@ import re
 from typing import Any
 
 from nervure.serve.answer import Answer, json
-from nervure.serve.control import machine, people, session, watching, work
+from nervure.serve.control import (
+    alarms,
+    data,
+    history,
+    incident,
+    installed,
+    listening,
+    machine,
+    models,
+    overview,
+    people,
+    session,
+    tuning,
+    watching,
+    work,
+)  # fmt: skip
 from nervure.serve.control.openapi import document
 from nervure.serve.control.route import Call, Desk, Route
 
@@ -22,8 +37,17 @@ ROUTES: tuple[Route, ...] = (
     *session.ROUTES,
     *people.ROUTES,
     *machine.ROUTES,
+    *alarms.ROUTES,
+    *tuning.ROUTES,
     *work.ROUTES,
+    *incident.ROUTES,
     *watching.ROUTES,
+    *overview.ROUTES,
+    *history.ROUTES,
+    *listening.ROUTES,
+    *models.ROUTES,
+    *data.ROUTES,
+    *installed.ROUTES,
     Route(method="GET", path="/api/openapi.json", right=None, work=openapi, answer=dict[str, Any]),
 )
 

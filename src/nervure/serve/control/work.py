@@ -1,4 +1,4 @@
-"""What people do with what was found: alerts, models, the audit."""
+"""What people do with what was found: one alert, the audit."""
 
 from __future__ import annotations
 
@@ -8,39 +8,24 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from nervure.core.error import DeniedError, UsageError
+from nervure.core.error import UsageError
 from nervure.core.guard import Verdict
 from nervure.core.instant import iso, to_ns
-from nervure.serve.control.route import Call, Desk, Route, number
+from nervure.serve.control.route import Call, Desk, Route
 from nervure.serve.shape import alert
-from nervure.store.model import Model
 
 __all__ = [
     "ROUTES",
-    "AlertQuery",
     "AuditView",
     "Judgement",
-    "ModelView",
     "Newest",
     "Shelving",
     "acknowledge",
-    "alerts",
     "audit",
     "judge",
-    "models",
     "one_alert",
-    "promote",
     "shelve",
 ]
-
-
-class AlertQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which alerts."""
-
-    active: bool | None = None
-    solution: Annotated[str, Meta(max_length=100)] | None = None
-    thing: Annotated[int, Meta(ge=1)] | None = None
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
 
 
 class Shelving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,35 +57,10 @@ class AuditView(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any]
 
 
-class ModelView(msgspec.Struct, frozen=True, kw_only=True):
-    """A model."""
-
-    id: int
-    name: str
-    version: str
-    solution: str
-    problem: str
-    added: str
-    promoted: bool
-
-
-def alerts(desk: Desk, call: Call) -> list[dict[str, Any]]:
-    """List alerts, the newest first."""
-    wish: AlertQuery = call.query
-    found = desk.catalogue.alerts(
-        active=wish.active,
-        solution=wish.solution,
-        thing=wish.thing,
-        limit=wish.limit,
-        project=call.principal.project,
-    )
-    return [alert(one) for one in found]
-
-
 def acknowledge(desk: Desk, call: Call) -> dict[str, Any]:
     """Note that one has seen an alert."""
     identity = desk.catalogue.alert(call.names["id"], call.principal.project).id
-    return alert(desk.catalogue.acknowledge(identity, call.principal.name))
+    return alert(desk.tell(desk.catalogue.acknowledge(identity, call.principal.name)))
 
 
 def one_alert(desk: Desk, call: Call) -> dict[str, Any]:
@@ -112,7 +72,7 @@ def judge(desk: Desk, call: Call) -> dict[str, Any]:
     """Say what an alert was: the limit of its monitor heeds it, and what it learns from."""
     wish: Judgement = call.body
     identity = desk.catalogue.alert(call.names["id"], call.principal.project).id
-    return alert(desk.catalogue.judge(identity, wish.verdict, call.principal.name, wish.note))
+    return alert(desk.tell(desk.catalogue.judge(identity, wish.verdict, call.principal.name, wish.note)))
 
 
 def shelve(desk: Desk, call: Call) -> dict[str, Any]:
@@ -122,19 +82,7 @@ def shelve(desk: Desk, call: Call) -> dict[str, Any]:
     until = None if wish.until is None else to_ns(wish.until)
     if until is not None and not 0 <= until < 1 << 63:
         raise UsageError("until is out of sight", hint="name an instant of this century")
-    return alert(desk.catalogue.shelve(identity, until, call.principal.name, wish.reason))
-
-
-def models(desk: Desk, _: Call) -> list[ModelView]:
-    """List the models, the newest first."""
-    return [_model(one) for one in desk.catalogue.models()]
-
-
-def promote(desk: Desk, call: Call) -> ModelView:
-    """Let a model score its problem; the one before stays for going back."""
-    if call.principal.project is not None:
-        raise DeniedError(f"{call.principal.name} sees one project, and models score in all of them")
-    return _model(desk.catalogue.promote(number(call.names["id"]), call.principal.name))
+    return alert(desk.tell(desk.catalogue.shelve(identity, until, call.principal.name, wish.reason)))
 
 
 def audit(desk: Desk, call: Call) -> list[AuditView]:
@@ -145,29 +93,9 @@ def audit(desk: Desk, call: Call) -> list[AuditView]:
     ]
 
 
-def _model(one: Model) -> ModelView:
-    return ModelView(
-        id=one.id,
-        name=one.name,
-        version=one.version,
-        solution=one.solution,
-        problem=one.problem,
-        added=iso(one.added_ns),
-        promoted=one.promoted,
-    )
-
-
 _ALERT: dict[str, Any] = {"right": "acknowledge", "answer": dict[str, Any]}
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        method="GET",
-        path="/api/alerts",
-        right="read",
-        work=alerts,
-        query=AlertQuery,
-        answer=list[dict[str, Any]],
-    ),
     Route(
         method="GET",
         path="/api/alerts/{id}",
@@ -178,8 +106,6 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/api/alerts/{id}/verdict", work=judge, body=Judgement, **_ALERT),
     Route(method="POST", path="/api/alerts/{id}/acknowledge", work=acknowledge, **_ALERT),
     Route(method="POST", path="/api/alerts/{id}/shelve", work=shelve, body=Shelving, **_ALERT),
-    Route(method="GET", path="/api/models", right="read", work=models, answer=list[ModelView]),
-    Route(method="POST", path="/api/models/{id}/promote", right="train", work=promote, answer=ModelView),
     Route(
         method="GET", path="/api/audit", right="read-audit", work=audit, query=Newest, answer=list[AuditView]
     ),

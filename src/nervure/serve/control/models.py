@@ -1,0 +1,228 @@
+"""Models: how good each was on its test beside plain baselines, and how good the one that scores is now."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from nervure.core.card import Card, Metric
+from nervure.core.error import DeniedError, NotFoundError, QueryError
+from nervure.core.instant import DAY_NS, SECOND_NS, iso
+from nervure.core.problem import Forecast
+from nervure.serve.control.column import numbers
+from nervure.serve.control.given import MS
+from nervure.serve.control.route import Call, Desk, Route, number
+from nervure.serve.control.vital import reporting
+from nervure.serve.site import streams_in_sight
+from nervure.store.curve import Curve
+from nervure.store.model import Model
+
+__all__ = [
+    "ROUTES", "DaysQuery", "ErrorsView", "ModelDetail", "ModelView", "Period", "errors", "model",
+    "model_view", "models", "promote",
+]  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+MOST_ROWS = 20_000_000
+AVERAGE = ("avg", "")
+"""How cards call the mean over all horizons, and what has none."""
+
+
+class DaysQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of how many days up to now."""
+
+    days: Annotated[float, Meta(gt=0, le=92)] = 7
+
+
+class ModelView(msgspec.Struct, frozen=True, kw_only=True):
+    """A model: what its card says of its test, the best plain baseline beside it, and its age.
+
+    ``metric`` is the smaller the better. ``coverage`` is the share of readings inside the interval that
+    promised ``promised`` of them.
+    """
+
+    id: int
+    name: str
+    version: str
+    solution: str
+    problem: str
+    added: str
+    promoted: bool
+    promoted_at: str | None
+    age_days: float
+    metric: str | None
+    value: float | None
+    baseline: str | None
+    baseline_value: float | None
+    coverage: float | None
+    promised: float | None
+    infer_ms: float
+    streams: int
+    span: tuple[str, str]
+
+
+class ModelDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A model with its card, whole."""
+
+    model: ModelView
+    card: Card
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """A time (ms): mean absolute error, and the share of readings inside the interval."""
+
+    start: int
+    end: int
+    mae: float | None
+    coverage: float | None
+    rows: int
+
+
+class ErrorsView(msgspec.Struct, frozen=True, kw_only=True):
+    """How the model that scores does, a Datastream a place: its newest forecast of each instant is judged.
+
+    ``drift`` is the error of the later half of the time over that of the earlier half.
+    """
+
+    stream: list[int]
+    thing: list[int]
+    mae: list[float | None]
+    bias: list[float | None]
+    coverage: list[float | None]
+    rows: list[int]
+    whole: Period
+    earlier: Period
+    later: Period
+    drift: float | None
+    promised: float | None
+
+
+def models(desk: Desk, _: Call) -> list[ModelView]:
+    """List the models, the newest first."""
+    return [model_view(one) for one in desk.catalogue.models()]
+
+
+def model(desk: Desk, call: Call) -> ModelDetail:
+    """Show a model with its card."""
+    found = _one(desk, call)
+    return ModelDetail(model=model_view(found), card=found.card)
+
+
+def promote(desk: Desk, call: Call) -> ModelView:
+    """Let a model score its problem; the one before stays for going back."""
+    if call.principal.project is not None:
+        raise DeniedError(f"{call.principal.name} sees one project, and models score in all of them")
+    return model_view(desk.catalogue.promote(number(call.names["id"]), call.principal.name))
+
+
+def _one(desk: Desk, call: Call) -> Model:
+    identity = number(call.names["id"])
+    for one in desk.catalogue.models():
+        if one.id == identity:
+            return one
+    raise NotFoundError(f"there is no model {identity}")
+
+
+def model_view(one: Model) -> ModelView:
+    """Return a model as lists show it."""
+    card = one.card
+    own = [row for row in card.metrics if row.kind != "baseline" and row.horizon in AVERAGE]
+    first = own[0] if own else None
+    plain = [
+        row for row in card.metrics
+        if first is not None and row.kind == "baseline" and (row.metric, row.horizon, row.part)
+        == (first.metric, first.horizon, first.part) and row.value == row.value
+    ]  # fmt: skip
+    best: Metric | None = min(plain, key=lambda row: row.value, default=None)
+    covered = next((row for row in own if row.metric.startswith("coverage")), None)
+    return ModelView(
+        id=one.id, name=one.name, version=one.version, solution=one.solution, problem=one.problem,
+        added=iso(one.added_ns), promoted=one.promoted,
+        promoted_at=None if one.promoted_ns is None else iso(one.promoted_ns),
+        age_days=round((time.time_ns() - one.added_ns) / DAY_NS, 3),
+        metric=first.metric if first else None, value=first.value if first else None,
+        baseline=best.subject if best else None, baseline_value=best.value if best else None,
+        coverage=covered.value if covered else None, promised=_promised(card), infer_ms=card.infer_ms,
+        streams=len(card.streams), span=card.span,
+    )  # fmt: skip
+
+
+def _promised(card: Card) -> float | None:
+    """Return the share of readings that the outer quantiles promise to hold."""
+    return round(card.quantiles[-1] - card.quantiles[0], 6) if len(card.quantiles) > 1 else None
+
+
+def errors(desk: Desk, call: Call) -> ErrorsView:
+    """Judge the newest forecasts of the model that scores against what was read, a Datastream each."""
+    found = _one(desk, call)
+    if not found.promoted or not isinstance(found.card.problem, Forecast):
+        raise QueryError(
+            "only of a forecast that scores now is anything to be judged", hint="promote it first"
+        )
+    site = desk.site()
+    table = site.streams
+    clock = reporting(table, desk.observed.newest(), time.time_ns()).clock_ns
+    start, end = clock - round(call.query.days * DAY_NS), clock + SECOND_NS
+    seen = streams_in_sight(
+        site, call.principal.project, solution=found.solution, signal=found.card.problem.of, kind="reading"
+    )
+    told = {int(table.source[row]): int(table.id[row]) for row in np.flatnonzero(table.kind == "forecast")}
+    rows = [row for row in seen.tolist() if int(table.id[row]) in told]
+    read = [int(table.id[row]) for row in rows]
+    both = [*read, *(told[one] for one in read)]
+    if desk.observed.about(both, start, end) > MOST_ROWS:
+        raise QueryError(f"more than {MOST_ROWS:,} rows would have to be looked at", hint="fewer days")
+    curves = desk.observed.curves(both, start, end)
+    parts = [_judged(curves.get(one), curves.get(told[one])) for one in read]
+    middle = (start + end) // 2000
+    whole = np.concatenate([np.zeros((0, 3)), *parts])
+    halves = [whole[whole[:, 0] < middle], whole[whole[:, 0] >= middle]]
+    earlier, later = _period(halves[0], start, middle * 1000), _period(halves[1], middle * 1000, end)
+    drift = later.mae / earlier.mae if earlier.mae and later.mae is not None else None
+    return ErrorsView(
+        stream=read, thing=[int(table.thing[row]) for row in rows],
+        mae=numbers(np.array([_mean(np.abs(part[:, 1])) for part in parts])),
+        bias=numbers(np.array([_mean(part[:, 1]) for part in parts])),
+        coverage=numbers(np.array([_mean(part[:, 2]) for part in parts])),
+        rows=[len(part) for part in parts], whole=_period(whole, start, end), earlier=earlier, later=later,
+        drift=drift, promised=_promised(found.card),
+    )  # fmt: skip
+
+
+def _judged(read: Curve | None, told: Curve | None) -> Floats:
+    """Return time (us), error and whether the reading lay inside the interval, of each instant foretold."""
+    if read is None or told is None:
+        return np.zeros((0, 3))
+    _, mine, theirs = np.intersect1d(read.time, told.time, assume_unique=True, return_indices=True)
+    value, low, high = read.value[mine], told.low, told.high
+    inside = np.full(len(mine), np.nan)
+    if low is not None and high is not None:
+        known = np.isfinite(low[theirs]) & np.isfinite(high[theirs])
+        inside[known] = ((value >= low[theirs]) & (value <= high[theirs]))[known]
+    return np.stack([read.time[mine].astype(np.float64), told.value[theirs] - value, inside], axis=1)
+
+
+def _period(rows: Floats, start_ns: int, end_ns: int) -> Period:
+    mae, covered = numbers(np.array([_mean(np.abs(rows[:, 1])), _mean(rows[:, 2])]))
+    return Period(start=start_ns // MS, end=end_ns // MS, mae=mae, coverage=covered, rows=len(rows))
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+_READ: dict[str, Any] = {"method": "GET", "right": "read"}
+
+ROUTES: tuple[Route, ...] = (
+    Route(path="/api/models", work=models, answer=list[ModelView], **_READ),
+    Route(path="/api/models/{id}", work=model, answer=ModelDetail, **_READ),
+    Route(path="/api/models/{id}/errors", work=errors, query=DaysQuery, answer=ErrorsView, **_READ),
+    Route(method="POST", path="/api/models/{id}/promote", right="train", work=promote, answer=ModelView),
+)
