@@ -1,0 +1,149 @@
+import { feature } from 'topojson-client'
+import type { Topology } from 'topojson-specification'
+import { Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl, type GeoJSONSource } from 'maplibre-gl'
+import 'maplibre-gl/dist/maplibre-gl.css'
+import worker from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
+import world from 'world-atlas/countries-110m.json?url'
+import type { FeatureCollection } from 'geojson'
+import { colour } from './lib/look.svelte'
+import { MARKS, PATHS, type Mark } from './lib/mark'
+import { abnormal, bounds, type Spot } from './lib/place'
+
+setWorkerUrl(worker)
+
+const NAMED = 25
+const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
+
+export interface CityMap {
+  show(spots: Spot[], word: (mark: Mark) => string): void
+  paint(): void
+  close(): void
+}
+
+/** Draw a map without any server of tiles or letters: outlines of the world, the operator's networks, Things. */
+export async function cityMap(
+  container: HTMLElement,
+  networks: FeatureCollection,
+  pick: (id: number) => void,
+  still: boolean,
+): Promise<CityMap> {
+  const map = new Canvas({
+    container,
+    style: { version: 8, sources: {}, layers: [] },
+    center: [8, 30],
+    zoom: 1,
+    attributionControl: false,
+    fadeDuration: 0,
+    dragRotate: false,
+    pitchWithRotate: false,
+  })
+  map.touchZoomRotate.disableRotation()
+  map.addControl(new NavigationControl({ showCompass: false }), 'bottom-right')
+  map.addControl(new ScaleControl(), 'bottom-left')
+  await map.once('load')
+  const outlines = (await (await fetch(world)).json()) as Topology
+  const countries = outlines.objects.countries
+  const land = countries ? (feature(outlines, countries) as unknown as FeatureCollection) : NOTHING
+  map.addSource('land', { type: 'geojson', data: land })
+  map.addSource('network', { type: 'geojson', data: networks })
+  map.addSource('things', { type: 'geojson', data: NOTHING })
+  layers(map)
+  for (const layer of ['plain', 'marked']) {
+    map.on('click', layer, (event) => {
+      const id: unknown = event.features?.[0]?.properties.id
+      if (typeof id === 'number') pick(id)
+    })
+    map.on('mouseenter', layer, () => (map.getCanvas().style.cursor = 'pointer'))
+    map.on('mouseleave', layer, () => (map.getCanvas().style.cursor = ''))
+  }
+  paint(map)
+  const labels: Marker[] = []
+  let placed = false
+  return {
+    show(spots, word) {
+      map.getSource<GeoJSONSource>('things')?.setData(points(spots))
+      labels.splice(0).forEach((one) => one.remove())
+      for (const spot of abnormal(spots).slice(0, NAMED)) {
+        if (spot.lon === null || spot.lat === null || !spot.mark) continue
+        const element = document.createElement('span')
+        element.className = 'map-word'
+        element.textContent = `${word(spot.mark)} · ${spot.name}`
+        element.setAttribute('aria-hidden', 'true') // the table says the same to who does not see
+        labels.push(new Marker({ element, anchor: 'left', offset: [11, 0] }).setLngLat([spot.lon, spot.lat]).addTo(map))
+      }
+      const all = placed ? null : bounds(spots)
+      if (all) {
+        placed = true
+        map.fitBounds(all, { padding: { top: 30, bottom: 40, left: 40, right: 140 }, maxZoom: 13, animate: !still })
+      }
+    },
+    paint: () => paint(map),
+    close: () => map.remove(),
+  }
+}
+
+function layers(map: Canvas): void {
+  map.addLayer({ id: 'ground', type: 'background' })
+  map.addLayer({ id: 'land', type: 'fill', source: 'land' })
+  map.addLayer({ id: 'border', type: 'line', source: 'land' })
+  map.addLayer({ id: 'area', type: 'fill', source: 'network', filter: ['==', ['geometry-type'], 'Polygon'] })
+  map.addLayer({ id: 'network', type: 'line', source: 'network', paint: { 'line-width': 2 } })
+  map.addLayer({
+    id: 'plain',
+    type: 'circle',
+    source: 'things',
+    filter: ['!', ['has', 'mark']],
+    paint: { 'circle-radius': ['interpolate', ['linear'], ['zoom'], 2, 2.5, 12, 6], 'circle-stroke-width': 1 },
+  })
+  map.addLayer({
+    id: 'marked',
+    type: 'symbol',
+    source: 'things',
+    filter: ['has', 'mark'],
+    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'symbol-sort-key': ['get', 'order'] },
+  })
+}
+
+/** Give the layers the colours of the theme. */
+function paint(map: Canvas): void {
+  map.setPaintProperty('ground', 'background-color', colour('ground'))
+  map.setPaintProperty('land', 'fill-color', colour('raised'))
+  map.setPaintProperty('border', 'line-color', colour('line'))
+  map.setPaintProperty('area', 'fill-color', colour('line'))
+  map.setPaintProperty('area', 'fill-opacity', 0.5)
+  map.setPaintProperty('network', 'line-color', colour('plain'))
+  map.setPaintProperty('plain', 'circle-color', colour('plain'))
+  map.setPaintProperty('plain', 'circle-stroke-color', colour('surface'))
+  for (const mark of MARKS) {
+    if (map.hasImage(mark)) map.removeImage(mark)
+    map.addImage(mark, drawn(mark), { pixelRatio: 2 })
+  }
+}
+
+function drawn(mark: Mark): ImageData {
+  const canvas = document.createElement('canvas')
+  canvas.width = canvas.height = 40
+  const pen = canvas.getContext('2d')
+  if (!pen) return new ImageData(40, 40)
+  pen.setTransform(2, 0, 0, 2, 4, 4)
+  const path = new Path2D(PATHS[mark])
+  pen.lineJoin = 'round'
+  pen.strokeStyle = colour('surface')
+  pen.lineWidth = 4.5
+  pen.stroke(path)
+  pen.strokeStyle = pen.fillStyle = colour(mark)
+  pen.lineWidth = 2
+  if (mark !== 'info' && mark !== 'silent') pen.fill(path)
+  pen.stroke(path)
+  return pen.getImageData(0, 0, 40, 40)
+}
+
+function points(spots: Spot[]): FeatureCollection {
+  const features: FeatureCollection['features'] = []
+  for (const { id, lon, lat, mark } of spots) {
+    if (lon === null || lat === null) continue
+    const properties = mark ? { id, mark, order: -MARKS.indexOf(mark) } : { id }
+    features.push({ type: 'Feature', geometry: { type: 'Point', coordinates: [lon, lat] }, properties })
+  }
+  return { type: 'FeatureCollection', features }
+}

