@@ -72,7 +72,7 @@ async def guarded(
     if tls:
         gate = wrapped(place, key, require=require)
     place.server = await Server.start(settings, gate=gate)
-    place.door = Door(place.office.register, place.catalogue, key)
+    place.door = Door(place.office.register, place.catalogue, key, settings.limits.per_device_s)
     place.log = await Log.connect(settings)
     running = asyncio.create_task(place.door.run(place.server, address_of(settings)))
     try:

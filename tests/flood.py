@@ -19,15 +19,18 @@ _CONNACK, _PUBACK = 0x20, 0x40
 class Flood(asyncio.Protocol):
     """Sends the numbers 1, 2, 3… as payloads; ``acknowledged`` says up to which they were taken.
 
-    ``begun`` is done with the first acknowledgement, ``ended`` with the connection.
+    ``begun`` is done with the first acknowledgement, ``ended`` with the connection. With a ``secret`` it
+    signs in under its name; ``answer`` is the code that it got.
     """
 
-    def __init__(self, name: str, topic: str, *, window: int, pad: int) -> None:
+    def __init__(self, name: str, topic: str, *, window: int, pad: int, secret: str = "") -> None:
+        self.answer: int | None = None
         self.sent = 0
         self.acknowledged = 0
         self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._name = name.encode()
+        self._secret = secret.encode()
         self._topic = struct.pack(">H", len(topic)) + topic.encode()
         self._window = window
         self._pad = b" " * pad
@@ -35,18 +38,23 @@ class Flood(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def start(cls, port: int, name: str, topic: str, *, window: int = 1000, pad: int = 0) -> Flood:
+    async def start(
+        cls, port: int, name: str, topic: str, *, window: int = 1000, pad: int = 0, secret: str = ""
+    ) -> Flood:
         """Connect and begin to send."""
         loop = asyncio.get_running_loop()
         _, flood = await loop.create_connection(
-            lambda: cls(name, topic, window=window, pad=pad), "127.0.0.1", port
+            lambda: cls(name, topic, window=window, pad=pad, secret=secret), "127.0.0.1", port
         )
         return flood
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         keep_alive = struct.pack(">H", 60)
-        body = b"\x00\x04MQTT\x04\x02" + keep_alive + struct.pack(">H", len(self._name)) + self._name
+        texts = (self._name, self._name, self._secret) if self._secret else (self._name,)
+        flags = b"\xc2" if self._secret else b"\x02"
+        body = b"\x00\x04MQTT\x04" + flags + keep_alive
+        body += b"".join(struct.pack(">H", len(one)) + one for one in texts)
         self._transport.write(bytes([0x10, len(body)]) + body)
 
     def data_received(self, data: bytes) -> None:
@@ -60,9 +68,12 @@ class Flood(asyncio.Protocol):
                 if not self.begun.done():
                     self.begun.set_result(None)
             else:
-                assert data[begin : begin + 4] == bytes([_CONNACK, 2, 0, 0])
+                self.answer = data[begin + 3]
+                assert data[begin : begin + 3] == bytes([_CONNACK, 2, 0])
+                assert self._secret or not self.answer
         self._rest = data[whole:]
-        self._send()
+        if not self.answer:
+            self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set_result(None)

@@ -14,7 +14,9 @@ from nervure.serve.app import PRINCIPAL
 from nervure.serve.control.app import control
 from nervure.serve.control.route import Desk
 from nervure.serve.guard import CERTIFICATE, Guard, Signed
+from nervure.serve.site import Sites
 from nervure.store.catalogue import Catalogue
+from nervure.store.observations import Observations
 from nervure.trust.office import MACHINE, Office
 from nervure.trust.oidc import Provider
 from nervure.trust.register import Register
@@ -32,8 +34,12 @@ class House:
         self.register = Register(self.catalogue.database)
         self.office = Office(self.register, folder / "tls")
         self.access = Access()
+        self.observations = Observations.open(folder / "observations")
+        self.sites = Sites(self.catalogue)
+        self.solutions: tuple[str, ...] = ("water", "flood")
 
     def close(self) -> None:
+        self.observations.close()
         self.catalogue.close()
 
     def user(self, role: Role, **more: Any) -> str:
@@ -52,7 +58,15 @@ class House:
     ) -> ASGI:
         """Return the control API behind its guard; other paths answer who was let in."""
         before = guard or Guard(self.register, self.access, signed)
-        desk = Desk(office=self.office, catalogue=self.catalogue, access=self.access, provider=provider)
+        desk = Desk(
+            office=self.office,
+            catalogue=self.catalogue,
+            access=self.access,
+            provider=provider,
+            site=self.sites,
+            observed=self.observations,
+            solutions=self.solutions,
+        )
         api = control(desk)
 
         async def app(scope: Scope, receive: Receive, out: Send) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.observation import NO_END, NO_RESULT_TIME, Batch, observation_id
@@ -296,8 +297,11 @@ def test_a_table_of_an_older_version_opens_and_grows(folder: Path, monkeypatch: 
         older = older.remove(older.get_field_index(name))
     monkeypatch.setattr(delta, "SCHEMA", older)
     table = delta.create(folder)
-    rows = column.to_arrow(batch(1, [(7, 0, 1.0), (7, 1, 2.0), (8, 0, 3.0)]), day=True).select(older.names)
-    delta.Delta(folder, table).write(rows, 1)
+    rows = column.to_arrow(batch(1, [(7, 0, 1.0), (7, 1, 2.0), (8, 0, 3.0)])).select(older.names[1:])
+    day = pa.array([START // DAY_NS] * 3, pa.int32()).view(pa.date32())
+    write_deltalake(
+        table, rows.add_column(0, "day", day), mode="append", commit_properties=delta.positions(1, 0)
+    )
     monkeypatch.undo()
 
     reader = Observations.open(folder, write=False)

@@ -86,6 +86,7 @@ def test_the_table_has_bars_and_the_picture_too(tmp_path: Path, capsys: pytest.C
         (("--at", "yesterday"), "write 2012-03-05T08:15Z"),
         (("--at", "1999-01-01"), "there are windows from"),
         (("--model", "gone.onnx"), "cannot read gone.onnx"),
+        (("--problem", "fore"), "no package of 'air-fore'"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(

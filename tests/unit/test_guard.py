@@ -72,6 +72,9 @@ def _allowed(guard: Guard, principal: Principal, method: str, path: str) -> bool
 
 def test_only_what_must_be_open_to_all_is() -> None:
     assert {(one.method, one.path) for one in TABLE if one.right is None} == {
+        ("GET", "/"),
+        ("GET", "/console"),
+        ("GET", "/console/*"),
         ("GET", "/health"),
         ("POST", "/api/login"),
         ("POST", "/api/logout"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from nervure.core.error import StoreError
 from nervure.core.instant import DAY_NS, SECOND_NS
@@ -194,12 +194,14 @@ def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
     store = Observations.open(folder)
     store.append(message(COMMITS + 1), COMMITS + 1)
 
-    def fail_after(*arguments: Any, **named: Any) -> None:
-        write_deltalake(*arguments, **named)
+    commit = delta.Delta._commit
+
+    def fail_after(*arguments: Any) -> None:
+        commit(*arguments)
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(delta, "write_deltalake", fail_after)
+        patched.setattr(delta.Delta, "_commit", fail_after)
         with pytest.raises(StoreError, match="Input/output error"):
             store.seal()
     store.append(message(COMMITS + 2), COMMITS + 2)

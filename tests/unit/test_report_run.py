@@ -158,3 +158,12 @@ def test_a_job_that_fails_is_named_and_stops_no_other(sets: list[Path], tmp_path
     assert failure.set == str(broken)
     assert "the data of 'north' are not here" in failure.error
     assert "What could not be measured" in (tmp_path / "report" / "forecasting.md").read_text()
+
+
+def test_a_model_that_is_not_there_is_refused_by_its_name(sets: list[Path], tmp_path: Path) -> None:
+    words = _command(sets[1:], tmp_path)
+    words[words.index(MODELS)] = "last value,lost value"
+    run = subprocess.run(words, env=_environment(sets), capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "no set here has a model 'lost value'" in run.stderr
+    assert "last value" in run.stderr.partition("hint:")[2]

@@ -37,6 +37,8 @@ def test_every_setting_but_a_listed_one_has_a_variable_that_sets_it() -> None:
         "oidc.issuer": "http://127.0.0.1/",
         "score.batch": "32",
         "limits.depth": "9",
+        "scale.partitions": "16",
+        "scale.workers": "4",
         "tls.names": "water, traffic",
         "oidc.new_users": "viewer",
     }

@@ -20,6 +20,8 @@ import psutil
 
 from nervure.core.error import EnvironmentMissing
 from nervure.core.settings import Access, Http, Nats, Settings
+from nervure.stream.child import tied
+from nervure.trust.console import console_secret
 
 __all__ = ["NodeProcess", "free_ports", "free_settings"]
 
@@ -97,7 +99,7 @@ class NodeProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NERVURE_")}
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "nervure.cli", "up", "--settings", str(file)],
+                tied(sys.executable, "-m", "nervure.cli", "up", "--settings", str(file)),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -130,9 +132,16 @@ class NodeProcess:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What lets a command on this machine in, where people sign in."""
+        if self.settings.access.open:
+            return {}
+        return {"authorization": f"Bearer {console_secret(self.settings.folder)}"}
+
     async def status(self) -> dict[str, Any]:
         """Return what the node says of itself."""
-        async with httpx.AsyncClient(timeout=30.0) as client:
+        async with httpx.AsyncClient(timeout=30.0, headers=self.headers) as client:
             found: dict[str, Any] = (await client.get(f"{self.url}/status")).raise_for_status().json()
             return found
 

@@ -17,7 +17,7 @@ from nervure.core.problem import Forecast
 from nervure.core.residual import Limit, Options
 from nervure.trust.signature import SigningKey, sign
 
-__all__ = ["WINDOW", "graph", "package"]
+__all__ = ["CHANNELS", "WINDOW", "graph", "package"]
 
 WINDOW = 64
 CHANNELS = 16
@@ -26,7 +26,9 @@ _SIGNAL = "inflow"
 _NAME, _VERSION = "speed-cnn", "1"
 
 
-def package(names: tuple[str, ...], key: SigningKey, every_ns: int = HOUR_NS) -> tuple[bytes, Card]:
+def package(
+    names: tuple[str, ...], key: SigningKey, every_ns: int = HOUR_NS, *, channels: int = CHANNELS
+) -> tuple[bytes, Card]:
     """Return a signed model of the streams of those names, with a reading ``every_ns``, and its card.
 
     It comes with an anomaly limit, so that every reading is judged by the forecast before it.
@@ -46,7 +48,7 @@ def package(names: tuple[str, ...], key: SigningKey, every_ns: int = HOUR_NS) ->
         quantiles=(0.1, 0.5, 0.9),
         limits={f"anomaly-{_SIGNAL}": msgspec.to_builtins(_limit(names))},
     )
-    model = graph()
+    model = graph(channels)
     onnx.helper.set_model_props(model, {CARD_KEY: msgspec.json.encode(card).decode()})
     return sign(model.SerializeToString(deterministic=True), key), card
 
@@ -70,7 +72,7 @@ def _limit(names: tuple[str, ...]) -> Limit:
     )
 
 
-def graph() -> onnx.ModelProto:
+def graph(channels: int = CHANNELS) -> onnx.ModelProto:
     """Return the graph: ``x [batch, time, 1]`` to ``y [batch, 1, 3]``; a gap counts as 0."""
     nodes = [
         helper.make_node("IsNaN", ["x"], ["gap"]),
@@ -96,22 +98,22 @@ def graph() -> onnx.ModelProto:
                 helper.make_tensor_value_info("calendar", TensorProto.INT64, ["batch", WINDOW + 1, 5]),
             ],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1, 3])],
-            [numpy_helper.from_array(value, name) for name, value in _weights().items()],
+            [numpy_helper.from_array(value, name) for name, value in _weights(channels).items()],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
 
 
-def _weights() -> dict[str, NDArray[np.generic]]:
+def _weights(channels: int) -> dict[str, NDArray[np.generic]]:
     random = np.random.default_rng(0)
     return {
         "zero": np.zeros((), np.float32),
-        "w1": (random.normal(size=(CHANNELS, 1, _WIDTH)) / 3).astype(np.float32),
-        "b1": np.zeros(CHANNELS, np.float32),
-        "w2": (random.normal(size=(CHANNELS, CHANNELS, _WIDTH)) / 9).astype(np.float32),
-        "b2": np.zeros(CHANNELS, np.float32),
-        "w3": (random.normal(size=(CHANNELS, 1)) / 4).astype(np.float32),
+        "w1": (random.normal(size=(channels, 1, _WIDTH)) / 3).astype(np.float32),
+        "b1": np.zeros(channels, np.float32),
+        "w2": (random.normal(size=(channels, channels, _WIDTH)) / 9).astype(np.float32),
+        "b2": np.zeros(channels, np.float32),
+        "w3": (random.normal(size=(channels, 1)) / 4).astype(np.float32),
         "b3": np.zeros(1, np.float32),
         "around": np.array([[-1.0, 0.0, 1.0]], np.float32),
         "shape": np.array([-1, 1, 3], np.int64),

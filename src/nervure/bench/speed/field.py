@@ -15,10 +15,12 @@ from nervure.bench.process import NodeProcess, free_ports, free_settings
 from nervure.bench.speed.machine import cpu_s
 from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import HOUR_NS, iso
+from nervure.core.scale import Scale
 from nervure.core.settings import Broker, Limits, Project, Score
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
+from nervure.stream.child import tied
 from nervure.stream.log import Log
 from nervure.stream.server import find_program
 
@@ -71,8 +73,10 @@ async def field(
     brokers: tuple[Broker, ...] = (),
     score: Score | None = None,
     limits: Limits | None = None,
+    scale: Scale | None = None,
+    channels: int | None = None,
 ) -> AsyncIterator[Field]:
-    """Run a node with so many streams; with a ``model`` every reading is scored by a small CNN.
+    """Run a node with so many streams; with a ``model`` a small CNN of so many ``channels`` scores each.
 
     ``every_ns`` is how far readings of a stream are apart for the model. ``told``: what the model
     foresees is published and stored too.
@@ -82,6 +86,7 @@ async def field(
         project=Project(name="bench", solutions=(SOLUTION,)),
         broker=brokers,
         score=score or Score(),
+        scale=scale or Scale(),
         limits=limits or Limits(per_device_s=1e6),
     )
     catalogue = Catalogue.open(folder / "catalogue.db")
@@ -92,7 +97,7 @@ async def field(
     await node.start()
     try:
         if model:
-            await _promote(node, catalogue, names, every_ns)
+            await _promote(node, catalogue, names, every_ns, channels)
         catalogue.close()
         port = settings.nats.mqtt_port
         yield Field(node=node, ids=[known[name].id for name in names], names=names, port=port)
@@ -100,14 +105,17 @@ async def field(
         await node.stop()
 
 
-async def _promote(node: NodeProcess, catalogue: Catalogue, names: tuple[str, ...], every_ns: int) -> None:
+async def _promote(
+    node: NodeProcess, catalogue: Catalogue, names: tuple[str, ...], every_ns: int, channels: int | None
+) -> None:
     """Hand the node its model, and wait until it scores."""
     from hashlib import sha256
 
-    from nervure.bench.speed.cnn import package
+    from nervure.bench.speed.cnn import CHANNELS, package
     from nervure.trust.signature import SigningKey
 
-    data, card = package(names, SigningKey.load_or_create(node.settings.folder), every_ns)
+    key = SigningKey.load_or_create(node.settings.folder)
+    data, card = package(names, key, every_ns, channels=channels or CHANNELS)
     log = await Log.connect(node.settings)
     await log.put_package(card.name, data)
     await log.close()
@@ -150,7 +158,7 @@ async def mosquitto(folder: Path) -> AsyncIterator[tuple[int, int]]:
         f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", "utf-8"
     )
     process = await asyncio.create_subprocess_exec(
-        program, "-c", str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *tied(program, "-c", str(file)), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     async with _stopped(process):
         await _listening(port)
@@ -169,9 +177,7 @@ async def bare_nats(folder: Path) -> AsyncIterator[tuple[int, int]]:
         "utf-8",
     )
     process = await asyncio.create_subprocess_exec(
-        str(find_program()),
-        "-c",
-        str(file),
+        *tied(str(find_program()), "-c", str(file)),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

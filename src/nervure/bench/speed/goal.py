@@ -115,7 +115,27 @@ _ENGINES = tuple(
     for over, bound in (("Quix Streams", 5), ("PyFlink", 10), ("Spark", 10))
 )
 
-GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES, *_FAULTS)
+_TWO = ("2 workers", "2 workers, placed by Ray")
+_PLANNED, _KILLED = "a worker is stopped", "a worker is killed"
+
+
+def _leaving(case: str, subject: str, metric: str, bound: float) -> Goal:
+    return Goal(bench="scale", case=case, subject=subject, metric=metric, bound=bound, way="at most")
+
+
+_ONCE = ("readings scored by nobody", "readings scored twice")
+_SCALE = (
+    Goal(
+        bench="scale", case="CNN of 64 channels at every message", subject="2 workers",
+        metric="messages/s until all are scored and sealed", bound=1.2, over="no workers",
+    ),
+    *(_leaving(_KILLED, subject, one, 0) for subject in _TWO for one in _ONCE),
+    *(_leaving(_PLANNED, _TWO[0], one, 0) for one in _ONCE),
+    _leaving(_PLANNED, _TWO[0], "s to the first decision of what it held", 2),
+    *(_leaving(_KILLED, one, "s to the first decision of what it held", 10) for one in _TWO),
+)  # fmt: skip
+
+GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES, *_SCALE, *_FAULTS)
 
 
 def _quick(case: str, metric: str, bound: float, way: Literal["at least", "at most"], over: str) -> Goal:
@@ -134,8 +154,9 @@ GATES: tuple[Goal, ...] = (
     Goal(
         bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=0.08, over="Python loop"
     ),
+    *(_leaving(_KILLED, _TWO[0], one, 0) for one in _ONCE),
 )
-"""What a quick run must hold, on whatever machine: ratios to peers only, well below the goals."""
+"""What a quick run must hold, on whatever machine: ratios to peers, well below the goals; nothing lost."""
 
 
 def held(rows: Iterable[Row], goals: Iterable[Goal] = GOALS) -> list[Held]:

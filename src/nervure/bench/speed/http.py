@@ -31,6 +31,7 @@ from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.observation import Batch, observation_id
 from nervure.store.observations import Observations
+from nervure.stream.child import tied
 
 __all__ = ["fill", "measure"]
 
@@ -177,12 +178,16 @@ def _arrays(size: int, side: _Side, start: int, count: int) -> list[bytes]:
 
 
 def _last(side: _Side, _start: int, count: int) -> list[bytes]:
-    query = "$orderby=phenomenonTime%20desc&$top=1"
-    return [request("GET", f"/v1.1/Datastreams({side.stream})/Observations?{query}")] * count
+    return [request("GET", _newest(side, 1))] * count
 
 
 def _thousand(side: _Side, _start: int, count: int) -> list[bytes]:
-    return [request("GET", f"/v1.1/Datastreams({side.stream})/Observations?$top=1000")] * count
+    return [request("GET", _newest(side, 1_000))] * count
+
+
+def _newest(side: _Side, rows: int) -> str:
+    """Return the address of the newest rows: the peer knows no other order."""
+    return f"/v1.1/Datastreams({side.stream})/Observations?$orderby=phenomenonTime%20desc&$top={rows}"
 
 
 # --- servers --------------------------------------------------------------------------------------
@@ -213,7 +218,7 @@ async def _made(node: NodeProcess) -> _Side:
 async def _peer(file: Path) -> AsyncIterator[_Side]:
     """Start the peer as a process of its own."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "nervure.bench.speed.web_peer", str(port), str(file)]
+    command = tied(sys.executable, "-m", "nervure.bench.speed.web_peer", str(port), str(file))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             await _answering(port, process)

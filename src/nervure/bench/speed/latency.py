@@ -23,6 +23,7 @@ from nervure.bench.speed.run import Tell, silent
 from nervure.core.error import StreamError
 from nervure.core.instant import SECOND_NS
 from nervure.core.settings import Limits, Score
+from nervure.stream.child import tied
 
 __all__ = ["PRESETS_MS", "RATES", "measure", "sent"]
 
@@ -101,9 +102,7 @@ async def sent(run: Field, rate: int, seconds: float) -> Paced:
     """Send at a rate from a process of its own."""
     plan = Plan(port=run.port, ids=run.ids, rate=rate, seconds=seconds)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "nervure.bench.speed.paced",
+        *tied(sys.executable, "-m", "nervure.bench.speed.paced"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

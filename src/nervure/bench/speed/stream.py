@@ -30,6 +30,7 @@ from nervure.bench.speed.subscriber import SUBSCRIBERS
 from nervure.core.error import EnvironmentMissing, StreamError
 from nervure.core.settings import Broker
 from nervure.sense.decode import PACK, READING
+from nervure.stream.child import tied
 
 __all__ = ["CASES", "Case", "measure"]
 
@@ -161,7 +162,7 @@ async def _follower(run: Field, case: Case) -> AsyncIterator[None]:
     if not case.followed:
         yield
         return
-    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", "paho", str(run.port), str(1 << 40)]
+    words = tied(sys.executable, "-m", "nervure.bench.speed.subscriber", "paho", str(run.port), str(1 << 40))
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             await asyncio.to_thread(_ready, process, "paho")
@@ -190,7 +191,7 @@ def _made(run: Field, case: Case, start: int, count: int) -> Burst:
 
 async def _listened(port: int, peer: str, burst: Burst) -> float:
     """Return how many messages a CPU-second a bare subscriber takes."""
-    words = [sys.executable, "-m", "nervure.bench.speed.subscriber", peer, str(port), str(burst.count)]
+    words = tied(sys.executable, "-m", "nervure.bench.speed.subscriber", peer, str(port), str(burst.count))
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         out = await asyncio.to_thread(_ready, process, peer)
         await asyncio.to_thread(send, "127.0.0.1", port, burst)

@@ -37,7 +37,6 @@ from nervure.trust.signature import trusted
 
 __all__ = ["Way", "collect", "main"]
 
-_IN_FLIGHT = 5_000
 _FLOOD = Limits(per_device_s=1e6)  # the sender is faster than any device
 
 
@@ -115,16 +114,14 @@ async def _read(seat: Seat, settings: Settings, broker: int, sender: Load) -> No
 
 
 def _send(seat: Seat, settings: Settings) -> None:
-    """Append the messages to the log as a service does, a thousand and more in flight."""
+    """Append the messages to the log as a service does, some thousands in flight."""
     items = [
-        (reading_subject(1 + int(key[1:])), payload.encode(), None)
-        for key, payload in seat.lines("messages.tsv")
+        (reading_subject(1 + int(key[1:])), payload.encode()) for key, payload in seat.lines("messages.tsv")
     ]
 
     async def work() -> None:
         log = await Log.connect(settings)
-        for start in range(0, len(items), _IN_FLIGHT):
-            await log.publish_many(items[start : start + _IN_FLIGHT])
+        await log.pour(items)
         await log.close()
 
     sending(lambda: uvloop.run(work()))

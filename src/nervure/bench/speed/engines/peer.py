@@ -89,7 +89,8 @@ ENGINES: tuple[Engine, ...] = (
         broker="nats-server",
         durable="yes: the log is a file",
         once="not in this process; the node commits windows and position together",
-        how="a service appends to the log; the node's reader, decoder and scorer, not its store",
+        how="a service appends to the log, which says at least every thousand messages how far it is; "
+        "the node's reader, decoder and scorer, not its store",
     ),
     Engine(
         subject=f"{OURS}, by MQTT",

@@ -26,6 +26,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from nervure.stream.child import tied
+
 __all__ = [
     "BATCH", "BEGIN_S", "EVERY_S", "SENSORS", "WARM_SENSORS", "WARM_TURNS", "WINDOW", "WORD", "Load", "Ring",
     "Seat", "aside", "decode", "free_port", "load", "sending", "server",
@@ -187,7 +189,7 @@ class Load:
 @contextlib.contextmanager
 def load(module: str, *arguments: str) -> Iterator[Load]:
     """Start a sender and wait until it has read its messages; it ends with the block."""
-    command = [sys.executable, "-m", module, *arguments]
+    command = tied(sys.executable, "-m", module, *arguments)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         if not process.stdout.readline():
@@ -210,7 +212,7 @@ def sending(send: Callable[[], object]) -> None:
 def server(command: Sequence[str], port: int) -> Iterator[int]:
     """Run a broker beside the program until the end of the block; yield its process id once it listens."""
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as process:
+    with subprocess.Popen(tied(*command), stdin=quiet, stdout=quiet, stderr=quiet) as process:
         try:
             begun = time.monotonic()
             while not _listens(port):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 import nervure
 from nervure.bench.speed.engines.seat import WARM_SENSORS, WARM_TURNS, WORD
 from nervure.core.error import EnvironmentMissing
+from nervure.stream.child import tied
 
 __all__ = ["Turned", "tree_cpu_s", "turn"]
 
@@ -133,7 +134,7 @@ def _running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[byte
     with (
         (folder / "errors").open("wb") as errors,
         subprocess.Popen(
-            command,
+            tied(*command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -115,13 +115,16 @@ async def play(
     catalogue: str | None = None,
     environment: Mapping[str, str] | None = None,
     solutions: tuple[str, ...] = (),
+    signing: bool = False,
 ) -> AsyncIterator[Play]:
     """Set the stage, let the case be played, and judge what came of it: ``Play.judged``.
 
     ``extra`` so many Datastreams are there beyond those of the crowd; ``environment`` is the node's only;
-    ``solutions`` run in it besides ours.
+    ``solutions`` run in it besides ours; ``signing``: devices sign in.
     """
-    stage = Stage(folder, streams=scale.devices + extra, catalogue=catalogue, solutions=solutions)
+    stage = Stage(
+        folder, streams=scale.devices + extra, catalogue=catalogue, solutions=solutions, signing=signing
+    )
     if scale.rows:
         await asyncio.to_thread(fill, stage.home / "observations", scale.rows)
     found = Play(stage, scale)

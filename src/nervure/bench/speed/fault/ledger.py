@@ -32,7 +32,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ``window`` is how many messages of a device may wait for their acknowledgement, ``most`` after how
     many it is silent. With ``live`` a message is about the moment it is sent, and how long its
     acknowledgement and its decision took is noted; else it is about a moment of 2024, known beforehand.
-    ``spread_s`` is how long the devices take to connect.
+    ``spread_s`` is how long the devices take to connect. Where devices sign in, ``signs`` has the name and
+    the token of each, and ``ear`` those of who hears what was decided.
     """
 
     port: int
@@ -43,6 +44,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = False
     spread_s: float = 0.0
     name: str = "device"
+    signs: tuple[tuple[str, str], ...] = ()
+    ear: tuple[str, str] | None = None
     ledger: str = ""
 
 

@@ -34,10 +34,12 @@ _TICK_S, _EACH_S = 0.005, 0.00005
 _PUBLISH, _PUBACK, _CONNACK = 0x30, 0x40, 0x20
 
 
-def connect(name: str) -> bytes:
-    """Return a CONNECT of a clean session without keep alive."""
-    client = name.encode()
-    return _packet(0x10, b"\x00\x04MQTT\x04\x02\x00\x00" + struct.pack(">H", len(client)) + client)
+def connect(name: str, sign: tuple[str, str] | None = None) -> bytes:
+    """Return a CONNECT of a clean session without keep alive; ``sign`` is a user name and a password."""
+    flags = b"\x02" if sign is None else b"\xc2"
+    texts = (one.encode() for one in (name, *(sign or ())))
+    body = b"".join(struct.pack(">H", len(one)) + one for one in texts)
+    return _packet(0x10, b"\x00\x04MQTT\x04" + flags + b"\x00\x00" + body)
 
 
 def subscribe(topics: list[str]) -> bytes:
@@ -116,7 +118,8 @@ class Device(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask to be let in."""
         self._transport, self._rest = cast("asyncio.Transport", transport), b""
-        self._transport.write(connect(f"{self._plan.name}-{self._place}"))
+        sign = self._plan.signs[self._place] if self._plan.signs else None
+        self._transport.write(connect(f"{self._plan.name}-{self._place}", sign))
 
     def data_received(self, data: bytes) -> None:
         """Count acknowledgements; those of a connection come in the order of what was sent."""
@@ -125,8 +128,8 @@ class Device(asyncio.Protocol):
             if kind == _PUBACK:
                 self._acknowledge(struct.unpack(">H", body)[0])
             elif kind == _CONNACK:
-                if body[1]:
-                    raise ConnectionRefusedError(f"the broker refused {self._plan.name}: {body[1]}")
+                if body[1]:  # it is kept out for a while: it knocks again once the server has hung up
+                    return
                 self._open = True
                 self._ledger.connections[self._place] += 1
                 self._next = int(self._ledger.acknowledged[self._place])
@@ -190,7 +193,7 @@ class _Ear(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport, self._rest = cast("asyncio.Transport", transport), b""
-        self._transport.write(connect(f"{self._plan.name}-ear"))
+        self._transport.write(connect(f"{self._plan.name}-ear", self._plan.ear))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended.set()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -18,13 +19,18 @@ from nervure.bench.process import NodeProcess, free_settings
 from nervure.bench.speed.fault import gauge
 from nervure.bench.speed.fault.ledger import Ledger, Plan
 from nervure.bench.speed.fault.watcher import Watcher
+from nervure.core.entity import Datastream
 from nervure.core.error import EnvironmentMissing, NervureError
+from nervure.core.settings import Access, Project, Settings, Store
 from nervure.core.settings import Catalogue as Place
-from nervure.core.settings import Project, Settings, Store
 from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place as Site
 from nervure.store.provision import provision
+from nervure.stream.child import tied
 from nervure.stream.log import Log
+from nervure.trust.console import CONSOLE, console_secret
+from nervure.trust.office import MACHINE, Office
+from nervure.trust.register import Register
 
 __all__ = ["Devices", "Stage"]
 
@@ -46,15 +52,16 @@ class Devices:
 
     def start(self) -> None:
         """Start to send, or go on where the ledger says."""
-        command = [sys.executable, "-m", "nervure.bench.speed.fault.sender", str(self._file)]
+        command = tied(sys.executable, "-m", "nervure.bench.speed.fault.sender", str(self._file))
         with self._said.open("ab") as out:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
 
     async def finish(self, timeout_s: float = 120.0) -> None:
         """Let all that was sent be acknowledged, and end."""
@@ -88,11 +95,18 @@ class Devices:
 class Stage:
     """A node with ``streams`` Datastreams of the solution ``gauge``, on a folder of its own.
 
-    ``catalogue`` is the database to use instead of a file, ``solutions`` run besides.
+    ``catalogue`` is the database to use instead of a file, ``solutions`` run besides; ``signing``: each
+    device signs in with a token of its own.
     """
 
     def __init__(
-        self, folder: Path, *, streams: int, catalogue: str | None = None, solutions: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        *,
+        streams: int,
+        catalogue: str | None = None,
+        solutions: tuple[str, ...] = (),
+        signing: bool = False,
     ) -> None:
         self.folder = folder
         self.home = folder / "data"
@@ -102,10 +116,13 @@ class Stage:
             project=Project(name="faults", solutions=(str(FILE), *solutions)),
             catalogue=Place(url=catalogue),
             store=Store(seal_s=1.0),
+            access=Access(open=not signing),
         )
         made = Catalogue.open(self.settings.catalogue_place)
         sites = [Site(name=f"g{number}") for number in range(streams)]
-        self.streams = tuple(one.id for one in provision(made, gauge.solution, sites).values())
+        found = provision(made, gauge.solution, sites).values()
+        self.streams = tuple(one.id for one in found)
+        self._signs = _sign(made, self.home, found) if signing else {}
         made.close()
         self.node = NodeProcess(self.settings)
         self.watcher = Watcher(self.node)
@@ -127,6 +144,8 @@ class Stage:
                 "rate": rate,
                 "most": most,
                 "name": name,
+                "signs": [self._signs[one] for one in streams if one in self._signs],
+                "ear": (CONSOLE, console_secret(self.home)) if self._signs else None,
             }
             | more,
             Plan,
@@ -176,3 +195,14 @@ class Stage:
             os.kill(pid, what)
             return True
         return False
+
+
+def _sign(catalogue: Catalogue, home: Path, streams: Iterable[Datastream]) -> dict[int, tuple[str, str]]:
+    """Give each Datastream a device of its own; return the names and tokens by Datastream."""
+    office = Office(Register(catalogue.database), home / "tls")
+    found = {}
+    for one in streams:
+        name = f"gauge-{one.id}"
+        token = office.add_device(MACHINE, name, one.thing, datastreams=[one.id]).token
+        found[one.id] = (name, token or "")
+    return found

@@ -18,6 +18,7 @@ from nervure.bench.speed.fault.stage import Stage
 from nervure.core.error import EnvironmentMissing, NervureError
 from nervure.score.runner import Runner
 from nervure.store.catalogue import Catalogue
+from nervure.stream.child import tied
 from nervure.stream.log import Log
 from nervure.trust.signature import trusted
 
@@ -96,11 +97,11 @@ def _write(folder: Path) -> None:
 def _train(stage: Stage, seed: int) -> subprocess.Popen[bytes]:
     """Start a training whose model is to score at once, whatever it is worth."""
     folder = stage.folder
-    command = [
+    command = tied(
         sys.executable, "-m", "nervure.cli", "train", str(folder / "noise.py"), "--no-compare", "--promote",
         "--recipe", str(folder / "recipe.toml"), "--budget", "100000", "--seed", str(seed),
         "--settings", str(stage.home / "nervure.toml"),
-    ]  # fmt: skip
+    )  # fmt: skip
     with (folder / "train.log").open("ab") as out:
         return subprocess.Popen(
             command,

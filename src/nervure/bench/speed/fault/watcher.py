@@ -56,7 +56,8 @@ class Watcher:
                 self.most_mb = max(self.most_mb, memory)
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=self._node.url, timeout=_PATIENCE_S) as client:
+        node = self._node
+        with httpx.Client(base_url=node.url, headers=node.headers, timeout=_PATIENCE_S) as client:
             while not self._over.wait(_ASK_S):
                 try:
                     self.last = client.get("/status").json()
