@@ -175,6 +175,7 @@ class Caller:
         if welcome:
             wait(self.closed.is_set)
         self.mqtt.loop_stop()
+        self.mqtt.reinitialise()  # closes what a thread that was dialling anew left open
 
     def _connected(self, *given: Any) -> None:
         self.answer = int(given[3].value)

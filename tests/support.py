@@ -94,4 +94,5 @@ def publish_mqtt(port: int, items: Sequence[tuple[str, bytes]], *, qos: int = 1,
     finally:
         client.disconnect()
         client.loop_stop()
+        client.reinitialise()  # closes what a thread that was dialling anew left open
     return acknowledged

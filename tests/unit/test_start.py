@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -29,7 +28,7 @@ try:
 except SystemExit:
     pass
 """
-HELP_CPU_S = 0.3
+HELP_MODULES = 300
 
 
 def _loaded(program: str) -> set[str]:
@@ -45,13 +44,8 @@ def test_loads_nothing_heavy(program: str) -> None:
     assert not _loaded(program) & set(HEAVY)
 
 
-def test_help_is_quick() -> None:
-    """Of the processor's time, which other work on the machine does not lengthen much: the best of five."""
-
-    def cost() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", HELP], stdout=subprocess.DEVNULL, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(cost() for _ in range(5)) < HELP_CPU_S
+def test_help_loads_little() -> None:
+    """What help costs is what it imports; counted, since seconds differ from machine to machine."""
+    tail = "\nimport sys; print('\\n' + str(len(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", HELP + tail], capture_output=True, text=True, check=True)
+    assert int(run.stdout.rsplit("\n", 2)[-2]) < HELP_MODULES

@@ -105,6 +105,8 @@ class ExternalBroker:
             self._gate.close()
             self._client.disconnect()
             await asyncio.shield(asyncio.to_thread(self._client.loop_stop))
+            if (dialled := self._client.socket()) is not None:  # while it was told to go
+                dialled.close()
             self._connected = False
 
     async def stop(self) -> None:
