@@ -90,26 +90,29 @@ class Node:
         settings.folder.mkdir(parents=True, exist_ok=True)
         guarded = settings.tls.on and not settings.access.open
         self._door = bind(settings.http.host, settings.http.port, guarded=guarded)
-        self.catalogue = Catalogue.open(settings.catalogue_place)
-        self.entry = Entry(settings, self.catalogue)
-        self.observations = Observations.open(settings.folder / "observations", settings.store)
-        scored = self.catalogue.view(VIEW)
-        asked = self.catalogue.view(TASKS)
-        views = [self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0]
-        views += positions(self.catalogue)
-        if settings.nats.url is None:  # numbers that a view has passed must never be given out again
-            self.server = await Server.start(
-                settings, floor=max(views), read=min(views), gate=self.entry.gate
-            )
-        self.log = await Log.connect(settings)
-        self._wire()
-        await self.scale.start(self.catalogue.datastreams())
-        for name in settings.project.solutions:
-            if name not in self.scale.layout.solutions:
-                self.watch.add(find(name))
-        self._stamp = self._known = self.catalogue.stamp()
-        await self.watch.refresh()
-        self.watch.restore()
+        with contextlib.ExitStack() as failed:
+            failed.callback(self._door.close)
+            self.catalogue = Catalogue.open(settings.catalogue_place)
+            self.entry = Entry(settings, self.catalogue)
+            self.observations = Observations.open(settings.folder / "observations", settings.store)
+            scored = self.catalogue.view(VIEW)
+            asked = self.catalogue.view(TASKS)
+            views = [self.observations.position, scored[0] if scored else 0, asked[0] if asked else 0]
+            views += positions(self.catalogue)
+            if settings.nats.url is None:  # numbers that a view has passed must never be given out again
+                self.server = await Server.start(
+                    settings, floor=max(views), read=min(views), gate=self.entry.gate
+                )
+            self.log = await Log.connect(settings)
+            self._wire()
+            await self.scale.start(self.catalogue.datastreams())
+            for name in settings.project.solutions:
+                if name not in self.scale.layout.solutions:
+                    self.watch.add(find(name))
+            self._stamp = self._known = self.catalogue.stamp()
+            await self.watch.refresh()
+            self.watch.restore()
+            failed.pop_all()
 
     def _wire(self) -> None:
         """Put together what reads the log and what answers."""
@@ -365,6 +368,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._door.close()  # also when nothing came to listen at it yet
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
             await self.watch.commit()
             await asyncio.to_thread(self.observations.seal)
