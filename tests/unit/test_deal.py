@@ -23,9 +23,7 @@ def _dealer(put: object = None) -> Dealer:
 
 
 def _stream() -> Datastream:
-    return Datastream(
-        id=7, name="a/level", thing=1, sensor=1, solution=SOLUTION, signal="level", unit="mm"
-    )
+    return Datastream(id=7, name="a/level", thing=1, sensor=1, solution=SOLUTION, signal="level", unit="mm")
 
 
 def _batch(entry: int, rows: int) -> Batch:

@@ -194,7 +194,8 @@ class Node:
             views = (self.observations, self.watch, self.front.tasking, self.scale)
             await self._read(min(one.position for one in views))
             async with self._switching:
-                await self.scale.deal_again()
+                while not await self._troubles.bear("partitions", self.scale.deal_again):  # noqa: ASYNC110 - it works, or not
+                    await asyncio.sleep(AGAIN_S)
 
     async def _read(self, after: int) -> None:
         """Take what the log holds after a position, until a worker lacks some of it."""
