@@ -96,3 +96,23 @@ def test_a_day_that_grows_is_written_again_a_few_times_and_lies_in_few_files(see
     assert sum(rows) == came
     assert written < 12 * came
     assert most < 60
+
+
+@pytest.mark.parametrize("count", [1, 600])
+@pytest.mark.parametrize("year_us", [9_214_646_400_000_000, -9_214_560_000_000_000])
+def test_rows_of_any_instant_that_64_bits_hold_are_laid_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year_us: int, count: int
+) -> None:
+    """A client may name any instant; as a float, such a one is off by some microseconds."""
+    monkeypatch.setattr(lay, "PART_ROWS", 100)
+    engine, target = Engine(tmp_path), tmp_path / "new.parquet"
+    for off in range(4):
+        rows = Batch.of(
+            id=observation_id(1) + np.arange(count),
+            datastream=[7] * count,
+            time=(year_us + off + np.arange(count)) * 1000,
+            value=[1.0] * count,
+        )
+        lay.lay(engine, Files(), target, memory=[to_arrow(rows)])
+        assert pq.read_table(target, schema=COLUMNS).equals(to_arrow(rows))
+    engine.close()
