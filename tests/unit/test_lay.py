@@ -67,13 +67,15 @@ def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
     assert pq.read_table(target).num_rows == 0
 
 
-def _shelf(rows: list[int]) -> Shelf:
+def _shelf(rows: list[int], day: list[int] | None = None) -> Shelf:
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
-    rest = [name for name in Shelf.__struct_fields__ if name not in ("version", "path", "rows", "wide")]
+    given = ("version", "path", "rows", "wide", "day")
+    rest = [name for name in Shelf.__struct_fields__ if name not in given]
     return Shelf(
         version=1,
         path=np.array([str(one) for one in range(len(rows))], dtype=np.object_),
         rows=np.array(rows, np.int64),
+        day=column if day is None else np.array(day, np.int64),
         wide=np.ones(len(rows), np.bool_),
         **dict.fromkeys(rest, column),
     )
@@ -96,6 +98,21 @@ def test_a_day_that_grows_is_written_again_a_few_times_and_lies_in_few_files(see
     assert sum(rows) == came
     assert written < 12 * came
     assert most < 60
+
+
+def test_a_past_day_that_grows_is_not_written_again_each_time() -> None:
+    """One forecast or reading of a day to come makes today a past one."""
+    rows, written, most = [1_000_000], 0, 0
+    for _ in range(1_000):
+        rows = [*rows, 1_000]
+        for files in merge.mergeable(_shelf([*rows, 1], [0] * len(rows) + [30])):
+            total = sum(rows[file] for file in files)
+            written += total
+            rows = [*(size for file, size in enumerate(rows) if file not in files), total]
+        most = max(most, len(rows))
+    assert sum(rows) == 2_000_000
+    assert written < 12_000_000
+    assert most < 10
 
 
 @pytest.mark.parametrize("count", [1, 600])
