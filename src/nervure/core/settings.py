@@ -97,7 +97,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         200_000
     )
     seal_s: Annotated[float, Meta(gt=0, description="The longest a reading waits in memory.")] = 2.0
-    compact_s: Annotated[float, Meta(gt=0, description="How often small files are merged.")] = 300.0
+    compact_s: Annotated[float, Meta(gt=0, description="How often small files are merged.")] = 30.0
     keep_days: Annotated[int, Meta(ge=0, description="Days until readings are dropped; 0: never.")] = 0
 
 

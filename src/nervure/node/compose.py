@@ -167,6 +167,7 @@ class Node:
             *self.scale.jobs(),
             *self.entry.jobs(self.server, address_of(self.settings)),
             self._every(HOUSEKEEPING_S, self._housekeep),
+            self._every(self.settings.store.compact_s, self._compact),
             listen(secured(self._application()), self._door, self.entry.tls, self.front.shortcut),
         ]
         if self.server is not None:
@@ -259,8 +260,7 @@ class Node:
 
     async def _look(self) -> None:
         """See how far the log has got, whether it answers, and whether somebody set the clock."""
-        jump = self._clock.look()
-        if jump is not None:
+        if jump := self._clock.look():
             self._troubles.note("clock", jump)
         else:
             self._troubles.over("clock")
@@ -273,17 +273,18 @@ class Node:
             self._troubles.over("log")
 
     async def _housekeep(self) -> None:
-        """Forget what every view has passed, merge small files, drop what is too old."""
+        """Forget what every view has passed, and drop what is too old."""
         with contextlib.suppress(StreamError, StoreError):  # one of them is away; next time
             await self.front.tasking.commit()
             views = (self.watch, self.front.tasking, self.scale)
             passed = min(self.observations.safe_position, *(one.position for one in views))
             await self.log.trim(passed)
             await asyncio.to_thread(self.catalogue.forget_drafted, passed)
-        await self._guarded("compaction", self.observations.compact)
-        keep = self.settings.store.keep_days
-        if keep:
+        if keep := self.settings.store.keep_days:
             await self._guarded("retention", lambda: self.observations.retain(time.time_ns() - keep * DAY_NS))
+
+    async def _compact(self) -> None:
+        await self._guarded("compaction", self.observations.compact)
 
     async def _every(self, seconds: float, work: Any) -> None:
         while True:
