@@ -372,7 +372,7 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._door.close()  # also when nothing came to listen at it yet
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
-            await self.watch.commit()
+            await self.watch.last()
             await asyncio.to_thread(self.observations.seal)
         await self.scale.close()
         await self.watch.close()

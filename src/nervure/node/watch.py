@@ -42,6 +42,7 @@ VIEW = "score"
 IN_FLIGHT = 2_000
 NOTIFY_S = 2.0
 AGAIN_S = 1.0
+LAST_S = 5.0
 MOST_KEPT = 50_000
 """So many alerts or rejects wait for a catalogue that is away; then the log has to."""
 
@@ -249,6 +250,12 @@ class Watch:
             self.position = position
         self._tell(alerts)
 
+    async def last(self, within_s: float = LAST_S) -> None:
+        """Commit before others take over or the node stops; what is not done in time is done again then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.commit()
+
     def _standing(self) -> tuple[bytes, dict[str, bytes]]:
         """Return the state to commit, and the pieces of it that have changed."""
         states = {key: one for live in self._live.values() for key, one in live.states().items()}
@@ -322,8 +329,9 @@ class Watch:
         pieces: Mapping[str, bytes],
     ) -> None:
         """Write a commit, once all that it has foretold is in the log; doing it twice changes nothing."""
-        if self._sending:
-            await asyncio.gather(*self._sending)
+        if self._sending:  # not `gather`: they go on when this is cancelled, as a later commit counts on it
+            for task in (await asyncio.wait(self._sending))[0]:
+                task.result()
         if rejects:  # before the position: after a crash they are found again, never missed
             await asyncio.to_thread(self._catalogue.add_rejects, rejects)
         await asyncio.to_thread(self._keep, position, state, alerts, pieces)

@@ -188,7 +188,7 @@ class Hands:
         held = self._held[number]
         await self._drop(number)
         if held.share is not None:
-            await held.share.commit()
+            await held.share.last(self._settings.scale.silent_s / 2)
         await asyncio.to_thread(self._leases.take, held.lease, "")
 
     def _about(self) -> dict[str, Any]:
