@@ -23,8 +23,9 @@ from nervure.store.lease import Leases
 from nervure.store.observations import Observations
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
+from nervure.stream.partition import Partitions
 from nervure.stream.server import Server
-from nervure.stream.subject import reading_subject
+from nervure.stream.subject import PARTITIONS, reading_subject
 from tests.support import running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
@@ -129,5 +130,23 @@ def test_a_node_lives_on_when_a_worker_misses_something_while_the_catalogue_is_a
         finally:
             node.stop()
             await running_
+
+    asyncio.run(run())
+
+
+def test_a_partition_is_read_on_when_its_stream_was_made_anew(settings: Settings) -> None:
+    async def run() -> None:
+        async with running(settings), contextlib.AsyncExitStack() as opened:
+            partitions = await Partitions.connect(settings)
+            opened.callback(partitions.close)
+            feed = await opened.enter_async_context(contextlib.aclosing(partitions.read(3)))
+            await partitions.put([(3, b"%d" % one) for one in range(5)])
+            async with asyncio.timeout(20):
+                assert (await anext(feed)).sequence[-1] == 5
+                await partitions._ask(f"STREAM.DELETE.{PARTITIONS}", {})
+                again = await Partitions.connect(settings)
+                opened.callback(again.close)
+                await again.put([(3, b"new")])
+                assert (await anext(feed)).payload == [b"new"]
 
     asyncio.run(run())
