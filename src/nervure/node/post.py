@@ -28,7 +28,7 @@ from nervure.store.duplicate import CONFLICT
 from nervure.stream.publish import Item
 from nervure.stream.subject import CHANGE, reading_subject
 
-__all__ = ["STOPPED", "Posts", "Publish", "Tell", "error_of"]
+__all__ = ["MOST_REFUSED", "STOPPED", "Posts", "Publish", "Tell", "error_of"]
 
 Tell = Callable[[int | NervureError], None]
 """Takes the id of an Observation that answers have now, or what went wrong."""
@@ -37,6 +37,9 @@ IN_FLIGHT = 2048
 STOPPED = "the node stops; it is not certain whether the log has it"
 PATIENCE_S = 0.01
 """So long at most those who come later wait for the store to take those before them."""
+
+MOST_REFUSED = 1_000
+"""How many refusals are held before those that nobody can be waiting for any more are let go."""
 
 _MOST = 512
 _MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
@@ -78,6 +81,7 @@ class Posts:
         self._doubles, self._first = doubles, first
         self._queue: list[_Post] = []
         self._under_way: dict[int, list[_Post]] = {}  # by the number of the message
+        self._after: dict[int, int] = {}  # the position that it will come after, by its number
         self._waiting: list[tuple[int, int]] = []  # sequence and number of those that the log has
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[tuple[int, int], Reject] = {}
@@ -117,6 +121,9 @@ class Posts:
             return
         for one in refused:
             self._refused.setdefault((one.sequence, one.index), one)
+        if len(self._refused) > MOST_REFUSED:  # all of the log's, and somebody may always be waiting
+            after = min(self._after.values(), default=self._taken)
+            self._refused = {place: one for place, one in self._refused.items() if place[0] > after}
         ready = [one for one in self._waiting if one[0] <= self._taken]
         if ready:
             self._waiting = [one for one in self._waiting if one[0] > self._taken]
@@ -131,6 +138,7 @@ class Posts:
         posts = [*self._queue, *(post for group in self._under_way.values() for post in group)]
         self._queue.clear()
         self._under_way.clear()
+        self._after.clear()
         self._waiting.clear()
         for post in posts:
             self._tell(post, StreamError(STOPPED))
@@ -146,7 +154,7 @@ class Posts:
             return
         group = self._cut()
         self._number += 1
-        self._under_way[self._number] = group
+        self._under_way[self._number], self._after[self._number] = group, self._taken
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._send(group, self._number))
         self._tasks.add(task)
@@ -214,6 +222,7 @@ class Posts:
     def _done(self, number: int) -> list[_Post]:
         """Return those of a message that is under way no more; what came meanwhile goes next."""
         group = self._under_way.pop(number, [])
+        self._after.pop(number, None)
         if not self._under_way and self._gate is not None:
             self._gate.cancel()
             self._gate = None

@@ -20,7 +20,7 @@ from nervure.core.error import BusyError, NervureError, QueryError, StreamError,
 from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
 from nervure.node import event
 from nervure.node.array import Message, messages
-from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of
+from nervure.node.post import MOST_REFUSED, STOPPED, Posts, Publish, Tell, error_of
 from nervure.sense.bucket import Bucket
 from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import UNKNOWN_STREAM
@@ -37,12 +37,13 @@ _DOUBLES = 200_000  # as many as a few data arrays have
 
 
 class _Wish:
-    """Messages to append, and who waits for it; ``sequences`` are there once the log has them."""
+    """Messages to append, who waits for it, the log's position then; ``sequences`` are there once it has them."""
 
-    __slots__ = ("done", "items", "sequences", "size")
+    __slots__ = ("after", "done", "items", "sequences", "size")
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[Item], after: int) -> None:
         self.items = items
+        self.after = after
         self.size = sum(len(item[1]) for item in items)
         self.sequences: list[int] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,13 +66,14 @@ class Readings:
         self._queue: list[_Wish] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._waiting: list[tuple[int, int, _Wish]] = []
+        self._asked: set[_Wish] = set()  # all that are not answered yet
         self._refused: dict[int, Reject] = {}
         self._promised: set[int] = set()
         self._doubles: dict[int, Key] = {}
         self._holders: Callable[[Keys], Mapping[Key, int]] = _nobody
         self._quick: Callable[[int], int] = _nothing_known
         self._posts = Posts(publish, self._most, self._doubles, self._stored)
-        self._count = self._bytes = self._number = 0
+        self._bytes = self._number = 0
         self._closed = False
 
     def join(
@@ -94,11 +96,14 @@ class Readings:
         ``doubles`` are readings that were there before, and are not stored under their own id.
         """
         self._taken = max(self._taken, upto)
-        if doubles is not None and (self._count or self._posts.busy):
+        if doubles is not None and (self._asked or self._posts.busy):
             self._note(doubles)
-        if refused and self._count:
+        if refused and self._asked:
             for one in refused:
                 self._refused.setdefault(one.sequence, one)
+            if len(self._refused) > MOST_REFUSED:  # all of the log's, and somebody may always be waiting
+                after = min(wish.after for wish in self._asked)
+                self._refused = {place: one for place, one in self._refused.items() if place > after}
         while self._waiting and self._waiting[0][0] <= upto:
             _finish(heappop(self._waiting)[2])
         self._posts.taken(upto, refused)
@@ -301,12 +306,12 @@ class Readings:
         """
         if self._closed:
             raise StreamError("the node stops")
-        wish = _Wish(items)
-        busy = self._count >= IN_FLIGHT or self._bytes + wish.size > IN_FLIGHT_BYTES
+        wish = _Wish(items, self._taken)
+        busy = len(self._asked) >= IN_FLIGHT or self._bytes + wish.size > IN_FLIGHT_BYTES
         if busy and not urgent:
             raise BusyError("too many readings are under way to the log")
-        self._count += 1
         self._bytes += wish.size
+        self._asked.add(wish)
         try:
             if not self._queue:
                 asyncio.get_running_loop().call_soon(self._send_queue)
@@ -317,9 +322,9 @@ class Readings:
                     raise error_of(self._refused[sequence])
             return wish.sequences
         finally:
-            self._count -= 1
             self._bytes -= wish.size
-            if not self._count:
+            self._asked.discard(wish)
+            if not self._asked:
                 self._refused.clear()
 
     def _send_queue(self) -> None:
