@@ -38,6 +38,7 @@ _CLOSE_FOR_S = 1.0  # who comes back to flood again does so at once
 _EACH_S = 1e-5  # the server sorts all connections for an answer
 _MOST = 128
 _ANSWER_S = 5.0
+_AGAIN_S = 0.2
 _RULE, _EVENT = "security.flood", "limit.flood"
 
 _log = logging.getLogger("nervure.door")
@@ -92,8 +93,10 @@ class Turnstile:
         over = self._over
 
         def work() -> None:
-            with contextlib.suppress(OSError, TimeoutError, StreamError):  # the door notices it too
-                asyncio.run(self._attend(system, server, over))
+            while not over.is_set():  # the door need not notice that this connection broke or was too slow
+                with contextlib.suppress(OSError, TimeoutError, StreamError, msgspec.MsgspecError):
+                    asyncio.run(self._attend(system, server, over))
+                over.wait(_AGAIN_S)
 
         threading.Thread(target=work, name="nervure-turnstile", daemon=True).start()
 
