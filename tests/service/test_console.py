@@ -18,6 +18,7 @@ from nervure.core.entity import Datastream, Location, Thing
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Reject
 from nervure.serve.answer import ASGI
+from nervure.serve.control.vital import Vital
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import House, caller
@@ -139,6 +140,10 @@ def test_the_overview_says_where_what_is_wrong(town: Town) -> None:
     first = town.operator.answer("GET", "/api/overview")
     again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    town.house.vital = Vital(problems=("log: the disk is full",))
+    again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
+    assert again.json()["strip"]["problems"] == ["log: the disk is full"]
+    town.house.vital = Vital()
     town.house.catalogue.acknowledge("worst", "ann")
     again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
     assert again.status_code == 200
