@@ -80,6 +80,11 @@ class _Listener:
         self.waiting.append(event)
         self.bytes += len(event)
 
+    def miss(self, now_ms: int) -> None:
+        """Let them know that something is not told."""
+        self.gap_ms = now_ms if self.gap_ms is None else self.gap_ms
+        self.woken.set()
+
     def take(self) -> bytes:
         """Take everything that waits."""
         found = b"".join(self.waiting)
@@ -168,7 +173,11 @@ class Live:
         shown = [(one.thing, self._brief(one)) for one in alerts.values()]
         now = _now_ms()
         for one in self._listeners:
-            seen = [view for thing, view in shown if one.wish.alerts and one.wish.sees(thing)]
+            try:
+                seen = [view for thing, view in shown if one.wish.alerts and one.wish.sees(thing)]
+            except NervureError:  # the catalogue is away: nobody knows whose the Thing is
+                one.miss(now)
+                continue
             if seen:
                 one.put(event("alert", seen), now)
                 one.woken.set()
