@@ -39,6 +39,7 @@ class House:
         self.sites = Sites(self.catalogue)
         self.solutions: tuple[str, ...] = ("water", "flood")
         self.vital = Vital()
+        self.check: Any = None
 
     def close(self) -> None:
         self.observations.close()
@@ -69,6 +70,7 @@ class House:
             observed=self.observations,
             solutions=self.solutions,
             vital=lambda: self.vital,
+            check=self.check,
         )
         api = control(desk)
 

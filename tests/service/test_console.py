@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,11 +18,14 @@ from nervure.core.alert import Alert, Evidence
 from nervure.core.entity import Datastream, Location, Thing
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Reject
+from nervure.core.settings import Limits
+from nervure.sense.intake import Intake
 from nervure.serve.answer import ASGI
 from nervure.serve.control.vital import Vital
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import House, caller
+from tests.unit.test_catalogue import card
 
 pytestmark = pytest.mark.service
 
@@ -282,7 +286,7 @@ def test_quality_and_quarantine_say_what_came_and_what_did_not(town: Town) -> No
     assert found["stream"] == town.streams
     assert found["present"][0] == pytest.approx(1.0, abs=0.01)
     assert found["present"][1] == pytest.approx(0.5, abs=0.01)
-    engineer = Asker(town.app, town.house.user("engineer"))
+    engineer = Asker(town.app, town.house.user("engineer", name="tuner"))
     rejects = [
         Reject(sequence=100 + one, subject=reading_subject(town.streams[0]), reason="flood", payload=b"\xff")
         for one in range(30)
@@ -303,3 +307,20 @@ def test_quality_and_quarantine_say_what_came_and_what_did_not(town: Town) -> No
     assert abs(listed["last_seen"] - (town.now - DAY_NS // 2) // MS) < 60_000
     water = next(one for one in town.operator.get("/api/solutions") if one["name"] == "water")
     assert (water["watched"], water["signals"][0]["streams"]) == (True, 3)
+
+
+def test_what_is_tried_out_and_what_a_model_knows_tell_nothing_of_another_project(town: Town) -> None:
+    house = town.house
+    house.check = Intake(house.catalogue.datastreams(), Limits()).check
+    app = house.app()
+    stranger, engineer = Asker(app, town.stranger.token), Asker(app, house.user("engineer", name="tuner"))
+    foreign = {"topic": reading_topic(town.streams[0]), "payload": '{"result":"wet"}'}
+    assert engineer.post("/api/decode", foreign)["refused"][0]["detail"]
+    stranger.post("/api/decode", foreign, 404)
+    named = {"topic": "v1.1/Observations", "payload": '{"result":"wet","Datastream":{"@iot.id":1}}'}
+    assert [one["detail"] for one in stranger.post("/api/decode", named)["refused"]] == [""]
+    known = msgspec.structs.replace(card("1"), streams=("well", "main"))
+    model = house.catalogue.add_model(known, "water-1.onnx", "aa", promoted=True)
+    path = f"/api/models/{model.id}"
+    assert engineer.get(path)["card"]["streams"] == ["well", "main"]
+    assert stranger.get(path)["card"]["streams"] == []

@@ -255,16 +255,21 @@ async def decode(desk: Desk, call: Call) -> Decoded:
         subject = topic_to_subject(wish.topic)
     except (ValueError, DataError) as cause:
         raise QueryError(f"this cannot be tried: {cause}") from cause
+    site, project, about = desk.site(), call.principal.project, datastream_of(subject)
+    if about is not None and project is not None:  # also why it is refused says something of a Datastream
+        streams_in_sight(site, project, ids=np.array([about]))
     batch, rejects = desk.check(subject, payload, time.time_ns())
-    site = desk.site()
-    ids = np.unique(batch.datastream)
-    streams_in_sight(site, call.principal.project, ids=ids)
+    streams_in_sight(site, project, ids=np.unique(batch.datastream))
+    told = about is not None or project is None
     text: Sequence[str | None] = batch.text or [None] * len(batch)
     rows = Sample(
         stream=batch.datastream.tolist(), time=(batch.time // MS).tolist(), value=numbers(batch.value),
         text=list(text), quality=[Quality(one).name.lower() for one in batch.quality.tolist()],
     )  # fmt: skip
-    refused = [Why(reason=one.reason, detail=one.detail, index=one.index, count=one.count) for one in rejects]
+    refused = [
+        Why(reason=one.reason, detail=one.detail if told else "", index=one.index, count=one.count)
+        for one in rejects
+    ]
     return Decoded(taken=bool(len(batch)) and not refused, subject=subject, rows=rows, refused=refused)
 
 
