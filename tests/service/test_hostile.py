@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from nervure.core.settings import Access, Settings
+from nervure.serve import direct
 from nervure.stream.subject import reading_topic
-from tests.service.test_access import thing
-from tests.service.test_direct import line, node_of
+from tests.service.test_access import running, thing
+from tests.service.test_direct import Line, line, node_of
 from tests.service.test_live_events import Ear
 from tests.support import publish_mqtt
 
@@ -60,5 +61,40 @@ def test_coordinates_that_no_map_has_harm_nobody(settings: Settings) -> None:
             assert (await page.get("/health")).status_code == 200
             ear.task.cancel()
             await asyncio.gather(ear.task, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_who_sends_next_to_nothing_does_not_hold_a_connection(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "HEAD_S", 0.5, raising=False)
+    monkeypatch.setattr(direct, "LINGER_S", 0.3, raising=False)
+
+    async def drip(one: Line, begin: bytes) -> None:
+        """Send a byte now and then until the connection is closed."""
+        async with asyncio.timeout(5):
+            one.writer.write(begin)
+            ended = asyncio.create_task(one.reader.read())
+            while not ended.done():
+                one.writer.write(b"a")
+                await asyncio.sleep(0.05)
+            await asyncio.gather(ended, return_exceptions=True)
+
+    closed = msgspec.structs.replace(settings, access=Access(requests_s=1e6, burst=10**6))
+
+    async def run() -> None:
+        async with running(closed):
+            host = b"Host: 127.0.0.1\r\n"
+            refused = b"POST /v1.1/Things HTTP/1.1\r\n" + host + b"Content-Length: 100000\r\n\r\n"
+            for begin in (b"", b"GET / HTTP/1.1\r\nX: ", refused):
+                async with line(settings) as one:
+                    await drip(one, begin)
+            async with line(settings) as one, asyncio.timeout(5):
+                assert await one.reader.read() == b""  # who says nothing at all
+            async with line(settings) as one:
+                for _ in range(3):  # who comes again in time is not let go
+                    assert (await one.say(b"GET /health HTTP/1.1\r\n" + host + b"\r\n"))[0] == 200
+                    await asyncio.sleep(0.4)
 
     asyncio.run(run())
