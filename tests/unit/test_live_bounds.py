@@ -103,6 +103,22 @@ def test_who_cannot_be_told_of_an_alert_hears_of_a_gap_and_everybody_else_goes_o
         asyncio.run(run())
 
 
+def test_one_person_does_not_take_every_place() -> None:
+    async def run() -> None:
+        here = made()
+        mine = msgspec.structs.replace(wish(1), who="user 1")
+        listening = [here.listen(mine, "", None) for _ in range(live.MOST_EACH)]
+        for one in listening:
+            await anext(one)
+        with pytest.raises(BusyError):
+            here.listen(mine, "", None)
+        await anext(here.listen(msgspec.structs.replace(mine, who="user 2"), "", None))
+        for one in listening:
+            await one.aclose()
+
+    asyncio.run(run())
+
+
 def one_alert() -> Alert:
     return Alert(
         id="a", solution="water", rule="burst", severity="major", thing=1, datastream=1, text="burst",

@@ -34,6 +34,9 @@ Longs = NDArray[np.int64]
 EVERY_S = 1.0
 QUIET_S = 15.0
 MOST_LISTENERS = 100
+MOST_EACH = 25
+"""How many pages and programs one person may have listening, lest nobody else can."""
+
 MOST_ROWS = 20_000
 """So many readings a second are told one by one to one listener; of more, the newest of each Datastream."""
 
@@ -52,12 +55,13 @@ _QUIET = b": \n\n"
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody listens to; ``sees`` tells whether they see an alert's Thing."""
+    """What somebody listens to; ``sees`` tells whether they see an alert's Thing, ``who`` who it is."""
 
     streams: Longs
     alerts: bool
     strip: bool
     sees: Callable[[int], bool]
+    who: str = ""
 
 
 class _Listener:
@@ -205,7 +209,8 @@ class Live:
         ``last`` is the id of the last event that they had, "" for none: what came since is told first.
         With too many listeners already this raises ``BusyError``.
         """
-        if self._closed.is_set() or len(self._listeners) >= MOST_LISTENERS:
+        mine = sum(one.wish.who == wish.who for one in self._listeners) if wish.who else 0
+        if self._closed.is_set() or len(self._listeners) >= MOST_LISTENERS or mine >= MOST_EACH:
             raise BusyError("too many listen already", retry_s=5.0)
         return self._listen(wish, last, still)
 
