@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,11 +13,15 @@ import pytest
 
 from nervure.core.settings import Access, Settings
 from nervure.serve import direct
+from nervure.serve.guard import Guard
+from nervure.store.database import Database
 from nervure.stream.subject import reading_topic
+from nervure.trust.register import Register
+from tests.house import House, caller
 from tests.service.test_access import running, thing
 from tests.service.test_direct import Line, line, node_of
 from tests.service.test_live_events import Ear
-from tests.support import publish_mqtt
+from tests.support import free_ports, publish_mqtt
 
 pytestmark = pytest.mark.service
 
@@ -98,3 +103,21 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
                     await asyncio.sleep(0.4)
 
     asyncio.run(run())
+
+
+def test_a_catalogue_that_is_away_tells_nobody_where_it_would_be(tmp_path: Path) -> None:
+    """Who has not signed in is told that it is away, not the address and the user of its database."""
+    (port,) = free_ports(1)
+    away = Database(f"postgresql+psycopg://secretary@127.0.0.1:{port}/books?connect_timeout=2")
+    house = House(tmp_path)
+
+    async def run() -> httpx.Response:
+        async with caller(house.app(guard=Guard(Register(away))), "nvt_x") as anybody:
+            return await anybody.get("/api/things")
+
+    found = asyncio.run(run())
+    house.close()
+    assert found.status_code == 503
+    assert found.json()["message"] == "cannot read the catalogue"
+    for word in ("secretary", str(port), "books", "127.0.0.1"):
+        assert word not in found.text
