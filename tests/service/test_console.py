@@ -21,7 +21,9 @@ from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Limits
 from nervure.sense.intake import Intake
 from nervure.serve.answer import ASGI
+from nervure.serve.control import data
 from nervure.serve.control.vital import Vital
+from nervure.store import quarantine
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import House, caller
@@ -313,7 +315,7 @@ def test_what_is_tried_out_and_what_a_model_knows_tell_nothing_of_another_projec
     house = town.house
     house.check = Intake(house.catalogue.datastreams(), Limits()).check
     app = house.app()
-    stranger, engineer = Asker(app, town.stranger.token), Asker(app, house.user("engineer", name="tuner"))
+    stranger, engineer = Asker(app, town.stranger.token), Asker(app, house.user("engineer", name="trier"))
     foreign = {"topic": reading_topic(town.streams[0]), "payload": '{"result":"wet"}'}
     assert engineer.post("/api/decode", foreign)["refused"][0]["detail"]
     stranger.post("/api/decode", foreign, 404)
@@ -324,3 +326,28 @@ def test_what_is_tried_out_and_what_a_model_knows_tell_nothing_of_another_projec
     path = f"/api/models/{model.id}"
     assert engineer.get(path)["card"]["streams"] == ["well", "main"]
     assert stranger.get(path)["card"]["streams"] == []
+
+
+def test_a_page_of_the_quarantine_leads_on_past_what_others_sent(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MOST_LOOKED", 1000)
+    monkeypatch.setattr(quarantine, "KEPT", 3000)
+    mine = Reject(sequence=10_000, subject=reading_subject(town.streams[0]), reason="old")
+    noise = [Reject(sequence=10_001 + one, subject="noise", reason="old") for one in range(2_500)]
+    town.house.catalogue.add_rejects([mine, *noise])
+    found, after = [], ""
+    for _ in range(5):
+        page = town.operator.answer("GET", f"/api/quarantine?reason=old&datastream=1{after}")
+        found += page.json()
+        if "x-next" not in page.headers:
+            break
+        after = f"&after={page.headers['x-next']}"
+    assert [one["id"] for one in found] == ["10000.0"]
+
+
+def test_a_preview_bears_evidence_from_before_the_days_looked_at(town: Town) -> None:
+    raised = town.now - 2 * DAY_NS + HOUR_NS
+    seen = Evidence(time_ns=raised - 30 * HOUR_NS, datastream=town.streams[0], value=1.0, score=1e9)
+    town.alert("begun", raised_ns=raised, evidence=(seen,))
+    assert town.operator.get("/api/alerts/preview?rule=water.burst&days=2&limit=1&for=0")["days"] == 2
