@@ -51,7 +51,7 @@ def test_coordinates_that_no_map_has_harm_nobody(settings: Settings) -> None:
                 for kind, where in (("Point", [HUGE, 47]), ("LineString", [[8, 47], [HUGE, 1]])):
                     odd = {"name": "odd", "description": "", "Locations": [place(kind, where, encoding)]}
                     assert (await page.post("/v1.1/Things", json=odd)).status_code == status
-            far = {"name": "far", "description": "", "encodingType": "application/geo+json"}
+            far: dict[str, Any] = {"name": "far", "description": "", "encodingType": "application/geo+json"}
             far |= {"feature": {"type": "Point", "coordinates": [HUGE, 47]}}
             told = json.dumps({"result": 1, "FeatureOfInterest": far}).encode()
             deep = b'{"result":1,"FeatureOfInterest":{"feature":' + b"[" * 900 + b"]" * 900 + b"}}"

@@ -37,7 +37,7 @@ _DOUBLES = 200_000  # as many as a few data arrays have
 
 
 class _Wish:
-    """Messages to append, who waits for it, the log's position then; ``sequences`` are there once it has them."""
+    """Messages to append after a position of the log, and who waits; ``sequences`` come when it has them."""
 
     __slots__ = ("after", "done", "items", "sequences", "size")
 

@@ -231,7 +231,7 @@ class Connection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Have the parser read what came; a head that is not all there has to come soon."""
         super().data_received(data)
-        if not self._fresh and "method" not in self.scope and self._awaited != self._begun:
+        if not self._fresh and not self._headed and self._awaited != self._begun:
             self._awaited = self._begun
             self.loop.call_later(HEAD_S, self._let_go, self._begun)
 
@@ -240,9 +240,14 @@ class Connection(HttpToolsProtocol):
         if begun != self._begun or self._held is not None:
             return
         answered = self.cycle is not None and self.cycle.response_complete
-        late = not self._fresh and ("method" not in self.scope or answered) if begun else not self._lasts
+        late = not self._fresh and (answered or not self._headed) if begun else not self._lasts
         if late:
             self.transport.close()
+
+    @property
+    def _headed(self) -> bool:
+        """Whether the head of the newest request is all there: only then its method is known."""
+        return bool(self.scope.get("method", ""))
 
     def _took(self, shortcut: Shortcut, head: _Head, body: bytes) -> bool:
         """Have a request taken, if that can be."""

@@ -219,7 +219,9 @@ def duration(text: str) -> int:
         found = duration_ns(text)
     except DeclarationError as cause:
         raise QueryError(f"{text[:40]!r} is no duration", hint="write 10min or 1h") from cause
-    if found > LONGEST_NS:  # an instant so much later than the last one must still be a number of the database
+    if (
+        found > LONGEST_NS
+    ):  # an instant so much later than the last one must still be a number of the database
         raise QueryError(f"{text[:40]!r} is too long", hint="name at most 366d")
     return found
 

@@ -137,7 +137,11 @@ def incident(desk: Desk, call: Call) -> IncidentView:
         shares=_shares(site, one, project),
         similar=_similar(one, [found for found in past if found.id != one.id]),
         card=next(
-            (in_sight(found.card, site, project) for found in desk.catalogue.models() if one.model == found.version),
+            (
+                in_sight(found.card, site, project)
+                for found in desk.catalogue.models()
+                if one.model == found.version
+            ),
             None,
         ),
         monitor=posted.about if posted is not None and same else None,

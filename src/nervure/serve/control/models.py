@@ -112,7 +112,9 @@ def models(desk: Desk, _: Call) -> list[ModelView]:
 def model(desk: Desk, call: Call) -> ModelDetail:
     """Show a model with its card."""
     found = _one(desk, call)
-    return ModelDetail(model=model_view(found), card=in_sight(found.card, desk.site(), call.principal.project))
+    return ModelDetail(
+        model=model_view(found), card=in_sight(found.card, desk.site(), call.principal.project)
+    )
 
 
 def in_sight(card: Card, site: Site, project: int | None) -> Card:
