@@ -85,4 +85,5 @@ export interface LiveStrip {
   open_alerts: number
   reporting: number
   expected: number
+  problems: string[]
 }

@@ -95,8 +95,8 @@ class Turnstile:
         over = self._over = threading.Event()
 
         def work() -> None:
-            while not over.is_set():
-                with contextlib.suppress(OSError, TimeoutError, StreamError):  # a flood keeps it busy
+            while not over.is_set():  # the door need not notice that this connection broke or was too slow
+                with contextlib.suppress(OSError, TimeoutError, StreamError, msgspec.MsgspecError):
                     asyncio.run(self._attend(system, server, over))
                 over.wait(_AGAIN_S)
 

@@ -21,10 +21,11 @@ from nervure.serve.control.vital import reporting
 from nervure.serve.site import streams_in_sight
 from nervure.store.curve import Curve
 from nervure.store.model import Model
+from nervure.store.site import Site
 
 __all__ = [
-    "ROUTES", "DaysQuery", "ErrorsView", "ModelDetail", "ModelView", "Period", "errors", "model",
-    "model_view", "models", "promote",
+    "ROUTES", "DaysQuery", "ErrorsView", "ModelDetail", "ModelView", "Period", "errors", "in_sight",
+    "model", "model_view", "models", "promote",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -111,7 +112,17 @@ def models(desk: Desk, _: Call) -> list[ModelView]:
 def model(desk: Desk, call: Call) -> ModelDetail:
     """Show a model with its card."""
     found = _one(desk, call)
-    return ModelDetail(model=model_view(found), card=found.card)
+    return ModelDetail(
+        model=model_view(found), card=in_sight(found.card, desk.site(), call.principal.project)
+    )
+
+
+def in_sight(card: Card, site: Site, project: int | None) -> Card:
+    """Return a card without the names of Datastreams that somebody does not see."""
+    if project is None:
+        return card
+    mine = {site.streams.name[row] for row in streams_in_sight(site, project).tolist()}
+    return msgspec.structs.replace(card, streams=tuple(one for one in card.streams if one in mine))
 
 
 def promote(desk: Desk, call: Call) -> ModelView:
