@@ -15,8 +15,8 @@ from nervure.core.error import ConflictError, NervureError, QueryError
 from nervure.core.observation import Reject, observation_id, sequence_of
 from nervure.core.settings import Access, Limits, Settings
 from nervure.node.compose import Node
-from nervure.node.post import MOST_REFUSED, Posts
-from nervure.node.readings import Readings
+from nervure.node.post import Posts
+from nervure.node.readings import IN_FLIGHT, Readings
 from nervure.sense.intake import Intake
 from nervure.store.duplicate import CONFLICT
 from nervure.stream.publish import Item
@@ -279,8 +279,8 @@ def test_refusals_that_concern_nobody_who_waits_are_not_held_for_ever() -> None:
             for waiting in (posts, readings):
                 waiting.taken(many[-1], noise)
             await asyncio.sleep(0)
-            assert len(posts._refused) <= 2 * MOST_REFUSED
-            assert len(readings._refused) <= 2 * MOST_REFUSED
+            assert len(posts._refused) <= 2_000
+            assert len(readings._refused) <= IN_FLIGHT + 1_000
         assert [isinstance(told[one], QueryError) for one in range(-1, 19)] == [True] * 20
         for waiting in (posts, readings):
             waiting.close()
