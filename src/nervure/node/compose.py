@@ -26,6 +26,7 @@ from nervure.core.settings import Settings
 from nervure.node.entry import Entry
 from nervure.node.feature import Features
 from nervure.node.front import Front
+from nervure.node.herald import Herald
 from nervure.node.inflow import Inflow
 from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
@@ -135,7 +136,8 @@ class Node:
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)
         self.live = Live(strip=self._strip, brief=brief, since=self.observations.since)
-        self.watch.told = self.live.alerts
+        self.herald = Herald(self.catalogue, self.live)
+        self.watch.told = self.herald.own
         self.features = Features(self.front.writer)
         self.readings.join(self.features.default, self._learn, self.observations.holders, self.features.quick)
         self.inflow = Inflow(
@@ -162,6 +164,7 @@ class Node:
             self._every(1.0, self._look),
             self.watch.notify(),
             self.live.run(),
+            self.herald.run(),
             keep_promises(self.catalogue, self.log, self.readings),
             *self.front.jobs(),
             *self.scale.jobs(),

@@ -276,6 +276,11 @@ class Catalogue:
         with self._database.read() as connection:
             return alert.outbox(connection, limit)
 
+    def news(self, after: int | None) -> tuple[int, list[Alert]]:
+        """Return the key of the newest news and the alerts of those after a key, delivered or not."""
+        with self._database.read() as connection:
+            return alert.news(connection, after)
+
     def delivered(self, key: str) -> None:
         """Note that a piece of news was delivered."""
         with self._database.write() as connection:
