@@ -15,7 +15,8 @@ const NAMED = 25
 const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
 
 export interface CityMap {
-  show(spots: Spot[], word: (mark: Mark) => string): void
+  /** Show Things as they are; `drawn` is told after how many milliseconds they stood on the screen. */
+  show(spots: Spot[], word: (mark: Mark) => string, drawn: (ms: number) => void): void
   paint(): void
   close(): void
 }
@@ -60,7 +61,9 @@ export async function cityMap(
   const labels: Marker[] = []
   let placed = false
   return {
-    show(spots, word) {
+    show(spots, word, drawn) {
+      const begun = performance.now()
+      void map.once('idle').then(() => drawn(performance.now() - begun))
       map.getSource<GeoJSONSource>('things')?.setData(points(spots))
       labels.splice(0).forEach((one) => one.remove())
       for (const spot of abnormal(spots).slice(0, NAMED)) {
@@ -100,7 +103,7 @@ function layers(map: Canvas): void {
     type: 'symbol',
     source: 'things',
     filter: ['has', 'mark'],
-    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'symbol-sort-key': ['get', 'order'] },
+    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'icon-ignore-placement': true, 'symbol-sort-key': ['get', 'order'] },
   })
 }
 

