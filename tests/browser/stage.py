@@ -16,10 +16,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench import browser
 from nervure.bench.browser import CONSOLE, node_program
+from nervure.cli.train import hand_over
+from nervure.core.settings import Access, Settings
 from nervure.learn.dataset import cache_folder
 from nervure.learn.reader import package
 from nervure.solutions.water import solution as water
 from nervure.stream.subject import reading_topic
+from tests.chaos.city import learn
 from tests.opened import Opened, opened
 
 if TYPE_CHECKING:
@@ -27,7 +30,18 @@ if TYPE_CHECKING:
 
     Works = Sequence[tuple[str, Callable[[], Any]]]
 
-__all__ = ["CONSOLE", "GAUGE", "OTHER", "RIVER", "Stage", "drive", "drive_at", "node_program", "stage"]
+__all__ = [
+    "CONSOLE",
+    "GAUGE",
+    "OTHER",
+    "RIVER",
+    "Stage",
+    "drive",
+    "drive_at",
+    "node_program",
+    "stage",
+    "teach",
+]
 
 HOURS = 7 * 24
 GAUGE = "Gauge <img src=x onerror=alert(1)>"
@@ -67,6 +81,18 @@ class Stage:
             assert time.monotonic() < end, "no alert was raised"
             time.sleep(0.05)
 
+    def wait_for_forecasts(self) -> None:
+        """Wait until all that a model has foretold is stored."""
+        end = time.monotonic() + 60
+        while True:
+            with httpx.Client(base_url=self.node.http, timeout=30) as api:
+                told = api.get("/api/streams?kind=forecast&solution=water").json()["last"]
+                behind = api.get("/status").json()["log"]["behind"]
+            if None not in told and len(set(told)) == 1 and not behind:
+                return
+            assert time.monotonic() < end, "the model foretold nothing"
+            time.sleep(0.3)
+
     def wait_for_quarantine(self) -> bool:
         """Wait until something was refused."""
         end = time.monotonic() + 10
@@ -77,7 +103,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(folder: Path, hours: int = HOURS) -> Iterator[Stage]:
     """Run an open node that has seen a week of the districts, the last hour being now."""
     things = [(name, "water", at) for name, at in _PLACE.items()]
     gauges = {GAUGE: (11.37, 46.5), RIVER: (11.35, 46.51), OTHER: (11.33, 46.47)}
@@ -90,24 +116,35 @@ def stage(folder: Path) -> Iterator[Stage]:
         client.loop_start()
         try:
             made = Stage(node, client, folder)
-            _replay(made)
+            _replay(made, hours)
             yield made
         finally:
             client.disconnect()
             client.loop_stop()
 
 
-def _replay(made: Stage) -> None:
-    """Send the last whole week of each district's real inflow, moved so that it ends now."""
+def teach(folder: Path, *seeds: int) -> list[str]:
+    """Train a small model for each seed, really; the first one scores once the node runs. Return versions."""
+    data = folder / "data"
+    data.mkdir()
+    settings = Settings(data=str(data), access=Access(open=True))
+    learned = [learn(data, seed, days=100 - 20 * place)[1] for place, seed in enumerate(seeds)]
+    for place, one in enumerate(learned):
+        hand_over(settings, one, promoted=not place)
+    return [one.card.version for one in learned]
+
+
+def _replay(made: Stage, hours: int) -> None:
+    """Send the last hours of each district's real inflow, moved so that it ends now."""
     assert water.data is not None
     rows = package.read(water.data, cache_folder())
-    begin = int(time.time()) // 3600 * 3600 - (HOURS - 1) * 3600
+    begin = int(time.time()) // 3600 * 3600 - (hours - 1) * 3600
     for place, name in enumerate(rows.streams):
         if name not in made.streams:
             continue
         value = rows.value[rows.column == place]
-        week = value[np.isfinite(value)][-HOURS:]
-        for start in range(0, HOURS, 24):  # a message a day
+        week = value[np.isfinite(value)][-hours:]
+        for start in range(0, hours, 24):  # a message a day
             part = [float(one) for one in week[start : start + 24]]
             made.send(name, {"t0": begin + start * 3600, "dt": 3600, "v": part})
 

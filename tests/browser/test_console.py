@@ -129,6 +129,7 @@ def test_who_signs_in_sees_their_screens_and_who_signs_out_nothing(tmp_path: Pat
     assert "Overview" in found["screens"]
     assert found["role"] == "Role: admin"
     assert found["cookies"] == 0
+    assert found["ended"] == 200  # elsewhere; the page led to the sign-in by itself
     assert "user.add" in found["audit"]
 
 

@@ -25,6 +25,8 @@ export type Detail = Omit<Schemas['IncidentView'], 'alert' | 'similar' | 'monito
 }
 export type Model = Schemas['ModelView']
 export type ModelDetail = Schemas['ModelDetail']
+export type Label = Schemas['LabelView']
+export type Training = Schemas['Training']
 export type Errors = Schemas['ErrorsView']
 export type Device = Schemas['DeviceView']
 export type Admitted = Schemas['Admitted']

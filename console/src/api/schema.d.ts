@@ -1023,6 +1023,41 @@ export interface components {
             encoding: "f32" | "u8";
         };
         /**
+         * LabelView
+         * @description A label of a Datastream; instants in ms since 1970.
+         */
+        LabelView: {
+            id: string;
+            stream: number;
+            from: number;
+            to: number;
+            /** @enum {unknown} */
+            label: "event" | "fault" | "planned";
+            note: string;
+            by: string;
+            at: number;
+        };
+        /**
+         * LabelQuery
+         * @description Of which Datastreams.
+         */
+        LabelQuery: {
+            streams: string;
+        };
+        /**
+         * NewLabel
+         * @description What a span of some Datastreams was: a fault of the sensor, an event, or planned work.
+         */
+        NewLabel: {
+            streams: string;
+            from: string;
+            to: string;
+            /** @enum {unknown} */
+            label: "event" | "fault" | "planned";
+            /** @default  */
+            note: string;
+        };
+        /**
          * LiveQuery
          * @description What to listen to: Datastreams, alerts, how the node does.
          */
@@ -1074,9 +1109,10 @@ export interface components {
         };
         /**
          * ErrorsView
-         * @description How the model that scores does, a Datastream a place: its newest forecast of each instant is judged.
+         * @description How a model does on what was read, a Datastream a place: its newest forecast of each instant is judged.
          *
-         *         ``drift`` is the error of the later half of the time over that of the earlier half.
+         *         ``drift`` is the error of the later half of the time over that of the earlier half. ``shadow``: these
+         *         are not forecasts that were told, but what the model would have told.
          */
         ErrorsView: {
             stream: number[];
@@ -1090,6 +1126,7 @@ export interface components {
             later: components["schemas"]["Period"];
             drift: number | null;
             promised: number | null;
+            shadow: boolean;
         };
         /**
          * Period
@@ -1103,12 +1140,60 @@ export interface components {
             rows: number;
         };
         /**
-         * DaysQuery
-         * @description Of how many days up to now.
+         * ErrorsQuery
+         * @description Of how many days up to now; with ``replay`` the readings are gone through again with this model.
+         *
+         *         So models can be held against each other that did not score at the same time.
          */
-        DaysQuery: {
+        ErrorsQuery: {
             /** @default 7 */
             days: number;
+            /** @default false */
+            replay: boolean;
+        };
+        /**
+         * Training
+         * @description The last training: of what, by whom, since when (ms), and what came of it.
+         *
+         *         A new model is ``promoted`` if it beat the one that scores on what neither was shown; ``said`` is why,
+         *         or why there is none.
+         */
+        Training: {
+            /**
+             * @default none
+             * @enum {unknown}
+             */
+            state: "done" | "failed" | "none" | "running";
+            /** @default  */
+            solution: string;
+            /** @default  */
+            problem: string;
+            /** @default  */
+            who: string;
+            /** @default null */
+            began: number | null;
+            /** @default null */
+            ended: number | null;
+            /** @default null */
+            version: string | null;
+            /** @default null */
+            promoted: boolean | null;
+            /** @default  */
+            said: string;
+        };
+        /**
+         * Wanted
+         * @description What to train: ``live`` on the node's own readings too, ``renew`` from the model that scores now.
+         */
+        Wanted: {
+            solution: string;
+            problem: string;
+            /** @default true */
+            live: boolean;
+            /** @default true */
+            renew: boolean;
+            /** @default 180 */
+            budget_s: number;
         };
         /**
          * RefusedView

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -32,8 +31,9 @@ from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
 from nervure.node.readings import Readings
 from nervure.node.scale import Scale, positions
+from nervure.node.study import Study
 from nervure.node.task import VIEW as TASKS
-from nervure.node.trouble import Clock, Troubles, calm
+from nervure.node.trouble import Clock, Troubles
 from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
@@ -51,7 +51,7 @@ from nervure.store.observations import Observations
 from nervure.stream.log import Log, address_of
 from nervure.stream.server import Server
 
-__all__ = ["Node", "run"]
+__all__ = ["Node"]
 
 _log = logging.getLogger("nervure.node")
 
@@ -119,8 +119,7 @@ class Node:
         """Put together what reads the log and what answers."""
         settings = self.settings
         datastreams = self.catalogue.datastreams()
-        solutions = [find(name) for name in settings.project.solutions]
-        self.intake = Intake(datastreams, settings.limits, solutions)
+        self.intake = Intake(datastreams, settings.limits, [find(one) for one in settings.project.solutions])
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
         self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
@@ -138,6 +137,7 @@ class Node:
         self.live = Live(strip=self._strip, brief=brief, since=self.observations.since)
         self.herald = Herald(self.catalogue, self.live)
         self.watch.told = self.herald.own
+        self.study = Study(settings, self.catalogue, self.observations, self.log)
         self.features = Features(self.front.writer)
         self.readings.join(self.features.default, self._learn, self.observations.holders, self.features.quick)
         self.inflow = Inflow(
@@ -304,6 +304,7 @@ class Node:
             live=self.live,
             check=self.intake.check,
             examine=self._examine,
+            study=self.study,
         )
         return self.front.application(self.status, ingest=door, control=control)
 
@@ -318,7 +319,8 @@ class Node:
     def _strip(self) -> dict[str, Any]:
         """Return what is told once a second to pages that show how the node does."""
         found = strip(self.sites(), self.observations.newest(), self._vital, time.time_ns())
-        return found | {"open_alerts": self.watch.open_alerts(), "problems": self._problems()}
+        rung = self.watch.open_alerts() + self.scale.open_alerts()
+        return found | {"open_alerts": rung, "problems": self._problems()}
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
@@ -377,6 +379,7 @@ class Node:
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
             await self.watch.last()
             await asyncio.to_thread(self.observations.seal)
+        await self.study.close()
         await self.scale.close()
         await self.watch.close()
         self.front.close()
@@ -385,19 +388,3 @@ class Node:
         self.catalogue.close()
         if self.server is not None:
             await self.server.stop()
-
-
-def run(settings: Settings, examine: Callable[[], Iterable[Any]] | None = None) -> None:
-    """Run a node until SIGINT or SIGTERM; ``examine`` tells what is missing on the machine."""
-    import uvloop
-
-    async def main() -> None:
-        node = Node(settings, examine)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, node.stop)
-        await node.start()
-        calm()
-        await node.run()
-
-    uvloop.run(main())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nervure.node.door import Door
 from nervure.serve.control.app import control
+from nervure.serve.control.basemap import FILE
 from nervure.serve.control.route import Desk
 from nervure.serve.guard import Guard
 from nervure.stream.conf import Gate, Wrapped
@@ -65,6 +66,7 @@ class Entry:
             access=self._settings.access,
             provider=self._provider,
             solutions=tuple(self._settings.project.solutions),
+            basemap=self._settings.folder / FILE,
             **work,
         )
         return control(desk)

@@ -327,6 +327,11 @@ class Catalogue:
         with self._database.write() as connection:
             intent.forget(connection, upto)
 
+    def note(self, who: str, what: str, detail: Mapping[str, Any]) -> None:
+        """Write a line of the audit about what was done outside the catalogue."""
+        with self._database.write() as connection:
+            model.audit(connection, who, what, detail)
+
     # --- quarantine, models, audit ---------------------------------------------------------------
 
     def add_rejects(self, rejects: Sequence[Reject]) -> int:

@@ -289,7 +289,10 @@ def streams(desk: Desk, call: Call) -> Answer:
 
 
 def shapes(desk: Desk, call: Call) -> Answer:
-    """Show the Locations that are no points, as GeoJSON: the networks on the map."""
+    """Show the Locations that are no points, as GeoJSON: the networks on the map.
+
+    ``ground`` says whether there is a map of the ground at ``/api/map.pmtiles``.
+    """
     site = desk.site()
     seen = set(site.things.id[things_in_sight(site, call.principal.project)].tolist())
     features = [
@@ -297,7 +300,9 @@ def shapes(desk: Desk, call: Call) -> Answer:
         for one in site.shapes
         if one.thing in seen
     ]
-    return tagged(call, msgspec.json.encode({"type": "FeatureCollection", "features": features}))
+    ground = desk.basemap is not None and desk.basemap.is_file()
+    view = {"type": "FeatureCollection", "features": features, "ground": ground}
+    return tagged(call, msgspec.json.encode(view))
 
 
 _READ: dict[str, Any] = {"method": "GET", "right": "read"}
