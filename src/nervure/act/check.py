@@ -131,10 +131,7 @@ def _hourly(one: Hourly, proposal: Proposal, _declared: Declared, known: Known) 
     if not touched or (one.of is not None and one.of not in touched):
         return PASS
     begin = known.now_ns - span_ns(one.per)
-    if one.of is not None:
-        count = sum(when > begin and name == one.of for when, name in known.acted)
-    else:
-        count = len({when for when, _ in known.acted if when > begin})
+    count = len({when for when, name in known.acted if when > begin and one.of in (None, name)})
     return PASS if count < one.most else ("refuse", f"{count} changes in {one.per}; {one.most} are allowed")
 
 

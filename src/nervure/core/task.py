@@ -77,6 +77,8 @@ def ways(state: State, wanted: State) -> tuple[State, ...]:
     """
     if wanted in MOVES.get(state, ()):
         return (wanted,)
+    if state == "requested" and wanted == "dispatched":
+        return ("checked", wanted)
     if wanted not in MOVES["dispatched"]:
         return ()
     if state == "requested":
