@@ -26,9 +26,7 @@ def test_the_judge_lets_pass_what_is_safe_and_nothing_else(kind: str, seed: int)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_the_reference_sees_a_judge_that_forgets_one_kind(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_reference_sees_a_judge_that_forgets_one_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict, ...]:
         return tuple(one for one in interlock.judge(proposal, declared, known) if one.kind != kind)
 

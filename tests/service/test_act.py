@@ -1,4 +1,4 @@
-"""A loop on a running node: judged, sent to a real guard over MQTT, approved, taken by hand, all in its log."""
+"""A loop on a running node: judged, sent to a real guard over MQTT, approved, taken by hand, all logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acting import PUMP, SPEED, Station, provision, pump, station
+from nervure.bench.safety.station import Station, made
+from tests.acting import PUMP, SPEED, pump
 from tests.opened import Opened, opened
 
 pytestmark = pytest.mark.service
@@ -49,10 +50,10 @@ def status(api: httpx.Client, task: int) -> str:
 
 
 def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Client) -> None:
-    thing, loop = provision(api, PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
+    thing, loop = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
     rules = pump(promote={"least": 2, "refused": 0.5})
-    with station(node.mqtt_port, rules, thing, loop, {"speed": 20.0}) as device:
-        until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+    with Station(node.mqtt_port, rules, thing, loop, {"speed": 20.0}) as device:
+        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
         _shadow(api, loop)
         _advisory(api, loop, device)
         _hand(api, loop, device)

@@ -34,7 +34,7 @@ _WAITING = 1000
 class _Told(msgspec.Struct):
     """A message of the platform to a Thing, as far as a guard needs it."""
 
-    order: msgspec.Raw | None = None
+    order: msgspec.Raw = msgspec.Raw(b"")
 
 
 _told = msgspec.json.Decoder(_Told).decode
@@ -53,7 +53,7 @@ class Device:
         self.guard = guard
         self._clock = clock
         self._topic = f"nervure/tasks/{thing}"
-        self._capability = capability
+        self.capability = capability
         self._came: deque[bytes] = deque(maxlen=_WAITING)
         self._client: paho.Client | None = None
         self._next_ns = 0
@@ -88,16 +88,16 @@ class Device:
         for answer in answers:
             self._answer(answer)
         if report is not None:
-            self._say(f"{self._topic}/guard-{self._capability}/status", report)
+            self._say(f"{self._topic}/guard-{self.capability}/status", report)
         return values
 
     def _follow(self, payload: bytes, now_ns: int) -> None:
         try:
-            order = _told(payload).order
+            order = bytes(_told(payload).order)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            order = msgspec.Raw(payload)
-        if order is not None and _meant(bytes(order), self._capability):
-            self.guard.receive(bytes(order), now_ns)
+            order = payload
+        if order and _meant(order, self.capability):
+            self.guard.receive(order, now_ns)
 
     def _answer(self, answer: Answer) -> None:
         if answer.task.isdecimal():
@@ -114,7 +114,7 @@ class Device:
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         if len(message.payload) <= 2 * MOST_BYTES:
-            self._came.append(message.payload)
+            self._came.append(bytes(message.payload))
         if self._wake is not None:
             self._wake()
 

@@ -35,6 +35,7 @@ MOST_BYTES = 1 << 16
 
 _REMEMBERED = 512
 _NOTES = 200
+_ACCEPTED = 10_000
 _BASE_NS = time.time_ns() - time.monotonic_ns()
 _order = msgspec.json.Decoder(Order).decode
 
@@ -72,6 +73,8 @@ class Guard:
         self._remembered: dict[str, Answer] = {}
         self._running: set[str] = set()
         self._notes: deque[Note] = deque(maxlen=_NOTES)
+        self.accepted: deque[str] = deque(maxlen=_ACCEPTED)
+        """The newest commands that it took, by their ids."""
 
     @property
     def values(self) -> dict[str, Value]:
@@ -144,6 +147,7 @@ class Guard:
         self.slots = array.put(self.slots, proposal)
         if proposal.slot <= HAND:
             self._override()
+        self.accepted.append(proposal.id)
         answer = Answer(task=proposal.id, status="acknowledged", verdicts=verdicts)
         self._keep(answer)
         self.step(now_ns)

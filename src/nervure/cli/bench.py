@@ -14,6 +14,7 @@ _COMMANDS = {
     "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
     "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "faults": "What breaks, and what becomes of what was acknowledged.",
+    "safety": "Hostile commands, a hostile wire, a platform that is killed.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

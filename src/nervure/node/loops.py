@@ -71,7 +71,7 @@ class Loops:
         """Make one transaction, before which nobody else changes a loop; take it before any other."""
         with self._lock:
             try:
-                with self.turn():
+                with self._catalogue.together():
                     yield
             except BaseException:
                 self._standing.clear()  # what was not kept is not so
@@ -163,7 +163,7 @@ class Loops:
         self._keep(found.capability, after)
         detail = {
             "values": proposal.values, "by": proposal.by, "model": proposal.model, "inputs": proposal.inputs,
-            "slot": proposal.slot, "mode": before.mode, "why": ruling.detail,
+            "slot": proposal.slot, "mode": before.mode, "why": ruling.detail, "asked": found.run_log[0].get("by", ""),
             "verdicts": [msgspec.to_builtins(one) for one in ruling.verdicts],
         }  # fmt: skip
         if ruling.state == "awaiting approval" and found.status == "requested":

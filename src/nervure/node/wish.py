@@ -48,7 +48,8 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         raise QueryError(f"act in the Task's properties cannot be read: {cause}") from cause
     first = found.run_log[0] if found.run_log else {}
     person = first.get("as") in PEOPLE and not wish.model
-    actor = str(first.get("by", ""))
+    asker = str(first.get("by", ""))
+    model = "" if person else wish.model or asker
     slot = wish.slot if wish.slot is not None else (HAND if person else MODEL_SLOT)
     since = min(since_ns(found), now_ns)
     longest = span_ns(read.lease)
@@ -58,8 +59,8 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         id=str(found.task),
         values=found.values if isinstance(found.values, Mapping) else {},
         by="person" if person else "model",
-        actor=actor,
-        model="" if person else wish.model or actor,
+        actor=model or asker,
+        model=model,
         slot=min(max(slot, 1), SLOTS),
         issued_ns=since,
         until_ns=until,

@@ -127,7 +127,7 @@ PLANTS: tuple[Plant, ...] = (
                 {"kind": "sequence", "of": "phase",
                  "after": {"0": ["4"], "4": ["0", "1"], "1": ["5"], "5": ["1", "2"], "2": ["6"],
                            "6": ["2", "3"], "3": ["7"], "7": ["3", "0"]},
-                 "least": {"0": "5s", "1": "5s", "2": "5s", "3": "5s", "4": "3s", "5": "3s", "6": "3s", "7": "3s"}},
+                 "least": {**dict.fromkeys("0123", "5s"), **dict.fromkeys("4567", "3s")}},
                 {"kind": "starve", "of": "phase", "states": ["0", "1", "2", "3"], "most": "3min"},
             ],
             "plan": [{"hold": "15s", "values": {"phase": float(one)}} for one in range(4)],
@@ -199,7 +199,7 @@ def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded
     past = Past(start_ns=now, start=dict(plant.start), changes=[], readings=[])
     left = {state: now for rule in plant.act["interlocks"] for state in rule.get("states", ())}
     skew, number, level = chance.choice(_SKEWS_NS), 0, 2.0
-    echo, good, hand = now, dict[str, int](), dict[str, Any]()
+    echo, good = now, dict[str, int]()
     style = chance.choice(("hold", "random", "random", "edge"))
     for _ in range(_STEPS):
         now += chance.choice((SECOND, SECOND, SECOND, SECOND // 2, SECOND // 10))
@@ -209,7 +209,7 @@ def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded
         for _ in range(chance.choice((1, 1, 2, 3))):
             number += 1
             found.orders += 1
-            order = _order(plant, guard, style, number, echo, now + skew, hand, chance)
+            order = _order(plant, guard, number, (echo, now + skew), style, chance)
             if order.do == "set" and order.proposal is not None:
                 good[order.proposal.id] = order.echo_ns
             wire.send(msgspec.json.encode(order), now)
@@ -224,9 +224,7 @@ def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded
     found.trips += len(guard.known.trips)
 
 
-def _sense(
-    plant: Plant, guard: Guard, past: Past, level: float, now: int, chance: random.Random
-) -> float:
+def _sense(plant: Plant, guard: Guard, past: Past, level: float, now: int, chance: random.Random) -> float:
     """Let the inputs say something: the truth, nothing, NaN, the same for ever, or something of before."""
     level = min(5.0, max(0.0, level + chance.uniform(-0.4, 0.4)))
     for name in plant.inputs:
@@ -241,10 +239,13 @@ def _sense(
 
 
 def _order(
-    plant: Plant, guard: Guard, style: str, number: int, echo: int, now: int, hand: dict[str, Any],
-    chance: random.Random,
-) -> Order:  # fmt: skip
-    """Make up an order: mostly of a model that wants the worst, now and then of a person."""
+    plant: Plant, guard: Guard, number: int, moments: tuple[int, int], style: str, chance: random.Random
+) -> Order:
+    """Make up an order: mostly of a model that wants the worst, now and then of a person.
+
+    ``moments`` are the report it rests on, and now by the sender's clock.
+    """
+    echo, now = moments
     person = chance.random() < 0.04
     if person and chance.random() < 0.6:
         do = chance.choice(("release", "release", "reset"))
@@ -271,15 +272,17 @@ def _worst(plant: Plant, name: str, style: str, chance: random.Random) -> Any:
     if kind == "Boolean":
         return chance.random() < 0.7
     if kind == "Quantity":
-        return chance.choice((0.0, 100.0, 100.1, 5.0, 1e9, -1.0)) if style == "edge" else chance.uniform(-10, 120)
+        return (
+            chance.choice((0.0, 100.0, 100.1, 5.0, 1e9, -1.0))
+            if style == "edge"
+            else chance.uniform(-10, 120)
+        )
     states = list(next(rule["after"] for rule in plant.act["interlocks"] if "after" in rule))
     state = chance.choice((*states, "9"))
     return state if kind == "Category" else float(state)
 
 
-def _checked(
-    plant: Plant, guard: Guard, past: Past, left: dict[str, int], now: int, found: Guarded
-) -> None:
+def _checked(plant: Plant, guard: Guard, past: Past, left: dict[str, int], now: int, found: Guarded) -> None:
     """Let the guard go on, and hold what it puts into force against the plain reference.
 
     One order after another may have moved it within this instant, and each was a step of its own: what
@@ -312,8 +315,7 @@ def _newly(guard: Guard, past: Past) -> list[tuple[int, str, Any]]:
     """Return what the guard has put into force since the last look."""
     found = []
     last: dict[str, Any] = dict(past.start)
-    for _, name, value in past.changes:
-        last[name] = value
+    last |= {name: value for _, name, value in past.changes}
     since = past.changes[-1][0] if past.changes else past.start_ns
     for name, held in guard.known.held.items():
         for one in held:
@@ -325,9 +327,7 @@ def _newly(guard: Guard, past: Past) -> list[tuple[int, str, Any]]:
     return found
 
 
-def _waits(
-    plant: Plant, guard: Guard, past: Past, left: dict[str, int], now: int, found: Guarded
-) -> None:
+def _waits(plant: Plant, guard: Guard, past: Past, left: dict[str, int], now: int, found: Guarded) -> None:
     """See that nobody waits longer than declared, but for a person's hand."""
     for rule in plant.act["interlocks"]:
         if rule["kind"] != "starve":

@@ -11,7 +11,7 @@ import msgspec
 
 from nervure.act import track
 from nervure.bench.safety.plain import SECOND, Past, Told
-from nervure.core.command import Approval, Evidence, Known, Proposal, Trip, digest
+from nervure.core.command import Approval, By, Evidence, Known, Proposal, Trip, digest
 from nervure.core.error import DeclarationError
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
@@ -30,11 +30,14 @@ _SPANS = ("500ms", "1s", "7s", "1min", "10min")
 _NS = {"500ms": SECOND // 2, "1s": SECOND, "7s": 7 * SECOND, "1min": 60 * SECOND, "10min": 600 * SECOND}
 _NUMBERS = (0.0, 1.0, -1.0, 2.5, 10.0, 10.000000001, 9.999999999, 100.0, -0.0, 1e-300, 1e300)
 _ODD: tuple[Any, ...] = (math.nan, math.inf, -math.inf, True, "10", "", 10**30, -5e-324)
+_BY: tuple[By, ...] = ("model", "model", "model", "person", "plan")
+_AGES = (0, 0, 0, 0, SECOND, 10 * SECOND, 10 * SECOND + 1, -2 * SECOND, -2 * SECOND - 1)
+_LEASES = (SECOND, SECOND, 60 * SECOND, 60 * SECOND + 1, 0)
 _PEOPLE = ("ann", "bo", "cy", "")
 
 
 class Scene(msgspec.Struct, kw_only=True):
-    """A rule as JSON and as it is read, what happened, what is known of it, and commands with their telling."""
+    """A rule as JSON and as it is read, what happened, what is known of it, and commands as they are told."""
 
     rule: dict[str, Any]
     read: Declared
@@ -66,7 +69,12 @@ def scenes(kind: str, seed: int, commands: int) -> Iterator[Scene]:
 
 def _past(rule: dict[str, Any], chance: random.Random) -> tuple[Past, list[int]]:
     """Make up what happened, and the instants at which rules turn."""
-    start = {"a": chance.choice(_NUMBERS), "b": chance.choice(_NUMBERS), "s": chance.choice(STATES), "on": False}
+    start = {
+        "a": chance.choice(_NUMBERS),
+        "b": chance.choice(_NUMBERS),
+        "s": chance.choice(STATES),
+        "on": False,
+    }
     for name in [name for name in start if chance.random() < 0.02]:
         del start[name]  # a device that does not know what is in force
     now, changes, readings = BEGIN_NS, list[tuple[int, str, Any]](), list[tuple[int, str, Any]]()
@@ -99,48 +107,61 @@ def _known(past: Past, read: Declared) -> Known:
     return known
 
 
-def _try(
-    rule: dict[str, Any], past: Past, marks: list[int], chance: random.Random
-) -> tuple[Proposal, Told]:
+def _try(rule: dict[str, Any], past: Past, marks: list[int], chance: random.Random) -> tuple[Proposal, Told]:
     """Make up a command, at an instant near to where something turns."""
     spans = [_NS[text] for text in rule.values() if isinstance(text, str) and text in _NS] or [SECOND]
+    now = _instant(marks, spans, chance)
+    values = _values(rule, past, chance)
+    other = values | {"a": 3.0}
+    by: By = chance.choice(_BY)
+    yes = [
+        (who, now - chance.choice((0, SECOND, *spans, spans[0] + 1, -3 * SECOND)), of)
+        for who in chance.sample(_PEOPLE, chance.randrange(0, 4))
+        for of in [chance.choice((values, values, other))]
+    ]
+    told = Told(
+        now_ns=now, by=by, values=values, model=chance.choice(("m1", "m2", "")),
+        actor=chance.choice(_PEOPLE[:3]) if by == "person" else "",
+        approvals=[{"who": who, "time_ns": when, "values": of} for who, when, of in yes],
+        evidence=_evidence(values, other, now, spans, chance), issued_ns=now - chance.choice(_AGES),
+        until_ns=chance.choice((*(now + one for one in _LEASES), None)),
+        slot=chance.choice((12, 12, 12, 12, 9, 8, 1, 16)), trip=chance.random() < 0.03,
+    )  # fmt: skip
+    return _proposed(told), told
+
+
+def _instant(marks: list[int], spans: list[int], chance: random.Random) -> int:
     newest = max(marks)
-    now = chance.choice(marks) + chance.choice((*spans, 0)) + chance.choice((-1, 0, 1, 0, SECOND))
-    now = max(now, newest)
     if chance.random() < 0.3:
-        now = newest + chance.randrange(0, 700 * SECOND)
+        return newest + chance.randrange(0, 700 * SECOND)
+    return max(
+        newest, chance.choice(marks) + chance.choice((*spans, 0)) + chance.choice((-1, 0, 1, 0, SECOND))
+    )
+
+
+def _values(rule: dict[str, Any], past: Past, chance: random.Random) -> dict[str, Any]:
     values = {name: _wish(name, past, chance) for name in FIELDS if chance.random() < 0.45}
     if isinstance(rule.get("of"), str) and rule["of"] in FIELDS and chance.random() < 0.8:
         values[rule["of"]] = _wish(rule["of"], past, chance)
     values = values or {"a": 1.0}
     if chance.random() < 0.03:
         values[chance.choice((*FIELDS, "nobody"))] = chance.choice(_ODD)
-    by = chance.choice(("model", "model", "model", "person", "plan"))
-    actor = chance.choice(_PEOPLE[:3]) if by == "person" else ""
-    issued = now - chance.choice((0, 0, 0, 0, SECOND, 10 * SECOND, 10 * SECOND + 1, -2 * SECOND, -2 * SECOND - 1))
-    until = chance.choice((now + SECOND, now + SECOND, now + 60 * SECOND, now + 60 * SECOND + 1, now, None))
-    slot = chance.choice((12, 12, 12, 12, 9, 8, 1, 16))
-    other = values | {"a": 3.0}
-    yes = [
-        (who, now - chance.choice((0, SECOND, *spans, spans[0] + 1, -3 * SECOND)), chance.choice((values, values, other)))
-        for who in chance.sample(_PEOPLE, chance.randrange(0, 4))
-    ]
-    shown = _evidence(values, other, now, spans, chance)
-    trip = chance.random() < 0.03
-    told = Told(
-        now_ns=now, by=by, values=values, model=chance.choice(("m1", "m2", "")), actor=actor,
-        approvals=[{"who": who, "time_ns": when, "values": of} for who, when, of in yes],
-        evidence=shown, issued_ns=issued, until_ns=until, slot=slot, trip=trip,
-    )  # fmt: skip
-    proposal = Proposal(
-        id="1", values=values, by=by, actor=actor, model=told.model, slot=slot, issued_ns=issued,
-        until_ns=until,
-        approvals=tuple(Approval(who=who, time_ns=when, of=_digest(of)) for who, when, of in yes),
+    return values
+
+
+def _proposed(told: Told) -> Proposal:
+    shown = told.evidence
+    return Proposal(
+        id="1", values=told.values, by=told.by, actor=told.actor, model=told.model, slot=told.slot,
+        issued_ns=told.issued_ns, until_ns=told.until_ns,
+        approvals=tuple(
+            Approval(who=one["who"], time_ns=one["time_ns"], of=_digest(one["values"]))
+            for one in told.approvals
+        ),
         evidence=None if shown is None else Evidence(
             of=_digest(shown["values"]), time_ns=shown["time_ns"], kpis=shown["kpis"], runs=shown["runs"]
         ),
     )  # fmt: skip
-    return proposal, told
 
 
 def tripped(known: Known, told: Told) -> Known:
@@ -244,7 +265,11 @@ def _sequences(chance: random.Random) -> tuple[dict[str, Any], int]:
 
 
 def _freshes(chance: random.Random) -> tuple[dict[str, Any], int]:
-    rule: dict[str, Any] = {"kind": "fresh", "inputs": chance.choice((["x"], ["x", "z"])), "within": _span(chance)}
+    rule: dict[str, Any] = {
+        "kind": "fresh",
+        "inputs": chance.choice((["x"], ["x", "z"])),
+        "within": _span(chance),
+    }
     return rule | chance.choice(({}, {"stuck": _span(chance)})), 0
 
 

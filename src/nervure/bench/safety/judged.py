@@ -79,7 +79,11 @@ def _malformed(told: Told) -> bool:
     right: dict[str, Any] = {"number": (int, float), "text": str, "boolean": bool}
     for name, value in told.values.items():
         kind = FIELDS.get(name)
-        if kind is None or not isinstance(value, right[kind]) or (kind == "number" and isinstance(value, bool)):
+        if (
+            kind is None
+            or not isinstance(value, right[kind])
+            or (kind == "number" and isinstance(value, bool))
+        ):
             return True
         if kind == "number" and not -math.inf < value < math.inf:
             return True

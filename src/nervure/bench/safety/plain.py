@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
+
+from nervure.core.command import By
 
 __all__ = ["PLAIN", "Past", "Told", "unsafe"]
 
@@ -36,7 +39,7 @@ class Told(msgspec.Struct, kw_only=True):
     """A command, as JSON would have it, and when it is judged."""
 
     now_ns: int
-    by: str
+    by: By
     values: dict[str, Any]
     model: str = ""
     actor: str = ""
@@ -134,7 +137,8 @@ def _hourly(rule: dict[str, Any], past: Past, told: Told) -> bool:
         return False
     fields = {rule["of"]} if "of" in rule else {*past.start, *(name for _, name, _ in past.changes)}
     instants = {when for name in fields for when, _ in _spells(past, name)[name in past.start :]}
-    return sum(when > told.now_ns - _ns(rule["per"]) for when in instants) >= rule["most"]
+    lately = sum(when > told.now_ns - _ns(rule["per"]) for when in instants)
+    return bool(lately >= rule["most"])
 
 
 def _could(condition: dict[str, Any], value: Any) -> bool:
@@ -278,7 +282,7 @@ def _approve(rule: dict[str, Any], past: Past, told: Told) -> bool:
         and (not rule.get("of") or one["who"] in rule["of"])
         and -2 * SECOND <= told.now_ns - one["time_ns"] <= _ns(rule["within"])
     }
-    return len(yes) < rule["k"]
+    return bool(len(yes) < rule["k"])
 
 
 def _scope(rule: dict[str, Any], _past: Past, told: Told) -> bool:
@@ -315,14 +319,14 @@ def _effect(rule: dict[str, Any], past: Past, told: Told) -> bool:
 
 
 def _odd(value: Any) -> bool:
-    return isinstance(value, str) or not value == value  # noqa: PLR0124 - NaN
+    return isinstance(value, str) or value != value  # noqa: PLR0124 - NaN
 
 
 def _starve(rule: dict[str, Any], past: Past, told: Told, lead_ns: int) -> bool:
     """Tell whether a command passes by the state that has to be served now."""
     spells = [(when, _label(value)) for when, value in _spells(past, rule["of"])]
     left = dict.fromkeys(rule["states"], past.start_ns)
-    for (_, state), (end, _) in zip(spells, spells[1:], strict=False):
+    for (_, state), (end, _) in pairwise(spells):
         if state in left:
             left[state] = end
     here = spells[-1][1] if spells else None

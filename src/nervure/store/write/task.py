@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from nervure.core.error import ConflictError, DeclarationError, DeniedError, QueryError
 from nervure.core.instant import iso
@@ -66,7 +66,7 @@ def note(work: Work, id: int, status: str, detail: str) -> tuple[State, ...]:
     row = work.find(_TASK, id)
     if row["status"] == wanted:
         return ()
-    found = ways(row["status"], cast("State", wanted))
+    found = ways(row["status"], wanted)
     if not found:
         raise ConflictError(f"Task {id} is {row['status']}: it cannot become {wanted}")
     lines = [{"time": iso(work.now_ns), "status": one} for one in found]

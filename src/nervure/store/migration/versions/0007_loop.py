@@ -14,10 +14,15 @@ KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    capability = {"autoincrement": False, "nullable": False, "comment": "Which TaskingCapability"}
     op.create_table(
         "loop",
-        sa.Column("capability_id", sa.BigInteger(), **capability),
+        sa.Column(
+            "capability_id",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Which TaskingCapability",
+        ),
         sa.Column("state", sa.LargeBinary(), nullable=False, comment="How the loop stands"),
         sa.Column("number", sa.BigInteger(), nullable=False, comment="Number of the newest line of its log"),
         sa.Column("hash", sa.Text(), nullable=False, comment="Hash of that line"),
@@ -26,7 +31,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "loop_step",
-        sa.Column("capability_id", sa.BigInteger(), **capability),
+        sa.Column(
+            "capability_id",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Which TaskingCapability",
+        ),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False, comment="Place in its log"),
         sa.Column("time_ns", sa.BigInteger(), nullable=False, comment="When it was written"),
         sa.Column("task_id", sa.BigInteger(), nullable=True, comment="Which Task it is about"),
@@ -39,6 +50,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("capability_id", "number", name=op.f("pk_loop_step")),
         comment="What was done in each control loop, chained by hashes",
     )
+    _approval()
+
+
+def _approval() -> None:
     op.create_table(
         "approval",
         sa.Column("task_id", KEY, nullable=False, comment="Which Task"),
