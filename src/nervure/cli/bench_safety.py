@@ -46,11 +46,9 @@ def safety(
     unknown = set(only) - set(PARTS)
     if unknown:
         raise UsageError(f"there is no part {min(unknown)!r}", hint=f"one of: {', '.join(PARTS)}")
+    size = {"commands": commands, "orders": orders, "wire": wire, "kills": kills}
     with progress("bench safety") as tell:
-        found = measure(
-            parts=only or PARTS, commands=commands, orders=orders, wire=wire, kills=kills, seed=seed,
-            workers=workers, tell=tell,
-        )  # fmt: skip
+        found = measure(parts=only or PARTS, seed=seed, workers=workers, tell=tell, **size)
     found.command = _words()
     wrong = failed(found)
     _show(found, json)

@@ -49,7 +49,7 @@ FILE = "nervure.toml"
 PREFIX = "NERVURE_"
 NO_SETTING = ("NERVURE_DATA",)
 _IN_FILE_ONLY = ("broker", "thing")
-_LISTS = ("project.solutions", "tls.names")
+_LISTS = ("project.solutions", "tls.names", "notify.mail_to")
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,24 +28,16 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import declared, span_ns
 from nervure.core.order import Order, Report
-from nervure.node.wish import Ask, inputs, is_open, proposal_of, since_ns
+from nervure.node.wish import Ask, Heard, inputs, is_open, proposal_of, since_ns
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
 from nervure.store.write.writer import Writer
 
-__all__ = ["Heard", "Loops"]
+__all__ = ["Loops"]
 
-Last = Callable[[Iterable[int]], Mapping[int, tuple[int, float]]]
+Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
 _AWAY_S = 5.0
-
-
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest report of a guard, and when the log had it."""
-
-    report: Report
-    at_ns: int
-    thing: int
 
 
 class Loops:
@@ -163,7 +155,8 @@ class Loops:
         self._keep(found.capability, after)
         detail = {
             "values": proposal.values, "by": proposal.by, "model": proposal.model, "inputs": proposal.inputs,
-            "slot": proposal.slot, "mode": before.mode, "why": ruling.detail, "asked": found.run_log[0].get("by", ""),
+            "slot": proposal.slot, "mode": before.mode, "why": ruling.detail,
+            "asked": found.run_log[0].get("by", ""),
             "verdicts": [msgspec.to_builtins(one) for one in ruling.verdicts],
         }  # fmt: skip
         if ruling.state == "awaiting approval" and found.status == "requested":
@@ -232,6 +225,20 @@ class Loops:
             self._writer.task_status(task, "expired", "nobody took it there in time")
             self.write(found.capability, "platform", "expired", {"why": "its guard was away"}, task=task)
             return True
+
+    def sent(self, task: int) -> None:
+        """Take it that a device without a guard does what it was told, within the same transaction."""
+        with self._lock:
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            if found is None or read is None or read.guarded:
+                return
+            now_ns = time.time_ns()
+            proposal = proposal_of(found, read, (), now_ns)
+            standing = self.standing(found.capability)
+            known = track.applied(track.at(standing.known, now_ns), read, proposal.values)
+            slots, _ = array.expire(standing.slots, now_ns)
+            self._keep(found.capability, replace(standing, known=known, slots=array.put(slots, proposal)))
 
     def told(self, task: int, status: str, detail: str, who: str) -> None:
         """Write what was said of a Task into the log of its loop, within the transaction that notes it."""
@@ -381,7 +388,7 @@ class Loops:
         """Return how a loop stands with the newest readings of its inputs."""
         standing = self.standing(capability)
         wanted = {name: self._streams[name] for name in inputs(read) if name in self._streams}
-        newest = self._last(wanted.values()) if wanted else {}
+        newest = self._last(list(wanted.values())) if wanted else {}
         readings: dict[str, tuple[Value, int]] = {
             name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest
         }

@@ -18,7 +18,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -155,12 +155,12 @@ class Tasking:
                     await asyncio.to_thread(self._keep, self._queue[0])
                     self._queue.popleft()
                 if self._waiting:
-                    self._waiting = await self._dispatch()
+                    self._waiting = False  # what is asked meanwhile says so again
+                    if await self._dispatch():
+                        self._loop.call_later(LOOK_S, self._again)
             except (StoreError, StreamError) as cause:
                 _log.warning("Tasks have to wait: %s", cause.what)
-            if self._queue or self._waiting:
-                await asyncio.sleep(LOOK_S)
-                self._wake.set()
+                self._loop.call_later(LOOK_S, self._again)
 
     async def commit(self) -> None:
         """Write down how far the log holds nothing for us, so that it may be trimmed."""
@@ -236,8 +236,7 @@ class Tasking:
 
     async def _dispatch(self) -> bool:
         """Tell every device that listens what it was asked; whether there is more for others."""
-        asked = await asyncio.to_thread(self._catalogue.due_tasks)
-        asks = await asyncio.to_thread(self._loops.asks, time.time_ns())
+        asked, asks = await asyncio.to_thread(self._due)
         if not asked and not asks:
             return False
         listening = await self._wire.followed(_TREE)
@@ -257,19 +256,14 @@ class Tasking:
 
     async def _one(self, task: Due, listening: set[str]) -> bool:
         """Judge a Task and tell its device; whether it has to wait."""
-        order = None
-        if task.declares:
-            ruling = await asyncio.to_thread(self._loops.decide, task.id)
-            if ruling is not None and ruling.state != "checked":
-                return False
         subject = task_subject(task.thing)
         there = bool(listening & {subject, _ANY, _TREE})
-        if task.declares and await asyncio.to_thread(self._loops.guarded, task.id):
-            now_ns = time.time_ns()
-            order = await asyncio.to_thread(self._loops.order, task.id, now_ns) if there else None
-            if order is None:
-                return not await asyncio.to_thread(self._loops.expired, task.id, now_ns)
-        elif not there:
+        order: Order | None = None
+        if task.declares:
+            order, step = await asyncio.to_thread(self._judged, task.id, there)
+            if step != "go":
+                return step == "wait"
+        if order is None and not there:
             return True
         await self._wire.send(subject, _message(task, order))
         try:
@@ -278,10 +272,29 @@ class Tasking:
             _log.debug("Task %s: %s", task.id, cause.what)
         return False
 
+    def _due(self) -> tuple[list[Due], list[tuple[int, Order]]]:
+        return self._catalogue.due_tasks(), self._loops.asks(time.time_ns())
+
+    def _judged(self, task: int, there: bool) -> tuple[Order | None, Literal["go", "wait", "over"]]:
+        """Judge a Task; returns its order for a guard, and whether it goes now, has to wait, or is over."""
+        ruling = self._loops.decide(task)
+        if ruling is None:
+            return None, "go"
+        if ruling.state != "checked":
+            return None, "over"
+        if not self._loops.guarded(task):
+            return None, "go"
+        now_ns = time.time_ns()
+        order = self._loops.order(task, now_ns) if there else None
+        if order is not None:
+            return order, "go"
+        return None, "over" if self._loops.expired(task, now_ns) else "wait"
+
     def _sent(self, task: int) -> None:
         with self._loops.turn():
             for state in self._writer.task_status(task, "dispatched"):
                 if state == "dispatched":
+                    self._loops.sent(task)
                     self._loops.told(task, state, "", "platform")
 
     def _reject(self, task: int, why: str) -> None:

@@ -16,7 +16,7 @@ from nervure.core.order import Report
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
-__all__ = ["Ask", "Wish", "inputs", "is_open", "proposal_of", "since_ns"]
+__all__ = ["Ask", "Heard", "Wish", "inputs", "is_open", "proposal_of", "since_ns"]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float | None = None
     inputs: str = ""
     evidence: Evidence | None = None
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest report of a guard, and when the log had it."""
+
+    report: Report
+    at_ns: int
+    thing: int
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,7 +66,8 @@ def _guard(found: Safety) -> list[str]:
     rows = [
         (
             one.plant, f"{one.orders:,}", f"{one.taken:,}", f"{one.changes:,}",
-            f"{sum(one.wrong.values()):,}", f"{one.longest_wait_s:.1f} s" if one.longest_wait_s else "", f"{one.trips:,}",
+            f"{sum(one.wrong.values()):,}", f"{one.longest_wait_s:.1f} s" if one.longest_wait_s else "",
+            f"{one.trips:,}",
         )
         for one in found.guard
     ]  # fmt: skip
