@@ -28,7 +28,7 @@ __all__ = ["ACT", "Chaos", "play"]
 LEASE_S = 2.0
 FIELDS = {"phase": "Category"}
 ACT: dict[str, Any] = {
-    "lease": "2s", "age": "5s", "every": "250ms",
+    "lease": "2s", "age": "5s", "every": "250ms", "promote": {"demote": 1.0},
     "interlocks": [
         {"kind": "sequence", "of": "phase", "after": {"ns": ["y"], "y": ["ns", "ew"], "ew": ["y"]},
          "least": {"ns": "600ms", "ew": "600ms", "y": "300ms"}},
