@@ -16,7 +16,7 @@ import msgspec
 
 from nervure.core.command import By
 
-__all__ = ["PLAIN", "Past", "Told", "unsafe"]
+__all__ = ["PLAIN", "SECOND", "Past", "Told", "unsafe"]
 
 SECOND = 1_000_000_000
 _UNIT = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}

@@ -14,10 +14,29 @@ from nervure.serve.control.steering import Steering
 from nervure.store.scope import Scope
 
 __all__ = [
-    "ROUTES", "Handing", "LogQuery", "LogView", "LoopView", "Moding", "Saying", "SlotView", "TaskQuery",
-    "TaskView", "VerdictView", "approve", "give_back", "loop", "loop_log", "loops", "mode", "reset",
-    "take_hand", "tasks", "turn_down",
-]  # fmt: skip
+    "ROUTES",
+    "Handing",
+    "LineView",
+    "LogQuery",
+    "LogView",
+    "LoopView",
+    "Moding",
+    "Saying",
+    "SlotView",
+    "TaskQuery",
+    "TaskView",
+    "VerdictView",
+    "approve",
+    "give_back",
+    "loop",
+    "loop_log",
+    "loops",
+    "mode",
+    "reset",
+    "take_hand",
+    "tasks",
+    "turn_down",
+]
 
 Reason = Annotated[str, Meta(max_length=500)]
 
