@@ -809,6 +809,156 @@ export interface components {
             standing: Record<string, never> | null;
         };
         /**
+         * LoopView
+         * @description A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
+         *
+         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+         */
+        LoopView: {
+            id: number;
+            name: string;
+            thing: number;
+            /** @enum {unknown} */
+            mode: "advisory" | "auto" | "shadow" | "supervised";
+            since: string | null;
+            watch_until: string | null;
+            watcher: string;
+            judged: number;
+            refused: number;
+            trips: Record<string, never>[];
+            guard: string;
+            heard: string | null;
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            holder: string;
+            slots: components["schemas"]["SlotView"][];
+            limits: Record<string, never>[];
+            plan: Record<string, never>[];
+            fields: {
+                [key: string]: string;
+            };
+            verdicts: components["schemas"]["VerdictView"][];
+            waiting: number;
+        };
+        /**
+         * SlotView
+         * @description What a slot of the priority array holds, and for how long yet.
+         */
+        SlotView: {
+            slot: number;
+            by: string;
+            actor: string;
+            task: string;
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            /** @default null */
+            left_s: number | null;
+        };
+        /**
+         * VerdictView
+         * @description What a rule said.
+         */
+        VerdictView: {
+            rule: string;
+            kind: string;
+            outcome: string;
+            /** @default  */
+            why: string;
+        };
+        /**
+         * LogView
+         * @description The newest lines of a loop's log; ``broken`` is the number of a line that was changed, if one was.
+         */
+        LogView: {
+            lines: components["schemas"]["LineView"][];
+            broken: number | null;
+        };
+        /**
+         * LineView
+         * @description A line of a loop's log.
+         */
+        LineView: {
+            number: number;
+            time: string;
+            task: number | null;
+            who: string;
+            what: string;
+            detail: Record<string, never>;
+            hash: string;
+            seal: string;
+        };
+        /**
+         * LogQuery
+         * @description How many lines, from before which number on.
+         */
+        LogQuery: {
+            /** @default 100 */
+            limit: number;
+            /** @default null */
+            before: number | null;
+        };
+        /**
+         * TaskView
+         * @description A Task of a loop: what is wanted by whom, how it stands, who said yes.
+         */
+        TaskView: {
+            id: number;
+            loop: number;
+            name: string;
+            created: string;
+            status: string;
+            values: Record<string, never>;
+            by: string;
+            model: string;
+            detail: string;
+            approved: string[];
+        };
+        /**
+         * Handing
+         * @description Values to set by hand, and for how long; without ``minutes`` until they are given back.
+         */
+        Handing: {
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            /** @default null */
+            minutes: number | null;
+        };
+        /**
+         * Moding
+         * @description The mode to go to, and why where evidence is missing: that stands in the log.
+         *
+         *         ``hours`` is how long the asker has the watch of a supervised loop.
+         */
+        Moding: {
+            /** @enum {unknown} */
+            mode: "advisory" | "auto" | "shadow" | "supervised";
+            /** @default 8 */
+            hours: number;
+            /** @default  */
+            because: string;
+        };
+        /**
+         * Saying
+         * @description Why, if one likes to say.
+         */
+        Saying: {
+            /** @default  */
+            why: string;
+        };
+        /**
+         * TaskQuery
+         * @description In which state, how many.
+         */
+        TaskQuery: {
+            /** @default awaiting approval */
+            status: string;
+            /** @default 100 */
+            limit: number;
+        };
+        /**
          * OverviewView
          * @description What is wrong, where, and how the node does.
          */

@@ -15,6 +15,7 @@ _COMMANDS = {
     "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "faults": "What breaks, and what becomes of what was acknowledged.",
     "console": "The web console on a city of 10,000 sensors, in a real browser.",
+    "safety": "Hostile commands, a hostile wire, a platform that is killed.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

@@ -131,6 +131,7 @@ class Node:
             self.readings,
             guard=self.entry.guard,
             refuse=self.watch.refuse,
+            seal=self.entry.seal,
         )
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)
@@ -305,6 +306,7 @@ class Node:
             check=self.intake.check,
             examine=self._examine,
             study=self.study,
+            steering=self.front.steered(self.entry.sealed),
         )
         return self.front.application(self.status, ingest=door, control=control)
 

@@ -14,6 +14,7 @@ from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
 from nervure.serve.control.study import Study
+from nervure.serve.control.steering import Steering, nothing
 from nervure.serve.control.vital import Vital
 from nervure.serve.live import Live
 from nervure.store.answer import Answers
@@ -48,6 +49,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     solutions: tuple[str, ...] = ()
     study: Study | None = None
     basemap: Path | None = None
+    steering: Callable[[], Steering] = nothing
 
     def tell(self, changed: Alert) -> Alert:
         """Tell pages of an alert that a person changed, and return it."""
