@@ -18,6 +18,7 @@ from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
+from nervure.cli.proof import PROOFS, prove
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
 from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
@@ -42,7 +43,8 @@ Judged = Annotated[
     str | None,
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
-        " or detection: all sets of detection, and the report on them."
+        " detection: all sets of detection, and the report on them; or hvac, pipes, structure: proofs on"
+        " twins."
     ),
 ]
 Package = Annotated[
@@ -87,11 +89,11 @@ def evaluate(
     """
     single = {"--problem": problem, "--model": model, "--protocol": protocol}
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
-    filed = own is not None and own.csv is not None
-    many = everything or (not filed and is_detection(name or ""))
+    if name in PROOFS:
+        return prove(name, out, {**single, **whole, "--all": everything}, quick=quick, json=json)
+    many = everything or (not (filed := bool(own and own.csv)) and is_detection(name or ""))
     _refuse(single, whole, filed=filed, everything=many)
-    given = opened(name, own) if filed else opened(name or "", own)
-    if given is not None:
+    if (given := opened(name if filed else name or "", own)) is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
     if many:
