@@ -13,8 +13,8 @@ from nervure.core.access import Access
 from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
-from nervure.serve.control.study import Study
 from nervure.serve.control.steering import Steering, nothing
+from nervure.serve.control.study import Study
 from nervure.serve.control.vital import Vital
 from nervure.serve.live import Live
 from nervure.store.answer import Answers
