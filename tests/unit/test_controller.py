@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ ROOMS = Rooms(
 
 
 def _plan(start: float, hour: float = 0.0, charge: float = 0.0, **change: float) -> tuple[np.ndarray, ...]:
-    machine = Machine(**{**{one: getattr(MACHINE, one) for one in MACHINE.__struct_fields__}, **change})  # type: ignore[arg-type]
+    machine = msgspec.structs.replace(MACHINE, **change)
     ahead = Ahead(np.zeros(24), np.zeros(24), np.full(24, 300.0))
     found = plan(ROOMS, machine, HOME, hour, np.array([start, start]), ahead, charge_kwh=charge)
     return found.heat, found.air, found.battery

@@ -78,8 +78,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
 def heating_ratio(outdoor_c: float) -> float:
     """Return heat per electricity of an air-source heat pump, as a line through data-sheet values.
 
-    >>> heating_ratio(7.0), heating_ratio(-15.0)
-    (3.6, 1.94...)
+    >>> heating_ratio(7.0), heating_ratio(27.0)
+    (3.6, 5.0)
     """
     return float(np.clip(3.6 + 0.075 * (outdoor_c - 7.0), 1.5, 5.0))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nervure.bench.twin.house import BARE, FULL, Year, year
 from nervure.bench.twin.office import KINDS, OfficeYear, office_year
@@ -111,7 +111,7 @@ def _years(tell: Callable[[float, str], None], *, quick: bool) -> _Years:
         house = {key: pool.submit(_house_year, *key, BARE, days) for key in ROWS[::-1]}
         full = {} if quick else {one: pool.submit(_house_year, one, 0, FULL, days) for one in FULL_ROWS}
         office = {} if quick else {one: pool.submit(_office_year, one) for one in KINDS}
-        todo = [*house.values(), *full.values(), *office.values()]
+        todo: list[Future[Any]] = [*house.values(), *full.values(), *office.values()]
         for number, _ in enumerate(as_completed(todo)):
             tell((number + 1) / len(todo), f"{number + 1} of {len(todo)} years")
         found = {one: year_ for one, wait in office.items() if (year_ := wait.result()) is not None}

@@ -9,7 +9,7 @@ import msgspec
 
 from nervure.bench.markdown import number, table
 
-__all__ = ["Goal", "Part", "Proof", "goal", "read", "write"]
+__all__ = ["Goal", "Part", "Proof", "goal", "page", "read", "write"]
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
