@@ -141,7 +141,7 @@ def _house_part(found: dict[tuple[str, int], Year]) -> Part:
         " (17 to 25). The price is 0.16 at night (22 to 6), 0.48 from 16 to 21, 0.28 otherwise. Forecasts of outdoors are"
         " off by 0.4 K in the first hour and 2 K a day ahead, of sunshine by a factor (0.3 in its logarithm). The planner"
         " runs a schedule for its first week and learns the rooms from it, and anew every week. A schedule saves"
-        " electricity and hardly any money: it heats up at 16 o'clock, when the price does too. Milliseconds are of the"
+        " electricity and costs more: it heats up before and at 16 o'clock, as the price rises. Milliseconds are of the"
         " processor, so they hold on a busy machine.",
         rows=rows,
     )
