@@ -124,15 +124,9 @@ class Node:
         self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
         self.front = Front(
-            settings,
-            self.catalogue,
-            self.observations,
-            self.log,
-            self.readings,
-            guard=self.entry.guard,
-            refuse=self.watch.refuse,
-            seal=self.entry.seal,
-        )
+            settings, self.catalogue, self.observations, self.log, self.readings,
+            guard=self.entry.guard, refuse=self.watch.refuse, seal=self.entry.seal,
+        )  # fmt: skip
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)
         self.live = Live(strip=self._strip, brief=brief, since=self.observations.since)

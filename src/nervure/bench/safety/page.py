@@ -19,7 +19,12 @@ def page(found: Safety) -> str:
     parts = [
         "# Is acting safe?",
         "",
-        f"Made by `{found.command}` on {_machine(found)}. The protocol and its limits: [acting](../act.md).",
+        f"Measured on {_machine(found)}. The protocol and its limits: [acting](../act.md).",
+        "",
+        *(
+            f"- {name}: `{command.partition(', load')[0]}`{_load(command)}"
+            for name, command in found.commands.items()
+        ),
         "",
         *_judge(found),
         *_guard(found),
@@ -27,6 +32,11 @@ def page(found: Safety) -> str:
         *_chaos(found),
     ]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _load(command: str) -> str:
+    load = command.partition(", load ")[2]
+    return f", at a load of {load}" if load else ""
 
 
 def _machine(found: Safety) -> str:

@@ -43,6 +43,8 @@ class Safety(msgspec.Struct, kw_only=True):
 
     machine: dict[str, Any] = {}
     command: str = ""
+    commands: dict[str, str] = {}
+    """By which command each part was measured, and at which load of the machine."""
     seconds: float = 0.0
     judge: list[Judged] = []
     guard: list[Guarded] = []
@@ -146,6 +148,8 @@ def put(found: Safety, folder: Path) -> list[Path]:
     for name in PARTS:
         if getattr(found, name):
             setattr(whole, name, getattr(found, name))
+            load = found.machine.get("load", [0.0])[0]
+            whole.commands = whole.commands | {name: f"{found.command}, load {load}"}
     whole.machine, whole.command = found.machine, found.command or whole.command
     whole.seconds = found.seconds
     folder.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> lis
             for client in (controller, sensor):
                 client.disconnect()
                 client.loop_stop()
-            came = {float(values["speed"]): when for when, values, _ in station.trace}
+            came = {float(one.value): one.since_ns for one in station.guard.known.held["speed"]}
     return [
         (came[float(number)] - when) / 1e6 if float(number) in came else float("inf")
         for number, when in sent.items()
