@@ -1,0 +1,1 @@
+"""Controllers: each looks at readings and says what to command; none knows the engine or the field behind."""

@@ -1,0 +1,52 @@
+"""Max-pressure: the phase whose lanes press most towards where there is room. The default and the fallback.
+
+Varaiya, Max pressure control of a network of signalized intersections, Transportation Research C 36, 2013;
+room behind the junction as in Gregoire et al., Capacity-aware backpressure traffic signal control, IEEE
+TCNS 2(2), 2015. It needs no flows, no plan and no neighbour, and keeps any queue finite that can be kept so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.act.controller.sight import Sight
+from nervure.core.junction import Junction
+
+__all__ = ["MaxPressure", "pressure"]
+
+_STUCK_S = 30.0  # a phase that has been on so long while its queue does not move is not moving it
+
+
+def pressure(sight: Sight) -> NDArray[np.float64]:
+    """Return what presses for each phase, in vehicles, ``[phase]``: those that come, and those that stand again."""
+    return np.asarray(sight.served @ ((sight.count + sight.queue) * sight.room()))
+
+
+class MaxPressure:
+    """Decides every ten seconds; a lane that has been red for ``max_red_s`` goes first."""
+
+    name = "max-pressure"
+
+    def __init__(self, junctions: Sequence[Junction], *, every_s: float = 10.0) -> None:
+        self.every_s = every_s
+        self._sights = [Sight(one) for one in junctions]
+
+    def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
+        """Return the phase of each junction; of equals, the one that is on."""
+        found = {}
+        for sight in self._sights:
+            sight.look(seen, now_s)
+            sight.show(self._phase(sight))
+            found[sight.junction.command] = float(sight.phase)
+        return found
+
+    def _phase(self, sight: Sight) -> int:
+        late = sight.red_s + self.every_s > sight.junction.max_red_s
+        if late.any():
+            return int(np.argmax(sight.served @ (late * sight.red_s)))
+        worth = pressure(sight)
+        best = int(np.argmax(worth))
+        return best if worth[best] > worth[sight.phase] else sight.phase

@@ -1,0 +1,104 @@
+"""A shield around any controller of signals: whatever it says, nobody waits for ever and nothing flickers.
+
+Least green, most red, and who decides when the controller cannot be believed: max-pressure while detectors
+can be, the local plan when they cannot. Shielding: Alshiekh et al., Safe Reinforcement Learning via
+Shielding, AAAI 2018; clearance times are the twin's or the field controller's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from nervure.act.controller.api import Controller
+from nervure.act.controller.pressure import pressure
+from nervure.act.controller.sight import Sight
+from nervure.core.junction import Junction
+
+__all__ = ["Shield"]
+
+_TRUST_S = 600.0  # for which a controller that had to be overruled too often is not asked
+_OFTEN = 3  # overruled for a red too long so often within that time
+
+
+class _Watch:
+    """One junction under the shield."""
+
+    def __init__(self, junction: Junction) -> None:
+        self.sight = Sight(junction)
+        self.overruled_s: list[float] = []
+        self.benched_until_s = -math.inf
+
+
+class Shield:
+    """Not a substitute for the interlocks of the field controller, which stay.
+
+    ``verdicts`` counts what became of the proposals: ``passed``, ``green`` (the green was too young to
+    end), ``red`` (a lane was red too long), ``invalid`` (not a phase, NaN, silent or broken), ``benched``
+    (overruled too often for red: max-pressure decides for ten minutes), ``blind`` (fewer than half of the
+    detectors can be believed: the local plan).
+    """
+
+    def __init__(self, inner: Controller, junctions: Sequence[Junction]) -> None:
+        self.name = inner.name
+        self.every_s = inner.every_s
+        self.verdicts: Counter[str] = Counter()
+        self._inner = inner
+        self._watches = [_Watch(one) for one in junctions]
+
+    def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
+        """Return the commands that are let through; a junction that nobody sees is left to its plan."""
+        try:
+            proposed = self._inner.decide(seen, now_s)
+        except Exception:  # noqa: BLE001  # whatever a controller does, the street goes on
+            proposed = {}
+        found = {}
+        for watch in self._watches:
+            phase = self._judge(watch, proposed, seen, now_s)
+            if phase is not None:
+                watch.sight.show(phase)
+                found[watch.sight.junction.command] = float(phase)
+        return found
+
+    def _judge(
+        self, watch: _Watch, proposed: Mapping[str, float], seen: Mapping[str, float], now_s: float
+    ) -> int | None:
+        sight = watch.sight
+        sight.look(seen, now_s)
+        if sight.blind:
+            self.verdicts["blind"] += 1
+            return None
+        one = sight.junction
+        late = sight.red_s + self.every_s > one.max_red_s
+        wish = self._wish(watch, proposed.get(one.command, math.nan), now_s)
+        if late.any() and not (sight.served[wish] * late).any():
+            return self._overrule(watch, late * sight.red_s, now_s)
+        if wish != sight.phase and sight.green_s < one.min_green_s:
+            self.verdicts["green"] += 1
+            return sight.phase
+        return wish
+
+    def _wish(self, watch: _Watch, value: float, now_s: float) -> int:
+        """Return the phase the controller wants, or what max-pressure wants where it is not to be believed."""
+        phases = len(watch.sight.served)
+        if now_s < watch.benched_until_s:
+            self.verdicts["benched"] += 1
+        elif not (math.isfinite(value) and value == int(value) and 0 <= value < phases):
+            self.verdicts["invalid"] += 1
+        else:
+            self.verdicts["passed"] += 1
+            return int(value)
+        worth = pressure(watch.sight)
+        best = int(np.argmax(worth))
+        return best if worth[best] > worth[watch.sight.phase] else watch.sight.phase
+
+    def _overrule(self, watch: _Watch, red_s: np.ndarray[tuple[int], np.dtype[np.float64]], now_s: float) -> int:
+        """Give the way to the lane that has been red longest; who needs that often is benched."""
+        self.verdicts["red"] += 1
+        watch.overruled_s = [one for one in watch.overruled_s if now_s - one < _TRUST_S] + [now_s]
+        if len(watch.overruled_s) >= _OFTEN:
+            watch.benched_until_s = now_s + _TRUST_S
+        return int(np.argmax(watch.sight.served @ red_s))
