@@ -33,7 +33,7 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
     yellow_s: float = 3.0
     min_green_s: float = 5.0
     max_red_s: float = 120.0
-    reach_m: float = 100.0
+    reach_m: float = 80.0
 
     @property
     def command(self) -> str:

@@ -76,7 +76,7 @@ class Roads:
     _one: ClassVar[bool] = False
 
     def __init__(
-        self, net: str = "crossing", *, step_s: float = 10.0, plan: str = "fixed", reach_m: float = 100.0,
+        self, net: str = "crossing", *, step_s: float = 10.0, plan: str = "fixed", reach_m: float = 80.0,
         yellow_s: float = 3.0,
     ) -> None:  # fmt: skip
         if Roads._one:

@@ -17,16 +17,13 @@ from nervure.core.junction import Junction
 
 __all__ = ["MaxPressure", "pressure"]
 
-_STUCK_S = 30.0  # a phase that has been on so long while its queue does not move is not moving it
-
-
 def pressure(sight: Sight) -> NDArray[np.float64]:
     """Return what presses for each phase, in vehicles, ``[phase]``: those that come, and those that stand again."""
     return np.asarray(sight.served @ ((sight.count + sight.queue) * sight.room()))
 
 
 class MaxPressure:
-    """Decides every ten seconds; a lane that has been red for ``max_red_s`` goes first."""
+    """Decides every ten seconds; no lane stays red for longer than ``max_red_s``."""
 
     name = "max-pressure"
 
@@ -44,9 +41,9 @@ class MaxPressure:
         return found
 
     def _phase(self, sight: Sight) -> int:
-        late = sight.red_s + self.every_s > sight.junction.max_red_s
-        if late.any():
-            return int(np.argmax(sight.served @ (late * sight.red_s)))
+        due = sight.due(self.every_s)
+        if due is not None:
+            return due
         worth = pressure(sight)
         best = int(np.argmax(worth))
         return best if worth[best] > worth[sight.phase] else sight.phase

@@ -20,8 +20,8 @@ from nervure.core.junction import Junction
 
 __all__ = ["Shield"]
 
-_TRUST_S = 600.0  # for which a controller that had to be overruled too often is not asked
-_OFTEN = 3  # overruled for a red too long so often within that time
+_PATIENCE_S = 60.0  # a vehicle that has waited longer where a controller let nobody through was forgotten
+_BENCH_S = 600.0  # for which a controller that forgot somebody is not asked, the first time
 
 
 class _Watch:
@@ -29,7 +29,7 @@ class _Watch:
 
     def __init__(self, junction: Junction) -> None:
         self.sight = Sight(junction)
-        self.overruled_s: list[float] = []
+        self.benched = 0
         self.benched_until_s = -math.inf
 
 
@@ -38,7 +38,7 @@ class Shield:
 
     ``verdicts`` counts what became of the proposals: ``passed``, ``green`` (the green was too young to
     end), ``red`` (a lane was red too long), ``invalid`` (not a phase, NaN, silent or broken), ``benched``
-    (overruled too often for red: max-pressure decides for ten minutes), ``blind`` (fewer than half of the
+    (it had let vehicles wait before a red too long: max-pressure decides for ten minutes, then twenty, ...), ``blind`` (fewer than half of the
     detectors can be believed: the local plan).
     """
 
@@ -71,12 +71,12 @@ class Shield:
         if sight.blind:
             self.verdicts["blind"] += 1
             return None
-        one = sight.junction
-        late = sight.red_s + self.every_s > one.max_red_s
-        wish = self._wish(watch, proposed.get(one.command, math.nan), now_s)
-        if late.any() and not (sight.served[wish] * late).any():
-            return self._overrule(watch, late * sight.red_s, now_s)
-        if wish != sight.phase and sight.green_s < one.min_green_s:
+        wish = self._wish(watch, proposed.get(sight.junction.command, math.nan), now_s)
+        due = sight.due(self.every_s)
+        if due is not None and wish != due:
+            self._overrule(watch, now_s)
+            wish = due
+        if wish != sight.phase and sight.green_s < sight.junction.min_green_s:
             self.verdicts["green"] += 1
             return sight.phase
         return wish
@@ -95,10 +95,10 @@ class Shield:
         best = int(np.argmax(worth))
         return best if worth[best] > worth[watch.sight.phase] else watch.sight.phase
 
-    def _overrule(self, watch: _Watch, red_s: np.ndarray[tuple[int], np.dtype[np.float64]], now_s: float) -> int:
-        """Give the way to the lane that has been red longest; who needs that often is benched."""
+    def _overrule(self, watch: _Watch, now_s: float) -> None:
+        """Note that a lane had been red too long; who lets vehicles wait so long is benched, ever longer."""
         self.verdicts["red"] += 1
-        watch.overruled_s = [one for one in watch.overruled_s if now_s - one < _TRUST_S] + [now_s]
-        if len(watch.overruled_s) >= _OFTEN:
-            watch.benched_until_s = now_s + _TRUST_S
-        return int(np.argmax(watch.sight.served @ red_s))
+        worst = int(np.argmax(watch.sight.red_s))
+        if watch.sight.wait[worst] > _PATIENCE_S and now_s >= watch.benched_until_s:
+            watch.benched_until_s = now_s + _BENCH_S * 2**watch.benched
+            watch.benched += 1

@@ -88,6 +88,29 @@ class Sight:
         if phase != self.phase:
             self.phase, self.green_s = phase, 0.0
 
+    def due(self, every_s: float) -> int | None:
+        """Return the phase that has to be shown now so that no lane stays red for too long, or None.
+
+        Every lane that is red is put in a queue, the longest red first; who is served together goes
+        together. If one of them would come too late by waiting for another decision, the first goes now.
+        """
+        one = self.junction
+        first: int | None = None
+        slots, covered = 0, self.served[self.phase] > 0
+        for lane in np.argsort(-self.red_s, kind="stable"):
+            if covered[lane]:
+                continue
+            worth = np.where(self.served[:, lane] > 0, self.served @ self.red_s, -1.0)
+            phase = int(np.argmax(worth))
+            if worth[phase] < 0:  # no phase ever serves it
+                continue
+            slots += 1
+            first = phase if first is None else first
+            if self.red_s[lane] + slots * max(every_s, one.min_green_s) + one.yellow_s > one.max_red_s:
+                return first
+            covered = covered | (self.served[phase] > 0)
+        return None
+
     def room(self) -> Floats:
         """Return how much room there is behind the junction for each lane, 1 to 0, ``[lane]``."""
         return 1.0 - self.leads @ self.full**2
