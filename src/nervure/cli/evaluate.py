@@ -18,6 +18,7 @@ from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
+from nervure.cli.signals import is_signals, signals
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
 from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
@@ -42,7 +43,7 @@ Judged = Annotated[
     str | None,
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
-        " or detection: all sets of detection, and the report on them."
+        " detection: all sets of detection, and the report on them; or signals: the same of signal control."
     ),
 ]
 Package = Annotated[
@@ -88,7 +89,7 @@ def evaluate(
     single = {"--problem": problem, "--model": model, "--protocol": protocol}
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
     filed = own is not None and own.csv is not None
-    many = everything or (not filed and is_detection(name or ""))
+    many = everything or (not filed and (is_detection(name or "") or is_signals(name or "")))
     _refuse(single, whole, filed=filed, everything=many)
     given = opened(name, own) if filed else opened(name or "", own)
     if given is not None:
@@ -96,7 +97,8 @@ def evaluate(
     _check(name, seeds, everything=everything)
     if many:
         order = _order(whole, seeds, budget, jobs=jobs, out=out, quick=quick)
-        return detect(name, order, json=json) if name else report(order, json=json)
+        judge = signals if is_signals(name or "") else detect
+        return judge(name, order, json=json) if name else report(order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
     return _one(ask, _seconds(budget, quick=quick), protocol, read(settings, change)[0])
 

@@ -19,7 +19,8 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
     Readings about lane ``a`` of junction ``J`` are called ``J/a/count`` (vehicles within ``reach_m`` of
     the stop line), ``J/a/queue`` (those of them that stand), ``J/a/wait`` (seconds the longest of them has
     waited), ``J/a/arrivals`` (new ones since the last reading), and ``J/out/b/full`` (which share of an
-    outgoing lane is taken by vehicles that stand). The command is ``J/phase``.
+    outgoing lane is taken by vehicles that stand). ``J/signal/shown`` is the
+    phase that is on. The command is ``J/phase``.
     """
 
     name: str
@@ -39,6 +40,11 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
     def command(self) -> str:
         """The name of its actuator."""
         return f"{self.name}/phase"
+
+    @property
+    def shown(self) -> str:
+        """The name of the reading that says which phase is on, or coming after clearance."""
+        return f"{self.name}/signal/shown"
 
     def reading(self, lane: str, what: str) -> str:
         """Return the name of a reading about a lane that comes in."""

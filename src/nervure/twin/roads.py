@@ -6,6 +6,7 @@ extended by gaps (``plan="actuated"``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -35,7 +36,11 @@ class _Light(msgspec.Struct):
     then: str = ""
     clear_s: float = 0.0
     shown: str = ""
-    red_since: list[float] = []
+    seen: str = ""
+    red: list[int] = []
+    """Lanes that the lights seen last do not let through."""
+    waiting_since: list[float] = []
+    """Since when somebody has stood at each lane while it was red; infinity where nobody does."""
 
 
 class _State(msgspec.Struct):
@@ -226,7 +231,8 @@ class Roads:
             self._sumo.shut(lanes[int(scenario["shut_lane"]) - 1])
         now = self._sumo.time_s
         lights = {
-            post.junction.name: _Light(red_since=[now] * len(post.junction.lanes)) for post in self._posts
+            post.junction.name: _Light(waiting_since=[math.inf] * len(post.junction.lanes))
+            for post in self._posts
         }
         self._state = _State(lights=lights, last_arrival_s=now)
         self._story = _Story(
@@ -247,8 +253,10 @@ class Roads:
         found: dict[str, float] = {}
         for post in self._posts:
             one = post.junction
-            for lane, stretches in post.areas.items():
+            found[one.shown] = self._shown(post)
+            for number, (lane, stretches) in enumerate(post.areas.items()):
                 area = self._sumo.area(stretches, self._reach_m)
+                self._wait(post, number, area.queue)
                 found[one.reading(lane, "count")] = float(area.count)
                 found[one.reading(lane, "queue")] = float(area.queue)
                 found[one.reading(lane, "wait")] = area.wait_s
@@ -256,6 +264,14 @@ class Roads:
             for out in one.outs:
                 found[one.full(out)] = self._sumo.full(out)
         return found
+
+    def _shown(self, post: Post) -> float:
+        """Return the phase that is on, or comes after clearance; NaN between phases of the own plan."""
+        light = self._state.lights[post.junction.name]
+        if light.phase is not None:
+            return float(light.phase)
+        shown = self._sumo.shown(post.junction.name)
+        return float(post.states.index(shown)) if shown in post.states else math.nan
 
     def _change(self, post: Post, light: _Light, then: str) -> None:
         """Begin the clearance: what is green and will not be turns yellow; what is yellow stays so."""
@@ -297,8 +313,22 @@ class Roads:
         state.standstill_s = max(state.standstill_s, now - state.last_arrival_s)
         for post in self._posts:
             light, shown = state.lights[post.junction.name], self._sumo.shown(post.junction.name)
-            for lane, lights in enumerate(post.lights):
-                if any(shown[at] not in _RED for at in lights):
-                    light.red_since[lane] = now
-                elif now - light.red_since[lane] > state.longest_red_s:
-                    state.longest_red_s = now - light.red_since[lane]
+            if shown != light.seen:
+                self._turned(post, light, shown)
+
+    def _turned(self, post: Post, light: _Light, shown: str) -> None:
+        """Note which lanes are red from now."""
+        light.seen = shown
+        light.red = [at for at, lights in enumerate(post.lights) if all(shown[one] in _RED for one in lights)]
+        for lane in range(len(post.lights)):
+            if lane not in light.red:
+                light.waiting_since[lane] = math.inf
+
+    def _wait(self, post: Post, lane: int, queue: int) -> None:
+        """Note how long somebody has stood at a lane while it was red; looked at once a step, so up to one more."""
+        light, now = self._state.lights[post.junction.name], self._sumo.time_s
+        if not queue or lane not in light.red:
+            light.waiting_since[lane] = math.inf
+            return
+        light.waiting_since[lane] = min(light.waiting_since[lane], now - self._step_s)
+        self._state.longest_red_s = max(self._state.longest_red_s, now - light.waiting_since[lane])

@@ -57,7 +57,7 @@ class Sumo:
         self._sumo = _library()
         self._folder = tempfile.TemporaryDirectory()
         self._running = False
-        self._loops: tuple[str, ...] = ()
+        self._length: dict[str, float] = {}
 
     def start(self, scene: Scene, *, seed: int, scale: float, extra: str = "") -> None:
         """Begin anew; ``extra`` is put among the additional elements, such as other plans and loops."""
@@ -151,7 +151,10 @@ class Sumo:
 
     def length_m(self, lane: str) -> float:
         """Return how long a lane is."""
-        return float(self._sumo.lane.getLength(lane))
+        found = self._length.get(lane)
+        if found is None:
+            found = self._length[lane] = float(self._sumo.lane.getLength(lane))
+        return found
 
     def place(self, lane: str) -> tuple[float, float] | None:
         """Return longitude and latitude of a lane's end, where the net knows them."""
@@ -173,12 +176,13 @@ class Sumo:
 
     def area(self, stretches: Iterable[tuple[str, float]], reach_m: float) -> Area:
         """Look at lanes, each with how far its end is from the stop line, up to ``reach_m`` from it."""
-        lanes, cars = self._sumo.lane, self._sumo.vehicle
+        on, cars = self._sumo.lane.getLastStepVehicleIDs, self._sumo.vehicle
         count = queue = 0
         longest = 0.0
         for lane, beyond in stretches:
-            end = beyond + lanes.getLength(lane)
-            for one in lanes.getLastStepVehicleIDs(lane):
+            cars_on = on(lane)
+            end = beyond + self.length_m(lane) if cars_on else 0.0
+            for one in cars_on:
                 if end - cars.getLanePosition(one) <= reach_m:
                     count += 1
                     waited = cars.getWaitingTime(one)
@@ -190,7 +194,7 @@ class Sumo:
     def full(self, lane: str) -> float:
         """Return which share of a lane is taken by vehicles that stand, 0 to 1."""
         cars = self._sumo.lane.getLastStepHaltingNumber(lane)
-        return float(min(1.0, cars * _CAR_M / max(self._sumo.lane.getLength(lane), _CAR_M)))
+        return float(min(1.0, cars * _CAR_M / max(self.length_m(lane), _CAR_M)))
 
     def loop(self, name: str, lane: str, at_m: float, every_s: float) -> str:
         """Return an induction loop as an additional element."""

@@ -116,6 +116,7 @@ def sensors(posts: Sequence[Post]) -> tuple[Sensor, ...]:
     found = []
     for post in posts:
         one = post.junction
+        found.append(Sensor(name=one.shown, thing=one.name, signal="shown", unit="1", place=post.place))
         for lane in one.lanes:
             for what, unit in (("count", "{#}"), ("queue", "{#}"), ("wait", "s"), ("arrivals", "{#}")):
                 name = one.reading(lane, what)

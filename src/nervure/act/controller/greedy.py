@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nervure.act.controller.sight import Sight
+from nervure.core.sight import Sight
 from nervure.core.junction import Junction
 
 __all__ = ["GreedyQueue"]

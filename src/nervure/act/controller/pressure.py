@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.act.controller.sight import Sight
+from nervure.core.sight import Sight
 from nervure.core.junction import Junction
 
 __all__ = ["MaxPressure", "pressure"]
 
+_WAIT_S = 80.0  # a lane whose first vehicle has waited this long presses twice
 def pressure(sight: Sight) -> NDArray[np.float64]:
-    """Return what presses for each phase, in vehicles, ``[phase]``: those that come, and those that stand again."""
-    return np.asarray(sight.served @ ((sight.count + sight.queue) * sight.room()))
+    """Return what presses for each phase, in vehicles, ``[phase]``: who comes, who stands again, the longer the more."""
+    press = (sight.count + sight.queue) * (1.0 + sight.wait / _WAIT_S)
+    return np.asarray(sight.served @ (press * sight.room()))
 
 
 class MaxPressure:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nervure.act.controller.api import Controller
 from nervure.act.controller.pressure import pressure
-from nervure.act.controller.sight import Sight
+from nervure.core.sight import Sight
 from nervure.core.junction import Junction
 
 __all__ = ["Shield"]
@@ -98,7 +98,7 @@ class Shield:
     def _overrule(self, watch: _Watch, now_s: float) -> None:
         """Note that a lane had been red too long; who lets vehicles wait so long is benched, ever longer."""
         self.verdicts["red"] += 1
-        worst = int(np.argmax(watch.sight.red_s))
+        worst = int(np.argmax(watch.sight.starved_s))
         if watch.sight.wait[worst] > _PATIENCE_S and now_s >= watch.benched_until_s:
             watch.benched_until_s = now_s + _BENCH_S * 2**watch.benched
             watch.benched += 1

@@ -1,0 +1,43 @@
+"""Which twins there are: one module each in this room, with a class of its name."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any, cast
+
+from nervure.twin.api import Twin, TwinError
+
+__all__ = ["names", "open_twin"]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all twins, without opening an engine: modules with a class of their name.
+
+    >>> "roads" in names(), "fault" in names()
+    (True, False)
+    """
+    return tuple(sorted(one.name for one in iter_modules(import_module("nervure.twin").__path__) if _is(one.name)))
+
+
+def open_twin(name: str, **options: Any) -> Twin:
+    """Open a twin; raises TwinError for one that is not there, and for options that it does not take."""
+    if not name.isidentifier() or find_spec(f"nervure.twin.{name}") is None or not _is(name):
+        raise TwinError(f"there is no twin {name!r}", hint=f"there are {', '.join(names())}")
+    made = getattr(import_module(f"nervure.twin.{name}"), name.capitalize())
+    known = inspect.signature(made).parameters
+    given = {one: value for one, value in options.items() if value is not None}
+    if odd := sorted(set(given) - set(known)):
+        raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")
+    return cast("Twin", made(**given))
+
+
+def _is(name: str) -> bool:
+    spec = find_spec(f"nervure.twin.{name}")
+    if spec is None or not isinstance(spec.origin, str):
+        return False
+    with open(spec.origin, encoding="utf-8") as file:  # noqa: PTH123  # an import could load an engine
+        text = file.read()
+    return f"\nclass {name.capitalize()}:" in text and "def describe(self)" in text
