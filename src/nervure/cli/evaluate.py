@@ -18,8 +18,8 @@ from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
-from nervure.cli.signals import is_signals, signals
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
+from nervure.cli.signals import is_signals, signals
 from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
 from nervure.core.instant import iso
@@ -97,10 +97,16 @@ def evaluate(
     _check(name, seeds, everything=everything)
     if many:
         order = _order(whole, seeds, budget, jobs=jobs, out=out, quick=quick)
-        judge = signals if is_signals(name or "") else detect
-        return judge(name, order, json=json) if name else report(order, json=json)
+        return _whole(name, order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
     return _one(ask, _seconds(budget, quick=quick), protocol, read(settings, change)[0])
+
+
+def _whole(name: str | None, order: Order, *, json: bool) -> int:
+    """Do a report: on forecasts, on detection or a set of it, or on signals."""
+    if name is None:
+        return report(order, json=json)
+    return (signals if is_signals(name) else detect)(name, order, json=json)
 
 
 def _seconds(budget: float | None, *, quick: bool) -> float:

@@ -70,7 +70,8 @@ def _tell(document: Document) -> None:
     ]
     table(("net", "controller", "delay s", "wait s", "travel s", "seeds"), lines)
     for goal in document.goals:
-        say(f"goal, {goal.net} {goal.metric} <= {goal.bound:g}: {goal.value:.1f}, {'met' if goal.met else 'missed'}")
+        met = "met" if goal.met else "missed"
+        say(f"goal, {goal.net} {goal.metric} <= {goal.bound:g}: {goal.value:.1f}, {met}")
     for one in document.promotions:
         say(f"{one.net} {one.controller}: {one.gain:+.1%}, {'promoted' if one.promoted else 'not promoted'}")
     for failure in document.failures:

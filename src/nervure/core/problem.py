@@ -10,7 +10,8 @@ from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 
 __all__ = [
-    "AlarmPolicy", "Anomaly", "Case", "Classify", "Control", "Forecast", "Problem", "RemainingLife", "Wake", "steps",
+    "AlarmPolicy", "Anomaly", "Case", "Classify", "Control", "Forecast", "Problem", "RemainingLife", "Wake",
+    "steps",
 ]  # fmt: skip
 
 Ground = Literal["season", "last", "clear-sky", "power-curve"]

@@ -74,8 +74,7 @@ class Sight:
         self.green_s += since
         self.red_s = np.where(self.served[self.phase] > 0, 0.0, self.red_s + since)
         count, queue, wait, arrivals = (
-            np.array([seen.get(name, np.nan) for name in names], np.float64)
-            for names in self._names.values()
+            np.array([seen.get(name, np.nan) for name in names], np.float64) for names in self._names.values()
         )
         said = np.where(np.isfinite(count), count + 1e-3 * np.nan_to_num(wait), np.nan)
         self._same = np.where((said == self._last) & (count > 0), self._same + 1, 0)

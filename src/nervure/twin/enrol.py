@@ -41,11 +41,12 @@ def enrol(
 ) -> tuple[Place, ...]:  # fmt: skip
     """Make or find everything; ``prefix`` stands before the names of Things and devices.
 
-    Where nobody signs in (``access.open``) there are no devices to make. ``client`` has the platform's address and may make entities and devices there. Raises NotFoundError
-    where nobody answers, NervureError with the platform's own words where it refuses.
+    ``client`` has the platform's address and may make entities and devices there; where nobody signs in
+    (``access.open``) there are no devices to make. Raises NotFoundError where nobody answers, NervureError
+    with the platform's own words where it refuses.
     """
     api = _Api(client)
-    things = dict.fromkeys([one.thing for one in (*about.sensors, *about.actuators)])
+    things = dict.fromkeys([*(one.thing for one in about.sensors), *(one.thing for one in about.actuators)])
     return tuple(_thing(api, about, name, f"{prefix}{name}", sign_in=sign_in) for name in things)
 
 
@@ -53,7 +54,9 @@ def _thing(api: _Api, about: Description, thing: str, name: str, *, sign_in: boo
     sensors = [one for one in about.sensors if one.thing == thing]
     key = api.found("Things", name)
     if key is None:
-        key = api.made("Things", _entity(name, f"{thing}, simulated by {about.engine}") | _location(name, sensors))
+        key = api.made(
+            "Things", _entity(name, f"{thing}, simulated by {about.engine}") | _location(name, sensors)
+        )
     streams = api.names(f"Things({key})/Datastreams")
     for one in sensors:
         if one.name not in streams:

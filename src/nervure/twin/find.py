@@ -19,7 +19,9 @@ def names() -> tuple[str, ...]:
     >>> "roads" in names(), "fault" in names()
     (True, False)
     """
-    return tuple(sorted(one.name for one in iter_modules(import_module("nervure.twin").__path__) if _is(one.name)))
+    return tuple(
+        sorted(one.name for one in iter_modules(import_module("nervure.twin").__path__) if _is(one.name))
+    )
 
 
 def open_twin(name: str, **options: Any) -> Twin:

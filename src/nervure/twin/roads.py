@@ -90,7 +90,8 @@ class Roads:
             raise TwinError(f"signals have no plan {plan!r}", hint="fixed or actuated")
         if not step_s > yellow_s or step_s != int(step_s):
             raise TwinError(
-                f"a step cannot be {step_s:g} s", hint=f"whole seconds, more than the yellow of {yellow_s:g} s"
+                f"a step cannot be {step_s:g} s",
+                hint=f"whole seconds, more than the yellow of {yellow_s:g} s",
             )
         self._scene = find_scene(net)
         self._step_s, self._reach_m = step_s, reach_m
@@ -141,7 +142,7 @@ class Roads:
         return self._readings()
 
     def apply(self, commands: Mapping[str, float]) -> None:
-        """Set phases by their numbers; what loses its green is yellow first, as the field controller has it."""
+        """Set phases by their numbers; what loses its green is yellow first, as in the field."""
         for name, value in checked(commands, self._actuators).items():
             if value != int(value):
                 raise TwinError(f"{name} cannot be {value:g}", hint="phases have whole numbers, from 0")
@@ -257,7 +258,7 @@ class Roads:
             for number, (lane, stretches) in enumerate(post.areas.items()):
                 area = self._sumo.area(stretches, self._reach_m)
                 self._wait(post, number, area.queue)
-                found[one.reading(lane, "count")] = float(area.count)
+                found[one.reading(lane, "count")] = float(area.cars)
                 found[one.reading(lane, "queue")] = float(area.queue)
                 found[one.reading(lane, "wait")] = area.wait_s
                 found[one.reading(lane, "arrivals")] = float(self._sumo.passed(f"{one.name}/{lane}"))
@@ -325,7 +326,7 @@ class Roads:
                 light.waiting_since[lane] = math.inf
 
     def _wait(self, post: Post, lane: int, queue: int) -> None:
-        """Note how long somebody has stood at a lane while it was red; looked at once a step, so up to one more."""
+        """Note how long somebody has stood at a red lane; looked at once a step, so it is up to one more."""
         light, now = self._state.lights[post.junction.name], self._sumo.time_s
         if not queue or lane not in light.red:
             light.waiting_since[lane] = math.inf

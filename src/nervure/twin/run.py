@@ -67,7 +67,7 @@ class Broker(NamedTuple):
 
 
 class Pace(msgspec.Struct, kw_only=True):
-    """How simulated time goes: from ``start_ns`` on, ``speed`` times as fast as ours until it has caught up."""
+    """How simulated time goes: from ``start_ns``, ``speed`` times as fast as ours until it has caught up."""
 
     start_ns: int
     speed: float
@@ -109,8 +109,9 @@ class _Client:
         self._mqtt.loop_start()
         if not self._connected.wait(_CONNECT_S) or self._refused:
             self.close()
+            why = self._refused or "silence"
             raise EnvironmentMissing(
-                f"the broker at {broker.host}:{broker.port} does not let {place.username} in: {self._refused or 'silence'}",
+                f"the broker at {broker.host}:{broker.port} does not let {place.username} in: {why}",
                 hint="is the node up, and are its ports those of the settings?",
             )
 
@@ -127,7 +128,9 @@ class _Client:
         self._mqtt.disconnect()
         self._mqtt.loop_stop()
 
-    def _on_connect(self, client: paho.Client, data: object, flags: object, reason: Any, more: object) -> None:
+    def _on_connect(
+        self, client: paho.Client, data: object, flags: object, reason: Any, more: object
+    ) -> None:
         if reason.is_failure:
             self._refused = str(reason)
         else:
@@ -135,16 +138,22 @@ class _Client:
         self._connected.set()
 
     def _on_message(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        self._inbox.put((self._place, message.payload))
+        self._inbox.put((self._place, bytes(message.payload)))
 
 
 class Field:
     """A twin, its devices, and the loop between them; ``run`` is called once."""
 
     def __init__(
-        self, twin: Twin, places: Sequence[Place], broker: Broker, pace: Pace, *, faults: Faults | None = None,
+        self,
+        twin: Twin,
+        places: Sequence[Place],
+        broker: Broker,
+        pace: Pace,
+        *,
+        faults: Faults | None = None,
         lease_s: float = 120.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.counts = Counts()
         self._twin, self._pace, self._faults, self._lease_s = twin, pace, faults, lease_s
         self._about = twin.describe()

@@ -11,7 +11,7 @@ import os
 import re
 from importlib import resources
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import msgspec
 
@@ -75,8 +75,8 @@ def _resco(name: str) -> Scene:
 def _configured(path: Path, name: str) -> Scene:
     """Read a SUMO configuration: net, routes, begin and end."""
     try:
-        tree = ElementTree.parse(path).getroot()  # noqa: S314  # the user's own file; expat expands nothing outside
-    except (OSError, ElementTree.ParseError) as cause:
+        tree = ET.parse(path).getroot()  # noqa: S314  # the user's own file; expat expands nothing outside
+    except (OSError, ET.ParseError) as cause:
         raise TwinError(f"this SUMO configuration cannot be read: {cause}", where=str(path)) from cause
     said = {one.tag: one.get("value", "") for one in tree.iter() if one.get("value") is not None}
     if "net-file" not in said or "route-files" not in said:

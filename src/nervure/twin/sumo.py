@@ -34,7 +34,7 @@ class Phase(NamedTuple):
 class Area(NamedTuple):
     """What a detector area sees: vehicles, those that stand, seconds the longest of them has waited."""
 
-    count: int
+    cars: int
     queue: int
     wait_s: float
 

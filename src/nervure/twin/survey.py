@@ -24,7 +24,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     lights: tuple[tuple[int, ...], ...]
     """The lights of each lane that comes in, as places in a state."""
     areas: Mapping[str, tuple[tuple[str, float], ...]]
-    """Of each lane that comes in the lanes of its detector area, each with what lies between it and the line."""
+    """Of each lane that comes in the lanes of its detector area, each with its distance from the line."""
     place: tuple[float, float] | None
 
 
@@ -64,7 +64,9 @@ def _junction(
     outs = tuple(sorted({one for _, one in pairs}))
     served = tuple(
         tuple(
-            max(_WAY.get(state[at], 0.0) for at, light in enumerate(lights) for one, _ in light if one == lane)
+            max(
+                _WAY.get(state[at], 0.0) for at, light in enumerate(lights) for one, _ in light if one == lane
+            )
             for lane in lanes
         )
         for state in states
@@ -121,8 +123,10 @@ def sensors(posts: Sequence[Post]) -> tuple[Sensor, ...]:
             for what, unit in (("count", "{#}"), ("queue", "{#}"), ("wait", "s"), ("arrivals", "{#}")):
                 name = one.reading(lane, what)
                 found.append(Sensor(name=name, thing=one.name, signal=what, unit=unit, place=post.place))
-        for out in one.outs:
-            found.append(Sensor(name=one.full(out), thing=one.name, signal="full", unit="1", place=post.place))
+        found += [
+            Sensor(name=one.full(out), thing=one.name, signal="full", unit="1", place=post.place)
+            for out in one.outs
+        ]
     return tuple(found)
 
 

@@ -36,7 +36,9 @@ class FixedPlan:
         """Return the phase of each junction by the clock alone."""
         if self._begun_s is None:
             self._begun_s = now_s
-        return {self._command[name]: float(self._phase(name, now_s - self._begun_s)) for name in self._command}
+        return {
+            self._command[name]: float(self._phase(name, now_s - self._begun_s)) for name in self._command
+        }
 
     def _phase(self, name: str, elapsed_s: float) -> int:
         greens = self._green_s[name]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nervure.core.sight import Sight
 from nervure.core.junction import Junction
+from nervure.core.sight import Sight
 
 __all__ = ["GreedyQueue"]
 

@@ -51,7 +51,7 @@ class Learned:
         self._sights = [Sight(one) for one in junctions]
 
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
-        """Return the best rated phase of each junction; NaN where the net says nothing that can be compared."""
+        """Return the best rated phase of each junction; NaN where the net says nothing of use."""
         for sight in self._sights:
             sight.look(seen, now_s)
         found = {}

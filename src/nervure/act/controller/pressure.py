@@ -12,14 +12,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.sight import Sight
 from nervure.core.junction import Junction
+from nervure.core.sight import Sight
 
 __all__ = ["MaxPressure", "pressure"]
 
 _WAIT_S = 80.0  # a lane whose first vehicle has waited this long presses twice
+
+
 def pressure(sight: Sight) -> NDArray[np.float64]:
-    """Return what presses for each phase, in vehicles, ``[phase]``: who comes, who stands again, the longer the more."""
+    """Return what presses for each phase, in vehicles, ``[phase]``.
+
+    Who comes counts once, who stands twice, and both the more the longer the first has waited.
+    """
     press = (sight.count + sight.queue) * (1.0 + sight.wait / _WAIT_S)
     return np.asarray(sight.served @ (press * sight.room()))
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from nervure.act.controller.api import Controller
 from nervure.act.controller.pressure import pressure
-from nervure.core.sight import Sight
 from nervure.core.junction import Junction
+from nervure.core.sight import Sight
 
 __all__ = ["Shield"]
 
@@ -38,8 +38,8 @@ class Shield:
 
     ``verdicts`` counts what became of the proposals: ``passed``, ``green`` (the green was too young to
     end), ``red`` (a lane was red too long), ``invalid`` (not a phase, NaN, silent or broken), ``benched``
-    (it had let vehicles wait before a red too long: max-pressure decides for ten minutes, then twenty, ...), ``blind`` (fewer than half of the
-    detectors can be believed: the local plan).
+    (it had let vehicles wait before a red too long: max-pressure decides for ten minutes, then twenty, ...),
+    ``blind`` (fewer than half of the detectors can be believed: the local plan).
     """
 
     def __init__(self, inner: Controller, junctions: Sequence[Junction]) -> None:
@@ -82,7 +82,7 @@ class Shield:
         return wish
 
     def _wish(self, watch: _Watch, value: float, now_s: float) -> int:
-        """Return the phase the controller wants, or what max-pressure wants where it is not to be believed."""
+        """Return the phase the controller wants, or max-pressure's where it is not to be believed."""
         phases = len(watch.sight.served)
         if now_s < watch.benched_until_s:
             self.verdicts["benched"] += 1

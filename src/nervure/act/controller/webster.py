@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.sight import Sight
 from nervure.core.junction import Junction
+from nervure.core.sight import Sight
 
 __all__ = ["Webster", "split"]
 

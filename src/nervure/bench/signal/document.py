@@ -162,8 +162,8 @@ def assemble(
         starved=tuple(_starved(good)),
         claims=tuple(one for net in nets for one in _claims(net, plain)),
         trainings=tuple(
-            Training(net=one.job.net, controller=one.job.controller, wall_s=one.train_s, cpu_s=one.train_cpu_s,
-                     episodes=one.episodes)
+            Training(net=one.job.net, controller=one.job.controller, wall_s=one.train_s,
+                     cpu_s=one.train_cpu_s, episodes=one.episodes)
             for one in trainings if not one.error
         ),
         failures=tuple(
@@ -221,9 +221,7 @@ def _delays(runs: Sequence[Run], name: str = "delay") -> list[float]:
 
 
 def _promotions(net: str, plain: Mapping[tuple[str, str], Kept]) -> Iterable[Promotion]:
-    rules = {
-        one: kept for (at, one), kept in plain.items() if at == net and one not in (*PLANS, *LEARNED)
-    }
+    rules = {one: kept for (at, one), kept in plain.items() if at == net and one not in (*PLANS, *LEARNED)}
     if not rules:
         return
     best = min(rules, key=lambda one: float(np.mean(_delays(rules[one].runs))))
@@ -235,8 +233,8 @@ def _promotions(net: str, plain: Mapping[tuple[str, str], Kept]) -> Iterable[Pro
         found = paired(_delays(kept.runs), theirs)
         gain = -found.mean / float(np.mean(theirs))
         yield Promotion(
-            net=net, controller=learned, rule=best, rule_delay_s=float(np.mean(theirs)), delay=found, gain=gain,
-            promoted=gain >= _GAIN and found.p < _P and found.pairs >= _PAIRS,
+            net=net, controller=learned, rule=best, rule_delay_s=float(np.mean(theirs)), delay=found,
+            gain=gain, promoted=gain >= _GAIN and found.p < _P and found.pairs >= _PAIRS,
         )  # fmt: skip
 
 

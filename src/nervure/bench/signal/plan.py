@@ -13,7 +13,18 @@ from nervure.bench.signal.job import CONTROLLERS, LEARNED, PLANS, Job
 from nervure.bench.source import ROOT, meaning, tree_of
 from nervure.core.error import UsageError
 
-__all__ = ["DEMANDS", "FAULTS", "GOALS", "NETS", "QUICK", "Wanted", "code_of", "jobs_of", "model_of", "trainings_of"]
+__all__ = [
+    "DEMANDS",
+    "FAULTS",
+    "GOALS",
+    "NETS",
+    "QUICK",
+    "Wanted",
+    "code_of",
+    "jobs_of",
+    "model_of",
+    "trainings_of",
+]
 
 NETS = ("resco/cologne1", "resco/ingolstadt1", "resco/cologne8", "resco/grid4x4")
 GOALS: dict[str, dict[str, float]] = {
@@ -89,19 +100,23 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
     few = tuple(range(_FIRST, _FIRST + _at_most(_STARVED, wanted)))
     found: list[Job] = []
     for net in _nets(wanted):
-        for one in (*PLANS, *CONTROLLERS):
-            found.append(Job(net=net, controller=one, seeds=seeds, shield=one == "max-pressure", steps=steps))
+        found += [
+            Job(net=net, controller=one, seeds=seeds, shield=one == "max-pressure", steps=steps)
+            for one in (*PLANS, *CONTROLLERS)
+        ]
         for one in LEARNED if wanted.learned else ():
             model = str(model_of(net, one, folder))
             found.append(Job(net=net, controller=one, seeds=seeds, model=model, steps=steps))
         demands, faults = _circumstances(net, wanted)
         for demand in demands:
             found.append(Job(net=net, controller="fixed", seeds=some, demand=demand, steps=steps))
-            for share in faults:
-                found.append(Job(net=net, controller="max-pressure", seeds=some, demand=demand, faults=share,
-                                 steps=steps))  # fmt: skip
-        for phase in range(_STARVE):
-            found.append(Job(net=net, controller=f"starve {phase}", seeds=few, steps=steps))
+            found += [
+                Job(net=net, controller="max-pressure", seeds=some, demand=demand, faults=share, steps=steps)
+                for share in faults
+            ]
+        found += [
+            Job(net=net, controller=f"starve {phase}", seeds=few, steps=steps) for phase in range(_STARVE)
+        ]
     return tuple(dict.fromkeys(found))
 
 
@@ -120,7 +135,9 @@ def check_nets(nets: Sequence[str]) -> None:
     """Raise ``UsageError`` for a net that is not part of the evaluation."""
     for one in nets:
         if one not in (*NETS, QUICK):
-            raise UsageError(f"the evaluation has no net {one!r}", hint=f"there are: {', '.join((*NETS, QUICK))}")
+            raise UsageError(
+                f"the evaluation has no net {one!r}", hint=f"there are: {', '.join((*NETS, QUICK))}"
+            )
 
 
 def _nets(wanted: Wanted) -> Iterable[str]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import msgspec
+
 from nervure.act.controller.api import Controller
 from nervure.core.junction import Junction
 from nervure.twin.fault import Faults

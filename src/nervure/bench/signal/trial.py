@@ -99,7 +99,12 @@ def _runs(job: Job, twin: Roads) -> list[Run]:
     for seed in job.seeds:
         faults = mixed(job.faults, names, seed=seed) if job.faults else None
         kpis, controller, ms = drive(
-            twin, make, seed=seed, scenario={"demand": job.demand, **dict(job.scenario)}, faults=faults, steps=job.steps
+            twin,
+            make,
+            seed=seed,
+            scenario={"demand": job.demand, **dict(job.scenario)},
+            faults=faults,
+            steps=job.steps,
         )
         verdicts = dict(controller.verdicts) if isinstance(controller, Shield) else {}
         found.append(Run(seed=seed, kpis=dict(kpis), verdicts=verdicts, decide_ms=ms))

@@ -26,11 +26,14 @@ class PhaseNet(nn.Module):
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
-        self.each = nn.Sequential(nn.Linear(len(FEATURES), width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.rate = nn.Sequential(nn.Linear(3 * width, width), nn.ReLU(), nn.Linear(width, 1))
+        last = nn.Linear(width, 1)
+        self.each = nn.Sequential(
+            nn.Linear(len(FEATURES), width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+        )
+        self.rate = nn.Sequential(nn.Linear(3 * width, width), nn.ReLU(), last)
         self.press = nn.Parameter(torch.tensor(1.0))
-        nn.init.zeros_(self.rate[-1].weight)
-        nn.init.zeros_(self.rate[-1].bias)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """Rate every phase."""

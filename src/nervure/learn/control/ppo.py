@@ -75,7 +75,9 @@ def _episode(
 ) -> dict[str, Tensor]:  # fmt: skip
     """Return an episode, ``[step, junction, ...]``, with advantages and returns."""
     views, phases = street.reset(seed), max(street.phases)
-    kept: dict[str, list[Tensor]] = {name: [] for name in ("x", "there", "choice", "chance", "worth", "reward")}
+    kept: dict[str, list[Tensor]] = {
+        name: [] for name in ("x", "there", "choice", "chance", "worth", "reward")
+    }
     for _ in range(street.steps):
         x, there = padded([torch.from_numpy(one) for one in views], phases)
         with torch.inference_mode():
@@ -100,13 +102,19 @@ def _episode(
 
 
 def _learn(
-    net: PhaseNet, critic: _Critic, told: dict[str, Tensor], optimiser: torch.optim.Optimizer, recipe: PpoRecipe
+    net: PhaseNet,
+    critic: _Critic,
+    told: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    recipe: PpoRecipe,
 ) -> None:
     flat = {name: one.flatten(0, 1) for name, one in told.items()}
     gain = (flat["gain"] - flat["gain"].mean()) / (flat["gain"].std() + 1e-6)
     for _ in range(recipe.epochs):
-        for at in torch.randperm(len(gain)).split(recipe.batch):
-            policy = torch.distributions.Categorical(logits=recipe.sharp * net(flat["x"][at], flat["there"][at]))
+        for at in torch.split(torch.randperm(len(gain)), recipe.batch):
+            policy = torch.distributions.Categorical(
+                logits=recipe.sharp * net(flat["x"][at], flat["there"][at])
+            )
             chance = policy.log_prob(flat["choice"][at])  # type: ignore[no-untyped-call]
             ratio = (chance - flat["chance"][at]).exp()
             bound = ratio.clamp(1 - recipe.clip, 1 + recipe.clip)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -45,15 +46,16 @@ def ship(net: PhaseNet, *, name: str, by: str, key: SigningKey, train_cpu_s: flo
     """
     whole = _Whole(net).eval()
     probe = torch.rand(5, 4, len(FEATURES), generator=torch.Generator().manual_seed(0))
-    file = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        file = Path(folder) / "model.onnx"
         warnings.simplefilter("ignore")
         torch.onnx.export(
             whole, (probe,), file, dynamo=False, input_names=["x"], output_names=["y"], opset_version=_OPSET,
             dynamic_axes={"x": {0: "batch", 1: "phase"}, "y": {0: "batch", 1: "phase"}},
         )  # fmt: skip
-    model = onnx.load_from_string(file.getvalue())
-    _check(file.getvalue(), whole)
+        graph = file.read_bytes()
+    model = onnx.load_from_string(graph)
+    _check(graph, whole)
     created = iso(to_ns(datetime.now(UTC)))
     card = Card(
         name=name,

@@ -32,7 +32,7 @@ class Street(Protocol):
         ...
 
     def step(self, choice: NDArray[np.int64]) -> tuple[Views, Floats]:
-        """Show a phase at each junction, ``[junction]``; returns what it looks like then and rewards, ``[junction]``.
+        """Show a phase at each junction, ``[junction]``; returns views, and rewards ``[junction]``.
 
         Least green and most red are the street's business: a choice may be overruled.
         """
