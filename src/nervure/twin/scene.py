@@ -26,7 +26,7 @@ OWN = ("crossing", "corridor")
 RESCO = ("cologne1", "cologne3", "cologne8", "ingolstadt1", "ingolstadt7", "ingolstadt21",
          "grid4x4", "arterial4x4")  # fmt: skip
 
-_VARIABLE = "NERVURE_SUMO_RL"
+_VARIABLE = "SUMO_RL_HOME"
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):

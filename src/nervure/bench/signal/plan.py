@@ -84,7 +84,7 @@ def trainings_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
         return ()
     return tuple(
         Job(
-            net=net, controller=one, seeds=(0,), train_s=_train_s(net) / (20 if wanted.quick else 1),
+            net=net, controller=one, seeds=(0,), train_s=_train_s(net) / (60 if wanted.quick else 1),
             model=str(model_of(net, one, folder)), steps=30 if wanted.quick else 0,
         )
         for net in _nets(wanted)
@@ -94,7 +94,7 @@ def trainings_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
 
 def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
     """Return the runs: every controller; rules under faults and demand; policies that starve somebody."""
-    steps = 60 if wanted.quick else 0
+    steps = 45 if wanted.quick else 0
     seeds = tuple(range(_FIRST, _FIRST + _at_most(_SEEDS, wanted)))
     some = tuple(range(_FIRST, _FIRST + _at_most(_ROBUST, wanted)))
     few = tuple(range(_FIRST, _FIRST + _at_most(_STARVED, wanted)))
@@ -115,7 +115,8 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
                 for share in faults
             ]
         found += [
-            Job(net=net, controller=f"starve {phase}", seeds=few, steps=steps) for phase in range(_STARVE)
+            Job(net=net, controller=f"starve {phase}", seeds=few, steps=steps)
+            for phase in range(1 if wanted.quick else _STARVE)
         ]
     return tuple(dict.fromkeys(found))
 
@@ -123,7 +124,7 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
 def _circumstances(net: str, wanted: Wanted) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return demands and shares of faulty detectors; of large nets the corners, as they take long."""
     if wanted.quick:
-        return DEMANDS[:2], FAULTS[-1:]
+        return DEMANDS[1:2], FAULTS[-1:]
     return (DEMANDS, FAULTS) if net in _ONE else (DEMANDS[:: len(DEMANDS) - 1], FAULTS[:: len(FAULTS) - 1])
 
 
