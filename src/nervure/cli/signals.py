@@ -29,13 +29,14 @@ def is_signals(name: str) -> bool:
 def signals(name: str, order: Order, *, json: bool) -> int:
     """Do what is not done yet, and write the report. 1 where something failed.
 
-    ``--sets`` chooses nets, ``--models rules`` leaves the learned controllers out.
+    ``--sets`` chooses nets, ``--models rules`` leaves the learned controllers out, ``--jobs 0`` does
+    nothing and reports on what was done before.
     """
     from nervure.bench.forecast.document import save
     from nervure.bench.forecast.rows import newest, this_machine
     from nervure.bench.signal.document import assemble
     from nervure.bench.signal.page import publish
-    from nervure.bench.signal.plan import NETS, Wanted
+    from nervure.bench.signal.plan import NETS, Wanted, jobs_of
     from nervure.bench.signal.run import engine, evaluate
 
     for option, value in {"--budget": order.budget_s, "--peers-python": order.peers_python}.items():
@@ -43,13 +44,14 @@ def signals(name: str, order: Order, *, json: bool) -> int:
             raise UsageError(f"{option} means nothing for {name}", hint="nervure evaluate --help")
     if order.models not in ((), ("rules",)):
         raise UsageError("--models is 'rules' here, or left out", hint="rules leaves the learned ones out")
-    if order.jobs < 1:
-        raise UsageError("--jobs must be 1 at least")
+    if order.jobs < 0:
+        raise UsageError("--jobs must be 1 at least, or 0 for a report of what is done")
     folder = (order.work / _NAME).absolute()
     wanted = Wanted(nets=order.sets, seeds=order.seeds, quick=order.quick, learned=not order.models)
     with progress(f"evaluate {name}") as tell:
         trainings, runs = evaluate(wanted, folder, at_once=order.jobs, tell=tell)
-    full = not (order.seeds or order.quick or order.models) and order.sets in ((), NETS)
+    missing = len(jobs_of(wanted, folder)) - len(runs)
+    full = not (missing or order.seeds or order.quick or order.models) and order.sets in ((), NETS)
     made = newest(folder.glob("*.json"))
     document = assemble(trainings, runs, made=made, machine=this_machine(), engine=engine(), full=full)
     save(document, order.out / "signals.json")
@@ -58,6 +60,8 @@ def signals(name: str, order: Order, *, json: bool) -> int:
         write_json(document)
     else:
         _tell(document)
+        if missing:
+            say(f"{missing} jobs are not done yet")
         say(f"wrote {order.out / 'signals.md'} and {order.out / 'signals.json'}")
     return 1 if document.failures else 0
 

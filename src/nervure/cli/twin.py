@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nervure.twin.fault import Faults
     from nervure.twin.run import Broker, Counts
 
-__all__ = ["run", "twin", "whatif"]
+__all__ = ["Going", "run", "twin", "whatif"]
 
 twin = App(name="twin", help="Run simulators in place of the field; ask what would be if.")
 

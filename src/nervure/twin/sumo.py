@@ -21,6 +21,7 @@ from nervure.twin.scene import Scene
 __all__ = ["Area", "Phase", "Sumo", "Trips"]
 
 _CAR_M = 7.5  # what a standing car takes of a lane, with its gap
+_SQUEEZE_S = 60  # who has blocked a junction so long is driven around, as people do; else two may for ever
 _MIN_S, _MAX_S = 5, 50  # of a green in the actuated plan, as RESCO's nets have it
 
 
@@ -69,7 +70,8 @@ class Sumo:
             *("-b", scene.begin_s, "--seed", seed % 2**31, "--scale", scale, "--step-length", 1),
             *("--no-step-log", "--no-warnings", "--xml-validation", "never"),
             *("--xml-validation.net", "never", "--xml-validation.routes", "never"),
-            *("--time-to-teleport", -1, "--waiting-time-memory", 100_000, "--ignore-route-errors"),
+            *("--time-to-teleport", -1, "--ignore-junction-blocker", _SQUEEZE_S),
+            *("--waiting-time-memory", 100_000, "--ignore-route-errors"),
             *("--tripinfo-output", "/dev/null"),
         ]
         try:

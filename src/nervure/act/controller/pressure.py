@@ -17,7 +17,7 @@ from nervure.core.sight import Sight
 
 __all__ = ["MaxPressure", "pressure"]
 
-_WAIT_S = 80.0  # a lane whose first vehicle has waited this long presses twice
+_WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
 
 
 def pressure(sight: Sight) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ __all__ = [
     "NETS",
     "QUICK",
     "Wanted",
+    "check_nets",
     "code_of",
     "jobs_of",
     "model_of",

@@ -26,7 +26,8 @@ def evaluate(
 ) -> tuple[tuple[Kept, ...], tuple[Kept, ...]]:
     """Train what has to be trained, then run everything; returns trainings and runs.
 
-    A training that failed takes the runs of its controller with it, and they say why.
+    A training that failed takes the runs of its controller with it, and they say why. With ``at_once``
+    0 nothing is done, and only what was done before is returned.
     """
     trainings = _work(trainings_of(wanted, folder), folder, at_once, _part(tell, 0.0, 0.5))
     broken = {(one.job.net, one.job.controller): one.error for one in trainings if one.error}
@@ -36,6 +37,7 @@ def evaluate(
     runs = [
         done.get(one) or Kept(job=one, error=f"its training failed: {broken[one.net, one.controller]}")
         for one in jobs
+        if one in done or (one.net, one.controller) in broken
     ]
     return trainings, tuple(runs)
 
@@ -51,6 +53,8 @@ def _work(jobs: Sequence[Job], folder: Path, at_once: int, tell: Tell | None) ->
         if path.is_file() and (not job.train_s or Path(job.model).is_file()):
             with contextlib.suppress(msgspec.DecodeError):  # of a version that kept other things
                 found[job] = msgspec.json.decode(path.read_bytes(), type=Kept)
+    if not at_once:
+        return tuple(found.values())
     by_path = {paths[job]: job for job in jobs if job not in found}
     tasks = [
         Task(

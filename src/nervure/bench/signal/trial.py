@@ -34,7 +34,7 @@ Make = Callable[[tuple[Junction, ...]], Controller]
 _EVERY_S = {"Webster": 5.0}
 
 
-class Starve:
+class _Starve:
     """A policy that shows one phase for ever, as far as a junction has it."""
 
     def __init__(self, junctions: Sequence[Junction], phase: int) -> None:
@@ -46,7 +46,7 @@ class Starve:
         return self._commands
 
 
-class Hold:
+class _Hold:
     """Commands that are given once and held."""
 
     def __init__(self, commands: Mapping[str, float]) -> None:
@@ -57,12 +57,12 @@ class Hold:
         return self._commands
 
 
-def maker(job: Job) -> Make | None:
+def _maker(job: Job) -> Make | None:
     """Return what makes the controller of a job for junctions; None for the plans of the net itself."""
     if job.controller in PLANS:
         return None
     if job.controller == "commands":
-        return lambda _: Hold(dict(job.commands))
+        return lambda _: _Hold(dict(job.commands))
     inner = _inner(job)
     return (lambda junctions: Shield(inner(junctions), junctions)) if job.shield else inner
 
@@ -70,7 +70,7 @@ def maker(job: Job) -> Make | None:
 def _inner(job: Job) -> Make:
     if job.controller.startswith("starve "):
         phase = int(job.controller.removeprefix("starve "))
-        return lambda junctions: Starve(junctions, phase)
+        return lambda junctions: _Starve(junctions, phase)
     if job.controller in LEARNED:
         from nervure.act.controller.learned import Learned
 
@@ -93,7 +93,7 @@ def perform(job: Job) -> Kept:
 
 
 def _runs(job: Job, twin: Roads) -> list[Run]:
-    make = maker(job)
+    make = _maker(job)
     names = [one.name for one in twin.describe().sensors if one.signal != "shown"]
     found = []
     for seed in job.seeds:
