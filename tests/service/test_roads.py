@@ -192,7 +192,7 @@ def follow(process: subprocess.Popen[str], closed: Settings, token: str) -> None
         assert [one["name"] for one in client.get("/api/devices").json()] == ["roads-mid"]
 
 
-def until(look: Any, process: subprocess.Popen[str] | None, seconds: float = 60.0) -> Any:
+def until(look: Any, process: subprocess.Popen[str] | None, seconds: float = 120.0) -> Any:
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
         found = look()

@@ -263,7 +263,7 @@ class Field:
         while any(one.backlog() > _AHEAD for one in self._clients.values()):
             time.sleep(0.01)
 
-    def _drain(self, patience_s: float = 10.0) -> None:
+    def _drain(self, patience_s: float = 30.0) -> None:
         until = time.monotonic() + patience_s
         while time.monotonic() < until and any(one.backlog() for one in self._clients.values()):
             time.sleep(0.02)
