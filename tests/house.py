@@ -13,6 +13,7 @@ from nervure.serve.answer import ASGI, Receive, Scope, Send, failure, json, send
 from nervure.serve.app import PRINCIPAL
 from nervure.serve.control.app import control
 from nervure.serve.control.route import Desk
+from nervure.serve.control.vital import Vital
 from nervure.serve.guard import CERTIFICATE, Guard, Signed
 from nervure.serve.site import Sites
 from nervure.store.catalogue import Catalogue
@@ -37,6 +38,8 @@ class House:
         self.observations = Observations.open(folder / "observations")
         self.sites = Sites(self.catalogue)
         self.solutions: tuple[str, ...] = ("water", "flood")
+        self.vital = Vital()
+        self.check: Any = None
 
     def close(self) -> None:
         self.observations.close()
@@ -66,6 +69,8 @@ class House:
             site=self.sites,
             observed=self.observations,
             solutions=self.solutions,
+            vital=lambda: self.vital,
+            check=self.check,
         )
         api = control(desk)
 

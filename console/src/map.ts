@@ -1,7 +1,8 @@
 import { feature } from 'topojson-client'
 import type { Topology } from 'topojson-specification'
-import { Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl, type GeoJSONSource } from 'maplibre-gl'
+import { addProtocol, Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl, type GeoJSONSource } from 'maplibre-gl'
 import 'maplibre-gl/dist/maplibre-gl.css'
+import { PMTiles, Protocol } from 'pmtiles'
 import worker from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import world from 'world-atlas/countries-110m.json?url'
 import type { FeatureCollection } from 'geojson'
@@ -12,10 +13,16 @@ import { abnormal, bounds, type Spot } from './lib/place'
 setWorkerUrl(worker)
 
 const NAMED = 25
+const GROUND = '/api/map.pmtiles'
+const WATER = /water|ocean|river|lake/i
 const NOTHING: FeatureCollection = { type: 'FeatureCollection', features: [] }
 
+/** The operator's networks, and whether there is a map of the ground to lay under them. */
+export type Networks = FeatureCollection & { ground: boolean }
+
 export interface CityMap {
-  show(spots: Spot[], word: (mark: Mark) => string): void
+  /** Show Things as they are; `drawn` is told after how many milliseconds they stood on the screen. */
+  show(spots: Spot[], word: (mark: Mark) => string, drawn: (ms: number) => void): void
   paint(): void
   close(): void
 }
@@ -23,7 +30,7 @@ export interface CityMap {
 /** Draw a map without any server of tiles or letters: outlines of the world, the operator's networks, Things. */
 export async function cityMap(
   container: HTMLElement,
-  networks: FeatureCollection,
+  networks: Networks,
   pick: (id: number) => void,
   still: boolean,
 ): Promise<CityMap> {
@@ -48,6 +55,7 @@ export async function cityMap(
   map.addSource('network', { type: 'geojson', data: networks })
   map.addSource('things', { type: 'geojson', data: NOTHING })
   layers(map)
+  if (networks.ground) await ground(map)
   for (const layer of ['plain', 'marked']) {
     map.on('click', layer, (event) => {
       const id: unknown = event.features?.[0]?.properties.id
@@ -60,7 +68,9 @@ export async function cityMap(
   const labels: Marker[] = []
   let placed = false
   return {
-    show(spots, word) {
+    show(spots, word, drawn) {
+      const begun = performance.now()
+      void map.once('idle').then(() => drawn(performance.now() - begun))
       map.getSource<GeoJSONSource>('things')?.setData(points(spots))
       labels.splice(0).forEach((one) => one.remove())
       for (const spot of abnormal(spots).slice(0, NAMED)) {
@@ -82,6 +92,28 @@ export async function cityMap(
   }
 }
 
+/** Lay the operator's own map of the ground under the networks, where the node has one. */
+async function ground(map: Canvas): Promise<void> {
+  const protocol = new Protocol()
+  const file = new PMTiles(`${location.origin}${GROUND}`)
+  protocol.add(file)
+  addProtocol('pmtiles', protocol.tile)
+  const { tileType, minZoom, maxZoom } = await file.getHeader()
+  const tiles = { url: `pmtiles://${location.origin}${GROUND}`, minzoom: minZoom, maxzoom: maxZoom }
+  if (tileType !== 1) {
+    map.addSource('ground', { type: 'raster', tileSize: 256, ...tiles })
+    map.addLayer({ id: 'ground-raster', type: 'raster', source: 'ground' }, 'area')
+    return
+  }
+  const { vector_layers: named } = (await file.getMetadata()) as { vector_layers?: { id: string }[] }
+  map.addSource('ground', { type: 'vector', ...tiles })
+  for (const { id } of named ?? []) {
+    const of = { source: 'ground', 'source-layer': id } as const
+    map.addLayer({ id: `ground-fill-${id}`, type: 'fill', ...of, filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-opacity': 0.5 } }, 'area')
+    map.addLayer({ id: `ground-line-${id}`, type: 'line', ...of, filter: ['==', ['geometry-type'], 'LineString'] }, 'area')
+  }
+}
+
 function layers(map: Canvas): void {
   map.addLayer({ id: 'ground', type: 'background' })
   map.addLayer({ id: 'land', type: 'fill', source: 'land' })
@@ -100,7 +132,7 @@ function layers(map: Canvas): void {
     type: 'symbol',
     source: 'things',
     filter: ['has', 'mark'],
-    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'symbol-sort-key': ['get', 'order'] },
+    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'icon-ignore-placement': true, 'symbol-sort-key': ['get', 'order'] },
   })
 }
 
@@ -114,6 +146,10 @@ function paint(map: Canvas): void {
   map.setPaintProperty('network', 'line-color', colour('plain'))
   map.setPaintProperty('plain', 'circle-color', colour('plain'))
   map.setPaintProperty('plain', 'circle-stroke-color', colour('surface'))
+  for (const { id } of map.getStyle().layers) {
+    if (id.startsWith('ground-fill-')) map.setPaintProperty(id, 'fill-color', colour(WATER.test(id) ? 'line' : 'raised'))
+    if (id.startsWith('ground-line-')) map.setPaintProperty(id, 'line-color', colour('line'))
+  }
   for (const mark of MARKS) {
     if (map.hasImage(mark)) map.removeImage(mark)
     map.addImage(mark, drawn(mark), { pixelRatio: 2 })

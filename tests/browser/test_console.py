@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from nervure.bench.speed.console import measure
 from tests.browser.stage import GAUGE, OTHER, RIVER, Stage, drive, drive_at, stage
 from tests.opened import Opened
 from tests.support import free_ports
@@ -128,4 +129,17 @@ def test_who_signs_in_sees_their_screens_and_who_signs_out_nothing(tmp_path: Pat
     assert "Overview" in found["screens"]
     assert found["role"] == "Role: admin"
     assert found["cookies"] == 0
+    assert found["ended"] == 200  # elsewhere; the page led to the sign-in by itself
     assert "user.add" in found["audit"]
+
+
+def test_what_it_costs_is_measured_in_a_browser() -> None:
+    rows = {(one.case, one.metric): one.value for one in measure(sensors=40, turns=1, minutes=0.03)}
+    assert 20_000 < rows["first load, gzip", "bytes without the map"] < 80_000
+    assert rows["first load, gzip", "bytes of the map"] > 200_000
+    assert rows["heat-map of 40 series", "ms to decode and paint"] > 0
+    shown = rows["heat-map of 40 series", "ms from the answer to the screen"]
+    assert rows["heat-map of 40 series", "ms to decode and paint"] < shown < 5_000
+    assert rows["table of 40 alerts", "rows in the page at once"] <= 40
+    assert rows["map of 40 sensors", "ms until all have changed"] > 0
+    assert rows["16 charts for 0.03 min, 200 readings/s", "MB of heap at the end"] > 1

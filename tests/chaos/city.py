@@ -33,10 +33,10 @@ __all__ = ["City", "learn"]
 LIVE_DAYS = 14
 
 
-def learn(folder: Path) -> tuple[Dataset, Course]:
+def learn(folder: Path, seed: int = 0, days: int = 200) -> tuple[Dataset, Course]:
     """Train a small model on the real districts, in seconds; its accuracy is not the point here."""
     data = load(find("water"))
-    rows = 200 * 24  # of the newest data
+    rows = days * 24  # of the newest data
     table = data.table
     table = msgspec.structs.replace(
         table, first=table.first + len(table.value) - rows, value=table.value[-rows:].copy()
@@ -44,7 +44,8 @@ def learn(folder: Path) -> tuple[Dataset, Course]:
     data = msgspec.structs.replace(data, table=table)
     cut = rows - LIVE_DAYS * 24
     split = by_time((0, cut - 40 * 24, cut, rows))
-    return data, course(data, split=split, key=SigningKey.load_or_create(folder), budget_s=2.0, compare=False)
+    key = SigningKey.load_or_create(folder)
+    return data, course(data, split=split, key=key, budget_s=2.0, seed=seed, compare=False)
 
 
 class City:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,10 +18,16 @@ from nervure.core.alert import Alert, Evidence
 from nervure.core.entity import Datastream, Location, Thing
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Reject
+from nervure.core.settings import Limits
+from nervure.sense.intake import Intake
 from nervure.serve.answer import ASGI
+from nervure.serve.control import data
+from nervure.serve.control.vital import Vital
+from nervure.store import quarantine
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import House, caller
+from tests.unit.test_catalogue import card
 
 pytestmark = pytest.mark.service
 
@@ -139,6 +146,10 @@ def test_the_overview_says_where_what_is_wrong(town: Town) -> None:
     first = town.operator.answer("GET", "/api/overview")
     again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    town.house.vital = Vital(problems=("log: the disk is full",))
+    again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
+    assert again.json()["strip"]["problems"] == ["log: the disk is full"]
+    town.house.vital = Vital()
     town.house.catalogue.acknowledge("worst", "ann")
     again = town.operator.answer("GET", "/api/overview", **{"if-none-match": first.headers["etag"]})
     assert again.status_code == 200
@@ -277,7 +288,7 @@ def test_quality_and_quarantine_say_what_came_and_what_did_not(town: Town) -> No
     assert found["stream"] == town.streams
     assert found["present"][0] == pytest.approx(1.0, abs=0.01)
     assert found["present"][1] == pytest.approx(0.5, abs=0.01)
-    engineer = Asker(town.app, town.house.user("engineer"))
+    engineer = Asker(town.app, town.house.user("engineer", name="tuner"))
     rejects = [
         Reject(sequence=100 + one, subject=reading_subject(town.streams[0]), reason="flood", payload=b"\xff")
         for one in range(30)
@@ -298,3 +309,45 @@ def test_quality_and_quarantine_say_what_came_and_what_did_not(town: Town) -> No
     assert abs(listed["last_seen"] - (town.now - DAY_NS // 2) // MS) < 60_000
     water = next(one for one in town.operator.get("/api/solutions") if one["name"] == "water")
     assert (water["watched"], water["signals"][0]["streams"]) == (True, 3)
+
+
+def test_what_is_tried_out_and_what_a_model_knows_tell_nothing_of_another_project(town: Town) -> None:
+    house = town.house
+    house.check = Intake(house.catalogue.datastreams(), Limits()).check
+    app = house.app()
+    stranger, engineer = Asker(app, town.stranger.token), Asker(app, house.user("engineer", name="trier"))
+    foreign = {"topic": reading_topic(town.streams[0]), "payload": '{"result":"wet"}'}
+    assert engineer.post("/api/decode", foreign)["refused"][0]["detail"]
+    stranger.post("/api/decode", foreign, 404)
+    named = {"topic": "v1.1/Observations", "payload": '{"result":"wet","Datastream":{"@iot.id":1}}'}
+    assert [one["detail"] for one in stranger.post("/api/decode", named)["refused"]] == [""]
+    known = msgspec.structs.replace(card("1"), streams=("well", "main"))
+    model = house.catalogue.add_model(known, "water-1.onnx", "aa", promoted=True)
+    path = f"/api/models/{model.id}"
+    assert engineer.get(path)["card"]["streams"] == ["well", "main"]
+    assert stranger.get(path)["card"]["streams"] == []
+
+
+def test_a_page_of_the_quarantine_leads_on_past_what_others_sent(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MOST_LOOKED", 1000)
+    monkeypatch.setattr(quarantine, "KEPT", 3000)
+    mine = Reject(sequence=10_000, subject=reading_subject(town.streams[0]), reason="old")
+    noise = [Reject(sequence=10_001 + one, subject="noise", reason="old") for one in range(2_500)]
+    town.house.catalogue.add_rejects([mine, *noise])
+    found, after = [], ""
+    for _ in range(5):
+        page = town.operator.answer("GET", f"/api/quarantine?reason=old&datastream=1{after}")
+        found += page.json()
+        if "x-next" not in page.headers:
+            break
+        after = f"&after={page.headers['x-next']}"
+    assert [one["id"] for one in found] == ["10000.0"]
+
+
+def test_a_preview_bears_evidence_from_before_the_days_looked_at(town: Town) -> None:
+    raised = town.now - 2 * DAY_NS + HOUR_NS
+    seen = Evidence(time_ns=raised - 30 * HOUR_NS, datastream=town.streams[0], value=1.0, score=1e9)
+    town.alert("begun", raised_ns=raised, evidence=(seen,))
+    assert town.operator.get("/api/alerts/preview?rule=water.burst&days=2&limit=1&for=0")["days"] == 2

@@ -168,6 +168,11 @@ def test_what_cannot_be_read_is_said_so(house: House) -> None:
     admin("GET", "/api/audit?limit=0", code=400)
     admin("GET", "/api/audit?what=x", code=400)
     admin("DELETE", "/api/tokens/x", code=404)
+    admin("GET", f"/api/overview?{'a=1&' * 51}", code=400)
+    admin("GET", "/api/alerts?solution=%00", code=400)
+    for step in ("9999d", "100000d", "1000000d", f"{'9' * 30}h"):
+        admin("GET", f"/api/alerts/rate?step={step}", code=400)
+    admin("GET", "/api/alerts/rate?from=0&step=366d")
 
     async def raw(data: bytes, kind: str) -> int:
         async with caller(house.app(), admin.token) as client:

@@ -13,6 +13,7 @@ import pytest
 
 from nervure.core.settings import Limits, Settings
 from nervure.node import door
+from nervure.stream.api import log_in
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from nervure.trust.right import RIGHTS
@@ -339,5 +340,35 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         (alert,) = place.catalogue.alerts(limit=10, solution="security")
         assert (alert.rule, alert.thing, alert.active) == ("flood", thing, True)
         caller.leave()
+
+    story(limited, tmp_path, told)
+
+
+def test_a_flood_is_sent_out_after_the_connection_that_looks_for_floods_broke(
+    settings: Settings, tmp_path: Path
+) -> None:
+    limited = msgspec.structs.replace(settings, limits=Limits(per_device_s=100.0))
+
+    async def told(place: Place) -> None:
+        system = await log_in(place.server.system_address, "test")
+        server = str((await system.info)["server_id"])
+        wish = msgspec.json.encode({"acc": "$SYS", "limit": 1000})
+        looking: list[int] = []
+        while not looking:
+            found = msgspec.json.decode(await system.ask(f"$SYS.REQ.SERVER.{server}.CONNZ".encode(), wish))
+            there = found["data"]["connections"]
+            looking = [one["cid"] for one in there if one.get("name") == "nervure turnstile"]
+        kick = msgspec.json.encode({"cid": looking[0]})
+        await system.ask(f"$SYS.REQ.SERVER.{server}.KICK".encode(), kick)
+        system.end("done")
+        thing, (stream,) = place.thing("flood")
+        device = place.office.add_device(MACHINE, "flood", thing)
+        flood = await Flood.start(
+            settings.nats.mqtt_port, "flood", reading_topic(stream), secret=device.token or ""
+        )
+        async with asyncio.timeout(10):
+            await flood.ended
+        assert flood.answer == 0
+        assert place.door.figures()["floods"] == 1
 
     story(limited, tmp_path, told)

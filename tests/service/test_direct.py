@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from nervure.core.error import ConflictError, NervureError
+from nervure.core.error import ConflictError, NervureError, QueryError
 from nervure.core.observation import Reject, observation_id, sequence_of
-from nervure.core.settings import Access, Settings
+from nervure.core.settings import Access, Limits, Settings
 from nervure.node.compose import Node
 from nervure.node.post import Posts
+from nervure.node.readings import IN_FLIGHT, Readings
+from nervure.sense.intake import Intake
 from nervure.store.duplicate import CONFLICT
 from nervure.stream.publish import Item
 from nervure.trust.office import MACHINE
@@ -243,5 +245,46 @@ def test_one_that_is_refused_does_not_take_the_others_along() -> None:
         assert isinstance(told.pop(1), ConflictError)
         assert told == {0: observation_id(7, 0), 2: observation_id(7, 2), 3: observation_id(7, 3) - 1000}
         assert not posts.busy
+
+    asyncio.run(scenario())
+
+
+def test_refusals_that_concern_nobody_who_waits_are_not_held_for_ever() -> None:
+    """A device may send nonsense for as long as people post: somebody always waits then."""
+
+    async def scenario() -> None:
+        async def first(ids: list[int]) -> list[int]:
+            return ids
+
+        answers: dict[str, asyncio.Queue[int]] = {"post": asyncio.Queue(), "drop": asyncio.Queue()}
+
+        async def publish(items: Any) -> list[int]:
+            return [await answers["post" if items[0][1] == b"{}" else "drop"].get()]
+
+        told: dict[int, int | NervureError] = {}
+        posts = Posts(publish, 1 << 20, set(), first)
+        readings = Readings(publish, Intake((), Limits()), 1 << 20)
+        posts.add(5, b"{}", partial(told.__setitem__, -1))
+        dropped = [asyncio.create_task(readings.drop(ids=[1]))]
+        await asyncio.sleep(0.02)  # it goes alone
+        for turn in range(20):  # one is answered, and another one waits already
+            posts.add(5, b"{}", partial(told.__setitem__, turn))
+            dropped.append(asyncio.create_task(readings.drop(ids=[1])))
+            await asyncio.sleep(0.02)
+            many = range(1000 * turn + 1, 1000 * turn + 1001)
+            noise = [Reject(sequence=one, subject="a", reason="malformed", detail="no JSON") for one in many]
+            for one in answers.values():
+                one.put_nowait(many[0])
+            await asyncio.sleep(0.002)
+            for waiting in (posts, readings):
+                waiting.taken(many[-1], noise)
+            await asyncio.sleep(0)
+            assert len(posts._refused) <= 2_000
+            assert len(readings._refused) <= IN_FLIGHT + 1_000
+        assert [isinstance(told[one], QueryError) for one in range(-1, 19)] == [True] * 20
+        for waiting in (posts, readings):
+            waiting.close()
+        found = await asyncio.gather(*dropped, return_exceptions=True)
+        assert [isinstance(one, QueryError) for one in found] == [True] * 20 + [False]
 
     asyncio.run(scenario())

@@ -251,6 +251,7 @@ def test_a_task_reaches_the_device_and_its_answer_comes_back(node: Opened) -> No
         done = state(node, task, "completed")
     assert [one["status"] for one in done["runLog"]] == [
         "requested",
+        "checked",
         "dispatched",
         "acknowledged",
         "completed",

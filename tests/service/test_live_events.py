@@ -14,6 +14,7 @@ import pytest
 
 from nervure.core.entity import Datastream, Thing
 from nervure.core.instant import SECOND_NS
+from nervure.core.scale import Scale
 from nervure.core.settings import Access, Settings
 from nervure.node.compose import Node
 from nervure.store.catalogue import Catalogue
@@ -133,10 +134,15 @@ async def _resumed(api: httpx.AsyncClient, ear: Ear) -> None:
         await asyncio.gather(one.task, return_exceptions=True)
 
 
-def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too(settings: Settings) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too(
+    settings: Settings, workers: int
+) -> None:
     url = f"http://127.0.0.1:{settings.http.port}"
     watching = msgspec.structs.replace(
-        settings, project=msgspec.structs.replace(settings.project, solutions=("flood",))
+        settings,
+        project=msgspec.structs.replace(settings.project, solutions=("flood",)),
+        scale=Scale(partitions=2 if workers else 0, workers=workers),
     )
 
     async def run() -> None:
@@ -147,6 +153,7 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
         ):
             ear = Ear(page, "alerts=true")
             await asyncio.wait_for(ear.began.wait(), 10)
+            await _dealt(page, workers)
             flood = [
                 (
                     reading_topic(stream),
@@ -168,6 +175,17 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
             await asyncio.gather(ear.task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+async def _dealt(page: httpx.AsyncClient, workers: int) -> None:
+    """Wait until every partition is held by somebody."""
+    async with asyncio.timeout(30):
+        while workers:
+            known = (await page.get("/status")).json()["scale"]
+            if sum(len(one["holds"]) for one in known.get("workers", {}).values()) == 2:
+                assert known["cut"] == ["flood"]
+                return
+            await asyncio.sleep(0.1)
 
 
 def _gauge(settings: Settings) -> tuple[int, int]:

@@ -34,13 +34,25 @@ def test_a_reduced_series_keeps_its_extremes_and_no_more_points_than_a_pixel_tak
     for px in (2, 5, 300, 1200):
         kept = reduced(curve, px, method)  # type: ignore[arg-type]  # one of three
         assert kept is not None
-        assert 2 <= len(kept) <= max(4, points * px)
+        assert 2 <= len(kept) <= max(4, points * px) + 1
         assert (np.diff(kept) > 0).all()
         if method != "lttb":
             assert {int(curve.value.argmin()), int(curve.value.argmax())} <= set(kept.tolist())
     assert reduced(curve, 4000, "m4") is not None
     short = Curve(time=curve.time[:100], value=curve.value[:100])
     assert reduced(short, 100, "minmax") is None
+
+
+@pytest.mark.parametrize("method", ["minmax", "m4"])
+def test_a_reduced_series_keeps_the_reading_that_ends_an_outage(method: str) -> None:
+    minute = 60_000_000
+    time = 1_700_000_000_000_000 + np.arange(5_000) * minute
+    time[-1] += 16_000 * minute
+    value = np.zeros(5_000)
+    value[-1] = 9.0
+    kept = reduced(Curve(time=time, value=value), 300, method)  # type: ignore[arg-type]  # one of two
+    assert kept is not None
+    assert value[kept].max() == 9.0
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -67,13 +67,15 @@ def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
     assert pq.read_table(target).num_rows == 0
 
 
-def _shelf(rows: list[int]) -> Shelf:
+def _shelf(rows: list[int], day: list[int] | None = None) -> Shelf:
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
-    rest = [name for name in Shelf.__struct_fields__ if name not in ("version", "path", "rows", "wide")]
+    given = ("version", "path", "rows", "wide", "day")
+    rest = [name for name in Shelf.__struct_fields__ if name not in given]
     return Shelf(
         version=1,
         path=np.array([str(one) for one in range(len(rows))], dtype=np.object_),
         rows=np.array(rows, np.int64),
+        day=column if day is None else np.array(day, np.int64),
         wide=np.ones(len(rows), np.bool_),
         **dict.fromkeys(rest, column),
     )
@@ -96,3 +98,38 @@ def test_a_day_that_grows_is_written_again_a_few_times_and_lies_in_few_files(see
     assert sum(rows) == came
     assert written < 12 * came
     assert most < 60
+
+
+def test_a_past_day_that_grows_is_not_written_again_each_time() -> None:
+    """One forecast or reading of a day to come makes today a past one."""
+    rows, written, most = [1_000_000], 0, 0
+    for _ in range(1_000):
+        rows = [*rows, 1_000]
+        for files in merge.mergeable(_shelf([*rows, 1], [0] * len(rows) + [30])):
+            total = sum(rows[file] for file in files)
+            written += total
+            rows = [*(size for file, size in enumerate(rows) if file not in files), total]
+        most = max(most, len(rows))
+    assert sum(rows) == 2_000_000
+    assert written < 12_000_000
+    assert most < 10
+
+
+@pytest.mark.parametrize("count", [1, 600])
+@pytest.mark.parametrize("year_us", [9_183_110_400_000_000, -9_183_024_000_000_000])
+def test_rows_of_any_instant_that_64_bits_hold_are_laid_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year_us: int, count: int
+) -> None:
+    """A client may name any instant; as a float, such a one is off by some microseconds."""
+    monkeypatch.setattr(lay, "PART_ROWS", 100)
+    engine, target = Engine(tmp_path), tmp_path / "new.parquet"
+    for off in range(4):
+        rows = Batch.of(
+            id=observation_id(1) + np.arange(count),
+            datastream=[7] * count,
+            time=(year_us + off + np.arange(count)) * 1000,
+            value=[1.0] * count,
+        )
+        lay.lay(engine, Files(), target, memory=[to_arrow(rows)])
+        assert pq.read_table(target, schema=COLUMNS).equals(to_arrow(rows))
+    engine.close()

@@ -103,6 +103,19 @@ def test_readings_that_are_doubted_are_not_learned_from(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_a_person_has_labelled_is_not_learned_from(tmp_path: Path) -> None:
+    rows = [(stream, FIRST + row, 50.0 + row) for stream in (1, 3) for row in range(6)]
+    said = {"since_ns": (FIRST + 2) * HOUR_NS + 1, "until_ns": (FIRST + 4) * HOUR_NS, "label": "fault"}
+    streams = [
+        msgspec.structs.replace(one, properties={"labels": [said]}) if one.id == 1 else one for one in STREAMS
+    ]
+    store = filled(tmp_path, rows)
+    value = live(SOLUTION, None, streams, store).table.value
+    store.close()
+    assert np.isnan(value[:, 0]).tolist() == [False, False, True, True, False, False]
+    assert not np.isnan(value[:, 1]).any()  # it is about one series
+
+
 def test_a_node_without_readings_says_so(tmp_path: Path) -> None:
     store = filled(tmp_path, [(5, FIRST, 1.0)])
     with pytest.raises(DataError, match="no readings of it yet"):

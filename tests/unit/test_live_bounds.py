@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from nervure.core.error import BusyError
+from nervure.core.alert import Alert
+from nervure.core.error import BusyError, StoreError
 from nervure.core.observation import Batch
 from nervure.serve import live
 from nervure.serve.live import Live, Wish, rows_event
@@ -74,3 +75,52 @@ def test_nothing_is_held_while_nobody_listens_and_who_is_slow_hears_of_a_gap() -
     with pytest.MonkeyPatch.context() as quicker:
         quicker.setattr(live, "EVERY_S", 0.02)
         asyncio.run(run())
+
+
+def test_who_cannot_be_told_of_an_alert_hears_of_a_gap_and_everybody_else_goes_on() -> None:
+    def away(_: int) -> bool:
+        raise StoreError("cannot read the catalogue")
+
+    async def run() -> None:
+        here = made()
+        running = asyncio.create_task(here.run())
+        hears = msgspec.structs.replace(wish(0), alerts=True)
+        mine = here.listen(msgspec.structs.replace(hears, sees=away), "", None)
+        theirs = here.listen(hears, "", None)
+        assert await anext(mine) == await anext(theirs)
+        await asyncio.sleep(0.02)
+        here.alerts([one_alert()])
+        async with asyncio.timeout(5):
+            assert (await anext(mine)).startswith(b"event: gap")
+            assert b"event: alert" in await anext(theirs)
+        assert not running.done()
+        running.cancel()
+        await mine.aclose()
+        await theirs.aclose()
+
+    with pytest.MonkeyPatch.context() as quicker:
+        quicker.setattr(live, "EVERY_S", 0.02)
+        asyncio.run(run())
+
+
+def test_one_person_does_not_take_every_place() -> None:
+    async def run() -> None:
+        here = made()
+        mine = msgspec.structs.replace(wish(1), who="user 1")
+        listening = [here.listen(mine, "", None) for _ in range(live.MOST_EACH)]
+        for one in listening:
+            await anext(one)
+        with pytest.raises(BusyError):
+            here.listen(mine, "", None)
+        await anext(here.listen(msgspec.structs.replace(mine, who="user 2"), "", None))
+        for one in listening:
+            await one.aclose()
+
+    asyncio.run(run())
+
+
+def one_alert() -> Alert:
+    return Alert(
+        id="a", solution="water", rule="burst", severity="major", thing=1, datastream=1, text="burst",
+        start_ns=1, raised_ns=1,
+    )  # fmt: skip

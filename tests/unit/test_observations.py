@@ -13,6 +13,7 @@ from nervure.core.error import NotFoundError, StoreError
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Quality, observation_id
 from nervure.core.settings import Store
+from nervure.sense.moment import FIRST_NS, LAST_NS
 from nervure.store import digest, observations
 from nervure.store.observations import Observations
 from tests.reading import START, batch
@@ -327,4 +328,24 @@ def test_a_digest_that_does_not_fit_the_table_is_not_believed(folder: Path) -> N
     digest.save(folder, digest.Digest(position=2, summary=wrong))
     store = Observations.open(folder)
     assert store.count() == 2
+    store.close()
+
+
+@pytest.mark.parametrize("instant_ns", [LAST_NS, FIRST_NS, LAST_NS - 86_400_000_001_000])
+def test_the_farthest_instants_are_in_answers_and_outlive_a_deletion(folder: Path, instant_ns: int) -> None:
+    store = Observations.open(folder)
+    readings = Batch.of(
+        id=[observation_id(1), observation_id(1, 1)],
+        datastream=[7, 7],
+        time=[instant_ns, instant_ns - instant_ns // 10**9],
+        value=[1.0, 2.0],
+    )
+    store.append(readings, 1)
+    store.seal()
+    assert sorted(store.series([7]).value.tolist()) == [1.0, 2.0]
+    store.drop(ids=[observation_id(1, 1)], upto=2)
+    store.seal()
+    assert store.series([7]).value.tolist() == [1.0]
+    wide = store.matrix([7], FIRST_NS, LAST_NS, 4_000)
+    assert np.nansum(wide) == (0.0 if instant_ns == LAST_NS else 1.0), "the end is not in the span"
     store.close()

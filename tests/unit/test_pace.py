@@ -78,3 +78,21 @@ def test_who_is_silent_is_not_kept_in_memory(clock: Time) -> None:
     clock.now_s += 1_000.0
     pace.tidy()
     assert not pace._accounts
+
+
+def test_a_rate_of_less_than_a_message_a_second_can_be_kept_to(clock: Time) -> None:
+    pace = Pace(0.5, clock)
+    for _ in range(1_000):
+        assert pace.count("a", 1, 1) == 0.0
+        clock.now_s += 2.0
+    assert pace.count("a", 1, 20) > 0.0
+
+
+def test_who_was_not_looked_at_for_a_while_may_have_sent_at_the_rate_meanwhile(clock: Time) -> None:
+    pace = Pace(100.0, clock)
+    assert pace.count("a", 1, 1, unseen=True) == 0.0
+    for _ in range(100):
+        clock.now_s += 3.0
+        assert pace.count("a", 1, 300, unseen=True) == 0.0
+    clock.now_s += 3_600.0
+    assert pace.count("a", 1, 2_000, unseen=True) > 0.0, "but not all of an hour's at once"

@@ -89,7 +89,8 @@ def test_a_gate_that_is_missed_or_was_not_measured_fails_a_quick_run(monkeypatch
 
 def test_goals_name_benches_that_there_are_and_gates_are_ratios() -> None:
     assert {one.bench for one in (*GOALS, *GATES)} <= set(BENCHES)
-    assert all(one.over or (one.way, one.bound) == ("at most", 0) for one in GATES)
+    figures = [one for one in GATES if not one.over and (one.way, one.bound) != ("at most", 0)]
+    assert {one.metric for one in figures} == {"bytes without the map"}  # the same on any machine
 
 
 def measured(bench: str, value: float) -> Measured:

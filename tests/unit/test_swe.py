@@ -132,7 +132,7 @@ def test_a_task_is_checked_and_its_log_grows(writer: Writer, catalogue: Catalogu
     writer.task_status(made, "completed", "it shines")
     [row] = rows(catalogue, "task")
     assert row["status"] == "completed"
-    assert [line["status"] for line in row["run_log"]] == ["requested", "dispatched", "completed"]
+    assert [line["status"] for line in row["run_log"]] == ["requested", "checked", "dispatched", "completed"]
     assert row["run_log"][-1]["detail"] == "it shines"
     with pytest.raises(ConflictError, match="is completed"):
         writer.task_status(made, "failed")

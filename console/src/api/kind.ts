@@ -25,6 +25,8 @@ export type Detail = Omit<Schemas['IncidentView'], 'alert' | 'similar' | 'monito
 }
 export type Model = Schemas['ModelView']
 export type ModelDetail = Schemas['ModelDetail']
+export type Label = Schemas['LabelView']
+export type Training = Schemas['Training']
 export type Errors = Schemas['ErrorsView']
 export type Device = Schemas['DeviceView']
 export type Admitted = Schemas['Admitted']
@@ -85,4 +87,5 @@ export interface LiveStrip {
   open_alerts: number
   reporting: number
   expected: number
+  problems: string[]
 }

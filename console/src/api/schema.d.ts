@@ -809,6 +809,156 @@ export interface components {
             standing: Record<string, never> | null;
         };
         /**
+         * LoopView
+         * @description A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
+         *
+         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+         */
+        LoopView: {
+            id: number;
+            name: string;
+            thing: number;
+            /** @enum {unknown} */
+            mode: "advisory" | "auto" | "shadow" | "supervised";
+            since: string | null;
+            watch_until: string | null;
+            watcher: string;
+            judged: number;
+            refused: number;
+            trips: Record<string, never>[];
+            guard: string;
+            heard: string | null;
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            holder: string;
+            slots: components["schemas"]["SlotView"][];
+            limits: Record<string, never>[];
+            plan: Record<string, never>[];
+            fields: {
+                [key: string]: string;
+            };
+            verdicts: components["schemas"]["VerdictView"][];
+            waiting: number;
+        };
+        /**
+         * SlotView
+         * @description What a slot of the priority array holds, and for how long yet.
+         */
+        SlotView: {
+            slot: number;
+            by: string;
+            actor: string;
+            task: string;
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            /** @default null */
+            left_s: number | null;
+        };
+        /**
+         * VerdictView
+         * @description What a rule said.
+         */
+        VerdictView: {
+            rule: string;
+            kind: string;
+            outcome: string;
+            /** @default  */
+            why: string;
+        };
+        /**
+         * LogView
+         * @description The newest lines of a loop's log; ``broken`` is the number of a line that was changed, if one was.
+         */
+        LogView: {
+            lines: components["schemas"]["LineView"][];
+            broken: number | null;
+        };
+        /**
+         * LineView
+         * @description A line of a loop's log.
+         */
+        LineView: {
+            number: number;
+            time: string;
+            task: number | null;
+            who: string;
+            what: string;
+            detail: Record<string, never>;
+            hash: string;
+            seal: string;
+        };
+        /**
+         * LogQuery
+         * @description How many lines, from before which number on.
+         */
+        LogQuery: {
+            /** @default 100 */
+            limit: number;
+            /** @default null */
+            before: number | null;
+        };
+        /**
+         * TaskView
+         * @description A Task of a loop: what is wanted by whom, how it stands, who said yes.
+         */
+        TaskView: {
+            id: number;
+            loop: number;
+            name: string;
+            created: string;
+            status: string;
+            values: Record<string, never>;
+            by: string;
+            model: string;
+            detail: string;
+            approved: string[];
+        };
+        /**
+         * Handing
+         * @description Values to set by hand, and for how long; without ``minutes`` until they are given back.
+         */
+        Handing: {
+            values: {
+                [key: string]: number | boolean | string;
+            };
+            /** @default null */
+            minutes: number | null;
+        };
+        /**
+         * Moding
+         * @description The mode to go to, and why where evidence is missing: that stands in the log.
+         *
+         *         ``hours`` is how long the asker has the watch of a supervised loop.
+         */
+        Moding: {
+            /** @enum {unknown} */
+            mode: "advisory" | "auto" | "shadow" | "supervised";
+            /** @default 8 */
+            hours: number;
+            /** @default  */
+            because: string;
+        };
+        /**
+         * Saying
+         * @description Why, if one likes to say.
+         */
+        Saying: {
+            /** @default  */
+            why: string;
+        };
+        /**
+         * TaskQuery
+         * @description In which state, how many.
+         */
+        TaskQuery: {
+            /** @default awaiting approval */
+            status: string;
+            /** @default 100 */
+            limit: number;
+        };
+        /**
          * OverviewView
          * @description What is wrong, where, and how the node does.
          */
@@ -1023,6 +1173,41 @@ export interface components {
             encoding: "f32" | "u8";
         };
         /**
+         * LabelView
+         * @description A label of a Datastream; instants in ms since 1970.
+         */
+        LabelView: {
+            id: string;
+            stream: number;
+            from: number;
+            to: number;
+            /** @enum {unknown} */
+            label: "event" | "fault" | "planned";
+            note: string;
+            by: string;
+            at: number;
+        };
+        /**
+         * LabelQuery
+         * @description Of which Datastreams.
+         */
+        LabelQuery: {
+            streams: string;
+        };
+        /**
+         * NewLabel
+         * @description What a span of some Datastreams was: a fault of the sensor, an event, or planned work.
+         */
+        NewLabel: {
+            streams: string;
+            from: string;
+            to: string;
+            /** @enum {unknown} */
+            label: "event" | "fault" | "planned";
+            /** @default  */
+            note: string;
+        };
+        /**
          * LiveQuery
          * @description What to listen to: Datastreams, alerts, how the node does.
          */
@@ -1074,9 +1259,10 @@ export interface components {
         };
         /**
          * ErrorsView
-         * @description How the model that scores does, a Datastream a place: its newest forecast of each instant is judged.
+         * @description How a model does on what was read, a Datastream a place: its newest forecast of each instant is judged.
          *
-         *         ``drift`` is the error of the later half of the time over that of the earlier half.
+         *         ``drift`` is the error of the later half of the time over that of the earlier half. ``shadow``: these
+         *         are not forecasts that were told, but what the model would have told.
          */
         ErrorsView: {
             stream: number[];
@@ -1090,6 +1276,7 @@ export interface components {
             later: components["schemas"]["Period"];
             drift: number | null;
             promised: number | null;
+            shadow: boolean;
         };
         /**
          * Period
@@ -1103,12 +1290,60 @@ export interface components {
             rows: number;
         };
         /**
-         * DaysQuery
-         * @description Of how many days up to now.
+         * ErrorsQuery
+         * @description Of how many days up to now; with ``replay`` the readings are gone through again with this model.
+         *
+         *         So models can be held against each other that did not score at the same time.
          */
-        DaysQuery: {
+        ErrorsQuery: {
             /** @default 7 */
             days: number;
+            /** @default false */
+            replay: boolean;
+        };
+        /**
+         * Training
+         * @description The last training: of what, by whom, since when (ms), and what came of it.
+         *
+         *         A new model is ``promoted`` if it beat the one that scores on what neither was shown; ``said`` is why,
+         *         or why there is none.
+         */
+        Training: {
+            /**
+             * @default none
+             * @enum {unknown}
+             */
+            state: "done" | "failed" | "none" | "running";
+            /** @default  */
+            solution: string;
+            /** @default  */
+            problem: string;
+            /** @default  */
+            who: string;
+            /** @default null */
+            began: number | null;
+            /** @default null */
+            ended: number | null;
+            /** @default null */
+            version: string | null;
+            /** @default null */
+            promoted: boolean | null;
+            /** @default  */
+            said: string;
+        };
+        /**
+         * Wanted
+         * @description What to train: ``live`` on the node's own readings too, ``renew`` from the model that scores now.
+         */
+        Wanted: {
+            solution: string;
+            problem: string;
+            /** @default true */
+            live: boolean;
+            /** @default true */
+            renew: boolean;
+            /** @default 180 */
+            budget_s: number;
         };
         /**
          * RefusedView

@@ -52,11 +52,14 @@ export async function alerts(filters: Filters, after: string | null, limit = 200
   return { rows: page.value.map(slim), next: page.next }
 }
 
+/** As many alerts as the node hands out at once. */
+const MOST_PAST = 10_000
+
 /** Fetch what was raised in the last hours, and what was still open then. */
 export async function pastAlerts(hours: number): Promise<Slim[]> {
   const [raised, open] = await Promise.all([
-    alerts({ from: `-${hours}h` }, null, 2000),
-    alerts({ state: 'open' }, null, 1000),
+    alerts({ from: `-${hours}h` }, null, MOST_PAST),
+    alerts({ state: 'open' }, null, MOST_PAST),
   ])
   return [...new Map([...raised.rows, ...open.rows].map((one) => [one.id, one])).values()]
 }

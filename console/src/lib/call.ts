@@ -17,6 +17,11 @@ export interface Page<T> {
 const kept = new Map<string, { mark: string; value: unknown }>()
 const MOST_KEPT = 12
 
+/** Forget what was fetched: the next person at this screen may not see it. */
+export function forget(): void {
+  kept.clear()
+}
+
 /** Ask the node; throws `Problem`. What has an ETag is kept, and not sent again while it holds. */
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return (await getPage<T>(path, signal)).value

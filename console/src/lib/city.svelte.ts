@@ -1,5 +1,5 @@
 import type { LiveStrip, Overview, Slim, Things } from '../api/kind'
-import { get } from './call'
+import { forget, get } from './call'
 import { follow } from './live.svelte'
 import { rank, take } from './incident'
 import { session } from './session.svelte'
@@ -18,6 +18,7 @@ class City {
   told: number = $state(0)
   #hearers = new Set<(alert: Slim) => void>()
   #timer = 0
+  #turn = 0
 
   get open(): number {
     return this.strip?.open_alerts ?? this.overview?.counts.open_alerts ?? 0
@@ -42,7 +43,17 @@ class City {
       end()
       clearInterval(every)
       clearTimeout(this.#timer)
+      this.#leave()
     }
+  }
+
+  /** Nobody is signed in any more: what the one before saw is not for the next. */
+  #leave(): void {
+    this.#turn++
+    this.overview = this.things = this.strip = null
+    this.incidents = []
+    this.cause = null
+    forget()
   }
 
   /** Be told of every alert that is new or has changed; returns what ends it. */
@@ -52,14 +63,16 @@ class City {
   }
 
   async fetch(): Promise<void> {
+    const turn = this.#turn
     try {
       const [things, overview] = await Promise.all([get<Things>('/api/things'), get<Overview>('/api/overview')])
+      if (turn !== this.#turn) return
       this.things = things
       this.overview = overview
       this.incidents = overview.incidents
       this.cause = null
     } catch (cause) {
-      this.cause = cause
+      if (turn === this.#turn) this.cause = cause
     }
   }
 

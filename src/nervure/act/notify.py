@@ -1,4 +1,4 @@
-"""Notification: alerts leave the outbox over MQTT and, if one is set, to a webhook.
+"""Notification: alerts leave the outbox over MQTT and, if they are set, to a webhook and by e-mail.
 
 An alert is in the outbox from the same transaction that stored it, and leaves it when it was
 delivered, so a crash can delay or repeat a message but never lose one. Receivers tell repeats by
@@ -7,6 +7,8 @@ the ``Idempotency-Key`` header, which stays the same for one state of one alert.
 
 from __future__ import annotations
 
+import asyncio
+import smtplib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -14,11 +16,12 @@ from typing import Protocol
 import httpx
 import msgspec
 
+from nervure.act.mail import letter, send, wanted
 from nervure.act.state import is_shelved, state_of
 from nervure.core.alert import Alert
-from nervure.core.error import StreamError
+from nervure.core.error import SettingError, StreamError
 from nervure.core.instant import iso
-from nervure.core.settings import Notify
+from nervure.core.notice import Notify
 from nervure.stream.subject import alert_subject
 
 __all__ = ["Notifier", "Outbox", "message"]
@@ -44,11 +47,12 @@ class Outbox(Protocol):
 
 
 class _Attempt(msgspec.Struct):
-    """How often an entry was tried, when it may be tried again, and whether MQTT has it."""
+    """How often an entry was tried, when it may be tried again, and who has it already."""
 
     tries: int = 0
     next_s: float = 0.0
     sent: bool = False
+    posted: bool = False
 
 
 def message(alert: Alert, now_ns: int) -> bytes:
@@ -112,8 +116,11 @@ class Notifier:
             if not attempt.sent:
                 await self._send(alert_subject(alert.thing), body)
                 attempt.sent = True
-            await self._post(f"{alert.id}-{key}", body)
-        except (StreamError, httpx.HTTPError):
+            if not attempt.posted:
+                await self._post(f"{alert.id}-{key}", body)
+                attempt.posted = True
+            await self._mail(alert, key, now_ns)
+        except (StreamError, httpx.HTTPError, smtplib.SMTPException, OSError, SettingError):
             wait_s = min(_FIRST_WAIT_S * 2.0 ** (attempt.tries - 1), _LONGEST_WAIT_S)
             attempt.next_s = self._clock() + wait_s
             if attempt.sent and attempt.tries >= TRIES:
@@ -133,6 +140,22 @@ class Notifier:
         if answer.status_code in _LATER or answer.is_server_error:
             answer.raise_for_status()
         if not answer.is_success:
+            self.dropped += 1
+
+    async def _mail(self, alert: Alert, key: str, now_ns: int) -> None:
+        """Hand it to the mail server; a refusal that will never change counts as an answer."""
+        if not wanted(alert, self._settings):
+            return
+        mail = letter(alert, key, self._settings, now_ns)
+        try:
+            await asyncio.to_thread(send, mail, self._settings)
+        except smtplib.SMTPRecipientsRefused as cause:
+            if any(code < 500 for code, _ in cause.recipients.values()):
+                raise
+            self.dropped += 1
+        except smtplib.SMTPResponseException as cause:
+            if cause.smtp_code < 500:
+                raise
             self.dropped += 1
 
     async def close(self) -> None:

@@ -35,6 +35,7 @@ VERBS = (
     Verb("send", "Readings", "Send one reading, as a device would."),
     Verb("listen", "Readings", "Show readings and alerts as they come."),
     Verb("alert", "Readings", "Show alerts, acknowledge them, and say what they were."),
+    Verb("act", "Readings", "Control loops: modes, hand, approvals, trips, their signed log."),
     Verb("data", "Learn", "List, fetch and check the real data sets."),
     Verb("train", "Learn", "Train a solution's model and package it as one signed file."),
     Verb("tune", "Learn", "Search for the recipe that suits a solution's data best."),

@@ -14,6 +14,8 @@ _COMMANDS = {
     "store": "Rows beside DuckDB, PostgreSQL, plain Parquet and plain Delta.",
     "engines": "The same keyed, windowed ONNX job on other stream engines.",
     "faults": "What breaks, and what becomes of what was acknowledged.",
+    "console": "The web console on a city of 10,000 sensors, in a real browser.",
+    "safety": "Hostile commands, a hostile wire, a platform that is killed.",
     "http": "Requests beside FastAPI, pydantic and SQLite.",
 }
 

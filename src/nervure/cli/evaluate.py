@@ -18,6 +18,7 @@ from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
 from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
+from nervure.cli.proof import PROOFS, prove
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
 from nervure.cli.signals import is_signals, signals
 from nervure.cli.whole import judge_whole
@@ -43,7 +44,8 @@ Judged = Annotated[
     str | None,
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
-        " detection: all sets of detection, and the report on them; or signals: the same of signal control."
+        " detection: all sets of detection, and the report on them; signals: the same of signal control; or"
+        " hvac, pipes, structure: proofs on twins."
     ),
 ]
 Package = Annotated[
@@ -88,11 +90,11 @@ def evaluate(
     """
     single = {"--problem": problem, "--model": model, "--protocol": protocol}
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
-    filed = own is not None and own.csv is not None
-    many = everything or (not filed and (is_detection(name or "") or is_signals(name or "")))
+    if name in PROOFS:
+        return prove(name, out, {**single, **whole, "--all": everything}, quick=quick, json=json)
+    many = everything or (not (filed := bool(own and own.csv)) and _is_many(name or ""))
     _refuse(single, whole, filed=filed, everything=many)
-    given = opened(name, own) if filed else opened(name or "", own)
-    if given is not None:
+    if (given := opened(name if filed else name or "", own)) is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
     if many:
@@ -100,6 +102,10 @@ def evaluate(
         return _whole(name, order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
     return _one(ask, _seconds(budget, quick=quick), protocol, read(settings, change)[0])
+
+
+def _is_many(name: str) -> bool:
+    return is_detection(name) or is_signals(name)
 
 
 def _whole(name: str | None, order: Order, *, json: bool) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nervure.cli.status import ask
 from nervure.core.error import NervureError, NotFoundError
+from nervure.core.label import Label, free
 from nervure.core.settings import Settings
 
 __all__ = ["Source", "Stream", "history", "met", "sources"]
@@ -122,7 +123,10 @@ def _pages(settings: Settings, path: str) -> list[dict[str, Any]]:
 
 
 def history(settings: Settings, stream: int, *, most: int) -> tuple[Longs, Floats]:
-    """Return the newest numbers of a Datastream by time, no more than ``most``: ``[reading]`` each."""
+    """Return the newest numbers of a Datastream by time, no more than ``most``: ``[reading]`` each.
+
+    What a person has labelled as a fault, an event or planned work is left out.
+    """
     path = f"/v1.1/Datastreams({stream})/Observations?$resultFormat=dataArray&$select=phenomenonTime,result"
     path += f"&$orderby={quote('phenomenonTime desc')}&$top={_PAGE}"
     times: list[int] = []
@@ -139,8 +143,18 @@ def history(settings: Settings, stream: int, *, most: int) -> tuple[Longs, Float
         link = answer.get("@iot.nextLink")
         page = link[link.index("/v1.1/") :] if link else None
     time, value = np.array(times[:most], dtype=np.int64), np.array(values[:most])
+    kept = free(time, _labels(settings, stream))
+    time, value = time[kept], value[kept]
     order = np.argsort(time, kind="stable")
     return time[order], value[order]
+
+
+def _labels(settings: Settings, stream: int) -> list[Label]:
+    said = ask(settings, f"/api/labels?streams={stream}", _PATIENCE_S)
+    return [
+        Label(since_ns=one["from"] * 1_000_000, until_ns=one["to"] * 1_000_000, label=one["label"])
+        for one in said
+    ]
 
 
 def _is_number(value: Any) -> bool:

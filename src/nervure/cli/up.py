@@ -56,7 +56,7 @@ def up(
     with claim(loaded.folder, address) as running:
         from nervure.cli.declare import declare
         from nervure.cli.doctor import examine
-        from nervure.node.compose import run
+        from nervure.node.run import run
 
         declare(loaded)
         _greet(loaded, address, running.pid, json=json)

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from nervure.core.access import Access, Oidc, Tls
 from nervure.core.error import SettingError
+from nervure.core.notice import Notify
 from nervure.core.scale import Scale
 
 __all__ = [
@@ -48,7 +49,7 @@ FILE = "nervure.toml"
 PREFIX = "NERVURE_"
 NO_SETTING = ("NERVURE_DATA", "NERVURE_TOKEN")
 _IN_FILE_ONLY = ("broker", "thing")
-_LISTS = ("project.solutions", "tls.names")
+_LISTS = ("project.solutions", "tls.names", "notify.mail_to")
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,7 +98,7 @@ class Store(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         200_000
     )
     seal_s: Annotated[float, Meta(gt=0, description="The longest a reading waits in memory.")] = 2.0
-    compact_s: Annotated[float, Meta(gt=0, description="How often small files are merged.")] = 300.0
+    compact_s: Annotated[float, Meta(gt=0, description="How often small files are merged.")] = 30.0
     keep_days: Annotated[int, Meta(ge=0, description="Days until readings are dropped; 0: never.")] = 0
 
 
@@ -138,16 +139,6 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str, Meta(description="The address HTTP listens on; one that others reach needs `tls.on`.")
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="The TCP port of the HTTP API.")] = 8088
-
-
-class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alerts go besides MQTT."""
-
-    webhook: Annotated[
-        Annotated[str, Meta(pattern=r"^https?://")] | None,
-        Meta(description="An URL that each new or changed alert is posted to."),
-    ] = None
-    timeout_s: Annotated[float, Meta(gt=0, description="How long the webhook may take to answer.")] = 5.0
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import DataError
 from nervure.core.instant import DAY_NS, duration_ns, duration_text
+from nervure.core.label import free, labels_of
 from nervure.core.unit import linear
 from nervure.core.window import Table
 from nervure.learn.dataset import Dataset, ThingMeta
@@ -107,7 +108,10 @@ def _growing(solution: Solution, length: int, *, every_ns: int) -> Solution:
 def readings(
     solution: Solution, datastreams: Sequence[Datastream], store: Store, *, since_ns: int | None = None
 ) -> tuple[Table, int]:
-    """Return what the store holds, in the units declared, and how many values were out of range."""
+    """Return what the store holds, in the units declared, and how many values were out of range.
+
+    Where a person has labelled a span of a Datastream, nothing stands.
+    """
     own = [one for one in datastreams if one.solution == solution.name and one.kind == "reading"]
     signals = {signal.name: signal for signal in solution.signals}
     spans: Mapping[int, tuple[int, int]] = {
@@ -127,8 +131,7 @@ def readings(
     end = min(max(last for _, last in spans.values()), time.time_ns()) + 1  # no clock runs ahead of ours
     if end - start < every_ns:
         raise DataError(f"{solution.name}: the node has less than {duration_text(every_ns)} of readings")
-    names = [one.name for one in own]
-    found = store.table([one.id for one in own], names, every_ns, start, end)
+    found = store.table([one.id for one in own], [one.name for one in own], every_ns, start, end)
     value = found.value.copy()
     wrong = 0
     for column, one in enumerate(own):
@@ -137,6 +140,7 @@ def readings(
         value[:, column] = value[:, column] * factor + offset
         low = -np.inf if signal.low is None else signal.low
         high = np.inf if signal.high is None else signal.high
+        value[~free(found.slots * every_ns, labels_of(one.properties), every_ns), column] = np.nan
         out = (value[:, column] < low) | (value[:, column] > high)
         value[out, column] = np.nan
         wrong += int(out.sum())

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
@@ -26,13 +25,15 @@ from nervure.core.settings import Settings
 from nervure.node.entry import Entry
 from nervure.node.feature import Features
 from nervure.node.front import Front
+from nervure.node.herald import Herald
 from nervure.node.inflow import Inflow
 from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
 from nervure.node.readings import Readings
 from nervure.node.scale import Scale, positions
+from nervure.node.study import Study
 from nervure.node.task import VIEW as TASKS
-from nervure.node.trouble import Clock, Troubles, calm
+from nervure.node.trouble import Clock, Troubles
 from nervure.node.watch import VIEW, Watch
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
@@ -50,7 +51,7 @@ from nervure.store.observations import Observations
 from nervure.stream.log import Log, address_of
 from nervure.stream.server import Server
 
-__all__ = ["Node", "run"]
+__all__ = ["Node"]
 
 _log = logging.getLogger("nervure.node")
 
@@ -118,8 +119,7 @@ class Node:
         """Put together what reads the log and what answers."""
         settings = self.settings
         datastreams = self.catalogue.datastreams()
-        solutions = [find(name) for name in settings.project.solutions]
-        self.intake = Intake(datastreams, settings.limits, solutions)
+        self.intake = Intake(datastreams, settings.limits, [find(one) for one in settings.project.solutions])
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
         self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
@@ -131,11 +131,14 @@ class Node:
             self.readings,
             guard=self.entry.guard,
             refuse=self.watch.refuse,
+            seal=self.entry.seal,
         )
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)
         self.live = Live(strip=self._strip, brief=brief, since=self.observations.since)
-        self.watch.told = self.live.alerts
+        self.herald = Herald(self.catalogue, self.live)
+        self.watch.told = self.herald.own
+        self.study = Study(settings, self.catalogue, self.observations, self.log)
         self.features = Features(self.front.writer)
         self.readings.join(self.features.default, self._learn, self.observations.holders, self.features.quick)
         self.inflow = Inflow(
@@ -162,11 +165,13 @@ class Node:
             self._every(1.0, self._look),
             self.watch.notify(),
             self.live.run(),
+            self.herald.run(),
             keep_promises(self.catalogue, self.log, self.readings),
             *self.front.jobs(),
             *self.scale.jobs(),
             *self.entry.jobs(self.server, address_of(self.settings)),
             self._every(HOUSEKEEPING_S, self._housekeep),
+            self._every(self.settings.store.compact_s, self._compact),
             listen(secured(self._application()), self._door, self.entry.tls, self.front.shortcut),
         ]
         if self.server is not None:
@@ -194,7 +199,8 @@ class Node:
             views = (self.observations, self.watch, self.front.tasking, self.scale)
             await self._read(min(one.position for one in views))
             async with self._switching:
-                await self.scale.deal_again()
+                while not await self._troubles.bear("partitions", self.scale.deal_again):  # noqa: ASYNC110 - it works, or not
+                    await asyncio.sleep(AGAIN_S)
 
     async def _read(self, after: int) -> None:
         """Take what the log holds after a position, until a worker lacks some of it."""
@@ -258,8 +264,7 @@ class Node:
 
     async def _look(self) -> None:
         """See how far the log has got, whether it answers, and whether somebody set the clock."""
-        jump = self._clock.look()
-        if jump is not None:
+        if jump := self._clock.look():
             self._troubles.note("clock", jump)
         else:
             self._troubles.over("clock")
@@ -272,17 +277,18 @@ class Node:
             self._troubles.over("log")
 
     async def _housekeep(self) -> None:
-        """Forget what every view has passed, merge small files, drop what is too old."""
+        """Forget what every view has passed, and drop what is too old."""
         with contextlib.suppress(StreamError, StoreError):  # one of them is away; next time
             await self.front.tasking.commit()
             views = (self.watch, self.front.tasking, self.scale)
             passed = min(self.observations.safe_position, *(one.position for one in views))
             await self.log.trim(passed)
             await asyncio.to_thread(self.catalogue.forget_drafted, passed)
-        await self._guarded("compaction", self.observations.compact)
-        keep = self.settings.store.keep_days
-        if keep:
+        if keep := self.settings.store.keep_days:
             await self._guarded("retention", lambda: self.observations.retain(time.time_ns() - keep * DAY_NS))
+
+    async def _compact(self) -> None:
+        await self._guarded("compaction", self.observations.compact)
 
     async def _every(self, seconds: float, work: Any) -> None:
         while True:
@@ -299,6 +305,8 @@ class Node:
             live=self.live,
             check=self.intake.check,
             examine=self._examine,
+            study=self.study,
+            steering=self.front.steered(self.entry.sealed),
         )
         return self.front.application(self.status, ingest=door, control=control)
 
@@ -313,7 +321,8 @@ class Node:
     def _strip(self) -> dict[str, Any]:
         """Return what is told once a second to pages that show how the node does."""
         found = strip(self.sites(), self.observations.newest(), self._vital, time.time_ns())
-        return found | {"open_alerts": self.watch.open_alerts(), "problems": self._problems()}
+        rung = self.watch.open_alerts() + self.scale.open_alerts()
+        return found | {"open_alerts": rung, "problems": self._problems()}
 
     def status(self) -> dict[str, Any]:
         """Return what ``nervure status`` and ``/metrics`` show."""
@@ -370,8 +379,9 @@ class Node:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._door.close()  # also when nothing came to listen at it yet
         with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
-            await self.watch.commit()
+            await self.watch.last()
             await asyncio.to_thread(self.observations.seal)
+        await self.study.close()
         await self.scale.close()
         await self.watch.close()
         self.front.close()
@@ -380,19 +390,3 @@ class Node:
         self.catalogue.close()
         if self.server is not None:
             await self.server.stop()
-
-
-def run(settings: Settings, examine: Callable[[], Iterable[Any]] | None = None) -> None:
-    """Run a node until SIGINT or SIGTERM; ``examine`` tells what is missing on the machine."""
-    import uvloop
-
-    async def main() -> None:
-        node = Node(settings, examine)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, node.stop)
-        await node.start()
-        calm()
-        await node.run()
-
-    uvloop.run(main())

@@ -41,12 +41,16 @@ MARK_S = 0.5
 MOST_ROWS = 400_000
 """So many rows wait for a log server that is away; then the log has to."""
 
+MOST_BYTES = 1 << 20
 _ROWS = 8_000
 _AGAIN_S = 0.5
 _KINDS = ("reading", ANSWER)
 _NAMES = ("id", "datastream", "time", "result_time", "value", "low", "high", "quality")
 _ALWAYS = ("id", "datastream", "time", "value")
 _TYPES = (np.int64, np.int64, np.int64, np.int64, np.float64, np.float64, np.float64, np.int8)
+
+_ROW_BYTES = sum(np.dtype(one).itemsize for one in _TYPES)
+_EACH, _LONG = 5, (1 << 63) - 1  # what msgpack writes before the bytes of a column, and the longest number
 
 
 class Hand(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +77,9 @@ class Dealer:
 
     def __init__(self, put: Callable[[Sequence[tuple[int, bytes]]], Awaitable[None]]) -> None:
         self._put = put
+        self.most_bytes = MOST_BYTES
+        """How large a message may be at most."""
+        self._begun = 0
         self.count = 0
         """How many partitions there are; 0: nothing is dealt."""
         self.taken = 0
@@ -103,6 +110,7 @@ class Dealer:
         ``guests`` say of Datastreams, by solution and name, which partitions get them beside their own.
         """
         self.count, self.taken = count, position
+        self._begun += 1
         self._guests = guests
         self._solutions = tuple(sorted(solutions))
         self._clocks = np.zeros(len(self._solutions), dtype=np.int64)
@@ -110,6 +118,7 @@ class Dealer:
         self._queue.clear()
         self._waiting = 0
         self._told = ()
+        self._lay()
         self._calm.set()
 
     def learn(self, datastreams: Iterable[Datastream]) -> None:
@@ -179,10 +188,10 @@ class Dealer:
 
     async def _deal(self) -> None:
         """Put what waits, one message a partition, and the next only when these are there."""
-        upto, count, rows = self.taken, self.count, self._waiting
+        upto, begun, rows = self.taken, self._begun, self._waiting
         mark = time.monotonic() - self._marked >= MARK_S
         messages = self.waiting(all_of_them=mark)
-        if messages and not await self._patiently(messages, count):
+        if messages and not await self._patiently(messages, begun):
             return
         self._waiting -= rows
         if mark:
@@ -201,7 +210,7 @@ class Dealer:
         wanted = np.concatenate([none, *(one for _, one in queue)], axis=1)
         return list(self._messages(batch, wanted, self.taken, all_of_them=all_of_them))
 
-    async def _patiently(self, messages: list[tuple[int, bytes]], count: int) -> bool:
+    async def _patiently(self, messages: list[tuple[int, bytes]], begun: int) -> bool:
         """Put messages, however long the server is away; false if they are of no use any more."""
         while True:
             try:
@@ -210,8 +219,8 @@ class Dealer:
                 _log.warning("partitions wait for the log server: %s", cause.what)
                 await asyncio.sleep(_AGAIN_S)
             else:
-                return True
-            if self.count != count:
+                return self._begun == begun
+            if self._begun != begun:
                 return False
 
     def _messages(
@@ -219,16 +228,22 @@ class Dealer:
     ) -> Iterator[tuple[int, bytes]]:
         """Write the messages of a batch up to a log position."""
         clocks = dict(zip(self._solutions, self._clocks.tolist(), strict=True))
+        most = self._most_rows(clocks)
         for one in range(self.count):
             rows = np.flatnonzero(wanted[one])
             after = self._after[one]
             if not len(rows) and (not all_of_them or after == upto):
                 continue
-            parts = [rows[start : start + _ROWS] for start in range(0, max(1, len(rows)), _ROWS)]
+            parts = [rows[start : start + most] for start in range(0, max(1, len(rows)), most)]
             for number, some in enumerate(parts):
                 hand = Hand(after, upto, number, len(parts), clocks, _columns(batch, some))
                 yield one, msgspec.msgpack.encode(hand)
             self._after[one] = upto
+
+    def _most_rows(self, clocks: dict[str, int]) -> int:
+        """Return how many readings a message has room for."""
+        head = len(msgspec.msgpack.encode(Hand(_LONG, _LONG, _LONG, _LONG, clocks, ()))) + _EACH * len(_NAMES)
+        return max(1, min(_ROWS, (self.most_bytes - head) // _ROW_BYTES))
 
 
 def _plain(batch: Batch, rows: Longs) -> Batch:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Coroutine
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from nervure.core.error import ModelError
 from nervure.node.door import Door
 from nervure.serve.control.app import control
+from nervure.serve.control.basemap import FILE
 from nervure.serve.control.route import Desk
 from nervure.serve.guard import Guard
 from nervure.stream.conf import Gate, Wrapped
@@ -19,6 +22,7 @@ from nervure.trust.nkey import AccountKey
 from nervure.trust.office import Office
 from nervure.trust.oidc import Provider
 from nervure.trust.register import Register
+from nervure.trust.signature import SigningKey, check, seal, trusted
 
 if TYPE_CHECKING:
     from nervure.core.settings import Settings
@@ -65,6 +69,7 @@ class Entry:
             access=self._settings.access,
             provider=self._provider,
             solutions=tuple(self._settings.project.solutions),
+            basemap=self._settings.folder / FILE,
             **work,
         )
         return control(desk)
@@ -74,6 +79,22 @@ class Entry:
         if self.door is None or server is None:
             return []
         return [self.door.run(server, address)]
+
+    @cached_property
+    def _signer(self) -> SigningKey:
+        return SigningKey.load_or_create(self._settings.folder)
+
+    def seal(self, data: bytes) -> str:
+        """Sign a line of a loop's log with the node's own key."""
+        return seal(data, self._signer)
+
+    def sealed(self, data: bytes, sealed: str) -> bool:
+        """Tell whether the node, or a key that it trusts, signed these data."""
+        try:
+            check(data, sealed, trusted(self._settings.folder))
+        except ModelError:
+            return False
+        return True
 
     def figures(self) -> dict[str, int]:
         """Return what ``nervure status`` shows of the door."""

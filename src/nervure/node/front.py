@@ -11,7 +11,9 @@ from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Settings
 from nervure.node.hub import Hub
+from nervure.node.loops import Loops
 from nervure.node.readings import Readings
+from nervure.node.steering import Steering
 from nervure.node.task import Tasking
 from nervure.serve.answer import ASGI
 from nervure.serve.app import PRINCIPAL, application
@@ -42,6 +44,7 @@ class Front:
         *,
         guard: Guard,
         refuse: Callable[[Sequence[Reject]], None],
+        seal: Callable[[bytes], str],
     ) -> None:
         self._catalogue = catalogue
         self._guard = guard
@@ -49,7 +52,8 @@ class Front:
         self.things = SensorThings(catalogue, observations, endpoints=_endpoints(settings))
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
-        self.tasking = Tasking(catalogue, self.writer, log, refuse)
+        self.loops = Loops(catalogue, self.writer, observations.last, seal)
+        self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(
             self.things,
@@ -92,7 +96,14 @@ class Front:
 
     def learn(self, datastreams: Iterable[Datastream]) -> None:
         """Take over what Datastreams there are."""
-        self.hub.know(one.id for one in datastreams if one.multi)
+        known = list(datastreams)
+        self.hub.know(one.id for one in known if one.multi)
+        self.loops.learn({one.name: one.id for one in known})
+
+    def steered(self, sealed: Callable[[bytes, str], bool]) -> Callable[[], Steering]:
+        """Return what people do with loops; ``sealed`` says whether a line of their log was signed here."""
+        found = Steering(self._catalogue, self.writer, self.loops, self.tasking.asked, sealed)
+        return lambda: found
 
     def figures(self) -> dict[str, int]:
         """Return what ``nervure status`` shows of the hub."""
@@ -103,6 +114,8 @@ class Front:
         self.hub.heard(touched)
         if any(one.kind == "Task" and one.made for one in touched):
             self.tasking.asked()
+        if any(one.kind == "TaskingCapability" for one in touched):
+            self.loops.forget()
 
     def close(self) -> None:
         """Let go of the threads."""

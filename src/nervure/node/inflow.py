@@ -180,6 +180,9 @@ class Inflow:
             return _NOTHING, [_reject(entry, 0, MALFORMED, cause.what)]
         except msgspec.MsgspecError as cause:
             return _NOTHING, [_reject(entry, 0, MALFORMED, f"what is to be made must come as JSON: {cause}")]
+        except Exception as cause:  # noqa: BLE001 - the log holds it: raised, it ends the node at every start
+            _log.exception("a message that is to make entities cannot be worked on: %s", entry.subject[0])
+            return _NOTHING, [_reject(entry, 0, MALFORMED, f"it cannot be worked on: {cause!r}"[:300])]
         entry.subject, entry.payload = [reading_subject(draft.datastream)], [draft.message]
         batch, rejects = self._intake.again(entry)
         if any(one.reason == UNKNOWN_STREAM for one in rejects):

@@ -78,6 +78,7 @@ class Posts:
         self._doubles, self._first = doubles, first
         self._queue: list[_Post] = []
         self._under_way: dict[int, list[_Post]] = {}  # by the number of the message
+        self._since: dict[int, int] = {}  # the log position that each is after, the earliest first
         self._waiting: list[tuple[int, int]] = []  # sequence and number of those that the log has
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[tuple[int, int], Reject] = {}
@@ -122,6 +123,9 @@ class Posts:
             self._waiting = [one for one in self._waiting if one[0] > self._taken]
             for sequence, number in ready:
                 self._finish(sequence, number)
+        if self._refused:  # of what others sent, too: who still waits comes later
+            first = next(iter(self._since.values()), self._taken)
+            self._refused = {key: one for key, one in self._refused.items() if key[0] > first}
 
     def close(self) -> None:
         """Tell those who still wait that nobody will answer them; what the log has is not lost."""
@@ -131,6 +135,7 @@ class Posts:
         posts = [*self._queue, *(post for group in self._under_way.values() for post in group)]
         self._queue.clear()
         self._under_way.clear()
+        self._since.clear()
         self._waiting.clear()
         for post in posts:
             self._tell(post, StreamError(STOPPED))
@@ -146,7 +151,7 @@ class Posts:
             return
         group = self._cut()
         self._number += 1
-        self._under_way[self._number] = group
+        self._under_way[self._number], self._since[self._number] = group, self._taken
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._send(group, self._number))
         self._tasks.add(task)
@@ -214,6 +219,7 @@ class Posts:
     def _done(self, number: int) -> list[_Post]:
         """Return those of a message that is under way no more; what came meanwhile goes next."""
         group = self._under_way.pop(number, [])
+        self._since.pop(number, None)
         if not self._under_way and self._gate is not None:
             self._gate.cancel()
             self._gate = None

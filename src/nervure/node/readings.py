@@ -66,12 +66,13 @@ class Readings:
         self._sending: set[asyncio.Task[None]] = set()
         self._waiting: list[tuple[int, int, _Wish]] = []
         self._refused: dict[int, Reject] = {}
+        self._since: dict[_Wish, int] = {}  # the log position that each comes after, the earliest first
         self._promised: set[int] = set()
         self._doubles: dict[int, Key] = {}
         self._holders: Callable[[Keys], Mapping[Key, int]] = _nobody
         self._quick: Callable[[int], int] = _nothing_known
         self._posts = Posts(publish, self._most, self._doubles, self._stored)
-        self._count = self._bytes = self._number = 0
+        self._bytes = self._number = 0
         self._closed = False
 
     def join(
@@ -94,11 +95,14 @@ class Readings:
         ``doubles`` are readings that were there before, and are not stored under their own id.
         """
         self._taken = max(self._taken, upto)
-        if doubles is not None and (self._count or self._posts.busy):
+        if doubles is not None and (self._since or self._posts.busy):
             self._note(doubles)
-        if refused and self._count:
+        if refused and self._since:
             for one in refused:
                 self._refused.setdefault(one.sequence, one)
+            if len(self._refused) > IN_FLIGHT:  # of what others sent, too: who still waits comes later
+                first = next(iter(self._since.values()), upto)
+                self._refused = {key: one for key, one in self._refused.items() if key > first}
         while self._waiting and self._waiting[0][0] <= upto:
             _finish(heappop(self._waiting)[2])
         self._posts.taken(upto, refused)
@@ -302,10 +306,10 @@ class Readings:
         if self._closed:
             raise StreamError("the node stops")
         wish = _Wish(items)
-        busy = self._count >= IN_FLIGHT or self._bytes + wish.size > IN_FLIGHT_BYTES
+        busy = len(self._since) >= IN_FLIGHT or self._bytes + wish.size > IN_FLIGHT_BYTES
         if busy and not urgent:
             raise BusyError("too many readings are under way to the log")
-        self._count += 1
+        self._since[wish] = self._taken
         self._bytes += wish.size
         try:
             if not self._queue:
@@ -317,9 +321,9 @@ class Readings:
                     raise error_of(self._refused[sequence])
             return wish.sequences
         finally:
-            self._count -= 1
+            del self._since[wish]
             self._bytes -= wish.size
-            if not self._count:
+            if not self._since:
                 self._refused.clear()
 
     def _send_queue(self) -> None:

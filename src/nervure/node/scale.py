@@ -98,8 +98,7 @@ class Scale:
     async def start(self, datastreams: Iterable[Datastream]) -> None:
         """Take up where the partitions are: what was dealt before is dealt again."""
         if self.layout.count or self._settings.scale.partitions:
-            self._partitions = await Partitions.connect(self._settings)
-            await self._partitions.clear()
+            await (await self._connected()).clear()
         self._positions = self._leases.positions()
         self._streams = tuple(datastreams)
         self._begin(self.position)
@@ -148,6 +147,13 @@ class Scale:
                     found[problem.name] = champion
         return found
 
+    async def _connected(self) -> Partitions:
+        """Return the stream of the partitions, connected to when it is wanted first."""
+        if self._partitions is None:
+            self._partitions = await Partitions.connect(self._settings)
+            self.dealer.most_bytes = self._partitions.room
+        return self._partitions
+
     async def _put(self, messages: Any) -> None:
         if self._partitions is not None:
             await self._partitions.put(messages)
@@ -155,31 +161,30 @@ class Scale:
     # --- cutting anew -------------------------------------------------------------------------------
 
     async def switch(self) -> bool:
-        """Cut the score view as it should be; false if that has to wait. Nothing may be read meanwhile."""
+        """Cut the score view as it should be; false if that has to wait. Nothing may be read meanwhile.
+
+        ``StoreError`` or ``StreamError`` if the catalogue or the log is away: then all is as it was.
+        """
         if self.settled:
             return True
         if not await self._is_level():
             return False
-        if self._partitions is None:
-            self._partitions = await Partitions.connect(self._settings)
+        await (await self._connected()).clear()  # all of it is committed
         await self._watch.commit()
         wanted = self.wanted
         before = await asyncio.to_thread(standing_of, self._catalogue, self.layout)
         before |= {name: self._watch.stand(name) for name in wanted.solutions if name not in before}
-        shares = [self._share(number, wanted.count) for number in range(wanted.count)]
+        shares = [self._share(number, wanted) for number in range(wanted.count)]
         for name in wanted.solutions:
             await self._lay(shares, find(name), before.get(name))
-        for name in self.layout.solutions:
-            if name not in wanted.solutions:
-                self._watch.adopt(find(name), before.get(name))
-        for name in wanted.solutions:
-            self._watch.release(name)
+        back = [
+            (find(name), before.get(name)) for name in self.layout.solutions if name not in wanted.solutions
+        ]
         position = self._watch.taken
-        await asyncio.to_thread(self._watch.settle, lambda: self._write(position, wanted, shares))
+        await self._watch.settle(lambda: self._write(position, wanted, shares), back, wanted.solutions)
         _log.info("the score view is cut into %d partitions at %d", wanted.count, position)
         self.layout = wanted
         self._positions = dict.fromkeys(range(wanted.count), position)
-        await self._partitions.clear()
         self._begin(position)
         return True
 
@@ -205,16 +210,16 @@ class Scale:
             await asyncio.sleep(LOOK_S)
         return False
 
-    def _share(self, number: int, count: int) -> Share:
+    def _share(self, number: int, wanted: Layout) -> Share:
         return Share(
             number,
-            count,
+            wanted.count,
             self._catalogue,
             self._log,
             self._meter,
             self._settings,
             known=self._known,
-            guests=self.wanted.guests,
+            guests=wanted.guests,
             past=self._observations,
         )
 

@@ -141,6 +141,7 @@ class Share(Watch):
             for name, streams in (guests or {}).items()
         }
         self._some: dict[int, Hand] = {}
+        self._group = (0, 0, 0)  # after, up to, and count of the messages in it
         self.forgettable = 0
         """The last message of the partition that a commit holds."""
         self._message = 0
@@ -230,6 +231,9 @@ class Share(Watch):
                 if hand.after > upto:
                     lacks = f"what is between {upto} and {hand.after} is missing"
                     break
+                group = (hand.after, hand.upto, hand.count)
+                if not hand.number or group != self._group:  # what was dealt before and not to its end
+                    self._some, self._group = {}, group
                 self._some[hand.number] = hand
                 if len(self._some) < hand.count:
                     continue

@@ -1,8 +1,10 @@
 """Tasking: Tasks that come by MQTT, Tasks that go to devices, and what becomes of them (OGC 17-079).
 
     v1.1/TaskingCapabilities(1)/Tasks   a client asks             → a Task, status requested
+    (a capability with interlocks)      judged, :mod:`.loops`     → checked, awaiting approval, rejected, …
     nervure/tasks/3                     the Thing 3 is told       → dispatched, once it listens
-    nervure/tasks/3/17/status           it says how Task 17 does  → acknowledged, completed, …
+    nervure/tasks/3/17/status           it says how Task 17 does  → acknowledged, running, completed, …
+    nervure/tasks/3/guard-5/status      how the guard of capability 5 stands
 
 A Task is kept before anybody is told. What was asked while the device was away is told when it
 listens again, also after a restart; a device may hear of a Task twice and knows it by its id.
@@ -13,23 +15,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from nervure.core.error import NervureError, QueryError, StoreError, StreamError
 from nervure.core.instant import iso
 from nervure.core.observation import Reject
+from nervure.core.order import Order, Report
 from nervure.core.sensorthings import BY_NAME
+from nervure.core.task import BY_DEVICE, word
+from nervure.node.loops import Loops
 from nervure.serve.path import route
 from nervure.store.catalogue import Catalogue
 from nervure.store.due import Due
 from nervure.store.scope import EVERYTHING
 from nervure.store.write.writer import Parent, Writer
 from nervure.stream.log import Entries
-from nervure.stream.subject import subject_to_topic, task_of, task_subject
+from nervure.stream.subject import guard_of, subject_to_topic, task_of, task_subject
 
 __all__ = ["VIEW", "Status", "Tasking", "Wire", "is_task"]
 
@@ -88,6 +94,7 @@ class Tasking:
         writer: Writer,
         wire: Wire,
         refuse: Callable[[Sequence[Reject]], None],
+        loops: Loops,
     ) -> None:
         saved = catalogue.view(VIEW)
         self.position = saved[0] if saved else 0
@@ -97,6 +104,7 @@ class Tasking:
         self._writer = writer
         self._wire = wire
         self._refuse = refuse
+        self._loops = loops
         self._queue: deque[_Entry] = deque()
         self._waiting = True  # what was requested before a restart
         self._wake = asyncio.Event()
@@ -147,12 +155,12 @@ class Tasking:
                     await asyncio.to_thread(self._keep, self._queue[0])
                     self._queue.popleft()
                 if self._waiting:
-                    self._waiting = await self._dispatch()
+                    self._waiting = False  # what is asked meanwhile says so again
+                    if await self._dispatch():
+                        self._loop.call_later(LOOK_S, self._again)
             except (StoreError, StreamError) as cause:
                 _log.warning("Tasks have to wait: %s", cause.what)
-            if self._queue or self._waiting:
-                await asyncio.sleep(LOOK_S)
-                self._wake.set()
+                self._loop.call_later(LOOK_S, self._again)
 
     async def commit(self) -> None:
         """Write down how far the log holds nothing for us, so that it may be trimmed."""
@@ -165,7 +173,7 @@ class Tasking:
     def _keep(self, entry: _Entry) -> None:
         """Keep one message and the position together, so that it counts once."""
         try:
-            with self._catalogue.together():
+            with self._loops.turn():
                 self._read(entry)
                 self._catalogue.commit_view(VIEW, entry.sequence, b"")
         except StoreError:
@@ -176,6 +184,10 @@ class Tasking:
         self.position = entry.sequence
 
     def _read(self, entry: _Entry) -> None:
+        guarded = guard_of(entry.subject)
+        if guarded is not None:
+            self._report(entry, *guarded)
+            return
         told = task_of(entry.subject)
         if told is not None:
             try:
@@ -185,7 +197,10 @@ class Tasking:
             thing, task = told
             if self._catalogue.thing_of_task(task) != thing:
                 raise QueryError(f"Thing {thing} has no Task {task}")
-            self._writer.task_status(task, said.status, said.detail)
+            if word(said.status) not in BY_DEVICE:
+                raise QueryError(f"a device does not say {said.status!r}", hint=", ".join(sorted(BY_DEVICE)))
+            for state in self._writer.task_status(task, said.status, said.detail):
+                self._loops.told(task, state, said.detail, f"device of Thing {thing}")
             return
         try:
             body = msgspec.json.decode(entry.payload)
@@ -194,6 +209,19 @@ class Tasking:
         if not isinstance(body, dict):
             raise QueryError("a Task is a JSON object")
         self._writer.create("Task", body, EVERYTHING, self._parent(entry.subject))
+
+    def _report(self, entry: _Entry, thing: int, capability: int) -> None:
+        """Take a guard's report; what it noticed goes into the log of its loop."""
+        try:
+            report = msgspec.json.decode(entry.payload, type=Report)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
+            raise QueryError(f"the report of a guard cannot be read: {cause}") from cause
+        if self._loops.thing_of(capability) != thing:
+            raise QueryError(f"Thing {thing} has no capability {capability}")
+        if self._loops.heard(thing, capability, report, entry.received_ns):
+            self.asked()
+        if report.notes:
+            self._loops.noted(capability, report)
 
     def _parent(self, subject: str) -> Parent | None:
         """Return the TaskingCapability whose topic it is."""
@@ -208,27 +236,77 @@ class Tasking:
 
     async def _dispatch(self) -> bool:
         """Tell every device that listens what it was asked; whether there is more for others."""
-        asked = await asyncio.to_thread(self._catalogue.due_tasks)
-        if not asked:
+        asked, asks = await asyncio.to_thread(self._due)
+        if not asked and not asks:
             return False
         listening = await self._wire.followed(_TREE)
-        left = False
+        left = bool(asks)
+        for thing, order in asks:
+            if listening & {task_subject(thing), _ANY, _TREE}:
+                await self._wire.send(task_subject(thing), msgspec.json.encode({"order": order}))
         for task in asked:
-            subject = task_subject(task.thing)
-            if not listening & {subject, _ANY, _TREE}:
-                left = True
-                continue
-            await self._wire.send(subject, _message(task))
             try:
-                await asyncio.to_thread(self._writer.task_status, task.id, "dispatched")
-            except NervureError as cause:  # it has answered already
-                _log.debug("Task %s: %s", task.id, cause.what)
+                left |= await self._one(task, listening)
+            except (StoreError, StreamError):
+                raise
+            except NervureError as cause:
+                _log.warning("Task %s cannot be judged: %s", task.id, cause.what)
+                await asyncio.to_thread(self._reject, task.id, cause.what)
         return left
 
+    async def _one(self, task: Due, listening: set[str]) -> bool:
+        """Judge a Task and tell its device; whether it has to wait."""
+        subject = task_subject(task.thing)
+        there = bool(listening & {subject, _ANY, _TREE})
+        order: Order | None = None
+        if task.declares:
+            order, step = await asyncio.to_thread(self._judged, task.id, there)
+            if step != "go":
+                return step == "wait"
+        if order is None and not there:
+            return True
+        await self._wire.send(subject, _message(task, order))
+        try:
+            await asyncio.to_thread(self._sent, task.id)
+        except NervureError as cause:  # it has answered already
+            _log.debug("Task %s: %s", task.id, cause.what)
+        return False
 
-def _message(task: Due) -> bytes:
+    def _due(self) -> tuple[list[Due], list[tuple[int, Order]]]:
+        return self._catalogue.due_tasks(), self._loops.asks(time.time_ns())
+
+    def _judged(self, task: int, there: bool) -> tuple[Order | None, Literal["go", "wait", "over"]]:
+        """Judge a Task; returns its order for a guard, and whether it goes now, has to wait, or is over."""
+        ruling = self._loops.decide(task)
+        if ruling is None:
+            return None, "go"
+        if ruling.state != "checked":
+            return None, "over"
+        if not self._loops.guarded(task):
+            return None, "go"
+        now_ns = time.time_ns()
+        order = self._loops.order(task, now_ns) if there else None
+        if order is not None:
+            return order, "go"
+        return None, "over" if self._loops.expired(task, now_ns) else "wait"
+
+    def _sent(self, task: int) -> None:
+        with self._loops.turn():
+            for state in self._writer.task_status(task, "dispatched"):
+                if state == "dispatched":
+                    self._loops.sent(task)
+                    self._loops.told(task, state, "", "platform")
+
+    def _reject(self, task: int, why: str) -> None:
+        with self._loops.turn():
+            self._writer.task_status(task, "rejected", why[:500])
+            self._loops.told(task, "rejected", why[:500], "platform")
+
+
+def _message(task: Due, order: Order | None) -> bytes:
     return msgspec.json.encode(
         {
+            **({} if order is None else {"order": order}),
             "id": task.id,
             "@iot.id": task.name,
             "creationTime": iso(task.creation_ns),

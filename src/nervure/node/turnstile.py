@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Turnstile"]
 
 _LOOK_S, _CLOSE_S = 0.05, 0.01
+_AGAIN_S = 0.2
 _CLOSE_FOR_S = 1.0  # who comes back to flood again does so at once
 _EACH_S = 1e-5  # the server sorts all connections for an answer
 _MOST = 128
@@ -67,6 +68,7 @@ class Turnstile:
         self._pace = pace
         self._crowd = crowd
         self._counted: dict[int, int] = {}
+        self._server = ""
         self._close_until = 0.0
         self._sent_out: deque[tuple[Inside, float]] = deque()
         self._flooding: dict[tuple[str, int], Alert] = {}
@@ -88,12 +90,15 @@ class Turnstile:
 
     def start(self, system: Address, server: str) -> None:
         """Begin to look at a server, by the user who may ask about connections and end them."""
-        self._over, self._counted = threading.Event(), {}
-        over = self._over
+        if server != self._server:  # of the same one it is known what each has brought before
+            self._server, self._counted = server, {}
+        over = self._over = threading.Event()
 
         def work() -> None:
-            with contextlib.suppress(OSError, TimeoutError, StreamError):  # the door notices it too
-                asyncio.run(self._attend(system, server, over))
+            while not over.is_set():  # the door need not notice that this connection broke or was too slow
+                with contextlib.suppress(OSError, TimeoutError, StreamError, msgspec.MsgspecError):
+                    asyncio.run(self._attend(system, server, over))
+                over.wait(_AGAIN_S)
 
         threading.Thread(target=work, name="nervure-turnstile", daemon=True).start()
 
@@ -122,13 +127,16 @@ class Turnstile:
     def _count(self, answer: bytes) -> list[int]:
         """Return the connections of those who have brought too much, by an answer of the server."""
         inside, counted, over = self._crowd.by_connection, self._counted, list[int]()
-        for one in _decode(answer).data.connections:
+        listed = _decode(answer).data.connections
+        some = len(listed) >= _MOST  # others were active, too
+        for one in listed:
             entry = inside.get(one.cid)
             if entry is None or entry.principal.kind != "device":
                 continue
             fresh = one.in_msgs - counted.get(one.cid, 0)
             counted[one.cid] = one.in_msgs
-            wait = self._pace.count(entry.who, len(entry.principal.streams or ()), fresh)
+            streams = len(entry.principal.streams or ())
+            wait = self._pace.count(entry.who, streams, fresh, unseen=some)
             if wait:
                 self.ended += 1
                 self._sent_out.append((entry, wait))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -42,6 +42,7 @@ VIEW = "score"
 IN_FLIGHT = 2_000
 NOTIFY_S = 2.0
 AGAIN_S = 1.0
+LAST_S = 5.0
 MOST_KEPT = 50_000
 """So many alerts or rejects wait for a catalogue that is away; then the log has to."""
 
@@ -247,9 +248,13 @@ class Watch:
             self._pieces.written(pieces)
             self.monitors.committed()
             self.position = position
-        if alerts:
-            self.told(alerts)
-            self._alerted.set()
+        self._tell(alerts)
+
+    async def last(self, within_s: float = LAST_S) -> None:
+        """Commit before others take over or the node stops; what is not done in time is done again then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.commit()
 
     def _standing(self) -> tuple[bytes, dict[str, bytes]]:
         """Return the state to commit, and the pieces of it that have changed."""
@@ -269,25 +274,51 @@ class Watch:
         }
         return Standing(live.engine.state(), scorers)
 
-    def release(self, solution: str) -> None:
-        """Look at a solution no more: others do."""
-        self._live.pop(solution, None)
-
     def adopt(self, solution: Solution, before: Standing | None) -> None:
         """Look at a solution again, from where others stood; its models come with the next refresh."""
         live = self.add(solution)
         if before is not None:
             live.begin(before)
 
-    def settle(self, also: Callable[[], None]) -> None:
-        """Commit how all stands together with what ``also`` writes; nothing may be taken meanwhile."""
-        state, pieces = self._standing()
+    async def settle(
+        self,
+        also: Callable[[], None],
+        back: Sequence[tuple[Solution, Standing | None]],
+        away: Collection[str],
+    ) -> None:
+        """Commit how all stands together with what ``also`` writes; nothing may be taken meanwhile.
+
+        From then on solutions that come ``back``, with how others left them, are looked at here, and
+        those that go ``away`` no more. When it fails, all is as it was before.
+        """
+        async with self._lock:
+            lives, alerts, self._alerts = dict(self._live), self._alerts, []
+            try:
+                for solution, before in back:
+                    self.adopt(solution, before)
+                for name in away:
+                    self._live.pop(name, None)
+                state, pieces = self._standing()
+                await asyncio.to_thread(self._settle, state, alerts, pieces, also)
+            except BaseException:
+                self._live, self._alerts = lives, alerts + self._alerts
+                raise
+            self._pieces.written(pieces)
+            self.monitors.committed()
+            self.position = self._taken
+        self._tell(alerts)
+
+    def _settle(
+        self, state: bytes, alerts: Sequence[Alert], pieces: Mapping[str, bytes], also: Callable[[], None]
+    ) -> None:
         with self._catalogue.together():
-            self._keep(self._taken, state, (), pieces)
+            self._keep(self._taken, state, alerts, pieces)
             also()
-        self._pieces.written(pieces)
-        self.monitors.committed()
-        self.position = self._taken
+
+    def _tell(self, alerts: Sequence[Alert]) -> None:
+        if alerts:
+            self.told(alerts)
+            self._alerted.set()
 
     async def _write(
         self,
@@ -298,8 +329,9 @@ class Watch:
         pieces: Mapping[str, bytes],
     ) -> None:
         """Write a commit, once all that it has foretold is in the log; doing it twice changes nothing."""
-        if self._sending:
-            await asyncio.gather(*self._sending)
+        if self._sending:  # not `gather`: they go on when this is cancelled, as a later commit counts on it
+            for task in (await asyncio.wait(self._sending))[0]:
+                task.result()
         if rejects:  # before the position: after a crash they are found again, never missed
             await asyncio.to_thread(self._catalogue.add_rejects, rejects)
         await asyncio.to_thread(self._keep, position, state, alerts, pieces)

@@ -132,10 +132,13 @@ class Hands:
         await self._bury(standing)
         for lease in standing.leases:
             held = self._held.get(lease.partition)
-            if held is not None and held.lease != lease:
+            if held is not None and (held.lease != lease or self._has_failed(held)):
                 await self._drop(lease.partition)
-            elif held is not None and held.task is not None and held.task.done():
-                held.task.result()
+                held = None
+            if (
+                held is None and lease.worker == self.name
+            ):  # what was given up half, or failed: from its commit
+                self._hold(lease, len(standing.leases))
         for number in set(self._held) - {one.partition for one in standing.leases}:
             await self._drop(number)
         mine, free = fair(standing, self.name), [one for one in standing.leases if not one.worker]
@@ -145,6 +148,16 @@ class Hands:
             taken = await asyncio.to_thread(self._leases.take, lease, self.name)
             if taken is not None:
                 self._hold(taken, len(standing.leases))
+
+    def _has_failed(self, held: _Held) -> bool:
+        """Tell whether the work on a partition broke off, as it does when the catalogue is away."""
+        if held.task is None or not held.task.done():
+            return False
+        try:
+            held.task.result()
+        except (StoreError, StreamError) as cause:
+            self._troubles.note(f"partition {held.lease.partition}", str(cause))
+        return True
 
     async def _bury(self, standing: Standing) -> None:
         """Take out workers whose beat has stood still for too long."""
@@ -175,7 +188,7 @@ class Hands:
         held = self._held[number]
         await self._drop(number)
         if held.share is not None:
-            await held.share.commit()
+            await held.share.last(self._settings.scale.silent_s / 2)
         await asyncio.to_thread(self._leases.take, held.lease, "")
 
     def _about(self) -> dict[str, Any]:
@@ -232,8 +245,8 @@ class Hands:
             else:
                 held.lacks = False
                 self._troubles.over(place)
-            if share.pressing:
-                with contextlib.suppress(LeaseLost):  # whoever has it does this again
+            if share.pressing:  # what fails is tried again; whoever has the lease now does it again
+                with contextlib.suppress(StoreError):
                     await share.backpressure()
             await asyncio.sleep(0)
 

@@ -18,6 +18,7 @@ from nervure.core.error import (
     NotFoundError,
     QueryError,
     SignInError,
+    StoreError,
     TooLargeError,
     UnsupportedQuery,
 )
@@ -129,6 +130,8 @@ def failure(cause: NervureError) -> Answer:
     elif isinstance(cause, NotAllowed):
         headers = (("allow", ", ".join(cause.allowed)),)
     what = f"{cause.what} (at {cause.where})" if cause.where and isinstance(cause, QueryError) else cause.what
+    if isinstance(cause, StoreError):  # what a driver says after that names hosts, users and files
+        what = what.partition(": ")[0]
     return problem(status, what, hint=cause.hint, headers=headers)
 
 

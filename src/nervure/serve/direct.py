@@ -34,6 +34,12 @@ _BEGINS = (b"POST /v1.1/Datastreams(", b"GET /v1.1/Datastreams(")
 _END = b"\r\n\r\n"
 _LONGEST = 2048
 _MOST_HEADS = 8192
+HEAD_S = 30.0
+"""So long somebody has for the head of a request: no more connections than files are open at once."""
+
+LINGER_S = 2.0
+"""So long somebody may go on sending a body that was answered already."""
+
 _USUAL = frozenset((
     b"host", b"content-type", b"content-length", b"user-agent", b"accept", b"accept-encoding",
     b"authorization", b"connection",
@@ -174,6 +180,7 @@ class Connection(HttpToolsProtocol):
         self._shortcut = shortcut
         self._fresh = True  # the next byte begins a request
         self._begun = 0
+        self._awaited = 0
         self._held: list[bytes] | None = None  # what came while a reading is under way; None: none is
         self._ends = False
         self._lasts = 0.0
@@ -184,12 +191,19 @@ class Connection(HttpToolsProtocol):
         """Take hold of the connection."""
         super().connection_made(transport)
         self.own["client"] = self.client
+        self.loop.call_later(HEAD_S, self._let_go, 0)
 
     def on_message_begin(self) -> None:
         """Note that a request has begun."""
         self._fresh = False
         self._begun += 1
         super().on_message_begin()
+
+    def on_response_complete(self) -> None:
+        """Let go of who goes on sending what was refused: each byte of it would keep the connection."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self._fresh:
+            self.loop.call_later(LINGER_S, self._let_go, self._begun)
 
     def on_message_complete(self) -> None:
         """Note that a request has ended."""
@@ -203,16 +217,37 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         if self._shortcut is None or not self._fresh or not data.startswith(_BEGINS):
-            super().data_received(data)
+            self._parse(data)
             return
         idle = (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
         found = self._shortcut.find(data) if idle else None
         if found is not None and self._took(self._shortcut, *found):
             return
         before = self._begun
-        super().data_received(data)
+        self._parse(data)
         if self._fresh and self._begun == before + 1:  # it was one request, and all of it
             self._shortcut.learn(data, self.scope)
+
+    def _parse(self, data: bytes) -> None:
+        """Have the parser read what came; a head that is not all there has to come soon."""
+        super().data_received(data)
+        if not self._fresh and not self._headed and self._awaited != self._begun:
+            self._awaited = self._begun
+            self.loop.call_later(HEAD_S, self._let_go, self._begun)
+
+    def _let_go(self, begun: int) -> None:
+        """Close a connection whose request of that number is not all there yet; 0: that has had none."""
+        if begun != self._begun or self._held is not None:
+            return
+        answered = self.cycle is not None and self.cycle.response_complete
+        late = not self._fresh and (answered or not self._headed) if begun else not self._lasts
+        if late:
+            self.transport.close()
+
+    @property
+    def _headed(self) -> bool:
+        """Whether the head of the newest request is all there: only then its method is known."""
+        return bool(self.scope.get("method", ""))
 
     def _took(self, shortcut: Shortcut, head: _Head, body: bytes) -> bool:
         """Have a request taken, if that can be."""

@@ -34,6 +34,9 @@ Longs = NDArray[np.int64]
 EVERY_S = 1.0
 QUIET_S = 15.0
 MOST_LISTENERS = 100
+MOST_EACH = 25
+"""How many pages and programs one person may have listening, lest nobody else can."""
+
 MOST_ROWS = 20_000
 """So many readings a second are told one by one to one listener; of more, the newest of each Datastream."""
 
@@ -52,12 +55,13 @@ _QUIET = b": \n\n"
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody listens to; ``sees`` tells whether they see an alert's Thing."""
+    """What somebody listens to; ``sees`` tells whether they see an alert's Thing, ``who`` who it is."""
 
     streams: Longs
     alerts: bool
     strip: bool
     sees: Callable[[int], bool]
+    who: str = ""
 
 
 class _Listener:
@@ -79,6 +83,11 @@ class _Listener:
             return
         self.waiting.append(event)
         self.bytes += len(event)
+
+    def miss(self, now_ms: int) -> None:
+        """Let them know that something is not told."""
+        self.gap_ms = now_ms if self.gap_ms is None else self.gap_ms
+        self.woken.set()
 
     def take(self) -> bytes:
         """Take everything that waits."""
@@ -168,7 +177,11 @@ class Live:
         shown = [(one.thing, self._brief(one)) for one in alerts.values()]
         now = _now_ms()
         for one in self._listeners:
-            seen = [view for thing, view in shown if one.wish.alerts and one.wish.sees(thing)]
+            try:
+                seen = [view for thing, view in shown if one.wish.alerts and one.wish.sees(thing)]
+            except NervureError:  # the catalogue is away: nobody knows whose the Thing is
+                one.miss(now)
+                continue
             if seen:
                 one.put(event("alert", seen), now)
                 one.woken.set()
@@ -196,7 +209,8 @@ class Live:
         ``last`` is the id of the last event that they had, "" for none: what came since is told first.
         With too many listeners already this raises ``BusyError``.
         """
-        if self._closed.is_set() or len(self._listeners) >= MOST_LISTENERS:
+        mine = sum(one.wish.who == wish.who for one in self._listeners) if wish.who else 0
+        if self._closed.is_set() or len(self._listeners) >= MOST_LISTENERS or mine >= MOST_EACH:
             raise BusyError("too many listen already", retry_s=5.0)
         return self._listen(wish, last, still)
 

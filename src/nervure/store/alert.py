@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from nervure.core.alert import Alert, Evidence
 from nervure.core.error import NotFoundError, StoreError
+from nervure.core.instant import SECOND_NS
 from nervure.store import sql, tally
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "delivered",
     "judge",
     "judged",
+    "news",
     "of_project",
     "one",
     "outbox",
@@ -39,6 +41,9 @@ VERDICT = "verdict"
 
 ASSIGNED = "assigned"
 """The property in which stands who is to look after it."""
+
+_JUST_NS = 3 * SECOND_NS
+_MOST_NEWS = 1_000
 
 _COLUMNS = {"thing": "thing_id", "datastream": "datastream_id"}
 
@@ -197,6 +202,28 @@ def outbox(connection: sa.Connection, limit: int) -> list[tuple[str, Alert]]:
         said = {"acknowledged": row.acknowledged, "shelved_until_ns": row.shelved_until_ns}
         found.append((str(row.id), msgspec.structs.replace(alert, **said)))
     return found
+
+
+def news(connection: sa.Connection, after: int | None) -> tuple[int, list[Alert]]:
+    """Return the key of the newest news and the alerts of those after a key, delivered or not.
+
+    Without a key these are the alerts of the last three seconds. An alert stands there as it is now,
+    once, a thousand at a time, the oldest first.
+    """
+    table = sql.outbox
+    query = sa.select(table.c.id, sql.alert).join(sql.alert, sql.alert.c.id == table.c.alert_id)
+    if after is None:
+        newest = connection.execute(sa.select(sa.func.max(table.c.id))).scalar()
+        query = query.where(table.c.created_ns >= time.time_ns() - _JUST_NS)
+        query = query.where(table.c.id > (newest or 0) - _MOST_NEWS)
+    else:
+        newest = after
+        query = query.where(table.c.id > after)
+    rows = connection.execute(query.order_by(table.c.id).limit(_MOST_NEWS)).all()
+    keys = [int(row[0]) for row in rows]
+    names = [column.name for column in sql.alert.c]
+    found = {row[1]: read(dict(zip(names, row[1:], strict=True))) for row in rows}
+    return max([newest or 0, *keys]), list(found.values())
 
 
 def delivered(connection: sa.Connection, key: str) -> None:

@@ -276,6 +276,11 @@ class Catalogue:
         with self._database.read() as connection:
             return alert.outbox(connection, limit)
 
+    def news(self, after: int | None) -> tuple[int, list[Alert]]:
+        """Return the key of the newest news and the alerts of those after a key, delivered or not."""
+        with self._database.read() as connection:
+            return alert.news(connection, after)
+
     def delivered(self, key: str) -> None:
         """Note that a piece of news was delivered."""
         with self._database.write() as connection:
@@ -321,6 +326,11 @@ class Catalogue:
         """Forget what messages of the log have made, up to a position that nobody reads again."""
         with self._database.write() as connection:
             intent.forget(connection, upto)
+
+    def note(self, who: str, what: str, detail: Mapping[str, Any]) -> None:
+        """Write a line of the audit about what was done outside the catalogue."""
+        with self._database.write() as connection:
+            model.audit(connection, who, what, detail)
 
     # --- quarantine, models, audit ---------------------------------------------------------------
 

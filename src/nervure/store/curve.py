@@ -113,10 +113,11 @@ def matrix(
     whole = len(wanted) == int(wanted[-1] - wanted[0]) + 1
     kept = f"datastream BETWEEN {wanted[0]} AND {wanted[-1]}" if whole or len(ids) > FEW else among(ids)
     grouped = rows > _MANY * cells
+    large = "::HUGEINT" if (end_ns - start_ns) // 1000 * columns >= 1 << 63 else ""  # centuries, in columns
     value = f"{_OF[summed]}::FLOAT AS value" if grouped else "value::FLOAT AS value"
     found = view.ask(
         "SELECT datastream::INTEGER AS datastream, "  # noqa: S608 - whole numbers and constant text
-        f"((epoch_us(time) - $start) * $columns // ($end - $start))::INTEGER AS place, {value}"
+        f"((epoch_us(time) - $start){large} * $columns // ($end - $start))::INTEGER AS place, {value}"
         f"{'' if grouped or summed != 'last' else ', epoch_us(time) AS time, id'} FROM {{observation}} "
         f"WHERE {kept} AND {WITHIN} AND value IS NOT NULL{' GROUP BY datastream, place' if grouped else ''}",
         {**between(start_ns, end_ns), "columns": columns},

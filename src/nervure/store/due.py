@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from nervure.core.interlock_check import ACT
 from nervure.store.sql import METADATA
 
 __all__ = ["Due", "due", "thing_of"]
@@ -25,10 +26,12 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     capability: int | str
     title: str
     thing: int
+    declares: bool = False
+    """Whether the capability keeps to interlocks."""
 
 
 def due(connection: sa.Connection, limit: int) -> list[Due]:
-    """Return the Tasks that nobody was told yet, the oldest first."""
+    """Return the Tasks that nobody was told yet and that wait for no approval, the oldest first."""
     query = (
         sa.select(
             _TASK.c.id,
@@ -39,9 +42,10 @@ def due(connection: sa.Connection, limit: int) -> list[Due]:
             _CAPABILITY.c.key.label("capability_key"),
             _CAPABILITY.c.name,
             _CAPABILITY.c.thing_id,
+            _CAPABILITY.c.properties,
         )
         .join(_CAPABILITY, _CAPABILITY.c.id == _TASK.c.tasking_capability_id)
-        .where(_TASK.c.status == "requested")
+        .where(_TASK.c.status.in_(("requested", "checked", "approved")))
         .order_by(_TASK.c.id)
         .limit(limit)
     )
@@ -54,6 +58,7 @@ def due(connection: sa.Connection, limit: int) -> list[Due]:
             capability=row.capability if row.capability_key is None else row.capability_key,
             title=row.name,
             thing=row.thing_id,
+            declares=isinstance(row.properties, dict) and ACT in row.properties,
         )
         for row in connection.execute(query)
     ]

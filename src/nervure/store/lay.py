@@ -76,7 +76,7 @@ def _spans(stream: Longs, rows: Longs, first: Longs, last: Longs) -> Iterator[di
     for start, end in zip(starts, np.append(starts, len(stream))[1:], strict=True):
         low, high = int(first[start:end].min()), int(last[start:end].max()) + 1
         count = -(-int(rows[start:end].sum()) // (2 * PART_ROWS)) if end - start == 1 else 1
-        cuts = np.linspace(low, high, count + 1).astype(np.int64).tolist()
+        cuts = [low + (high - low) * cut // count for cut in range(count + 1)]  # exact, whatever the instant
         for begin, until in pairwise(cuts):
             yield {
                 "low": int(stream[start]),

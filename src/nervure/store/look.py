@@ -46,7 +46,7 @@ WITHIN = "time >= make_timestamptz($start) AND time < make_timestamptz($end)"
 FEW = 64
 """For so many Datastreams rows in memory are looked through one by one."""
 
-_FAR = 1 << 53
+_FAR = 1 << 54  # microseconds; what 64 bits of nanoseconds hold ends before
 """An end in microseconds that no instant reaches."""
 
 _READ = 1 << 61

@@ -1,9 +1,9 @@
 """Merging: many small files of a day become one, sorted by Datastream, time and result time.
 
 Each seal writes a small file a day. Merging keeps queries quick and the table's log short; no row
-changes. A file is merged only with others that hold as much as itself together, so that what is
-there already is not written again with each seal that comes: a row is written as often as its file
-doubles until it is large, some nine times.
+changes. A file is merged only with others that hold as much as itself together (on a past day
+half of that), so that what is there already is not written again with each seal that comes: a row
+is written as often as its file doubles until it is large, some nine times.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SMALL_BYTES, SMALL_ROWS = 32 << 20, 4_000_000
 """A file that holds less than both is small."""
 
 MANY = 8
+_SHARE = 2
+"""Of a past day a file may hold so many times as much as those that it is merged with."""
 
 Longs = NDArray[np.int64]
 
@@ -39,7 +41,8 @@ _CHECK = """
 def mergeable(shelf: Shelf) -> list[list[int]]:
     """Return the groups of files to merge: a day with many small ones, or a past day with two.
 
-    The newest two days still grow, so they wait until there are many.
+    The newest two days still grow, so they wait until there are many. A past day may grow, too: readings
+    come late, and where one is of a day to come all others are past.
     """
     found: list[list[int]] = []
     small = np.flatnonzero((shelf.size < SMALL_BYTES) & (shelf.rows < SMALL_ROWS))
@@ -50,17 +53,16 @@ def mergeable(shelf: Shelf) -> list[list[int]]:
         files = small[shelf.day[small] == day]
         files = files[np.argsort(shelf.rows[files], kind="stable")]
         past = day < newest - 1
-        if not past:
-            files = files[: _alike(shelf.rows[files])]
+        files = files[: _alike(shelf.rows[files], _SHARE if past else 1)]
         if len(files) >= (2 if past else MANY):
             found.append(files.tolist())
     return found
 
 
-def _alike(rows: Longs) -> int:
-    """Return how many of some files, from the smallest on, become one at least twice as large as any."""
+def _alike(rows: Longs, share: int) -> int:
+    """Return how many of some files, from the smallest on, each ``share`` times those before it at most."""
     before = np.cumsum(rows) - rows
-    worth = np.flatnonzero(rows <= before)
+    worth = np.flatnonzero(rows <= share * before)
     return int(worth[-1]) + 1 if len(worth) else 0
 
 

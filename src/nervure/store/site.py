@@ -24,6 +24,10 @@ _STREAM = (
 )  # fmt: skip
 
 
+_FARTHEST = 1e6
+"""Degrees beyond which a number is none: JSON may hold integers that no float can, and those would end us."""
+
+
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A Location that is no point, as GeoJSON."""
 
@@ -153,7 +157,8 @@ def _positions(value: Any, deep: int) -> Iterable[tuple[float, float]]:
     if not isinstance(value, list) or not deep:
         return
     if len(value) >= 2 and all(type(one) in {int, float} for one in value[:2]):
-        yield float(value[0]), float(value[1])
+        if all(abs(one) <= _FARTHEST for one in value[:2]):
+            yield float(value[0]), float(value[1])
         return
     for one in value:
         yield from _positions(one, deep - 1)

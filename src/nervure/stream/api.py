@@ -132,9 +132,9 @@ async def ensure_stream(feed: Feed) -> None:
         await ask(feed, f"STREAM.UPDATE.{STREAM}", {**wish, "num_replicas": there["num_replicas"]})
 
 
-async def ends(feed: Feed) -> tuple[int, int]:
-    """Return the first and the last sequence of the log; (n + 1, n) when it is empty."""
-    state = (await ask(feed, f"STREAM.INFO.{STREAM}"))["state"]
+async def ends(feed: Feed, stream: str = STREAM) -> tuple[int, int]:
+    """Return the first and the last sequence of the log or another stream; (n + 1, n) when it is empty."""
+    state = (await ask(feed, f"STREAM.INFO.{stream}"))["state"]
     return max(1, state["first_seq"]), state["last_seq"]
 
 

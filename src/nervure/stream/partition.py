@@ -37,9 +37,12 @@ class Partitions:
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
-        """Connect, and make the stream if it is not there yet."""
+        """Connect, and make the stream if it is not there yet; ``AwayError`` if the server is away."""
         found = cls(address_of(settings), settings.nats.max_payload_bytes)
-        await found._make()
+        try:
+            await found._make()
+        except (OSError, TimeoutError) as cause:
+            raise found._away("make the stream of the partitions", cause) from cause
         return found
 
     @property
@@ -94,9 +97,14 @@ class Partitions:
         try:
             await ask(await self._publisher.connection(), request, question)
         except (OSError, TimeoutError) as cause:
-            raise AwayError(
-                f"cannot clear away what was scored: {cause or type(cause).__name__}", where=self._address.url
-            ) from cause
+            raise self._away("clear away what was scored", cause) from cause
+
+    def _away(self, wish: str, cause: Exception) -> AwayError:
+        return AwayError(
+            f"cannot {wish}: {str(cause) or type(cause).__name__}",
+            where=self._address.url,
+            hint="is nats-server running, with JetStream? its log file may tell why not",
+        )
 
     async def _feed(self) -> Feed:
         return await log_in(self._address, "nervure partitions")

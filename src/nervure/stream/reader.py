@@ -66,8 +66,11 @@ async def _open(address: Address, after: int, stream: str, subject: str | None) 
     """Have the server send what comes after the position."""
     feed = await log_in(address, "nervure reader")
     try:
+        last = (await ends(feed, stream))[1]
         if subject is None:
-            _require_reached(address, after, (await ends(feed))[1])
+            _require_reached(address, after, last)
+        elif after > last:  # the stream was made anew
+            after = 0
         name = f"nervure-{secrets.token_hex(8)}"
         inbox = f"_INBOX.{name}"
         feed.write(f"SUB {inbox} 1\r\n".encode())

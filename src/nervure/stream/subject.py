@@ -44,6 +44,7 @@ __all__ = [
     "alert_topic",
     "datastream_of",
     "feature_of",
+    "guard_of",
     "is_kept",
     "partition_subject",
     "plain_subject",
@@ -248,6 +249,16 @@ def task_subject(thing: int) -> str:
     'nervure.tasks.3'
     """
     return f"{_TASKS}{thing}"
+
+
+def guard_of(subject: str) -> tuple[int, int] | None:
+    """Return the Thing and the TaskingCapability whose guard reports on a subject, or None.
+
+    >>> guard_of("nervure.tasks.3.guard-5.status"), guard_of("nervure.tasks.3.17.status")
+    ((3, 5), None)
+    """
+    found = re.fullmatch(r"nervure\.tasks\.(\d{1,18})\.guard-(\d{1,18})\.status", subject)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def task_of(subject: str) -> tuple[int, int] | None:

@@ -17,6 +17,12 @@ _BURST_S = 0.5
 _WATCHED_S = 0.1
 """The same for who was sent out lately."""
 
+_LEAST = 10
+"""So many messages may come at once, however few a second are allowed."""
+
+_UNSEEN_S = 10.0
+"""For so long at most one who was not looked at may have sent what is counted now."""
+
 _FIRST_S, _LONGEST_S = 30.0, 240.0
 _FORGET_S = 600.0
 
@@ -50,19 +56,26 @@ class Pace:
         self._clock = clock
         self._accounts: dict[Hashable, _Account] = {}
 
-    def count(self, who: Hashable, streams: int, messages: int) -> float:
-        """Note what somebody has sent since the last time; return how long to stay out, 0 if not at all."""
+    def count(self, who: Hashable, streams: int, messages: int, *, unseen: bool = False) -> float:
+        """Note what somebody has sent since the last time; return how long to stay out, 0 if not at all.
+
+        Who may have been ``unseen`` since has not sent all of it just now.
+        """
         now, rate = self._clock(), self._per_s * max(1, streams)
         one = self._accounts.get(who)
         if one is None:
             if not messages:
                 return 0.0
             one = self._accounts[who] = _Account(now)
-        one.owed = max(0.0, one.owed - rate * (now - one.when_s)) + messages
+        passed = now - one.when_s
+        if unseen:
+            one.owed = max(0.0, one.owed + messages - rate * min(passed, _UNSEEN_S))
+        else:
+            one.owed = max(0.0, one.owed - rate * passed) + messages
         one.when_s = now
         if one.times and now - one.out_s > _FORGET_S:
             one.times = 0
-        if one.owed <= rate * (_WATCHED_S if one.times else _BURST_S):
+        if one.owed <= max(_LEAST, rate * (_WATCHED_S if one.times else _BURST_S)):
             return 0.0
         wait = max(one.owed / rate, min(_LONGEST_S, _FIRST_S * 2.0**one.times))
         one.times += 1

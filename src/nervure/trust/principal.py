@@ -11,9 +11,12 @@ from nervure.core.error import DeniedError, NotFoundError
 from nervure.store.scope import Scope
 from nervure.trust.right import RIGHTS, Right
 
-__all__ = ["NOBODY", "OPEN", "Kind", "Principal"]
+__all__ = ["NOBODY", "OPEN", "PEOPLE", "Kind", "Principal"]
 
 Kind = Literal["user", "token", "device", "open", "nobody"]
+
+PEOPLE: frozenset[str] = frozenset({"user", "open"})
+"""Who counts as a person: who signed in as one, or works at the machine. A token is a program's."""
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,12 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def scope(self) -> Scope:
         """Return on whose behalf the catalogue is asked, and how far they see."""
-        return Scope(project=self.project, who=self.name)
+        return Scope(
+            project=self.project,
+            who=self.name,
+            kind=self.kind,
+            interlocks=self.may("configure-interlock"),
+        )
 
     def may(self, right: Right) -> bool:
         """Tell whether they have a right."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pkgutil import iter_modules
@@ -19,16 +20,16 @@ def names() -> tuple[str, ...]:
     >>> "roads" in names(), "fault" in names()
     (True, False)
     """
-    return tuple(
-        sorted(one.name for one in iter_modules(import_module("nervure.twin").__path__) if _is(one.name))
-    )
+    there = iter_modules(import_module("nervure.twin").__path__)
+    return tuple(sorted(one.name for one in there if _kind(one.name)))
 
 
 def open_twin(name: str, **options: Any) -> Twin:
     """Open a twin; raises TwinError for one that is not there, and for options that it does not take."""
-    if not name.isidentifier() or find_spec(f"nervure.twin.{name}") is None or not _is(name):
+    kind = _kind(name) if name.isidentifier() else None
+    if kind is None:
         raise TwinError(f"there is no twin {name!r}", hint=f"there are {', '.join(names())}")
-    made = getattr(import_module(f"nervure.twin.{name}"), name.capitalize())
+    made = getattr(import_module(f"nervure.twin.{name}"), kind)
     known = inspect.signature(made).parameters
     given = {one: value for one, value in options.items() if value is not None}
     if odd := sorted(set(given) - set(known)):
@@ -36,10 +37,12 @@ def open_twin(name: str, **options: Any) -> Twin:
     return cast("Twin", made(**given))
 
 
-def _is(name: str) -> bool:
+def _kind(name: str) -> str | None:
+    """Return the class of a module's twin, or None where it has none."""
     spec = find_spec(f"nervure.twin.{name}")
     if spec is None or not isinstance(spec.origin, str):
-        return False
+        return None
     with open(spec.origin, encoding="utf-8") as file:  # noqa: PTH123  # an import could load an engine
         text = file.read()
-    return f"\nclass {name.capitalize()}:" in text and "def describe(self)" in text
+    found = re.search(rf"^class ({name})\b", text, re.IGNORECASE | re.MULTILINE)
+    return found[1] if found and "def describe(self)" in text else None

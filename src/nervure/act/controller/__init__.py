@@ -1,1 +1,1 @@
-"""Controllers: each looks at readings and says what to command; none knows the engine or the field behind."""
+"""Controllers: what decides on commands, one a file. Interlocks decide whether they are carried out."""

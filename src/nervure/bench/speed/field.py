@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,12 @@ async def field(
     limits: Limits | None = None,
     scale: Scale | None = None,
     channels: int | None = None,
+    places: Sequence[Place] = (),
 ) -> AsyncIterator[Field]:
     """Run a node with so many streams; with a ``model`` a small CNN of so many ``channels`` scores each.
 
     ``every_ns`` is how far readings of a stream are apart for the model. ``told``: what the model
-    foresees is published and stored too.
+    foresees is published and stored too. ``places`` are the Things, where they are not D0, D1, ...
     """
     settings = free_settings(
         folder,
@@ -91,9 +92,8 @@ async def field(
     )
     catalogue = Catalogue.open(folder / "catalogue.db")
     solution = find(SOLUTION) if told else msgspec.structs.replace(find(SOLUTION), problems=())
-    known = provision(catalogue, solution, [Place(name=f"D{one}") for one in range(streams)])
-    names = tuple(name for name in known if name.endswith(f"/{SIGNAL}"))
-    node = NodeProcess(settings)
+    known = provision(catalogue, solution, places or [Place(name=f"D{one}") for one in range(streams)])
+    names, node = tuple(one for one in known if one.endswith(f"/{SIGNAL}")), NodeProcess(settings)
     await node.start()
     try:
         if model:

@@ -135,7 +135,21 @@ _SCALE = (
     *(_leaving(_KILLED, one, "s to the first decision of what it held", 10) for one in _TWO),
 )  # fmt: skip
 
-GOALS: tuple[Goal, ...] = (*_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES, *_SCALE, *_FAULTS)
+_WEIGHT = Goal(
+    bench="console", case="first load, gzip", subject="console", metric="bytes without the map",
+    bound=80_000, way="at most",
+)  # fmt: skip
+_CONSOLE = (
+    _WEIGHT,
+    Goal(
+        bench="console", case="heat-map of 10,000 series", subject="console",
+        metric="ms from the answer to the screen", bound=300, way="at most",
+    ),
+)  # fmt: skip
+
+GOALS: tuple[Goal, ...] = (
+    *_STREAM, *_LATENCY, *_STORE, *_HTTP, *_ENGINES, *_SCALE, *_FAULTS, *_CONSOLE,
+)  # fmt: skip
 
 
 def _quick(case: str, metric: str, bound: float, way: Literal["at least", "at most"], over: str) -> Goal:
@@ -155,6 +169,7 @@ GATES: tuple[Goal, ...] = (
         bench="engines", case=_JOB, subject=_NODE, metric="events per CPU-s", bound=0.08, over="Python loop"
     ),
     *(_leaving(_KILLED, _TWO[0], one, 0) for one in _ONCE),
+    _WEIGHT,
 )
 """What a quick run must hold, on whatever machine: ratios to peers, well below the goals; nothing lost."""
 

@@ -30,6 +30,7 @@ from nervure.bench.speed.web_load import Answered, request, send
 from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.observation import Batch, observation_id
+from nervure.core.settings import Limits
 from nervure.store.observations import Observations
 from nervure.stream.child import tied
 
@@ -77,7 +78,8 @@ async def _run(folder: Path, requests: int, rows: int, progress: Tell) -> list[R
     if rows:
         progress(0.0, f"writing {rows:,} Observations")
         await asyncio.to_thread(fill, folder / "observations", rows)
-    node = NodeProcess(free_settings(folder))
+    most = Limits(per_device_s=1e6)  # one Datastream gets all that a few connections can send
+    node = NodeProcess(free_settings(folder, limits=most))
     await node.start()
     try:
         async with _peer(folder / "peer.db") as peer:

@@ -18,7 +18,7 @@ from nervure.core.error import UsageError
 
 __all__ = ["BENCHES", "Document", "load", "page", "put"]
 
-BENCHES = ("stream", "latency", "store", "http", "engines", "scale", "soak", "faults")
+BENCHES = ("stream", "latency", "store", "http", "engines", "scale", "soak", "faults", "console")
 """The benches in the order of the report."""
 
 _TITLE = {
@@ -30,6 +30,7 @@ _TITLE = {
     "scale": "Over several workers",
     "soak": "An hour at half load",
     "faults": "What breaks, and what becomes of it",
+    "console": "The console in a browser",
 }
 _INTRO = """# Speed
 

@@ -40,7 +40,7 @@ PARTITIONS = 8
 STREAMS = 400
 LEAVE = {"planned": "a worker is stopped", "killed": "a worker is killed"}
 _WARM = 66  # readings a stream before windows are full
-_READY_S = 60.0
+_READY_S = 120.0
 _PACE, _AFTER_S = 400, 5.0
 _RATE = "messages/s until all are scored and sealed"
 
@@ -229,13 +229,20 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 async def _manned(run: Field, workers: int) -> None:
     """Wait until so many workers hold all partitions in equal parts."""
-    async with asyncio.timeout(_READY_S):
-        while workers:
-            found = (await run.node.status())["scale"]
-            held = [len(one["holds"]) for one in found.get("workers", {}).values()]
-            if len(held) == workers and min(held) == PARTITIONS // workers and not found["free"]:
-                return
-            await asyncio.sleep(0.1)
+    held: list[int] = []
+    try:
+        async with asyncio.timeout(_READY_S):
+            while workers:
+                found = (await run.node.status())["scale"]
+                held = [len(one["holds"]) for one in found.get("workers", {}).values()]
+                if len(held) == workers and min(held) == PARTITIONS // workers and not found["free"]:
+                    return
+                await asyncio.sleep(0.1)
+    except TimeoutError as cause:
+        raise EnvironmentMissing(
+            f"of {workers} workers {len(held)} came within {_READY_S:g} s, and hold {held} partitions",
+            hint="let less else run on the machine",
+        ) from cause
 
 
 def _cpu(run: Field, placed: psutil.Process | None) -> float:

@@ -28,6 +28,7 @@ __all__ = [
 
 MOST_STEPS = 5_000
 MOST_RINGING = 200_000
+LONGEST_NS = 366 * DAY_NS
 FLEETING_S = 60.0
 AGAIN_S = 600.0
 CHATTER_SHARE, CHATTER_LEAST = 0.3, 3
@@ -215,9 +216,14 @@ def _chatter(some: list[Ringing], days: int, now_ns: int) -> ChatterView:
 def duration(text: str) -> int:
     """Read a duration of a query."""
     try:
-        return duration_ns(text)
+        found = duration_ns(text)
     except DeclarationError as cause:
         raise QueryError(f"{text[:40]!r} is no duration", hint="write 10min or 1h") from cause
+    if (
+        found > LONGEST_NS
+    ):  # an instant so much later than the last one must still be a number of the database
+        raise QueryError(f"{text[:40]!r} is too long", hint="name at most 366d")
+    return found
 
 
 _READ: dict[str, Any] = {"method": "GET", "right": "read"}

@@ -43,6 +43,7 @@ from nervure.trust.principal import Principal
 __all__ = ["control"]
 
 MOST_BYTES = 1 << 18
+MOST_FIELDS = 50
 _HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
 
 log = logging.getLogger(__name__)
@@ -84,9 +85,9 @@ async def _call(scope: Scope, receive: Receive) -> tuple[Route, Call]:
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
     path = scope["path"].rstrip("/")
     found = find(method, path)
-    if found is None:
+    if found is None or "\0" in path:  # nothing is called so, and PostgreSQL cannot be asked
         taken = methods(path)
-        if taken:
+        if taken and found is None:
             raise NotAllowed(method, taken)
         raise NotFoundError(f"there is nothing at {path}", hint="GET /api/openapi.json says what there is")
     route, names = found
@@ -112,7 +113,12 @@ async def _call(scope: Scope, receive: Receive) -> tuple[Route, Call]:
 def _query(route: Route, text: bytes) -> Any:
     if route.query is None:
         return None
-    given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=50))
+    try:
+        given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError as cause:
+        raise QueryError(f"a query may have {MOST_FIELDS} fields at most") from cause
+    if any("\0" in value for value in given.values()):
+        raise QueryError("the query holds the character 0, which no table has")
     try:
         return msgspec.convert(given, route.query, strict=False)
     except msgspec.ValidationError as cause:

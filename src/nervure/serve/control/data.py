@@ -6,7 +6,6 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -133,7 +132,7 @@ def quarantined(desk: Desk, call: Call) -> Answer:
     project = call.principal.project
     mine = set(site.streams.id[streams_in_sight(site, project)].tolist())
     found: list[Reject] = []
-    after, looked = _place(wish.after), 0
+    after, looked, place = _place(wish.after), 0, None
     with desk.catalogue.database.read() as connection:
         while len(found) <= wish.limit and looked < MOST_LOOKED:
             some = quarantine.newest(connection, 1000, wish.reason, after)
@@ -143,9 +142,12 @@ def quarantined(desk: Desk, call: Call) -> Answer:
             if len(some) < 1000:
                 break
             after = (some[-1].sequence, some[-1].index)
-    more = len(found) > wish.limit
+        else:  # there is more, though perhaps nothing of it was wanted so far
+            place = after
     shown = found[: wish.limit]
-    headers = (("x-next", quote(f"{shown[-1].sequence}.{shown[-1].index}")),) if more else ()
+    if len(found) > wish.limit:
+        place = (shown[-1].sequence, shown[-1].index)
+    headers = () if place is None else (("x-next", f"{place[0]}.{place[1]}"),)
     return json([_refused(one) for one in shown], headers=headers)
 
 
@@ -255,16 +257,21 @@ async def decode(desk: Desk, call: Call) -> Decoded:
         subject = topic_to_subject(wish.topic)
     except (ValueError, DataError) as cause:
         raise QueryError(f"this cannot be tried: {cause}") from cause
+    site, project, about = desk.site(), call.principal.project, datastream_of(subject)
+    if about is not None and project is not None:  # also why it is refused says something of a Datastream
+        streams_in_sight(site, project, ids=np.array([about]))
     batch, rejects = desk.check(subject, payload, time.time_ns())
-    site = desk.site()
-    ids = np.unique(batch.datastream)
-    streams_in_sight(site, call.principal.project, ids=ids)
+    streams_in_sight(site, project, ids=np.unique(batch.datastream))
+    told = about is not None or project is None
     text: Sequence[str | None] = batch.text or [None] * len(batch)
     rows = Sample(
         stream=batch.datastream.tolist(), time=(batch.time // MS).tolist(), value=numbers(batch.value),
         text=list(text), quality=[Quality(one).name.lower() for one in batch.quality.tolist()],
     )  # fmt: skip
-    refused = [Why(reason=one.reason, detail=one.detail, index=one.index, count=one.count) for one in rejects]
+    refused = [
+        Why(reason=one.reason, detail=one.detail if told else "", index=one.index, count=one.count)
+        for one in rejects
+    ]
     return Decoded(taken=bool(len(batch)) and not refused, subject=subject, rows=rows, refused=refused)
 
 

@@ -184,16 +184,18 @@ def _series(site: Site, row: int, found: Curve | None, wish: SeriesQuery, every_
 
 
 def reduced(curve: Curve, px: int, method: Method) -> Longs | None:
-    """Return which rows a screen of that width needs, at most four a pixel; None: all of them.
+    """Return which rows a screen of that width needs, at most four a pixel and the newest; None: all of them.
 
-    What the interval of a forecast does is not looked at: it changes as slowly as what is foretold.
+    The newest is named here: one that comes long after the row before it falls out of the last part of
+    time by the rounding of its edge. What the interval of a forecast does is not looked at: it changes
+    as slowly as what is foretold.
     """
     most = px * _POINTS[method]
     most -= most % _POINTS[method]
     if len(curve.time) <= max(most, 4):
         return None
     kept = _REDUCE[method].downsample(curve.time, curve.value, n_out=max(most, 4))
-    return np.unique(kept.astype(np.int64))
+    return np.unique(np.append(kept.astype(np.int64), len(curve.time) - 1))
 
 
 def _gaps(time_us: Longs, every_ns: int) -> list[tuple[int, int]]:

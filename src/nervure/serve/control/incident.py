@@ -16,6 +16,7 @@ from nervure.core.instant import DAY_NS
 from nervure.serve.control.brief import BriefAlert, brief
 from nervure.serve.control.column import numbers
 from nervure.serve.control.given import MS
+from nervure.serve.control.models import in_sight
 from nervure.serve.control.route import Call, Desk, Route
 from nervure.serve.shape import alert
 from nervure.solutions import find
@@ -133,9 +134,16 @@ def incident(desk: Desk, call: Call) -> IncidentView:
         thing=_thing(site, one.thing),
         stream=_stream(site, one.datastream),
         rule=_rule(one),
-        shares=_shares(site, one),
+        shares=_shares(site, one, project),
         similar=_similar(one, [found for found in past if found.id != one.id]),
-        card=next((found.card for found in desk.catalogue.models() if one.model == found.version), None),
+        card=next(
+            (
+                in_sight(found.card, site, project)
+                for found in desk.catalogue.models()
+                if one.model == found.version
+            ),
+            None,
+        ),
         monitor=posted.about if posted is not None and same else None,
         trail=[Did(time=row.time_ns // MS, who=row.who, what=row.what, detail=row.detail) for row in trail],
     )
@@ -171,13 +179,13 @@ def _rule(one: Alert) -> RuleView | None:
     return None if rule is None else RuleView(when=rule.when, say=rule.say, severity=rule.severity)
 
 
-def _shares(site: Site, one: Alert) -> list[Share]:
+def _shares(site: Site, one: Alert, project: int | None) -> list[Share]:
     """Return what each Datastream had to do with it: those a monitor names, else those of its evidence."""
     weight = weights(one)
     found = []
     for key, share in sorted(weight.items(), key=lambda pair: -pair[1]):
         place = int(site.streams.at(np.array([key]))[0])
-        if place >= 0:
+        if place >= 0 and project in {None, int(site.streams.project[place])}:
             name, unit = site.streams.name[place], site.streams.unit[place]
             found.append(Share(datastream=key, name=name, unit=unit, share=round(share, 4)))
     return found

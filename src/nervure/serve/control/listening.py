@@ -54,7 +54,8 @@ def _wish(desk: Desk, call: Call) -> Wish:
         place = int(now.things.at(np.array([thing]))[0])
         return place >= 0 and bool(things_in_sight(now, project)[place])
 
-    return Wish(streams=ids, alerts=query.alerts, strip=query.strip and project is None, sees=sees)
+    who = call.principal.own if call.principal.kind != "open" else ""
+    return Wish(streams=ids, alerts=query.alerts, strip=query.strip and project is None, sees=sees, who=who)
 
 
 def _still(call: Call) -> Any:

@@ -17,14 +17,16 @@ from nervure.core.problem import Forecast
 from nervure.serve.control.column import numbers
 from nervure.serve.control.given import MS
 from nervure.serve.control.route import Call, Desk, Route, number
+from nervure.serve.control.study import Study
 from nervure.serve.control.vital import reporting
 from nervure.serve.site import streams_in_sight
 from nervure.store.curve import Curve
 from nervure.store.model import Model
+from nervure.store.site import Site
 
 __all__ = [
-    "ROUTES", "DaysQuery", "ErrorsView", "ModelDetail", "ModelView", "Period", "errors", "model",
-    "model_view", "models", "promote",
+    "ROUTES", "ErrorsQuery", "ErrorsView", "ModelDetail", "ModelView", "Period", "errors", "in_sight",
+    "model", "model_view", "models", "promote",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -34,10 +36,14 @@ AVERAGE = ("avg", "")
 """How cards call the mean over all horizons, and what has none."""
 
 
-class DaysQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of how many days up to now."""
+class ErrorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of how many days up to now; with ``replay`` the readings are gone through again with this model.
+
+    So models can be held against each other that did not score at the same time.
+    """
 
     days: Annotated[float, Meta(gt=0, le=92)] = 7
+    replay: bool = False
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +91,10 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorsView(msgspec.Struct, frozen=True, kw_only=True):
-    """How the model that scores does, a Datastream a place: its newest forecast of each instant is judged.
+    """How a model does on what was read, a Datastream a place: its newest forecast of each instant is judged.
 
-    ``drift`` is the error of the later half of the time over that of the earlier half.
+    ``drift`` is the error of the later half of the time over that of the earlier half. ``shadow``: these
+    are not forecasts that were told, but what the model would have told.
     """
 
     stream: list[int]
@@ -101,6 +108,7 @@ class ErrorsView(msgspec.Struct, frozen=True, kw_only=True):
     later: Period
     drift: float | None
     promised: float | None
+    shadow: bool
 
 
 def models(desk: Desk, _: Call) -> list[ModelView]:
@@ -111,7 +119,17 @@ def models(desk: Desk, _: Call) -> list[ModelView]:
 def model(desk: Desk, call: Call) -> ModelDetail:
     """Show a model with its card."""
     found = _one(desk, call)
-    return ModelDetail(model=model_view(found), card=found.card)
+    return ModelDetail(
+        model=model_view(found), card=in_sight(found.card, desk.site(), call.principal.project)
+    )
+
+
+def in_sight(card: Card, site: Site, project: int | None) -> Card:
+    """Return a card without the names of Datastreams that somebody does not see."""
+    if project is None:
+        return card
+    mine = {site.streams.name[row] for row in streams_in_sight(site, project).tolist()}
+    return msgspec.structs.replace(card, streams=tuple(one for one in card.streams if one in mine))
 
 
 def promote(desk: Desk, call: Call) -> ModelView:
@@ -159,40 +177,61 @@ def _promised(card: Card) -> float | None:
 
 
 def errors(desk: Desk, call: Call) -> ErrorsView:
-    """Judge the newest forecasts of the model that scores against what was read, a Datastream each."""
-    found = _one(desk, call)
-    if not found.promoted or not isinstance(found.card.problem, Forecast):
-        raise QueryError(
-            "only of a forecast that scores now is anything to be judged", hint="promote it first"
-        )
+    """Judge a model's newest forecasts against what was read, a Datastream each.
+
+    A model that does not score is judged by what it would have foretold of the same readings.
+    """
+    found, problem = _forecaster(desk, call)
+    shadow = call.query.replay or not found.promoted
     site = desk.site()
     table = site.streams
     clock = reporting(table, desk.observed.newest(), time.time_ns()).clock_ns
     start, end = clock - round(call.query.days * DAY_NS), clock + SECOND_NS
     seen = streams_in_sight(
-        site, call.principal.project, solution=found.solution, signal=found.card.problem.of, kind="reading"
+        site, call.principal.project, solution=found.solution, signal=problem.of, kind="reading"
     )
     told = {int(table.source[row]): int(table.id[row]) for row in np.flatnonzero(table.kind == "forecast")}
     rows = [row for row in seen.tolist() if int(table.id[row]) in told]
     read = [int(table.id[row]) for row in rows]
-    both = [*read, *(told[one] for one in read)]
+    both = read if shadow else [*read, *(told[one] for one in read)]
     if desk.observed.about(both, start, end) > MOST_ROWS:
         raise QueryError(f"more than {MOST_ROWS:,} rows would have to be looked at", hint="fewer days")
     curves = desk.observed.curves(both, start, end)
-    parts = [_judged(curves.get(one), curves.get(told[one])) for one in read]
+    foretold = (
+        _study(desk).shadow(found, start, end)
+        if shadow
+        else {one: curves[told[one]] for one in read if told[one] in curves}
+    )
+    parts = [_judged(curves.get(one), foretold.get(one)) for one in read]
     middle = (start + end) // 2000
     whole = np.concatenate([np.zeros((0, 3)), *parts])
     halves = [whole[whole[:, 0] < middle], whole[whole[:, 0] >= middle]]
     earlier, later = _period(halves[0], start, middle * 1000), _period(halves[1], middle * 1000, end)
-    drift = later.mae / earlier.mae if earlier.mae and later.mae is not None else None
     return ErrorsView(
         stream=read, thing=[int(table.thing[row]) for row in rows],
         mae=numbers(np.array([_mean(np.abs(part[:, 1])) for part in parts])),
         bias=numbers(np.array([_mean(part[:, 1]) for part in parts])),
         coverage=numbers(np.array([_mean(part[:, 2]) for part in parts])),
         rows=[len(part) for part in parts], whole=_period(whole, start, end), earlier=earlier, later=later,
-        drift=drift, promised=_promised(found.card),
+        drift=_over(later.mae, earlier.mae), promised=_promised(found.card), shadow=shadow,
     )  # fmt: skip
+
+
+def _forecaster(desk: Desk, call: Call) -> tuple[Model, Forecast]:
+    found = _one(desk, call)
+    if not isinstance(found.card.problem, Forecast):
+        raise QueryError("only forecasts can be held against what was read")
+    return found, found.card.problem
+
+
+def _over(one: float | None, other: float | None) -> float | None:
+    return one / other if other and one is not None else None
+
+
+def _study(desk: Desk) -> Study:
+    if desk.study is None:
+        raise QueryError("only of a model that scores now is anything to be judged", hint="promote it first")
+    return desk.study
 
 
 def _judged(read: Curve | None, told: Curve | None) -> Floats:
@@ -223,6 +262,6 @@ _READ: dict[str, Any] = {"method": "GET", "right": "read"}
 ROUTES: tuple[Route, ...] = (
     Route(path="/api/models", work=models, answer=list[ModelView], **_READ),
     Route(path="/api/models/{id}", work=model, answer=ModelDetail, **_READ),
-    Route(path="/api/models/{id}/errors", work=errors, query=DaysQuery, answer=ErrorsView, **_READ),
+    Route(path="/api/models/{id}/errors", work=errors, query=ErrorsQuery, answer=ErrorsView, **_READ),
     Route(method="POST", path="/api/models/{id}/promote", right="train", work=promote, answer=ModelView),
 )

@@ -37,6 +37,9 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 QUARANTINED_NS = 15 * 60 * SECOND_NS
 """So long after something of it could not be taken a Thing counts as quarantined."""
 
+AS_IT_WAS_NS = 300 * SECOND_NS
+"""For so long at most who asks again is told that nothing has changed: clock and ages do all the time."""
+
 MOST_OPEN = 20_000
 MOST_INCIDENTS = 20
 
@@ -151,11 +154,12 @@ def overview(desk: Desk, call: Call) -> Answer:
     body = _view(site, states, seen, call.query)
     counted = _counts(states, seen, ringing)
     incidents = [brief(one) for one in worst]
-    mark = msgspec.msgpack.encode([body, counted, incidents])
     mine = np.zeros(len(site.streams.id), np.bool_)
     mine[streams_in_sight(site, project)] = True
     vital = desk.vital()
     node = Strip(**figures(found, mine, vital, now), problems=vital.problems if project is None else ())
+    kept = [node.problems, node.expected, node.reporting, found.clock_ns // AS_IT_WAS_NS]
+    mark = msgspec.msgpack.encode([body, counted, incidents, kept])
     view = OverviewView(
         now=now // MS, clock=found.clock_ns // MS, states=STATES, severities=SEVERITIES, things=body[0],
         abnormal=body[1], counts=counted, strip=node, incidents=incidents,
@@ -285,7 +289,10 @@ def streams(desk: Desk, call: Call) -> Answer:
 
 
 def shapes(desk: Desk, call: Call) -> Answer:
-    """Show the Locations that are no points, as GeoJSON: the networks on the map."""
+    """Show the Locations that are no points, as GeoJSON: the networks on the map.
+
+    ``ground`` says whether there is a map of the ground at ``/api/map.pmtiles``.
+    """
     site = desk.site()
     seen = set(site.things.id[things_in_sight(site, call.principal.project)].tolist())
     features = [
@@ -293,7 +300,9 @@ def shapes(desk: Desk, call: Call) -> Answer:
         for one in site.shapes
         if one.thing in seen
     ]
-    return tagged(call, msgspec.json.encode({"type": "FeatureCollection", "features": features}))
+    ground = desk.basemap is not None and desk.basemap.is_file()
+    view = {"type": "FeatureCollection", "features": features, "ground": ground}
+    return tagged(call, msgspec.json.encode(view))
 
 
 _READ: dict[str, Any] = {"method": "GET", "right": "read"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from nervure.core.access import Access
 from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
+from nervure.serve.control.steering import Steering, nothing
+from nervure.serve.control.study import Study
 from nervure.serve.control.vital import Vital
 from nervure.serve.live import Live
 from nervure.store.answer import Answers
@@ -44,6 +47,9 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[str, bytes, int], tuple[Batch, list[Reject]]] | None = None
     examine: Callable[[], Iterable[Any]] | None = None
     solutions: tuple[str, ...] = ()
+    study: Study | None = None
+    basemap: Path | None = None
+    steering: Callable[[], Steering] = nothing
 
     def tell(self, changed: Alert) -> Alert:
         """Tell pages of an alert that a person changed, and return it."""

@@ -102,6 +102,7 @@ def alert_preview(desk: Desk, call: Call) -> PreviewView:
     history = _history(desk, call, (solution, rule, now_is), end - wish.days * DAY_NS, end)
     spans = [span_of(solution, rule, one, history.every_ns) for one in (tried, now_is)]
     raised = [_raised(history, one, span) for one, span in zip((tried, now_is), spans, strict=True)]
+    raised = [one[one >= end - wish.days * DAY_NS] for one in raised]  # evidence may begin the day before
     first = (end - wish.days * DAY_NS) // DAY_NS
     counted = np.bincount(raised[0] // DAY_NS - first, minlength=wish.days + 1)
     return PreviewView(

@@ -8,12 +8,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from nervure.core.error import StoreError
-from nervure.store import access, lease, monitor  # noqa: F401 - their tables belong to the metadata
+from nervure.store import access, lease, loop, monitor  # noqa: F401 - their tables belong to the metadata
 from nervure.store.database import Database
 
 __all__ = ["HEAD", "migrate"]
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision: where it stands already, Alembic is not even loaded."""
 
 _FOLDER = Path(__file__).parent

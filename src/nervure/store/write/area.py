@@ -37,7 +37,9 @@ def geometry(value: object) -> BaseGeometry | None:
         return shapely.GeometryCollection() if inner is None else geometry(inner)
     try:
         return shape(dict(value))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError):
+    except (
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError, shapely.errors.ShapelyError
+    ):  # fmt: skip
         return None
 
 

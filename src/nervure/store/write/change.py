@@ -131,6 +131,8 @@ def _before(
     elif kind.name == "Task" and values.keys() & {"tasking_parameters", "tasking_capability_id"}:
         after = {**row, **values}
         task.check(work, after["tasking_capability_id"], after["tasking_parameters"], "$")
+    elif kind.name == "TaskingCapability":
+        task.keeps(work, row, {**row, **values}, "$")
     elif kind.name == "Location" and any(
         row[name] != values.get(name, row[name]) for name in ("location", "encoding_type")
     ):

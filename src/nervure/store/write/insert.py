@@ -163,6 +163,8 @@ def _completed(
         work.touched = True
     elif kind.name == "Task":
         values |= task.asked(work, values, where)
+    elif kind.name == "TaskingCapability":
+        task.keeps(work, {}, values, where)
     elif kind.name in {"Thing", "Location"}:
         work.touched = True
     return values

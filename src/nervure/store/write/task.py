@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nervure.core.error import ConflictError, QueryError
+from nervure.core.error import ConflictError, DeclarationError, DeniedError, QueryError
 from nervure.core.instant import iso
+from nervure.core.interlock_check import ACT, declared
 from nervure.core.sensorthings import BY_NAME
+from nervure.core.task import STATES, State, ways, word
 from nervure.store.write import swe
 from nervure.store.write.form import Touched
 from nervure.store.write.work import Work
 
-__all__ = ["FINAL", "STATES", "asked", "check", "note"]
-
-STATES = ("requested", "dispatched", "acknowledged", "rejected", "failed", "completed")
-"""What may become of a Task, after the status of SensorThings 2.0 (OGC 23-019)."""
-
-FINAL = frozenset({"rejected", "failed", "completed"})
+__all__ = ["asked", "check", "keeps", "note"]
 
 _TASK = BY_NAME["Task"]
 _CAPABILITY = BY_NAME["TaskingCapability"]
@@ -26,11 +23,8 @@ _CAPABILITY = BY_NAME["TaskingCapability"]
 def asked(work: Work, values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Check a new Task against its TaskingCapability and return its first state."""
     check(work, values["tasking_capability_id"], values["tasking_parameters"], where)
-    return {
-        "creation_ns": work.now_ns,
-        "status": STATES[0],
-        "run_log": [{"time": iso(work.now_ns), "status": STATES[0]}],
-    }
+    line = {"time": iso(work.now_ns), "status": STATES[0], "by": work.scope.who, "as": work.scope.kind}
+    return {"creation_ns": work.now_ns, "status": STATES[0], "run_log": [line]}
 
 
 def check(work: Work, capability: int, parameters: object, where: str) -> None:
@@ -39,15 +33,45 @@ def check(work: Work, capability: int, parameters: object, where: str) -> None:
     swe.check(description, parameters, f"{where}.taskingParameters")
 
 
-def note(work: Work, id: int, status: str, detail: str) -> None:
-    """Add a state to the run log of a Task; the same again changes nothing, an end is an end."""
-    if status not in STATES:
+def keeps(work: Work, before: Mapping[str, Any], after: Mapping[str, Any], where: str) -> None:
+    """Check the interlocks that a TaskingCapability declares; changing them takes a right of its own."""
+    old, new = _act(before), _act(after)
+    if old is None and new is None:
+        return
+    fields = before.get("tasking_parameters") != after.get("tasking_parameters")
+    if (old != new or fields) and not work.scope.interlocks:
+        raise DeniedError(
+            f"{work.scope.who} may not change interlocks: it takes the right to configure-interlock",
+            hint="an admin can give it",
+        )
+    try:
+        declared(after.get("properties"), after.get("tasking_parameters"), where=f"{where}.properties.{ACT}")
+    except DeclarationError as cause:
+        raise QueryError(cause.what, where=cause.where, hint=cause.hint) from cause
+
+
+def _act(row: Mapping[str, Any]) -> Any:
+    properties = row.get("properties")
+    return properties.get(ACT) if isinstance(properties, Mapping) else None
+
+
+def note(work: Work, id: int, status: str, detail: str) -> tuple[State, ...]:
+    """Add a state to the run log of a Task, with those that lie between, and return them.
+
+    The same again changes nothing, an end is an end.
+    """
+    wanted = word(status)
+    if wanted not in STATES:
         raise QueryError(f"{status!r} is no status of a Task", hint=f"it is one of {', '.join(STATES)}")
     row = work.find(_TASK, id)
-    if row["status"] == status:
-        return
-    if row["status"] in FINAL:
-        raise ConflictError(f"Task {id} is {row['status']}: it cannot become {status}")
-    line = {"time": iso(work.now_ns), "status": status} | ({"detail": detail} if detail else {})
-    work.update(_TASK, id, {"status": status, "run_log": [*row["run_log"], line]})
+    if row["status"] == wanted:
+        return ()
+    found = ways(row["status"], wanted)
+    if not found:
+        raise ConflictError(f"Task {id} is {row['status']}: it cannot become {wanted}")
+    lines = [{"time": iso(work.now_ns), "status": one} for one in found]
+    if detail:
+        lines[-1]["detail"] = detail
+    work.update(_TASK, id, {"status": wanted, "run_log": [*row["run_log"], *lines]})
     work.changed.append(Touched(kind="Task", id=id, properties=frozenset({"status", "runLog"})))
+    return found

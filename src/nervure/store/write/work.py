@@ -41,7 +41,7 @@ class Work:
     def __init__(self, connection: sa.Connection, scope: Scope, project: int | None = None) -> None:
         self.connection = connection
         self.project = scope.home if project is None else project
-        self.scope = Scope(project=self.project, who=scope.who)
+        self.scope = msgspec.structs.replace(scope, project=self.project)
         self.now_ns = time.time_ns() // 1000 * 1000  # as finely as it is answered
         self.later: list[Later] = []
         self.made: list[tuple[str, int]] = []

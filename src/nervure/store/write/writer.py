@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from nervure.core.error import ConflictError, NotFoundError, QueryError, StoreError, UnsupportedQuery
 from nervure.core.observation import Draft, Observation
 from nervure.core.sensorthings import BY_NAME, Kind
+from nervure.core.task import State
 from nervure.store import intent, model, sql, tally
 from nervure.store.catalogue import Catalogue
 from nervure.store.intent import Intent, Plan
@@ -209,11 +210,15 @@ class Writer:
             project = connection.execute(query).scalar_one_or_none()
         return project is not None and project == self.project_of(datastream)
 
-    def task_status(self, id: int, status: str, detail: str = "", scope: Scope = EVERYTHING) -> None:
-        """Note what became of a Task: its status, and a line in its run log."""
+    def task_status(
+        self, id: int, status: str, detail: str = "", scope: Scope = EVERYTHING
+    ) -> tuple[State, ...]:
+        """Note what became of a Task in its run log; returns the states that it went through."""
         with self._work(scope, self._own(BY_NAME["Task"], id, scope)) as work:
-            task.note(work, id, status, detail)
-            _audit(work, "Task", status, {"id": id} | ({"detail": detail} if detail else {}))
+            gone = task.note(work, id, status, detail)
+            if gone:
+                _audit(work, "Task", gone[-1], {"id": id} | ({"detail": detail} if detail else {}))
+        return gone
 
     @property
     def generation(self) -> int:

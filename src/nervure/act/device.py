@@ -1,0 +1,133 @@
+"""A guard on the wire: beside a real actuator or a twin, it hears orders by MQTT and says how it stands.
+
+    device = Device(guard, thing=3, capability=5)
+    device.connect(client)                 # a paho client with the device's own credentials
+    while True:
+        device.sense(readings)             # inputs that rules ask for, from the device's own sensors
+        actuator.set(device.step())        # at least every `every` of the declaration
+
+The network may come and go as it likes: paho connects again by itself, and `step` needs none.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nervure.act.guard import MOST_BYTES, Guard, steady_ns
+from nervure.core.interlock import Value
+from nervure.core.order import Answer
+
+if TYPE_CHECKING:
+    import paho.mqtt.client as paho
+
+__all__ = ["REPORT_S", "Device"]
+
+REPORT_S = 1.0
+_WAITING = 1000
+
+
+class _Told(msgspec.Struct):
+    """A message of the platform to a Thing, as far as a guard needs it."""
+
+    order: msgspec.Raw = msgspec.Raw(b"")
+
+
+_told = msgspec.json.Decoder(_Told).decode
+
+
+class Device:
+    """One guarded capability of one Thing on MQTT; messages come in another thread than ``step``.
+
+    ``clock`` is nanoseconds of a clock that nobody sets. What is said while there is no network waits in
+    paho, at most so much as its queue holds.
+    """
+
+    def __init__(
+        self, guard: Guard, *, thing: int, capability: int, clock: Callable[[], int] = steady_ns
+    ) -> None:
+        self.guard = guard
+        self._clock = clock
+        self._topic = f"nervure/tasks/{thing}"
+        self.capability = capability
+        self._came: deque[bytes] = deque(maxlen=_WAITING)
+        self._client: paho.Client | None = None
+        self._next_ns = 0
+        self._lock = threading.Lock()
+        self._wake: Callable[[], None] | None = None
+
+    def connect(self, client: paho.Client, wake: Callable[[], None] | None = None) -> None:
+        """Take a client, connected or not; ``wake`` is called when an order has come."""
+        self._client, self._wake = client, wake
+        client.on_connect = self._connected
+        client.on_message = self._message
+        if client.is_connected():
+            client.subscribe(self._topic, 1)
+
+    def sense(self, readings: Mapping[str, Value]) -> None:
+        """Take readings of inputs."""
+        with self._lock:
+            self.guard.sense(readings, self._clock())
+
+    def step(self) -> dict[str, Value]:
+        """Follow what came, go on, say how it stands; returns what is in force now."""
+        with self._lock:
+            now_ns = self._clock()
+            while self._came:
+                self._follow(self._came.popleft(), now_ns)
+            values = self.guard.step(now_ns)
+            answers = self.guard.answers()
+            due = now_ns >= self._next_ns
+            if due:
+                self._next_ns = now_ns + round(REPORT_S * 1e9)
+            report = self.guard.report(now_ns) if due else None
+        for answer in answers:
+            self._answer(answer)
+        if report is not None:
+            self._say(f"{self._topic}/guard-{self.capability}/status", report)
+        return values
+
+    def _follow(self, payload: bytes, now_ns: int) -> None:
+        try:
+            order = bytes(_told(payload).order)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            order = payload
+        if order and _meant(order, self.capability):
+            self.guard.receive(order, now_ns)
+
+    def _answer(self, answer: Answer) -> None:
+        if answer.task.isdecimal():
+            body = {"status": answer.status, "detail": answer.detail}
+            self._say(f"{self._topic}/{answer.task}/status", body)
+
+    def _say(self, topic: str, body: Any) -> None:
+        if self._client is not None:
+            self._client.publish(topic, msgspec.json.encode(body), 1)
+
+    def _connected(self, client: paho.Client, *_: Any) -> None:
+        client.subscribe(self._topic, 1)
+        self._next_ns = 0
+
+    def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        if len(message.payload) <= 2 * MOST_BYTES:
+            self._came.append(bytes(message.payload))
+        if self._wake is not None:
+            self._wake()
+
+
+class _Meant(msgspec.Struct):
+    """Whose an order is."""
+
+    capability: int = 0
+
+
+def _meant(order: bytes, capability: int) -> bool:
+    """Tell whether an order is for this guard; one that cannot be read is, so that it is refused."""
+    try:
+        return msgspec.json.decode(order, type=_Meant).capability == capability
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True

@@ -1,0 +1,164 @@
+"""How a loop stands: its mode, what it has shown in it, what people hold; and what becomes of a proposal.
+
+Pure as the judge: the node keeps a :class:`Standing` in the catalogue, a bench keeps it in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from nervure.act import array
+from nervure.act.interlock import judge
+from nervure.core.command import Known, Proposal, Verdict, digest, foremost
+from nervure.core.error import ConflictError
+from nervure.core.interlock import Declared
+from nervure.core.task import MODES, Mode, State
+
+__all__ = ["RECENT", "Ruling", "Standing", "demoted", "promoted", "rule"]
+
+RECENT = 50
+"""How many of the newest commands say whether a loop drifts."""
+
+
+_STATE: Mapping[str, State] = {"trip": "tripped", "await": "awaiting approval"}
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A loop's mode since when, what was judged of its models meanwhile, its slots, its newest number.
+
+    ``recent`` are the newest commands of models, 1 for refused; ``watch_ns`` is until when somebody has
+    the watch.
+    """
+
+    mode: Mode = "shadow"
+    since_ns: int = 0
+    judged: int = 0
+    refused: int = 0
+    trips: int = 0
+    recent: tuple[int, ...] = ()
+    watch_ns: int = 0
+    watcher: str = ""
+    number: int = 0
+    slots: array.Slots = ()
+    known: Known = Known()
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a proposal: the state of its Task, what every rule said, and the reason in words.
+
+    ``lowered`` tells why the loop has lost its mode by this, or nothing.
+    """
+
+    state: State
+    verdicts: tuple[Verdict, ...]
+    detail: str = ""
+    lowered: str = ""
+
+
+def rule(proposal: Proposal, declared: Declared, standing: Standing, now_ns: int) -> tuple[Standing, Ruling]:
+    """Judge a proposal on the platform's side.
+
+    ``checked`` means that it may be dispatched now, ``awaiting approval`` that people have to say yes.
+    """
+    known = replace(standing.known, now_ns=now_ns)
+    verdicts = judge(proposal, declared, known)
+    if proposal.by == "model":
+        verdicts = (*verdicts, _mode(proposal, standing, now_ns))
+    last = foremost(verdicts)
+    after, lowered = _counted(proposal, verdicts, declared, standing, now_ns)
+    if last is not None:
+        state = _STATE.get(last.outcome, "rejected")
+        found = Ruling(state=state, verdicts=verdicts, detail=f"{last.rule}: {last.why}", lowered=lowered)
+        return after, found
+    slots, _ = array.expire(after.slots, now_ns)
+    above = array.stronger(slots, proposal.slot, proposal.values)
+    if above is not None and proposal.by == "model":
+        held = f"slot {above.slot} is held by {above.actor or above.model}"
+        return after, Ruling(state="overridden", verdicts=verdicts, detail=held, lowered=lowered)
+    return after, Ruling(state="checked", verdicts=verdicts, lowered=lowered)
+
+
+def promoted(
+    standing: Standing, declared: Declared, mode: Mode, who: str, now_ns: int, *, watch_ns: int = 0
+) -> Standing:
+    """Return the loop in another mode; up goes one step at a time, and only on evidence.
+
+    Raises ``ConflictError`` with what is missing. Down goes at once, whoever may act.
+    """
+    here, there = MODES.index(standing.mode), MODES.index(mode)
+    if there > here:
+        missing = _missing(standing, declared, mode)
+        if missing:
+            raise ConflictError(f"this loop may not go from {standing.mode} to {mode}: {missing}")
+    if there == here:
+        return replace(standing, watch_ns=watch_ns, watcher=who) if mode == "supervised" else standing
+    return replace(
+        standing, mode=mode, since_ns=now_ns, judged=0, refused=0, trips=0, recent=(),
+        watch_ns=watch_ns if mode == "supervised" else 0, watcher=who,
+    )  # fmt: skip
+
+
+def demoted(standing: Standing, now_ns: int, *, to: Mode | None = None) -> Standing:
+    """Return the loop one mode lower, or in ``to`` if that is lower."""
+    here = MODES.index(standing.mode)
+    there = min(here, max(here - 1, 0) if to is None else MODES.index(to))
+    if there == here:
+        return standing
+    return replace(
+        standing, mode=MODES[there], since_ns=now_ns, judged=0, refused=0, trips=0, recent=(), watch_ns=0
+    )
+
+
+def _missing(standing: Standing, declared: Declared, mode: Mode) -> str:
+    """Say what a loop has yet to show, or nothing."""
+    asked = declared.promote
+    if MODES.index(mode) > MODES.index(standing.mode) + 1:
+        return "one step at a time"
+    if standing.known.trips or standing.trips:
+        return f"{max(len(standing.known.trips), standing.trips)} trips since"
+    if standing.judged < asked.least:
+        return f"{standing.judged} commands were judged in it, {asked.least} are needed"
+    share = standing.refused / standing.judged
+    if share > asked.refused:
+        return f"{share:.1%} of its commands were refused, {asked.refused:.1%} are allowed"
+    return ""
+
+
+def _mode(proposal: Proposal, standing: Standing, now_ns: int) -> Verdict:
+    """Say what a loop's mode makes of a model's command."""
+    approved = any(
+        one.of == digest(proposal.values) and one.who and one.who != proposal.actor
+        for one in proposal.approvals
+    )
+    match standing.mode:
+        case "shadow":
+            return Verdict(rule="mode", kind="mode", outcome="refuse", why="shadow: judged only")
+        case "advisory" if not approved:
+            return Verdict(rule="mode", kind="mode", outcome="await", why="advisory: a person says yes first")
+        case "supervised" if now_ns >= standing.watch_ns and not approved:
+            return Verdict(rule="mode", kind="mode", outcome="await", why="supervised: nobody has the watch")
+        case _:
+            return Verdict(rule="mode", kind="mode", outcome="pass")
+
+
+def _counted(
+    proposal: Proposal, verdicts: tuple[Verdict, ...], declared: Declared, standing: Standing, now_ns: int
+) -> tuple[Standing, str]:
+    """Count a model's command as evidence; a loop that trips, or is refused too often, loses its mode."""
+    if proposal.by != "model" or proposal.approvals:  # what people said yes to was counted when it was asked
+        return standing, ""
+    bad = any(one.outcome in ("refuse", "trip") for one in verdicts if one.kind != "mode")
+    trip = any(one.outcome == "trip" for one in verdicts)
+    recent = (*standing.recent, int(bad))[-RECENT:]
+    after = replace(
+        standing, judged=standing.judged + 1, refused=standing.refused + bad, trips=standing.trips + trip,
+        recent=recent,
+    )  # fmt: skip
+    if trip and MODES.index(standing.mode) > MODES.index("advisory"):
+        return demoted(after, now_ns, to="advisory"), "it tripped"
+    if len(recent) == RECENT and sum(recent) > declared.promote.demote * RECENT and standing.mode != "shadow":
+        return demoted(after, now_ns), f"{sum(recent)} of its last {RECENT} commands were refused"
+    return after, ""

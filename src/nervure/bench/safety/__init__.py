@@ -1,0 +1,1 @@
+"""Whether acting is safe: hostile proposals, a hostile wire, a platform that dies."""

@@ -1,0 +1,145 @@
+"""The page of the report on safety, from its JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nervure.bench.markdown import table
+
+if TYPE_CHECKING:
+    from nervure.bench.safety.run import Safety
+
+__all__ = ["page"]
+
+_SHOWN = ("cores", "memory_gb", "system", "python")
+
+
+def page(found: Safety) -> str:
+    """Write the page."""
+    parts = [
+        "# Is acting safe?",
+        "",
+        f"Made by `{found.command}` on {_machine(found)}. The protocol and its limits: [acting](../act.md).",
+        "",
+        *_judge(found),
+        *_guard(found),
+        *_times(found),
+        *_chaos(found),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _machine(found: Safety) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.machine.items() if name in _SHOWN)
+
+
+def _judge(found: Safety) -> list[str]:
+    if not found.judge:
+        return []
+    rows = [
+        (
+            one.kind,
+            f"{one.commands:,}",
+            f"{one.unsafe:,}",
+            f"{one.passed:,}",
+            f"{one.violations:,}",
+            f"{one.needless:,}",
+        )
+        for one in found.judge
+    ]
+    head = ("interlock", "commands", "unsafe by the reference", "let pass", "unsafe let pass", "safe refused")
+    return [
+        "## The judge beside a plain reference",
+        "",
+        "Random and hostile commands against one random declaration of the kind and a random past, with",
+        "instants at, just before and just after those at which rules turn, and numbers that are none. The",
+        "reference shares no code with the judge and looks through the whole past each time.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _guard(found: Safety) -> list[str]:
+    if not found.guard:
+        return []
+    rows = [
+        (
+            one.plant, f"{one.orders:,}", f"{one.taken:,}", f"{one.changes:,}",
+            f"{sum(one.wrong.values()):,}", f"{one.longest_wait_s:.1f} s" if one.longest_wait_s else "",
+            f"{one.trips:,}",
+        )
+        for one in found.guard
+    ]  # fmt: skip
+    head = ("plant", "orders sent", "taken", "changes in force", "unsafe", "longest wait", "trips")
+    return [
+        "## The guard on a hostile wire",
+        "",
+        "A controller that wants the worst; orders lost, delayed, doubled, reordered, replayed and damaged;",
+        "clocks five minutes wrong; inputs stuck, NaN, late and missing; people who take over and give back.",
+        "Each change of what is in force is held against the reference. On the crossing nobody may wait",
+        "longer than 45 s, at the four ways 180 s, whatever the controller does.",
+        "",
+        table(head, rows),
+        "",
+    ]
+
+
+def _times(found: Safety) -> list[str]:
+    rows = []
+    if found.decision is not None:
+        one = found.decision
+        rows.append(("decision, all interlocks declared", one, "5 ms"))
+    if found.wire is not None:
+        rows.append(("sensor → command in force, by MQTT", found.wire, "100 ms"))
+    if not rows:
+        return []
+    said = [
+        (
+            name,
+            f"{one.count:,}",
+            f"{one.p50_ms:g} ms",
+            f"{one.p99_ms:g} ms",
+            f"{one.most_ms:g} ms",
+            f"{one.lost:,}",
+            goal,
+        )
+        for name, one, goal in rows
+    ]
+    return [
+        "## How long it takes",
+        "",
+        table(("what", "count", "p50", "p99", "longest", "lost", "goal for p99"), said),
+        "",
+        "The second one is the whole way on a real node with real nats-server: reading, log, a controller",
+        "that follows Observations, its Task, the judge, the log of the loop, the order, the guard.",
+        "",
+    ]
+
+
+def _chaos(found: Safety) -> list[str]:
+    one = found.chaos
+    if one is None:
+        return []
+    back = sorted(one.back_in_control_s)
+    rows = [
+        ("kills (of the node, of its nats-server alone)", f"{one.kills} ({one.of_node}, {one.of_broker})"),
+        ("devices not on their plan within the lease of 2 s", f"{one.late}"),
+        ("longest until a device was on its plan", f"{one.longest_back_s:.2f} s"),
+        ("changes in force", f"{one.changes:,}"),
+        ("of them unsafe by the reference", f"{one.unsafe}"),
+        ("longest wait at a crossing (8 s are allowed)", f"{one.longest_wait_s:.2f} s"),
+        ("Tasks asked for, orders that guards took", f"{one.asked:,}, {one.taken:,}"),
+        ("orders taken that the signed log does not hold", f"{one.not_in_log}"),
+        ("lines of signed log, chains broken", f"{one.lines:,}, {one.broken}"),
+        ("median until the platform was in control again", f"{back[len(back) // 2]:.1f} s" if back else ""),
+    ]
+    return [
+        "## The platform killed",
+        "",
+        "Three crossings on one node, over MQTT, with the real guard; two of their clocks are five minutes",
+        "wrong. At random instants the node, or its nats-server alone, gets SIGKILL.",
+        "",
+        table(("what", "found"), rows),
+        "",
+    ]

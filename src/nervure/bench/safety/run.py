@@ -1,0 +1,154 @@
+"""The protocol of safety, and its report: what was thrown at judge, guard and platform, what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nervure.bench.safety.chaos import Chaos, play
+from nervure.bench.safety.guarded import PLANTS, Guarded, try_guard
+from nervure.bench.safety.hostile import KINDS
+from nervure.bench.safety.judged import Judged, decisions_ms, try_kind
+from nervure.bench.safety.wire import delays_ms
+from nervure.bench.speed.machine import machine
+
+__all__ = ["PARTS", "Delay", "Safety", "failed", "measure", "put"]
+
+PARTS = ("judge", "guard", "decision", "wire", "chaos")
+DECISION_MS, WIRE_MS = 5.0, 100.0
+_PIECE = 50_000
+Tell = Callable[[float, str], None]
+
+
+class Delay(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles of a delay in milliseconds; ``lost`` never came."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+    most_ms: float
+    lost: int = 0
+
+
+class Safety(msgspec.Struct, kw_only=True):
+    """What a run found; parts that were not asked for are empty."""
+
+    machine: dict[str, Any] = {}
+    command: str = ""
+    seconds: float = 0.0
+    judge: list[Judged] = []
+    guard: list[Guarded] = []
+    decision: Delay | None = None
+    wire: Delay | None = None
+    chaos: Chaos | None = None
+
+
+def measure(
+    *, parts: tuple[str, ...] = PARTS, commands: int, orders: int, wire: int, kills: int, seed: int = 0,
+    workers: int = 1, tell: Tell,
+) -> Safety:  # fmt: skip
+    """Run the parts; ``commands`` are per kind of interlock, ``orders`` per plant."""
+    begun, found = time.monotonic(), Safety(machine=machine())
+    if "judge" in parts:
+        found.judge = [_judged(kind, commands, seed, workers, tell) for kind in KINDS]
+    if "guard" in parts:
+        for plant in PLANTS:
+            tell(len(found.guard) / len(PLANTS), f"guard: {plant.name}")
+            found.guard.append(try_guard(plant, seed, orders))
+    if "decision" in parts:
+        found.decision = _delay(decisions_ms(max(1000, commands // 10), seed))
+    if "wire" in parts:
+        with tempfile.TemporaryDirectory(prefix="nervure-safety-") as folder:
+            taken = asyncio.run(
+                delays_ms(Path(folder), wire, 10.0, lambda share, text: tell(share, f"wire: {text}"))
+            )
+        found.wire = _delay(taken)
+    if "chaos" in parts:
+        with tempfile.TemporaryDirectory(prefix="nervure-safety-") as folder:
+            found.chaos = asyncio.run(
+                play(Path(folder), kills, seed, lambda share, text: tell(share, f"chaos: {text}"))
+            )
+    found.seconds = round(time.monotonic() - begun, 1)
+    return found
+
+
+def _judged(kind: str, commands: int, seed: int, workers: int, tell: Tell) -> Judged:
+    """Try one kind, in pieces of seeds of their own."""
+    tell(list(KINDS).index(kind) / len(KINDS), f"judge: {kind}")
+    pieces = [min(_PIECE, commands - start) for start in range(0, commands, _PIECE)]
+    seeds = [seed * 100_000 + number for number in range(len(pieces))]
+    if workers > 1:
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(try_kind, [kind] * len(pieces), seeds, pieces))
+    else:
+        parts = [try_kind(kind, one, piece) for one, piece in zip(seeds, pieces, strict=True)]
+    whole = Judged(kind=kind)
+    for part in parts:
+        for name in ("commands", "passed", "unsafe", "violations", "needless"):
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+        whole.first = whole.first or part.first
+    return whole
+
+
+def _delay(taken: list[float]) -> Delay:
+    came = sorted(one for one in taken if math.isfinite(one))
+    if not came:
+        return Delay(count=len(taken), p50_ms=0.0, p99_ms=0.0, most_ms=0.0, lost=len(taken))
+    return Delay(
+        count=len(taken),
+        p50_ms=round(came[len(came) // 2], 3),
+        p99_ms=round(came[min(len(came) - 1, int(len(came) * 0.99))], 3),
+        most_ms=round(came[-1], 3),
+        lost=len(taken) - len(came),
+    )
+
+
+def failed(found: Safety) -> list[str]:
+    """Return what did not hold."""
+    wrong = [
+        f"{one.kind}: {one.violations} unsafe commands let pass: {one.first}"
+        for one in found.judge
+        if one.violations
+    ]
+    wrong += [
+        f"{one.kind}: {one.needless} safe commands refused: {one.first}"
+        for one in found.judge
+        if one.needless
+    ]
+    wrong += [f"{one.plant}: {one.wrong}: {one.first}" for one in found.guard if one.wrong]
+    if found.decision is not None and found.decision.p99_ms > DECISION_MS:
+        wrong.append(f"a decision takes {found.decision.p99_ms} ms at p99, {DECISION_MS} are allowed")
+    if found.wire is not None and (found.wire.p99_ms > WIRE_MS or found.wire.lost):
+        wrong.append(
+            f"sensor to command: {found.wire.p99_ms} ms at p99, {found.wire.lost} lost; {WIRE_MS} are allowed"
+        )
+    chaos = found.chaos
+    if chaos is not None:
+        counts = {name: getattr(chaos, name) for name in ("late", "unsafe", "not_in_log", "broken")}
+        wrong += [f"chaos: {name} {count}: {chaos.first}" for name, count in counts.items() if count]
+    return wrong
+
+
+def put(found: Safety, folder: Path) -> list[Path]:
+    """Put a run into the report; parts that it does not have stay as they are there."""
+    from nervure.bench.safety.page import page
+
+    file, text = folder / "safety.json", folder / "safety.md"
+    whole = msgspec.json.decode(file.read_bytes(), type=Safety) if file.exists() else Safety()
+    for name in PARTS:
+        if getattr(found, name):
+            setattr(whole, name, getattr(found, name))
+    whole.machine, whole.command = found.machine, found.command or whole.command
+    whole.seconds = found.seconds
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
+    text.write_text(page(whole), "utf-8")
+    return [file, text]

@@ -1,0 +1,1 @@
+"""Proofs of twins and controllers: each plays scenarios and writes what came of them."""

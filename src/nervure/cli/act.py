@@ -1,0 +1,218 @@
+"""``nervure act``: the control loops of the running node, and what a person does about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from cyclopts import App, Parameter
+
+from nervure.cli.option import Change, File, Json, read
+from nervure.cli.output import say, table, write_json
+from nervure.core.error import UsageError
+from nervure.core.task import Mode
+
+__all__ = ["act", "approve", "auto", "hand", "log", "loops", "mode", "refuse", "reset", "waiting"]
+
+act = App(name="act", help="Control loops: modes, hand, approvals, trips, their signed log.")
+trip = App(name="trip", help="What has tripped.")
+act.command(trip)
+
+Loop = Annotated[int, Parameter(help="The loop's number, as nervure act list shows it.")]
+TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waiting shows it.")]
+
+
+@act.command(name="list")
+def loops(*, settings: File = None, change: Change = (), json: Json = False) -> int:
+    """List the loops: mode, what is in force and by whom, what has tripped or waits."""
+    found = _ask(settings, change, "GET", "/api/loops")
+    if json:
+        write_json(found)
+        return 0
+    rows = [
+        (
+            str(one["id"]),
+            one["name"],
+            one["mode"],
+            one["guard"],
+            _values(one["values"]),
+            one["holder"],
+            _odd(one),
+        )
+        for one in found
+    ]
+    table(("loop", "name", "mode", "guard", "in force", "by", "to see to"), rows)
+    return 0
+
+
+@act.command
+def waiting(*, settings: File = None, change: Change = (), json: Json = False) -> int:
+    """List the Tasks that wait for somebody to say yes."""
+    found = _ask(settings, change, "GET", "/api/tasks")
+    if json:
+        write_json(found)
+        return 0
+    rows = [
+        (str(one["id"]), str(one["loop"]), one["model"] or one["by"], _values(one["values"]), one["detail"])
+        for one in found
+    ]
+    table(("task", "loop", "of", "wants", "why it waits"), rows)
+    return 0
+
+
+@act.command
+def approve(task: TaskId, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
+    """Say yes to a Task."""
+    return _task(_ask(settings, change, "POST", f"/api/tasks/{task}/approve"), json)
+
+
+@act.command
+def refuse(
+    task: TaskId,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Why not.")] = "",
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Say no to a Task."""
+    return _task(_ask(settings, change, "POST", f"/api/tasks/{task}/refuse", {"why": why}), json)
+
+
+@act.command
+def hand(
+    loop: Loop,
+    /,
+    *values: Annotated[str, Parameter(help="What to set: speed=40 valve=open.")],
+    minutes: Annotated[float | None, Parameter(help="For how long; without: until nervure act auto.")] = None,
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Take a loop by hand: a person wins over every model, within the interlocks that bind all."""
+    body: dict[str, Any] = {"values": dict(_pair(one) for one in values)}
+    if not body["values"]:
+        raise UsageError("nothing to set", hint="nervure act hand 5 speed=40")
+    if minutes is not None:
+        body["minutes"] = minutes
+    return _task(_ask(settings, change, "POST", f"/api/loops/{loop}/hand", body), json)
+
+
+@act.command
+def auto(loop: Loop, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
+    """Give back what a hand holds."""
+    return _done(
+        _ask(settings, change, "POST", f"/api/loops/{loop}/auto", {}), f"loop {loop}: given back", json
+    )
+
+
+@act.command
+def mode(
+    loop: Loop,
+    mode: Annotated[Mode, Parameter(help="shadow, advisory, supervised or auto.")],
+    /,
+    *,
+    hours: Annotated[
+        float, Parameter(help="How long you have the watch of a supervised loop.", show_default=True)
+    ] = 8.0,
+    because: Annotated[str, Parameter(help="A reason in the place of evidence; it stands in the log.")] = "",
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Let a loop do more, on evidence and one step at a time, or less, at once."""
+    body = {"mode": mode, "hours": hours, "because": because}
+    found = _ask(settings, change, "POST", f"/api/loops/{loop}/mode", body)
+    return _done(found, f"loop {loop}: {found['mode']}", json)
+
+
+@trip.command
+def reset(
+    loop: Loop,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="What was seen to.")] = "",
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Reset what has tripped in a loop, once somebody has seen to it."""
+    found = _ask(settings, change, "POST", f"/api/loops/{loop}/reset", {"why": why})
+    return _done(found, f"loop {loop}: reset asked of its guard", json)
+
+
+@act.command
+def log(
+    loop: Loop,
+    /,
+    *,
+    limit: Annotated[int, Parameter(help="How many lines at most.", show_default=True)] = 50,
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Show what was done in a loop, and whether a line was changed since it was written and signed."""
+    found = _ask(settings, change, "GET", f"/api/loops/{loop}/log?limit={limit}")
+    if json:
+        write_json(found)
+    else:
+        rows = [
+            (str(one["number"]), one["time"][:23], one["who"], one["what"], str(one["task"] or ""), _why(one))
+            for one in found["lines"]
+        ]
+        table(("line", "when", "who", "what", "task", "why"), rows)
+        broken = found["broken"]
+        say("every line is as it was signed" if broken is None else f"line {broken} is not as it was signed")
+    return 0 if found["broken"] is None else 1
+
+
+def _why(line: dict[str, Any]) -> str:
+    detail = line["detail"]
+    return str(detail.get("why") or _values(detail.get("values", {})))
+
+
+def _values(values: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _odd(one: dict[str, Any]) -> str:
+    said = [f"tripped: {trip['rule']}" for trip in one["trips"]]
+    return ", ".join(said + ([f"{one['waiting']} wait for approval"] if one["waiting"] else []))
+
+
+def _pair(text: str) -> tuple[str, float | bool | str]:
+    """Read ``name=value``: a number, true or false, else a text.
+
+    >>> _pair("speed=40"), _pair("valve=open"), _pair("on=true")
+    (('speed', 40.0), ('valve', 'open'), ('on', True))
+    """
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise UsageError(f"{text!r} sets nothing", hint="write speed=40")
+    if value in ("true", "false"):
+        return name, value == "true"
+    try:
+        return name, float(value)
+    except ValueError:
+        return name, value
+
+
+def _task(found: dict[str, Any], json: bool) -> int:
+    if json:
+        write_json(found)
+    else:
+        say(f"task {found['id']}: {found['status']}" + (f", {found['detail']}" if found["detail"] else ""))
+    return 0
+
+
+def _done(found: Any, text: str, json: bool) -> int:
+    write_json(found) if json else say(text)
+    return 0
+
+
+def _ask(settings: File, change: Change, method: str, path: str, body: Any = None) -> Any:
+    from nervure.cli.feed import met
+    from nervure.cli.status import ask
+
+    return ask(met(read(settings, change)[0]), quote(path, safe="/?=&"), method=method, body=body)

@@ -1,0 +1,84 @@
+"""What the platform and a guard say to each other: orders there, answers and reports back.
+
+A device with a guard says its clock in each report, and an order repeats the newest one it has heard:
+so a guard knows by its own clock how old an order can be at most, whatever clocks elsewhere say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from nervure.core.command import Proposal, Trip, Verdict
+from nervure.core.interlock import Value
+
+__all__ = ["Answer", "Note", "Order", "Report", "Slot"]
+
+Text = Annotated[str, Meta(max_length=200)]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order: put a command into its slot, release a slot, reset what has tripped.
+
+    ``boot`` and ``echo_ns`` are those of the guard's newest report, ``number`` is higher than that of
+    every order before. ``task`` is the Task that it is of, ``who`` the person who releases or resets.
+    """
+
+    capability: int
+    number: int
+    boot: Text
+    echo_ns: int
+    do: Literal["set", "release", "reset"] = "set"
+    task: int = 0
+    slot: int = 0
+    who: Text = ""
+    proposal: Proposal | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an order of a Task at the device, in the words of :mod:`nervure.core.task`."""
+
+    task: str
+    status: str
+    detail: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened at the device and belongs into the log of its loop."""
+
+    time_ns: int
+    what: str
+    detail: Mapping[str, Any] = {}
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A slot that holds something at the device; ``left_s`` of its lease, None until it is released."""
+
+    slot: int
+    by: str
+    actor: str
+    id: str
+    values: Mapping[str, Value]
+    left_s: float | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How a guard stands: its clock and boot, what is in force and why, what has tripped, what it noticed.
+
+    ``rules`` is the digest of the declaration it keeps to; ``holder`` is ``plan``, ``starve`` or the
+    id of the command that is in force.
+    """
+
+    boot: str
+    clock_ns: int
+    rules: str
+    values: Mapping[str, Value]
+    holder: str
+    slots: tuple[Slot, ...] = ()
+    trips: tuple[Trip, ...] = ()
+    notes: tuple[Note, ...] = ()
+    number: int = 0

@@ -1,0 +1,396 @@
+"""Loops on a running node: each Task of a guarded capability is judged, sent, and put into its loop's log.
+
+    requested ─▶ judge, mode ─▶ checked | awaiting approval | rejected …   one transaction, with its line
+    guard     ─▶ nervure/tasks/3/guard-5/status                            how the device stands, each second
+    order     ─▶ nervure/tasks/3                                           beside the Task, as devices know it
+
+How a loop stands is kept in the catalogue with every decision; what guards report between two decisions is
+kept in memory, and heard again within a second after a restart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from nervure.act import array, track
+from nervure.act.guard import rules
+from nervure.act.standing import Ruling, Standing, demoted, rule
+from nervure.core.command import HAND, Approval, Proposal
+from nervure.core.error import DeclarationError, NotFoundError, QueryError
+from nervure.core.instant import SECOND_NS
+from nervure.core.interlock import Declared, Value
+from nervure.core.interlock_check import declared, span_ns
+from nervure.core.order import Order, Report
+from nervure.node.wish import Ask, Heard, inputs, is_open, proposal_of, since_ns
+from nervure.store import loop as rows
+from nervure.store.catalogue import Catalogue
+from nervure.store.loop import Asked
+from nervure.store.write.writer import Writer
+
+__all__ = ["Loops"]
+
+Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
+_AWAY_S = 5.0
+
+
+class Loops:
+    """The loops of a node; every method may be called from any thread."""
+
+    def __init__(
+        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str]
+    ) -> None:
+        self._catalogue = catalogue
+        self._writer = writer
+        self._last = last
+        self._seal = seal
+        self._lock = threading.RLock()
+        self._declared: dict[int, tuple[Any, Declared]] = {}
+        self._standing: dict[int, Standing] = {}
+        self._heard: dict[int, Heard] = {}
+        self._streams: dict[str, int] = {}
+        self._asks: list[Ask] = []
+        self._things: dict[int, int] = {}
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Make one transaction, before which nobody else changes a loop; take it before any other."""
+        with self._lock:
+            try:
+                with self._catalogue.together():
+                    yield
+            except BaseException:
+                self._standing.clear()  # what was not kept is not so
+                raise
+
+    # --- what guards say -----------------------------------------------------------------------------
+
+    def heard(self, thing: int, capability: int, report: Report, at_ns: int) -> bool:
+        """Take note of a guard's report; whether a waiting Task may go on now."""
+        with self._lock:
+            before = self._heard.get(capability)
+            if before is not None and before.at_ns > at_ns:
+                return False
+            fresh = before is None or before.report.boot != report.boot
+            self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
+            known = self._there(capability, report, at_ns)
+            self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
+            if known is not None:
+                self._standing[capability] = known
+        return fresh or bool(self._asks)
+
+    def noted(self, capability: int, report: Report) -> None:
+        """Write what a guard noticed into its loop's log; called within the transaction of its message."""
+        with self._lock:
+            read = self._of(capability)
+            if read is None:
+                return
+            tripped = [one for one in report.notes if one.what == "tripped"]
+            standing = self.standing(capability)
+            if tripped:
+                lower = demoted(replace(standing, trips=standing.trips + 1), time.time_ns(), to="advisory")
+                if lower.mode != standing.mode:
+                    detail = {"from": standing.mode, "to": lower.mode, "why": "it tripped"}
+                    self.write(capability, "platform", "demoted", detail, state=lower)
+                standing = lower
+            self._keep(capability, standing)
+            for one in report.notes:
+                self.write(capability, f"guard {report.boot[:8]}", one.what, one.detail)
+
+    def _there(self, capability: int, report: Report, at_ns: int) -> Standing | None:
+        """Return how the loop stands with what its guard reports."""
+        read = self._of(capability)
+        if read is None:
+            return None
+        standing = self.standing(capability)
+        known = standing.known
+        if not known.held or (known.now_ns == 0):
+            known = track.began(read, report.values, at_ns)
+        known = track.applied(track.at(known, at_ns), read, report.values)
+        known = replace(known, trips=report.trips, pending={})  # whether it had an effect is seen there
+        slots = tuple(
+            array.Entry(
+                slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
+                actor=one.actor, id=one.id,
+                until_ns=None if one.left_s is None else at_ns + round(one.left_s * SECOND_NS),
+            )
+            for one in report.slots
+        )  # fmt: skip
+        return replace(standing, known=known, slots=slots)
+
+    def alive(self, capability: int, now_ns: int) -> Heard | None:
+        """Return the newest report of a guard that is there."""
+        found = self._heard.get(capability)
+        return found if found is not None and now_ns - found.at_ns < _AWAY_S * SECOND_NS else None
+
+    # --- what becomes of Tasks -----------------------------------------------------------------------
+
+    def decide(self, task: int) -> Ruling | None:
+        """Judge a Task and write down what becomes of it; None where it needs no judge."""
+        with self.turn():
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            if found is None or read is None:
+                return None
+            now_ns = time.time_ns()
+            proposal = proposal_of(found, read, self._approvals(task), now_ns)
+            standing = self._informed(found.capability, read, now_ns)
+            after, ruling = rule(proposal, read, standing, now_ns)
+            ruling = self._same_rules(found.capability, read, ruling)
+            if found.status in ("checked", "approved") and ruling.state == "checked":
+                return ruling  # it was written down before
+            self._wrote(found, proposal, ruling, standing, after)
+            return ruling
+
+    def _wrote(
+        self, found: Asked, proposal: Proposal, ruling: Ruling, before: Standing, after: Standing
+    ) -> None:
+        """Write a decision into Task, loop and log."""
+        self._keep(found.capability, after)
+        detail = {
+            "values": proposal.values, "by": proposal.by, "model": proposal.model, "inputs": proposal.inputs,
+            "slot": proposal.slot, "mode": before.mode, "why": ruling.detail,
+            "asked": found.run_log[0].get("by", ""),
+            "verdicts": [msgspec.to_builtins(one) for one in ruling.verdicts],
+        }  # fmt: skip
+        if ruling.state == "awaiting approval" and found.status == "requested":
+            self._writer.task_status(found.task, "checked")
+        self._writer.task_status(found.task, ruling.state, ruling.detail)
+        self.write(found.capability, proposal.actor, ruling.state, detail, task=found.task)
+        if ruling.lowered:
+            lowered = {"from": before.mode, "to": after.mode, "why": ruling.lowered}
+            self.write(found.capability, "platform", "demoted", lowered)
+
+    def _same_rules(self, capability: int, read: Declared, ruling: Ruling) -> Ruling:
+        """Refuse what would go to a guard that keeps to another declaration."""
+        heard = self._heard.get(capability)
+        if ruling.state != "checked" or heard is None or heard.report.rules == rules(read):
+            return ruling
+        why = "guard: the device keeps to another declaration; bring it the new one"
+        return replace(ruling, state="rejected", detail=why)
+
+    def order(self, task: int, now_ns: int) -> Order | None:
+        """Return the order of a Task that may go now, its number kept; None where its guard is away."""
+        with self.turn():
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            heard = None if found is None else self.alive(found.capability, now_ns)
+            if found is None or read is None or heard is None:
+                return None
+            proposal = proposal_of(found, read, self._approvals(task), now_ns)
+            number = self._number(found.capability, heard.report)
+            return Order(
+                capability=found.capability, number=number, boot=heard.report.boot,
+                echo_ns=heard.report.clock_ns, task=task, proposal=proposal,
+            )  # fmt: skip
+
+    def asks(self, now_ns: int) -> list[tuple[int, Order]]:
+        """Return the orders that are no Tasks and that guards have not followed yet, by their Thing."""
+        found = []
+        with self._lock:
+            for one in self._asks:
+                heard = self.alive(one.capability, now_ns)
+                if heard is None:
+                    continue
+                with self.turn():
+                    number = self._number(one.capability, heard.report)
+                order = Order(
+                    capability=one.capability, number=number, boot=heard.report.boot,
+                    echo_ns=heard.report.clock_ns, do="reset" if one.do == "reset" else "release",
+                    slot=one.slot, who=one.who,
+                )  # fmt: skip
+                found.append((one.thing, order))
+        return found
+
+    def guarded(self, task: int) -> bool:
+        """Tell whether a Task goes to a guard."""
+        with self._lock:
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            return read is not None and read.guarded
+
+    def expired(self, task: int, now_ns: int) -> bool:
+        """End a Task that could not be sent in time; whether it was that."""
+        with self.turn():
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            if found is None or read is None or now_ns - since_ns(found) <= span_ns(read.age):
+                return False
+            self._writer.task_status(task, "expired", "nobody took it there in time")
+            self.write(found.capability, "platform", "expired", {"why": "its guard was away"}, task=task)
+            return True
+
+    def sent(self, task: int) -> None:
+        """Take it that a device without a guard does what it was told, within the same transaction."""
+        with self._lock:
+            found = self._asked(task)
+            read = None if found is None else self._declaration(found)
+            if found is None or read is None or read.guarded:
+                return
+            now_ns = time.time_ns()
+            proposal = proposal_of(found, read, (), now_ns)
+            standing = self.standing(found.capability)
+            known = track.applied(track.at(standing.known, now_ns), read, proposal.values)
+            slots, _ = array.expire(standing.slots, now_ns)
+            self._keep(found.capability, replace(standing, known=known, slots=array.put(slots, proposal)))
+
+    def told(self, task: int, status: str, detail: str, who: str) -> None:
+        """Write what was said of a Task into the log of its loop, within the transaction that notes it."""
+        with self._lock:
+            found = self._asked(task)
+            if found is not None and self._declaration(found) is not None:
+                self.write(found.capability, who, status, {"why": detail}, task=task)
+
+    # --- what people do ------------------------------------------------------------------------------
+
+    def resume(self, task: int) -> None:
+        """Judge a Task that people said yes to once more: it goes on when there are enough."""
+        found = self._asked(task)
+        read = None if found is None else self._declaration(found)
+        if found is None or read is None:
+            return
+        now_ns = time.time_ns()
+        draft = proposal_of(found, read, self._approvals(task), now_ns)
+        lease = None if draft.until_ns is None else draft.until_ns - draft.issued_ns
+        fresh = replace(draft, issued_ns=now_ns, until_ns=None if lease is None else now_ns + lease)
+        standing = self._informed(found.capability, read, now_ns)
+        after, ruling = rule(fresh, read, standing, now_ns)
+        if ruling.state == "checked":
+            self._writer.task_status(task, "approved")
+            self.write(found.capability, "platform", "approved", {}, task=task)
+        elif ruling.state != "awaiting approval":
+            self._wrote(found, fresh, ruling, standing, after)
+
+    def ask(self, capability: int, do: str, who: str, slot: int = HAND, why: str = "") -> None:
+        """Have a slot released or trips reset; the guard is asked until it has done it."""
+        with self.turn():
+            row = self.row(capability)
+            self._asks.append(Ask(capability=capability, thing=row["thing_id"], do=do, slot=slot, who=who))
+            detail = {"slot": slot} if do == "release" else {"why": why}
+            self.write(capability, who, f"{do} asked", detail)
+
+    def row(self, capability: int, project: int | None = None) -> Mapping[str, Any]:
+        """Return a capability that has interlocks, or raise ``NotFoundError``."""
+        with self._catalogue.database.read() as connection:
+            for row in rows.capabilities(connection, project):
+                if row["id"] == capability and "act" in row["properties"]:
+                    return row
+        raise NotFoundError(f"there is no loop {capability}", hint="nervure act list shows them")
+
+    def declaration(self, row: Mapping[str, Any]) -> Declared:
+        """Return what a capability of :meth:`row` keeps to."""
+        found = self._read(row["id"], row["properties"], row["tasking_parameters"])
+        if found is None:
+            raise NotFoundError(f"there is no loop {row['id']}")
+        return found
+
+    def set(
+        self, capability: int, standing: Standing, who: str, what: str, detail: Mapping[str, Any]
+    ) -> None:
+        """Let a loop stand otherwise, and write down who did it."""
+        with self.turn():
+            self.write(capability, who, what, detail, state=standing)
+
+    def standing(self, capability: int) -> Standing:
+        """Return how a loop stands."""
+        with self._lock:
+            found = self._standing.get(capability)
+            if found is None:
+                with self._catalogue.database.read() as connection:
+                    state = rows.standing(connection, capability)
+                found = Standing() if state is None else msgspec.json.decode(state, type=Standing)
+                self._standing[capability] = found
+            return found
+
+    def report(self, capability: int) -> Heard | None:
+        """Return the newest report of a guard, however old."""
+        return self._heard.get(capability)
+
+    def write(
+        self, capability: int, who: str, what: str, detail: Mapping[str, Any], *, task: int | None = None,
+        state: Standing | None = None,
+    ) -> None:  # fmt: skip
+        """Write a line into the log of a loop."""
+        self._keep(capability, state if state is not None else self.standing(capability))
+        with self._catalogue.database.write() as connection:
+            rows.append(connection, capability, time.time_ns(), who, what, detail, task=task, seal=self._seal)
+
+    # --- within --------------------------------------------------------------------------------------
+
+    def _keep(self, capability: int, standing: Standing) -> None:
+        with self._catalogue.database.write() as connection:
+            rows.keep(connection, capability, msgspec.json.encode(standing))
+        self._standing[capability] = standing
+
+    def _number(self, capability: int, report: Report) -> int:
+        standing = self.standing(capability)
+        number = max(standing.number, report.number) + 1
+        self._keep(capability, replace(standing, number=number))
+        return number
+
+    def _asked(self, task: int) -> Asked | None:
+        with self._catalogue.database.read() as connection:
+            return rows.asked(connection, task)
+
+    def _approvals(self, task: int) -> tuple[Approval, ...]:
+        with self._catalogue.database.read() as connection:
+            return rows.approvals(connection, task)
+
+    def _declaration(self, found: Asked) -> Declared | None:
+        return self._read(found.capability, found.declared, found.parameters)
+
+    def _read(self, capability: int, properties: Any, parameters: Any) -> Declared | None:
+        known = self._declared.get(capability)
+        if known is not None and known[0] == (properties, parameters):
+            return known[1]
+        try:
+            found = declared(properties, parameters)
+        except DeclarationError as cause:  # it was checked when it was written; the code may have changed
+            raise QueryError(cause.what, where=cause.where, hint=cause.hint) from cause
+        if found is not None:
+            self._declared[capability] = ((properties, parameters), found)
+        return found
+
+    def _of(self, capability: int) -> Declared | None:
+        known = self._declared.get(capability)
+        if known is not None:
+            return known[1]
+        try:
+            return self.declaration(self.row(capability))
+        except NotFoundError:
+            return None
+
+    def thing_of(self, capability: int) -> int:
+        """Return the Thing of a capability that has interlocks, or raise ``NotFoundError``."""
+        with self._lock:
+            if capability not in self._things:
+                self._things[capability] = int(self.row(capability)["thing_id"])
+            return self._things[capability]
+
+    def forget(self) -> None:
+        """Forget what capabilities declare: one was changed."""
+        with self._lock:
+            self._declared.clear()
+            self._things.clear()
+
+    def learn(self, names: Mapping[str, int]) -> None:
+        """Take over which Datastreams there are, by name: rules name their inputs so."""
+        with self._lock:
+            self._streams = dict(names)
+
+    def _informed(self, capability: int, read: Declared, now_ns: int) -> Standing:
+        """Return how a loop stands with the newest readings of its inputs."""
+        standing = self.standing(capability)
+        wanted = {name: self._streams[name] for name in inputs(read) if name in self._streams}
+        newest = self._last(list(wanted.values())) if wanted else {}
+        readings: dict[str, tuple[Value, int]] = {
+            name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest
+        }
+        known = track.sensed(track.at(standing.known, now_ns), read, readings)
+        return replace(standing, known=known)

@@ -1,0 +1,108 @@
+"""From a Task to a proposal: who wants what, as the platform knows it and not as somebody says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal
+from nervure.core.error import QueryError
+from nervure.core.instant import SECOND_NS, to_ns
+from nervure.core.interlock import Declared, Effect, Fresh, Require
+from nervure.core.interlock_check import span_ns
+from nervure.core.order import Report
+from nervure.store.loop import Asked
+from nervure.trust.principal import PEOPLE
+
+__all__ = ["Ask", "Heard", "Wish", "inputs", "is_open", "proposal_of", "since_ns"]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Task may say of itself, under ``act`` in its properties."""
+
+    model: str = ""
+    slot: int | None = None
+    lease_s: float | None = None
+    inputs: str = ""
+    evidence: Evidence | None = None
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest report of a guard, and when the log had it."""
+
+    report: Report
+    at_ns: int
+    thing: int
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person wants of a guard that is no Task: a slot released, trips reset."""
+
+    capability: int
+    thing: int
+    do: str
+    slot: int
+    who: str
+
+
+def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], now_ns: int) -> Proposal:
+    """Return a Task as a proposal: who asked for it is what the platform wrote down, not what it says."""
+    properties = found.properties if isinstance(found.properties, Mapping) else {}
+    try:
+        wish = msgspec.convert(properties.get("act", {}), Wish)
+    except msgspec.ValidationError as cause:
+        raise QueryError(f"act in the Task's properties cannot be read: {cause}") from cause
+    first = found.run_log[0] if found.run_log else {}
+    person = first.get("as") in PEOPLE and not wish.model
+    asker = str(first.get("by", ""))
+    model = "" if person else wish.model or asker
+    slot = wish.slot if wish.slot is not None else (HAND if person else MODEL_SLOT)
+    since = min(since_ns(found), now_ns)
+    longest = span_ns(read.lease)
+    lease = longest if wish.lease_s is None else round(wish.lease_s * SECOND_NS)
+    until = None if person and wish.lease_s is None else since + lease
+    return Proposal(
+        id=str(found.task),
+        values=found.values if isinstance(found.values, Mapping) else {},
+        by="person" if person else "model",
+        actor=model or asker,
+        model=model,
+        slot=min(max(slot, 1), SLOTS),
+        issued_ns=since,
+        until_ns=until,
+        inputs=wish.inputs,
+        approvals=approvals,
+        evidence=wish.evidence,
+    )
+
+
+def since_ns(found: Asked) -> int:
+    """Return since when a Task may be done: when it was asked, or when people had said yes."""
+    for line in reversed(found.run_log):
+        if line.get("status") == "approved":
+            return to_ns(datetime.fromisoformat(line["time"]))
+    return found.creation_ns
+
+
+def inputs(read: Declared) -> set[str]:
+    """Return the inputs that the rules of a declaration ask for."""
+    names: set[str] = set()
+    for one in read.of(Fresh):
+        names |= set(one.inputs)
+    for one in read.of(Effect):
+        names.add(one.input)
+    for one in read.of(Require):
+        names |= {condition.of for condition in one.needs}
+    for one in read.interlocks:
+        for pair in getattr(one, "pairs", ()):
+            names |= {condition.of for condition in pair}
+    return names - read.fields.keys()
+
+
+def is_open(ask: Ask, report: Report) -> bool:
+    """Tell whether a guard has yet to do what was asked."""
+    if ask.do == "reset":
+        return bool(report.trips)
+    return any(one.slot == ask.slot for one in report.slots)

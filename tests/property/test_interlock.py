@@ -1,0 +1,43 @@
+"""The judge and the guard beside a plain reference of what is unsafe, on random and hostile commands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nervure.act import interlock
+from nervure.bench.safety import judged
+from nervure.bench.safety.guarded import PLANTS, Plant, try_guard
+from nervure.bench.safety.hostile import KINDS
+from nervure.bench.safety.judged import try_kind
+from nervure.core.command import Known, Proposal, Verdict
+from nervure.core.interlock import Declared
+
+seeds = st.integers(0, 2**32)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@settings(max_examples=12, deadline=None)
+@given(seed=seeds)
+def test_the_judge_lets_pass_what_is_safe_and_nothing_else(kind: str, seed: int) -> None:
+    found = try_kind(kind, seed, 48)
+    assert (found.violations, found.needless) == (0, 0), found.first
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_the_reference_sees_a_judge_that_forgets_one_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict, ...]:
+        return tuple(one for one in interlock.judge(proposal, declared, known) if one.kind != kind)
+
+    monkeypatch.setattr(judged, "judge", forgetful)
+    assert try_kind(kind, 1, 1500).violations > 0
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda one: one.name)
+@settings(max_examples=4, deadline=None)
+@given(seed=seeds)
+def test_the_guard_keeps_to_the_rules_on_a_hostile_wire(plant: Plant, seed: int) -> None:
+    found = try_guard(plant, seed, 400)
+    assert found.wrong == {}, found.first
+    assert found.taken

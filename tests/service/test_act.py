@@ -1,0 +1,121 @@
+"""A loop on a running node: judged, sent to a real guard over MQTT, approved, taken by hand, all logged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from nervure.bench.safety.station import Station, made
+from tests.acting import PUMP, SPEED, pump
+from tests.opened import Opened, opened
+
+pytestmark = pytest.mark.service
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    with opened(tmp_path_factory.mktemp("act")) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def api(node: Opened) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=node.root.removesuffix("/v1.1")) as client:
+        yield client
+
+
+def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come to this in time")
+
+
+def model_task(api: httpx.Client, loop: int, speed: float) -> int:
+    body = {"taskingParameters": {"speed": speed}, "properties": {"act": {"model": "mpc", "lease_s": 2}}}
+    answer = api.post(f"/v1.1/TaskingCapabilities({loop})/Tasks", json=body)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["@iot.id"])
+
+
+def status(api: httpx.Client, task: int) -> str:
+    return str(api.get(f"/v1.1/Tasks({task})").json()["status"])
+
+
+def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Client) -> None:
+    thing, loop = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
+    rules = pump(promote={"least": 2, "refused": 0.5})
+    with Station(node.mqtt_port, rules, thing, loop, {"speed": 20.0}) as device:
+        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
+        _shadow(api, loop)
+        _advisory(api, loop, device)
+        _hand(api, loop, device)
+        log = api.get(f"/api/loops/{loop}/log?limit=1000").json()
+        assert log["broken"] is None
+        said = [one["what"] for one in log["lines"]]
+        assert {"rejected", "mode", "awaiting approval", "approval", "approved", "dispatched"} <= set(said)
+        assert {"acknowledged", "running", "completed", "overridden", "release asked"} <= set(said)
+        judged = next(one for one in log["lines"] if one["what"] == "awaiting approval")
+        assert {"range of speed", "rate of speed", "mode"} <= {
+            one["rule"] for one in judged["detail"]["verdicts"]
+        }
+
+
+def _shadow(api: httpx.Client, loop: int) -> None:
+    """In shadow nothing goes out; two good proposals are evidence enough here, and one step up only."""
+    first = model_task(api, loop, 30.0)
+    until(lambda: status(api, first) == "rejected")
+    refused = api.post(f"/api/loops/{loop}/mode", json={"mode": "advisory"})
+    assert refused.status_code == 409
+    assert "2 are needed" in refused.text
+    until(lambda: status(api, model_task(api, loop, 31.0)) == "rejected")
+    until(lambda: api.get(f"/api/loops/{loop}").json()["judged"] >= 2)
+    assert api.post(f"/api/loops/{loop}/mode", json={"mode": "auto"}).status_code == 409
+    assert api.post(f"/api/loops/{loop}/mode", json={"mode": "advisory"}).json()["mode"] == "advisory"
+
+
+def _advisory(api: httpx.Client, loop: int, device: Station) -> None:
+    """A person says yes, the guard puts it into force for its lease, and goes back to its plan."""
+    task = model_task(api, loop, 40.0)
+    until(lambda: [one["id"] for one in api.get("/api/tasks").json()] == [task])
+    assert api.post(f"/api/tasks/{task}/approve", json={}).status_code == 200
+    until(lambda: device.values["speed"] == 40.0)
+    until(lambda: device.values["speed"] == 20.0)
+    until(lambda: status(api, task) == "completed")
+    states = [one["status"] for one in api.get(f"/v1.1/Tasks({task})").json()["runLog"]]
+    assert states == [
+        "requested",
+        "checked",
+        "awaiting approval",
+        "approved",
+        "dispatched",
+        "acknowledged",
+        "running",
+        "completed",
+    ]
+
+
+def _hand(api: httpx.Client, loop: int, device: Station) -> None:
+    """A person's hand wins over a model in auto, keeps to the range, and is given back."""
+    forced = {"mode": "auto", "because": "a test of the whole way"}
+    assert api.post(f"/api/loops/{loop}/mode", json=forced).json()["mode"] == "auto"
+    outside = api.post(f"/api/loops/{loop}/hand", json={"values": {"speed": 130.0}}).json()
+    until(lambda: status(api, outside["id"]) == "rejected")
+    api.post(f"/api/loops/{loop}/hand", json={"values": {"speed": 10.0}})
+    until(lambda: device.values["speed"] == 10.0)
+    until(lambda: api.get(f"/api/loops/{loop}").json()["slots"])
+    task = model_task(api, loop, 50.0)
+    until(lambda: status(api, task) == "overridden")
+    assert device.values["speed"] == 10.0
+    assert api.post(f"/api/loops/{loop}/auto", json={}).status_code == 200
+    until(lambda: device.values["speed"] == 20.0)
+    until(lambda: not api.get(f"/api/loops/{loop}").json()["slots"])
+    task = model_task(api, loop, 50.0)
+    until(lambda: device.values["speed"] == 50.0)

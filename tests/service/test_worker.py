@@ -1,0 +1,135 @@
+"""A worker of a partition, its catalogue and nats-server: what fails for a while costs it nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import sqlalchemy as sa
+
+from nervure.core.alert import Alert
+from nervure.core.instant import SECOND_NS
+from nervure.core.observation import Batch, observation_id
+from nervure.core.settings import Settings
+from nervure.node.deal import Dealer
+from nervure.node.meter import Meter
+from nervure.node.share import Known, Share
+from nervure.node.worker import Hands
+from nervure.solutions import find
+from nervure.store.catalogue import Catalogue
+from nervure.store.lease import Leases, view_of
+from nervure.store.provision import Place, provision
+from nervure.stream.log import Log
+from nervure.stream.partition import Partitions
+from tests.support import running
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
+
+STEP_NS = 600 * SECOND_NS
+START = 1_700_000_000 * SECOND_NS // STEP_NS * STEP_NS
+
+
+class River:
+    """A gauge of the solution ``flood`` in the only partition, dealt to and scored by one worker."""
+
+    def __init__(self, settings: Settings, log: Log, partitions: Partitions) -> None:
+        self.catalogue = Catalogue.open(settings.catalogue_place)
+        self.leases = Leases(self.catalogue.database)
+        self.hands = Hands(settings, "one")
+        self._dealer = Dealer(partitions.put)
+        streams = provision(self.catalogue, find("flood"), [Place(name="gauge")])
+        self.stream = streams["gauge/level"].id
+        share = Share(0, 1, self.catalogue, log, Meter(), settings, known=Known(self.catalogue))
+        share.lay(find("flood"), None)
+        state, pieces = share.laid()
+        with self.catalogue.together():
+            self.leases.lay(1)
+            self.catalogue.commit_view(view_of(0), 0, state, (), pieces)
+        self._dealer.begin(1, ["flood"], {}, 0)
+        self._dealer.learn(self.catalogue.datastreams())
+        self._partitions = partitions
+
+    async def send(self, first: int, values: list[float]) -> None:
+        """Deal a reading of each step from one on, each as an entry of the log of its own."""
+        for number, value in enumerate(values, first):
+            batch = Batch.of(
+                id=[observation_id(number)],
+                datastream=[self.stream],
+                time=[START + number * STEP_NS],
+                value=[value],
+            )
+            self._dealer.take(batch, number)
+        await self._partitions.put(self._dealer.waiting(all_of_them=True))
+
+    async def reached(self, position: int) -> None:
+        """Wait until the partition is committed up to there."""
+        async with asyncio.timeout(10):
+            while self.leases.positions().get(0, 0) < position:  # noqa: ASYNC110 - the worker's own thread
+                await asyncio.sleep(0.05)
+
+    def alerts(self) -> list[Alert]:
+        return self.catalogue.alerts(solution="flood")
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Have the catalogue refuse to write down positions, as a full disk does."""
+        refuse = "CREATE TRIGGER away BEFORE UPDATE ON view BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        with self.catalogue.database.write() as connection:
+            connection.execute(sa.text(refuse))
+        try:
+            yield
+        finally:
+            with self.catalogue.database.write() as connection:
+                connection.execute(sa.text("DROP TRIGGER away"))
+
+
+@contextlib.asynccontextmanager
+async def river(settings: Settings) -> AsyncIterator[River]:
+    async with running(settings) as (_, log):
+        partitions = await Partitions.connect(settings)
+        found = River(settings, log, partitions)
+        working = asyncio.create_task(found.hands.run())
+        try:
+            await found.send(1, [100.0])
+            await found.reached(1)
+            yield found
+        finally:
+            found.hands.stop()
+            await working
+            found.catalogue.close()
+            partitions.close()
+
+
+def test_a_catalogue_that_is_away_when_an_alert_comes_does_not_end_the_work(settings: Settings) -> None:
+    async def run() -> None:
+        async with river(settings) as town:
+            with town.away():
+                await town.send(2, [6000.0] * 6)
+                async with asyncio.timeout(10):
+                    while not town.leases.standing().workers[0].about["problems"]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+            await town.send(8, [6000.0, 6000.0])
+            await town.reached(9)
+            assert [one.rule for one in town.alerts()] == ["flood.high-water"]
+
+    asyncio.run(run())
+
+
+def test_a_partition_whose_last_commit_fails_when_it_is_given_away_is_not_left_with_nobody(
+    settings: Settings,
+) -> None:
+    async def run() -> None:
+        async with river(settings) as town:
+            with town.away():
+                await town.send(2, [200.0])
+                town.leases.attend("a", {})  # one more worker, first in name: the partition should be its
+                async with asyncio.timeout(10):
+                    while town.hands._held:  # noqa: ASYNC110 - given up, but not yet written down
+                        await asyncio.sleep(0.02)
+                assert town.leases.standing().leases[0].worker == "one"
+            town.leases.free("a")
+            await town.reached(2)
+
+    asyncio.run(run())

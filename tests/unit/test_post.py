@@ -1,0 +1,88 @@
+"""What is refused of others is not kept for ever by those who wait for the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from nervure.core.observation import Reject
+from nervure.core.settings import Limits
+from nervure.node.post import Posts
+from nervure.node.readings import IN_FLIGHT, Readings
+from nervure.sense.intake import Intake
+from nervure.stream.publish import Item
+
+ROUNDS, EACH = 30, 200
+
+
+class Log:
+    """Takes a message when the next one is under way, after what devices sent meanwhile."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self._waiting: list[asyncio.Future[list[int]]] = []
+
+    async def publish(self, _: Sequence[Item]) -> list[int]:
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        return await self._waiting[-1]
+
+    async def take(self) -> list[Reject]:
+        """Take the first message that waits; return what came before it and cannot be taken."""
+        first = self.last + 1
+        self.last += EACH + 1
+        self._waiting.pop(0).set_result([self.last])
+        for _ in range(4):
+            await asyncio.sleep(0)
+        return [
+            Reject(sequence=first + one, index=0, subject="x", reason="malformed", detail="no JSON")
+            for one in range(EACH)
+        ]
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+
+async def _first(ids: list[int]) -> list[int]:
+    return ids
+
+
+def test_single_readings_that_never_pause() -> None:
+    async def scenario() -> None:
+        log, told = Log(), list[object]()
+        posts = Posts(log.publish, 1 << 20, frozenset(), _first)
+        for number in range(ROUNDS):
+            posts.add(5, b"{}", told.append)
+            while log.waiting < min(2, number + 1):  # noqa: ASYNC110 - it goes when those before are late
+                await asyncio.sleep(0.001)
+            if number:
+                refused = await log.take()
+                posts.taken(log.last, refused)
+                assert posts.busy
+                assert len(told) == number
+                assert len(posts._refused) <= 2 * EACH
+        assert all(isinstance(one, int) for one in told)
+        posts.close()
+
+    asyncio.run(scenario())
+
+
+def test_changes_that_never_pause() -> None:
+    async def scenario() -> None:
+        log, changes = Log(), list[asyncio.Task[None]]()
+        readings = Readings(log.publish, Intake([], Limits(), []), 1 << 20)
+        for number in range(ROUNDS):
+            changes.append(asyncio.create_task(readings.drop(ids=[1])))
+            while log.waiting < min(2, number + 1):  # noqa: ASYNC110 - it goes with one of the next turns
+                await asyncio.sleep(0)
+            if number:
+                refused = await log.take()
+                readings.taken(log.last, refused)
+                await changes[number - 1]
+                assert len(readings._refused) <= IN_FLIGHT + EACH
+        readings.taken(log.last, await log.take())
+        readings.taken(log.last)
+        await changes[-1]
+        assert not readings._refused
+
+    asyncio.run(scenario())
