@@ -27,6 +27,7 @@ VERBS = (
     Verb("down", "Run", "Stop the platform that runs in the data folder."),
     Verb("status", "Run", "Show how the running platform is doing."),
     Verb("doctor", "Run", "Tell what is missing on this machine, one line each, with the fix."),
+    Verb("twin", "Run", "Run simulators in place of the field; ask what would be if."),
     Verb("user", "Access", "Manage who may sign in, and what they may do."),
     Verb("token", "Access", "Manage bearer tokens of users."),
     Verb("device", "Access", "Manage devices, and what they sign in with."),

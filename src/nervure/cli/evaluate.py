@@ -20,6 +20,7 @@ from nervure.cli.own import Choices, judged, opened
 from nervure.cli.progress import progress
 from nervure.cli.proof import PROOFS, prove
 from nervure.cli.report import Everything, Jobs, Models, Order, Out, Peers, Sets, Work, report
+from nervure.cli.signals import is_signals, signals
 from nervure.cli.whole import judge_whole
 from nervure.core.error import LeakError, UsageError
 from nervure.core.instant import iso
@@ -43,8 +44,8 @@ Judged = Annotated[
     str | None,
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
-        " detection: all sets of detection, and the report on them; or hvac, pipes, structure: proofs on"
-        " twins."
+        " detection: all sets of detection, and the report on them; signals: the same of signal control; or"
+        " hvac, pipes, structure: proofs on twins."
     ),
 ]
 Package = Annotated[
@@ -91,16 +92,27 @@ def evaluate(
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
     if name in PROOFS:
         return prove(name, out, {**single, **whole, "--all": everything}, quick=quick, json=json)
-    many = everything or (not (filed := bool(own and own.csv)) and is_detection(name or ""))
+    many = everything or (not (filed := bool(own and own.csv)) and _is_many(name or ""))
     _refuse(single, whole, filed=filed, everything=many)
     if (given := opened(name if filed else name or "", own)) is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)
     _check(name, seeds, everything=everything)
     if many:
         order = _order(whole, seeds, budget, jobs=jobs, out=out, quick=quick)
-        return detect(name, order, json=json) if name else report(order, json=json)
+        return _whole(name, order, json=json)
     ask = Ask(name=str(name), problem=problem, model=model, quick=quick, seeds=seeds or 1, json=json)
     return _one(ask, _seconds(budget, quick=quick), protocol, read(settings, change)[0])
+
+
+def _is_many(name: str) -> bool:
+    return is_detection(name) or is_signals(name)
+
+
+def _whole(name: str | None, order: Order, *, json: bool) -> int:
+    """Do a report: on forecasts, on detection or a set of it, or on signals."""
+    if name is None:
+        return report(order, json=json)
+    return (signals if is_signals(name) else detect)(name, order, json=json)
 
 
 def _seconds(budget: float | None, *, quick: bool) -> float:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import httpx
     import paho.mqtt.client as paho
 
-__all__ = ["http_address", "http_client", "mqtt_address", "mqtt_client"]
+__all__ = ["http_address", "http_client", "mqtt_address", "mqtt_client", "trusting"]
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to bind
 
@@ -35,7 +35,7 @@ def http_client(settings: Settings, **more: Any) -> httpx.Client:
     from nervure.trust.console import console_secret
 
     headers = {} if settings.access.open else {"authorization": f"Bearer {console_secret(settings.folder)}"}
-    verify: Any = _trusting(settings) if settings.tls.on else True
+    verify: Any = trusting(settings) if settings.tls.on else True
     return httpx.Client(headers=headers, verify=verify, trust_env=False, **more)
 
 
@@ -50,11 +50,11 @@ def mqtt_client(settings: Settings) -> paho.Client:
     if not settings.access.open:
         client.username_pw_set(CONSOLE, console_secret(settings.folder))
     if settings.tls.on:
-        client.tls_set_context(_trusting(settings))
+        client.tls_set_context(trusting(settings))
     return client
 
 
-def _trusting(settings: Settings) -> ssl.SSLContext:
+def trusting(settings: Settings) -> ssl.SSLContext:
     """Return TLS that believes our own authority, or the file of a certificate that was given."""
     context = ssl.create_default_context()
     own = settings.folder / "tls" / "ca.pem"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from nervure.core.problem import Problem
+from nervure.core.problem import Control, Problem
 
 __all__ = ["CARD_KEY", "Card", "Channel", "Metric"]
 
@@ -60,7 +60,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     solution: str
-    problem: Problem
+    problem: Problem | Control
     model: str
     created: str
     streams: tuple[str, ...] = ()

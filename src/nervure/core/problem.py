@@ -10,7 +10,8 @@ from nervure.core.error import DeclarationError
 from nervure.core.instant import duration_ns
 
 __all__ = [
-    "AlarmPolicy", "Anomaly", "Case", "Classify", "Forecast", "Problem", "RemainingLife", "Wake", "steps",
+    "AlarmPolicy", "Anomaly", "Case", "Classify", "Control", "Forecast", "Problem", "RemainingLife", "Wake",
+    "steps",
 ]  # fmt: skip
 
 Ground = Literal["season", "last", "clear-sky", "power-curve"]
@@ -142,6 +143,20 @@ Case = RemainingLife | Classify
 """What is asked about a whole Thing."""
 
 Problem = Forecast | Anomaly | Case
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, tag="control"):
+    """Decide what to ``command`` every so often, from readings of ``of``; ``by`` is how it was learned."""
+
+    command: str
+    of: tuple[str, ...]
+    by: str
+    every: str = "10s"
+
+    @property
+    def name(self) -> str:
+        """The name that packages and commands use."""
+        return f"control-{self.command}"
 
 
 def steps(text: str, every_ns: int, *, where: str, at_least: int = 1) -> int:

@@ -1,9 +1,9 @@
 """Settings: defaults, then ``nervure.toml``, then ``NERVURE_*`` variables; each knows its origin.
 
-``[nats] mqtt_port = 1883`` in the file is ``NERVURE_NATS_MQTT_PORT=1883`` in the environment. Two
-variables stand outside that pattern: ``NERVURE_FOLDER`` sets ``data``, and ``NERVURE_DATA`` is no
-setting at all but the folder of the real data sets. Every field carries its own documentation,
-from which ``docs/settings.md`` and a new ``nervure.toml`` are made.
+``[nats] mqtt_port = 1883`` in the file is ``NERVURE_NATS_MQTT_PORT=1883`` in the environment. Three
+variables stand outside that pattern: ``NERVURE_FOLDER`` sets ``data``; ``NERVURE_DATA``, the folder of
+the real data sets, and ``NERVURE_TOKEN``, which a twin registers itself with, are no settings at all.
+From the fields' own documentation ``docs/settings.md`` and a new ``nervure.toml`` are made.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 FILE = "nervure.toml"
 PREFIX = "NERVURE_"
-NO_SETTING = ("NERVURE_DATA",)
+NO_SETTING = ("NERVURE_DATA", "NERVURE_TOKEN")
 _IN_FILE_ONLY = ("broker", "thing")
 _LISTS = ("project.solutions", "tls.names", "notify.mail_to")
 

@@ -7,7 +7,7 @@ commands, so the platform cannot tell it from the field, and a what-if run needs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -45,6 +45,8 @@ class Actuator(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     rest: float | None = None
     """What it falls back to without commands; None when the twin has a plan of its own."""
+    about: Mapping[str, Any] = {}
+    """What a controller has to know of it, as JSON: of a signal, its junction."""
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,150 @@
+"""What a controller makes of a junction's detectors, some of which are silent, stuck or wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nervure.core.junction import Junction
+
+__all__ = ["FEATURES", "Sight"]
+
+Floats = NDArray[np.float64]
+_STUCK = 12  # readings in a row that are the same to the last digit: nobody believes them
+_ALIVE_S = 300.0  # a detector that has seen nobody for longer may be dead
+_LEARN = 0.02
+FEATURES = ("count", "queue", "press", "arrivals", "wait", "red", "full", "on", "green")
+"""What a learned controller is told of each phase."""
+
+_BLIND = 0.5  # with fewer trusted lanes than this, nobody sees
+
+
+class Sight:
+    """The lanes of one junction, ``[lane]``, in its order; update it once a decision.
+
+    A lane whose detectors are silent, or say the same for long, is taken to be as it mostly is, the fuller
+    the longer it has been red.
+    """
+
+    def __init__(self, junction: Junction) -> None:
+        self.junction = junction
+        lanes = len(junction.lanes)
+        self.served: Floats = np.array(junction.served)
+        """``[phase, lane]``"""
+        self.leads: Floats = np.array(junction.leads).reshape(lanes, len(junction.outs))
+        """``[lane, out]``"""
+        self.count: Floats = np.zeros(lanes)
+        self.queue: Floats = np.zeros(lanes)
+        self.wait: Floats = np.zeros(lanes)
+        self.arrivals: Floats = np.zeros(lanes)
+        self.full: Floats = np.zeros(len(junction.outs))
+        self.red_s: Floats = np.zeros(lanes)
+        """How long each lane has had no way."""
+        self.starved_s: Floats = np.zeros(lanes)
+        """How long of that somebody was there, or may have been: of a dead detector nobody knows."""
+        self.trusted: NDArray[np.bool_] = np.ones(lanes, np.bool_)
+        self.phase = 0
+        self.green_s = 0.0
+        """How long the phase has been on."""
+        self._names = {
+            what: tuple(junction.reading(lane, what) for lane in junction.lanes)
+            for what in ("count", "queue", "wait", "arrivals")
+        }
+        self._outs = tuple(junction.full(out) for out in junction.outs)
+        self._usual: Floats = np.ones((2, lanes))  # of count and queue
+        self._last: Floats = np.full(lanes, -1.0)
+        self._same = np.zeros(lanes, np.int64)
+        self._silent_s: Floats = np.full(lanes, np.inf)
+        self._then_s: float | None = None
+
+    @property
+    def blind(self) -> bool:
+        """Whether too few detectors can be believed to decide by them."""
+        return bool(self.trusted.mean() < _BLIND)
+
+    def look(self, seen: Mapping[str, float], now_s: float) -> None:
+        """Take the newest readings; where the signal says which phase it shows, that one is on."""
+        shown = seen.get(self.junction.shown, np.nan)
+        if np.isfinite(shown) and 0 <= shown < len(self.served):
+            self.show(int(shown))
+        since = 0.0 if self._then_s is None else max(0.0, now_s - self._then_s)
+        self._then_s = now_s
+        self.green_s += since
+        self.red_s = np.where(self.served[self.phase] > 0, 0.0, self.red_s + since)
+        count, queue, wait, arrivals = (
+            np.array([seen.get(name, np.nan) for name in names], np.float64) for names in self._names.values()
+        )
+        said = np.where(np.isfinite(count), count + 1e-3 * np.nan_to_num(wait), np.nan)
+        self._same = np.where((said == self._last) & (count > 0), self._same + 1, 0)
+        self._last = said
+        good = np.isfinite(count) & np.isfinite(queue) & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
+        self.trusted = good
+        self._silent_s = np.where(good & (count > 0), 0.0, self._silent_s + since)
+        there = ~good | (count > 0) | (self._silent_s > _ALIVE_S)
+        self.starved_s = np.where(self.red_s > 0, self.starved_s + since * there, 0.0)
+        usual = self._usual * (1 + self.red_s / 30.0)
+        self.count = np.where(good, count, usual[0])
+        self.queue = np.where(good, queue, usual[1])
+        self.wait = np.where(good & np.isfinite(wait), np.maximum(np.nan_to_num(wait), 0.0), self.red_s / 2)
+        self.arrivals = np.where(good & np.isfinite(arrivals), np.nan_to_num(arrivals), self._usual[0] / 2)
+        self._usual = np.where(
+            good, self._usual + _LEARN * (np.stack([count, queue]) - self._usual), self._usual
+        )
+        full = np.array([seen.get(name, np.nan) for name in self._outs], np.float64)
+        self.full = np.clip(np.where(np.isfinite(full), full, 0.0), 0.0, 1.0)
+
+    def show(self, phase: int) -> None:
+        """Take it that this phase is on from now."""
+        if phase != self.phase:
+            self.phase, self.green_s = phase, 0.0
+
+    def due(self, every_s: float) -> int | None:
+        """Return the phase that has to be shown now so that nobody is kept waiting too long, or None.
+
+        Every lane that is red is put in a queue, who has waited longest first; who is served together goes
+        together. If one of them would come too late by waiting for another decision, the first goes now.
+        A slot is kept in reserve, as what comes until then may change who goes together.
+        """
+        one = self.junction
+        first: int | None = None
+        slots, covered = 1, (self.served[self.phase] > 0) | (self.starved_s <= 0)
+        for lane in np.argsort(-self.starved_s, kind="stable"):
+            if covered[lane]:
+                continue
+            worth = np.where(self.served[:, lane] > 0, self.served @ self.starved_s, -1.0)
+            phase = int(np.argmax(worth))
+            if worth[phase] < 0:  # no phase ever serves it
+                continue
+            slots += 1
+            first = phase if first is None else first
+            if self.starved_s[lane] + slots * max(every_s, one.min_green_s) + one.yellow_s > one.max_red_s:
+                return first
+            covered = covered | (self.served[phase] > 0)
+        return None
+
+    def room(self) -> Floats:
+        """Return how much room there is behind the junction for each lane, 1 to 0, ``[lane]``."""
+        return 1.0 - self.leads @ self.full**2
+
+    def features(self) -> NDArray[np.float32]:
+        """Return what is to be said of every phase, ``[phase, feature]``, about 0 to 1 each.
+
+        Training and running both see a junction through this, so neither knows more than the other.
+        """
+        on = np.zeros(len(self.served))
+        on[self.phase] = 1.0
+        any_ = self.served > 0
+        columns = (
+            self.served @ self.count / 10.0,
+            self.served @ self.queue / 10.0,
+            self.served @ ((self.count + self.queue) * self.room()) / 20.0,
+            self.served @ self.arrivals / 5.0,
+            (any_ * self.wait).max(axis=1) / 60.0,
+            (any_ * self.starved_s).max(axis=1) / self.junction.max_red_s,
+            1.0 - (any_ @ self.room()) / np.maximum(any_.sum(axis=1), 1),
+            on,
+            on * min(self.green_s / 60.0, 1.0),
+        )
+        return np.stack(columns, axis=1).astype(np.float32)

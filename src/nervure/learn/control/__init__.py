@@ -1,0 +1,1 @@
+"""Learning to control: policies for signals from trial and error in a twin."""

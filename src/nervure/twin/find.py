@@ -1,0 +1,48 @@
+"""Which twins there are: one module each in this room, with a class of its name."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any, cast
+
+from nervure.twin.api import Twin, TwinError
+
+__all__ = ["names", "open_twin"]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all twins, without opening an engine: modules with a class of their name.
+
+    >>> "roads" in names(), "fault" in names()
+    (True, False)
+    """
+    there = iter_modules(import_module("nervure.twin").__path__)
+    return tuple(sorted(one.name for one in there if _kind(one.name)))
+
+
+def open_twin(name: str, **options: Any) -> Twin:
+    """Open a twin; raises TwinError for one that is not there, and for options that it does not take."""
+    kind = _kind(name) if name.isidentifier() else None
+    if kind is None:
+        raise TwinError(f"there is no twin {name!r}", hint=f"there are {', '.join(names())}")
+    made = getattr(import_module(f"nervure.twin.{name}"), kind)
+    known = inspect.signature(made).parameters
+    given = {one: value for one, value in options.items() if value is not None}
+    if odd := sorted(set(given) - set(known)):
+        raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")
+    return cast("Twin", made(**given))
+
+
+def _kind(name: str) -> str | None:
+    """Return the class of a module's twin, or None where it has none."""
+    spec = find_spec(f"nervure.twin.{name}")
+    if spec is None or not isinstance(spec.origin, str):
+        return None
+    with open(spec.origin, encoding="utf-8") as file:  # noqa: PTH123  # an import could load an engine
+        text = file.read()
+    found = re.search(rf"^class ({name})\b", text, re.IGNORECASE | re.MULTILINE)
+    return found[1] if found and "def describe(self)" in text else None

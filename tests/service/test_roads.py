@@ -1,0 +1,258 @@
+"""The twin of roads in processes of its own: alone, in the field of a real node, and under evaluation."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from nervure.bench.signal.document import read
+from nervure.cli import main
+from nervure.core.settings import Access, Settings
+from nervure.node.compose import Node
+from nervure.trust.office import MACHINE
+
+pytestmark = pytest.mark.service
+
+ALONE = """
+import json, sys
+from nervure.act.controller.pressure import MaxPressure
+from nervure.bench.signal.street import drive
+from nervure.twin.api import TwinError
+from nervure.twin.roads import Roads
+
+twin, told = Roads("crossing"), {}
+about = twin.describe()
+try:
+    Roads("crossing")
+except TwinError as cause:
+    told["second"] = cause.what
+lights = lambda: twin._sumo.shown("mid")
+twin.reset(seed=3)
+own = [lights() for _ in range(12) if twin.step()]
+told["own"] = len(set(own))
+green = twin._posts[0].states
+twin.apply({"mid/phase": 0.0}); twin.step(); before = lights()
+twin.apply({"mid/phase": 1.0})
+told["clearing"] = lights(); told["before"] = before
+seconds = []
+for _ in range(4):
+    twin._clear(); twin._sumo.second(); seconds.append(lights())
+told["yellow"] = [one == told["clearing"] for one in seconds]; told["after"] = seconds[-1] == green[1]
+for value in (2.0, 0.5, float("nan")):
+    try:
+        twin.apply({"mid/phase": value})
+    except TwinError as cause:
+        told[str(value)] = str(cause)
+twin.reset(seed=3)
+for step in range(20):
+    twin.apply({"mid/phase": float(step % 2)}); twin.step()
+twin.release(); state = twin.snapshot()
+first = [twin.step() for _ in range(10)]; kpis = twin.kpis()
+twin.restore(state)
+told["exact"] = str([twin.step() for _ in range(10)]) == str(first) and twin.kpis() == kpis
+twin.reset(seed=7, scenario={"demand": 0.8})
+names = [one.name for one in about.sensors if one.signal == "arrivals"]
+steps = [twin.step() for _ in range(90)]
+told["fit"] = dict(twin.calibrate({one: tuple(step[one] for step in steps) for one in names}))
+fixed = drive(twin, None, seed=5, scenario={"demand": 1.0}, steps=120)[0]
+rule = drive(twin, MaxPressure, seed=5, scenario={"demand": 1.0}, steps=120)[0]
+told["fixed"], told["rule"] = fixed["delay"], rule["delay"]
+told["pyarrow"] = "pyarrow" in sys.modules
+told["place"] = about.sensors[0].place
+twin.close()
+print(json.dumps(told))
+"""
+
+
+def alone(script: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **more},
+    )  # fmt: skip
+
+
+def test_a_twin_of_roads_is_what_it_says() -> None:
+    done = alone(ALONE)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert "already" in told["second"]
+    assert told["own"] >= 2  # its own plan goes on by itself
+    assert {one for one in told["clearing"] if one in "Gg"} == set()  # whoever loses the way is yellow first
+    assert all(new == "y" for old, new in zip(told["before"], told["clearing"], strict=True) if old in "Gg")
+    assert told["yellow"] == [True, True, True, False]
+    assert told["after"]
+    assert "0 to 1" in told["2.0"]
+    assert "whole" in told["0.5"]
+    assert "nan" in told["nan"]
+    assert told["exact"]
+    assert told["fit"]["demand"] == pytest.approx(0.8, rel=0.12)  # other drivers came than were counted
+    assert told["fit"]["held_out_error"] < 0.25
+    assert told["rule"] < 0.7 * told["fixed"]
+    assert not told["pyarrow"]
+    assert told["place"] == pytest.approx([11.3426, 44.4949], abs=1e-3)
+
+
+def test_a_process_with_pyarrow_gets_no_twin_of_roads() -> None:
+    done = alone("import pyarrow\nfrom nervure.twin.roads import Roads\nRoads('crossing')")
+    assert done.returncode != 0
+    assert "libsumo and pyarrow cannot live in one process" in done.stderr
+
+
+def test_a_net_that_is_not_there_is_told(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.sumocfg"
+    bad.write_text("<configuration><input/></configuration>")
+    done = alone(
+        "import sys\nfrom nervure.twin.scene import find_scene\n"
+        "for one in sys.argv[1:] or ('nowhere', 'resco/paris', 'resco/cologne1', sys.stdin.read() or 'x'):\n"
+        "    try:\n        find_scene(one)\n    except Exception as cause:\n        print(cause.what)\n"
+        f"try:\n    find_scene({str(bad)!r})\nexcept Exception as cause:\n    print(cause.what)\n",
+        SUMO_RL_HOME=str(tmp_path),
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "there is no net 'nowhere'"
+    assert lines[1] == "RESCO has no scenario 'paris'"
+    assert "cannot be read" in lines[2]
+    assert "names no net-file" in lines[-1]
+
+
+def run_twin(settings: Settings, token: str, *more: str) -> subprocess.Popen[str]:
+    changes = {
+        "data": settings.data, "http.port": settings.http.port, "nats.port": settings.nats.port,
+        "nats.mqtt_port": settings.nats.mqtt_port,
+    }  # fmt: skip
+    words = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    return subprocess.Popen(
+        [sys.executable, "-m", "nervure.cli", "twin", "run", "roads", *more, "--json", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_a_twin_is_a_field_device_of_a_real_node(settings: Settings) -> None:
+    closed = msgspec.structs.replace(settings, access=Access(requests_s=1e6, burst=10**6))
+
+    async def story() -> None:
+        node = Node(closed)
+        await node.start()
+        running = asyncio.create_task(node.run())
+        try:
+            assert node.entry.door is not None
+            async with asyncio.timeout(20):
+                await node.entry.door.listening.wait()
+            await asyncio.to_thread(ride, node, closed)
+        finally:
+            node.stop()
+            await running
+
+    asyncio.run(story())
+
+
+def ride(node: Node, closed: Settings) -> None:
+    office = node.entry.office
+    office.add_user(MACHINE, "ada", "admin", password="correct horse battery staple", granted=("act",))
+    _, token = office.add_token(MACHINE, "twin", None, 1.0, "ada")
+    process = run_twin(closed, token, "--speed", "300", "--back", "12", "--fault", "drop:0.25")
+    try:
+        follow(process, closed, token)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def follow(process: subprocess.Popen[str], closed: Settings, token: str) -> None:
+    url, head = f"http://127.0.0.1:{closed.http.port}", {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=url, headers=head, trust_env=False, timeout=20) as client:
+        key = until(lambda: first(client, "TaskingCapabilities"), process)
+        good, bad = task(client, key, {"phase": 1}), task(client, key, {"phase": 0.5})
+        assert until(lambda: ended(client, good), process)["status"] == "completed"
+        refused = until(lambda: ended(client, bad), process)
+        assert refused["status"] == "failed"
+        assert "cannot be 0.5" in refused["runLog"][-1]["detail"]
+        there = int(client.get("/v1.1/Observations?$count=true&$top=0").json()["@iot.count"])
+        until(lambda: enough(client, there + 1_000), process)  # until long after the lease of the command
+        process.terminate()
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        counts = json.loads(out)
+        assert counts["steps"] > 25
+        assert counts["tasks"] == counts["refused"] == 1
+        assert counts["released"] == 1  # its lease is over: the plan of the crossing has it again
+        assert counts["silent"] > 0.1 * counts["readings"]
+        assert until(lambda: enough(client, counts["readings"]), None) == counts["readings"]
+        junction = client.get(f"/v1.1/TaskingCapabilities({key})").json()["properties"]["junction"]
+        assert len(junction["lanes"]) == 8
+        assert [one["name"] for one in client.get("/api/devices").json()] == ["roads-mid"]
+
+
+def until(look: Any, process: subprocess.Popen[str] | None, seconds: float = 120.0) -> Any:
+    begun = time.monotonic()
+    while time.monotonic() - begun < seconds:
+        found = look()
+        if found is not None:
+            return found
+        if process is not None and process.poll() not in (None, 0):
+            raise AssertionError(process.communicate()[1])
+        time.sleep(0.05)
+    raise AssertionError("it did not come about in time")
+
+
+def first(client: httpx.Client, kind: str) -> int | None:
+    found = client.get(f"/v1.1/{kind}").json()["value"]
+    return int(found[0]["@iot.id"]) if found else None
+
+
+def task(client: httpx.Client, key: int, given: dict[str, float]) -> str:
+    answer = client.post(f"/v1.1/TaskingCapabilities({key})/Tasks", json={"taskingParameters": given})
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+def ended(client: httpx.Client, where: str) -> dict[str, Any] | None:
+    found: dict[str, Any] = client.get(where).json()
+    return found if found["status"] in ("completed", "failed") else None
+
+
+def enough(client: httpx.Client, count: int) -> int | None:
+    stored = int(client.get("/v1.1/Observations?$count=true&$top=0").json()["@iot.count"])
+    return stored if stored >= count else None
+
+
+def test_signals_are_evaluated_whole_and_not_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "signals", "--quick", "--work", str(tmp_path / "work"), "--out", str(tmp_path)]
+    assert main(words) == 0
+    found = read(tmp_path / "signals.json")
+    told = {one.controller for one in found.rows}
+    assert told == {"fixed", "actuated", "Webster", "greedy queue", "max-pressure", "double DQN", "PPO"}
+    rule, plan = found.row("crossing", "max-pressure"), found.row("crossing", "fixed")
+    assert rule is not None
+    assert plan is not None
+    assert rule.mean["delay"] < plan.mean["delay"]
+    assert all(one.gridlocked == 0 for one in found.robust)
+    assert {one.promoted for one in found.promotions} == {False}  # two pairs prove nothing
+    assert "## A policy that starves somebody" in (tmp_path / "signals.md").read_text()
+    files = {one: one.stat().st_mtime_ns for one in (tmp_path / "work" / "signals").glob("*.json")}
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    assert {one: one.stat().st_mtime_ns for one in files} == files
+    assert json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_what_if_tells_what_a_measure_changes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "hold.toml"
+    file.write_text('minutes = 5.0\n[do]\ncontroller = "commands"\ncommands = { "mid/phase" = 0.0 }\n')
+    assert main(["twin", "whatif", str(file), "--seeds", "3", "--json"]) == 0
+    changes = {one["kpi"]: one for one in json.loads(capsys.readouterr().out)["changes"]}
+    assert changes["delay"]["do"] > changes["delay"]["base"]
+    assert changes["longest_red"]["do"] >= 200
+    assert changes["delay"]["difference"]["pairs"] == 3
+    assert main(["twin", "whatif", "sunshine"]) == 2
