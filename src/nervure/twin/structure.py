@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given, pack, unpack
 
-__all__ = ["Frame", "Modes", "Structure", "beam", "drifts", "earthquakes", "modes", "shear_building"]
+__all__ = [
+    "STEP_S",
+    "Frame",
+    "Modes",
+    "Structure",
+    "beam",
+    "drifts",
+    "earthquakes",
+    "modes",
+    "shear_building",
+]
 
 Floats = NDArray[np.float64]
 STEP_S = 0.01
