@@ -25,7 +25,7 @@ Engine {engine}. Nets `resco/…` are RESCO's (Ault and Sharon, NeurIPS Datasets
 time lost plus delay of departure, wait is standing time, travel includes the delay of departure; all are means
 over all trips that were to begin, also those that were not over, and nobody is teleported out of a jam (who has stood within a
 junction for a minute is driven around). Seeds
-101 and on; the constants of rules were set on others. The trips of a RESCO net are always the same, seeds vary drivers: a
+101 and on; the constants of rules were set on seeds 1 to 8, after a run of some of these had been seen. The trips of a RESCO net are always the same, seeds vary drivers: a
 learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
 
 ![Delay by net and controller](signals/delay.svg)
