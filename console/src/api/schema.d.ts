@@ -531,7 +531,7 @@ export interface components {
             name: string;
             version: string;
             solution: string;
-            problem: components["schemas"]["Forecast"] | components["schemas"]["Anomaly"] | components["schemas"]["RemainingLife"] | components["schemas"]["Classify"];
+            problem: components["schemas"]["Forecast"] | components["schemas"]["Anomaly"] | components["schemas"]["RemainingLife"] | components["schemas"]["Classify"] | components["schemas"]["Control"];
             model: string;
             created: string;
             /** @default [] */
@@ -734,6 +734,19 @@ export interface components {
         Wake: {
             of: string[];
             above: number;
+        };
+        /**
+         * Control
+         * @description Decide what to ``command`` every so often, from readings of ``of``; ``by`` is how it was learned.
+         */
+        Control: {
+            /** @enum {unknown} */
+            type: "control";
+            command: string;
+            of: string[];
+            by: string;
+            /** @default 10s */
+            every: string;
         };
         /**
          * Channel

@@ -92,7 +92,7 @@ def evaluate(
     whole = {"--sets": sets, "--models": models, "--work": work, "--peers-python": peers_python}
     if name in PROOFS:
         return prove(name, out, {**single, **whole, "--all": everything}, quick=quick, json=json)
-    many = everything or (not (filed := bool(own and own.csv)) and _is_many(name or ""))
+    many = (not (filed := bool(own and own.csv)) and _is_many(name or "")) or everything
     _refuse(single, whole, filed=filed, everything=many)
     if (given := opened(name if filed else name or "", own)) is not None:
         return judged(given, budget_s=budget or BUDGET_S, seeds=seeds or 1, quick=quick, json=json)

@@ -147,10 +147,10 @@ class Steering:
 
     def approve(self, task: int, scope: Scope) -> TaskView:
         """Note a yes; the Task goes on when there are enough."""
-        if scope.kind not in PEOPLE:
-            raise DeniedError(f"{scope.who} is no person: approvals are theirs")
         with self._loops.turn():
             found = self._of(task, scope)
+            if scope.kind not in PEOPLE:
+                raise DeniedError(f"{scope.who} is no person: approvals are theirs")
             if found.status != "awaiting approval":
                 raise ConflictError(f"Task {task} is {found.status}: it waits for nobody")
             values = found.values if isinstance(found.values, dict) else {}

@@ -28,7 +28,7 @@ def split(flow: Floats, served: Floats, *, yellow_s: float, min_green_s: float) 
     A lane that several phases serve counts where it is served best and first.
 
     >>> split(np.array([0.1, 0.2]), np.eye(2), yellow_s=3.0, min_green_s=5.0).round(1)
-    array([13.4, 21.6])
+    array([14.5, 26. ])
     """
     best = served.argmax(axis=0)
     ratio = np.array(
