@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -16,28 +15,15 @@ from nervure.core.entity import Datastream, Thing
 from nervure.core.instant import SECOND_NS
 from nervure.core.scale import Scale
 from nervure.core.settings import Access, Settings
-from nervure.node.compose import Node
 from nervure.store.catalogue import Catalogue
 from nervure.stream.subject import reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import PASSWORD
 from tests.service.test_access import running, thing
+from tests.service.test_direct import node_of
 from tests.support import publish_mqtt
 
 pytestmark = pytest.mark.service
-
-
-@contextlib.asynccontextmanager
-async def watched(settings: Settings) -> AsyncIterator[Node]:
-    """Run an open node."""
-    node = Node(settings)
-    await node.start()
-    task = asyncio.create_task(node.run())
-    try:
-        yield node
-    finally:
-        node.stop()
-        await task
 
 
 class Ear:
@@ -148,7 +134,7 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
     async def run() -> None:
         gauge, stream = _gauge(watching)
         async with (
-            watched(watching),
+            node_of(watching),
             httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as page,
         ):
             ear = Ear(page, "alerts=true")

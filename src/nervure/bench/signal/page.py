@@ -23,13 +23,16 @@ Rules and learned controllers of signals on the same simulated streets and seeds
 Engine {engine}. Nets `resco/…` are RESCO's (Ault and Sharon, NeurIPS Datasets 2021), read from the installed
 `sumo-rl`, an hour each. Decisions every 10 s (Webster: every 5 s), 3 s of yellow, detectors see 80 m. Delay is
 time lost plus delay of departure, wait is standing time, travel includes the delay of departure; all are means
-over all trips that were to begin, also those that were not over, and nobody is teleported out of a jam (who has stood within a
-junction for a minute is driven around). Seeds
-101 and on; the constants of rules were set on seeds 1 to 8, after a run of some of these had been seen. The trips of a RESCO net are always the same, seeds vary drivers: a
-learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
+over all trips that were to begin, also those that were not over, and nobody is teleported out of a jam (who has
+stood within a junction for a minute is driven around). Seeds 101 and on; the constants of rules were set on
+seeds 1 to 8, after a run of some of these had been seen. The trips of a RESCO net are always the same, seeds
+vary drivers: a learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
 
 ![Delay by net and controller](signals/delay.svg)
 """
+
+_PART = """**Not all of the plan has run**: nets, controllers, demands and faults that are not below have no figure here, and
+goals of theirs are not listed."""
 
 
 def publish(document: Document, out: Path) -> tuple[Path, Path]:
@@ -45,6 +48,8 @@ def write_page(document: Document) -> str:
     """Return the page as Markdown."""
     command = "nervure evaluate signals --out docs/report"
     parts = [_HEAD.format(command=command, made=document.made[:10], engine=document.engine)]
+    if not document.full:
+        parts.append(_PART)
     parts += [
         f"## {net}\n\n{_rows([one for one in document.rows if one.net == net])}" for net in document.nets
     ]
