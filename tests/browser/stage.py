@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench import browser
 from nervure.bench.browser import CONSOLE, node_program
-from nervure.cli.train import hand_over
+from nervure.cli.train import hand_over, keep
 from nervure.core.settings import Access, Settings
 from nervure.learn.dataset import cache_folder
 from nervure.learn.reader import package
@@ -130,6 +130,7 @@ def teach(folder: Path, *seeds: int) -> list[str]:
     settings = Settings(data=str(data), access=Access(open=True))
     learned = [learn(data, seed, days=100 - 20 * place)[1] for place, seed in enumerate(seeds)]
     for place, one in enumerate(learned):
+        keep(one, settings, None)
         hand_over(settings, one, promoted=not place)
     return [one.card.version for one in learned]
 

@@ -25,7 +25,9 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        while child.cmdline()[1:2] != ["-c"]:  # it is still tying itself; a program being replaced has no line
+        while child.cmdline()[1:2] != [
+            "-c"
+        ]:  # it is still tying itself; a program being replaced has no line
             time.sleep(0.01)
         parent.kill()
         child.wait(10)

@@ -84,12 +84,20 @@ def test_long_after_the_data_set_the_node_stands_alone_and_can_be_learned_from(t
     assert (later.table.first, len(later.table.value)) == (first + 1000, 200)
 
 
-@pytest.mark.parametrize(("days", "cuts"), [(60, (48, 54)), (15, (9, 12))])
+@pytest.mark.parametrize(
+    ("parts", "days", "cuts"),
+    [
+        (("18d", "6d", "6d"), 60, (48, 54)),
+        (("18d", "6d", "6d"), 15, (9, 12)),
+        (("rest", "6d", "6d"), 60, (48, 54)),
+        (("rest", "6d", "6d"), 15, (9, 12)),  # a store that has just begun can be learnt from too
+    ],
+)
 def test_parts_of_a_published_protocol_do_not_leave_out_what_is_new(
-    tmp_path: Path, days: int, cuts: tuple[int, int]
+    tmp_path: Path, parts: tuple[str, str, str], days: int, cuts: tuple[int, int]
 ) -> None:
     assert SOLUTION.data is not None
-    data = msgspec.structs.replace(SOLUTION.data, split=("18d", "6d", "6d"))
+    data = msgspec.structs.replace(SOLUTION.data, split=parts)
     fixed = msgspec.structs.replace(SOLUTION, data=data)
     store = filled(tmp_path, [(1, FIRST + row, 50.0) for row in range(24 * days)])
     split = pose(live(fixed, None, STREAMS, store)).split

@@ -103,6 +103,30 @@ def test_who_cannot_be_told_of_an_alert_hears_of_a_gap_and_everybody_else_goes_o
         asyncio.run(run())
 
 
+def test_who_reads_nothing_for_long_loses_the_place_and_who_reads_keeps_it() -> None:
+    async def run() -> None:
+        here = made()
+        running = asyncio.create_task(here.run())
+        reads, sleeps = here.listen(wish(5), "", None), here.listen(wish(5), "", None)
+        assert await anext(reads) == await anext(sleeps)
+        first = 1
+        async with asyncio.timeout(10):
+            while here.listeners == 2:
+                here.took(rows(5, 5, first=first))
+                first += 5
+                assert b"event: rows" in await anext(reads)
+        assert await anext(sleeps) == b'event: end\ndata: {"why":"slow"}\n\n'
+        here.took(rows(5, 5, first=first))
+        assert b"event: rows" in await anext(reads)
+        running.cancel()
+        await reads.aclose()
+
+    with pytest.MonkeyPatch.context() as quicker:
+        quicker.setattr(live, "EVERY_S", 0.02)
+        quicker.setattr(live, "PATIENCE_S", 0.3)
+        asyncio.run(run())
+
+
 def test_one_person_does_not_take_every_place() -> None:
     async def run() -> None:
         here = made()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nervure.learn.own.data import Own
     from nervure.trust.signature import SigningKey
 
-__all__ = ["hand_over", "train"]
+__all__ = ["hand_over", "keep", "train"]
 
 
 Name = Annotated[
@@ -88,7 +88,7 @@ def train(
         return _train_own(found, key, loaded, out, ways, wish, json=json)
     learned = _train_known(str(name), problem, key, loaded, ways, wish)
     promoted, code = outcome(learned.verdict, forced=ways.promote)
-    path = _keep(learned, loaded, out)
+    path = keep(learned, loaded, out)
     _tell(learned, path, json=json)
     running = hand_over(loaded, learned, promoted=promoted)
     _stands(learned, {"file": path}, running=running, promoted=promoted, json=json)
@@ -164,7 +164,7 @@ def _warn(solution: Solution, problem: str | None) -> None:
         note(f"warning: {', '.join(late)} may not be told ahead live: declare its Signal with ahead=")
 
 
-def _keep(learned: Course, settings: Settings, out: Path | None) -> Path:
+def keep(learned: Course, settings: Settings, out: Path | None) -> Path:
     """Write the package and the weights beside it: into the data folder, and where it was asked for."""
     from nervure.learn.weights import SUFFIX
 
@@ -187,7 +187,7 @@ def _train_own(
     how = how_of(own.solution, None, settings, ways)
     with progress(f"train {own.solution.name}") as told:
         learned = run(own, key=key, progress=told, how=how, **wish._asdict())
-    files = written(own, _keep(learned, settings, out), out, settings)
+    files = written(own, keep(learned, settings, out), out, settings)
     about = described(own, learned.metrics)
     _tell(learned, *files.values(), json=json)
     if about["against_plain"] and not json:

@@ -100,6 +100,11 @@ class Sight:
         if phase != self.phase:
             self.phase, self.green_s = phase, 0.0
 
+    def better(self, worth: Floats) -> int:
+        """Return the phase that is worth most, ``[phase]``; of equals, the one that is on."""
+        best = int(np.argmax(worth))
+        return best if worth[best] > worth[self.phase] else self.phase
+
     def due(self, every_s: float) -> int | None:
         """Return the phase that has to be shown now so that nobody is kept waiting too long, or None.
 

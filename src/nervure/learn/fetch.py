@@ -15,6 +15,7 @@ from nervure.core.error import DataError
 __all__ = ["fetch", "sha256_of"]
 
 _CHUNK = 1 << 20
+_CONNECT_S = 10.0  # a host that does not answer by then is away, and there may be many files
 
 
 def sha256_of(path: Path) -> str:
@@ -40,11 +41,12 @@ def fetch(
     if target.exists() and sha256_of(target) == sha256:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    wait = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     handle, draft = tempfile.mkstemp(dir=target.parent, suffix=".part")
     try:
         with (
             os.fdopen(handle, "wb") as file,
-            httpx.stream("GET", url, follow_redirects=True, timeout=timeout_s) as answer,
+            httpx.stream("GET", url, follow_redirects=True, timeout=wait) as answer,
         ):
             answer.raise_for_status()
             digest = _copy(answer, file.write, progress, limit_bytes, url)

@@ -27,6 +27,7 @@ from nervure.learn.split import REST
 
 __all__ = ["Store", "live", "readings"]
 
+_SHORT = (0.6, 0.2, 0.2)
 _GAP_NS = 60 * DAY_NS  # a longer silence between data set and store is not bridged
 
 
@@ -93,15 +94,18 @@ def _growing(solution: Solution, length: int, *, every_ns: int) -> Solution:
     """Return the solution with parts that end where its readings end.
 
     Parts of three durations are those of a published protocol: what comes after them would never count.
+    Where the parts that judge would leave less than half for learning, all shrink.
     """
     source = solution.data
-    if source is None or not all(isinstance(one, str) and one != REST for one in source.split):
+    if source is None or not all(isinstance(one, str) for one in source.split):
         return solution
-    spans = [duration_ns(str(one)) for one in source.split]
-    total = sum(spans)
-    train, validation, test = (one / total for one in spans)
-    short = length * every_ns < total
-    parts = (train, validation, test) if short else (REST, *source.split[1:])
+    spans = [0 if one == REST else duration_ns(str(one)) for one in source.split]
+    if REST in source.split:
+        parts = source.split if 2 * sum(spans) <= length * every_ns else _SHORT
+    else:
+        short = length * every_ns < sum(spans)
+        train, validation, test = (one / sum(spans) for one in spans)
+        parts = (train, validation, test) if short else (REST, *source.split[1:])
     return msgspec.structs.replace(solution, data=msgspec.structs.replace(source, split=parts))
 
 

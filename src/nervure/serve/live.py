@@ -4,7 +4,7 @@
     event: alert   alerts that are new, changed or over
     event: strip   how the node does
     event: gap     what came since an instant is not told: fetch it
-    event: end     the session is over, or the node stops
+    event: end     the session is over, the node stops, or nothing was read for two minutes
 
 Nothing is done while nobody listens. Each listener has a bounded queue: who reads too slowly is told of
 a gap and goes on with the newest.
@@ -48,6 +48,9 @@ MOST_ALERTS = 1_000
 MOST_BYTES = 4 << 20
 """How much waits for one listener."""
 
+PATIENCE_S = 120.0
+"""For how long what waits for a listener may wait: who reads nothing for longer loses the place."""
+
 LONGEST_BACK_MS = 15 * 60 * 1000
 _MS = 1_000_000
 _RETRY = b"retry: 2000\n\n"
@@ -73,6 +76,13 @@ class _Listener:
         self.bytes = 0
         self.gap_ms: int | None = None
         self.woken = asyncio.Event()
+        self.taken = time.monotonic()
+
+    @property
+    def gone(self) -> bool:
+        """Whether they have read nothing of what waits for too long."""
+        waits = bool(self.waiting) or self.gap_ms is not None
+        return waits and time.monotonic() - self.taken > PATIENCE_S
 
     def put(self, event: bytes, now_ms: int) -> None:
         """Let an event wait; with too much waiting, all of it gives way to a word about that."""
@@ -96,6 +106,7 @@ class _Listener:
             found = event("gap", {"from": self.gap_ms}) + found
         self.waiting.clear()
         self.bytes, self.gap_ms = 0, None
+        self.taken = time.monotonic()
         return found
 
 
@@ -200,6 +211,9 @@ class Live:
             if strip is not None and one.wish.strip:
                 one.put(strip, now)
             one.woken.set()
+        for one in [each for each in self._listeners if each.gone]:
+            self._listeners.discard(one)
+            one.take()
 
     def listen(
         self, wish: Wish, last: str, still: Callable[[], Awaitable[object]] | None
@@ -228,7 +242,7 @@ class Live:
             while True:
                 await mine.woken.wait()
                 mine.woken.clear()
-                if self._closed.is_set():
+                if self._closed.is_set() or mine not in self._listeners:
                     break
                 if still is not None and not await _holds(still):
                     yield event("end", {"why": "session"})
@@ -239,7 +253,7 @@ class Live:
                 if found:
                     told = time.monotonic()
                     yield found
-            yield mine.take() + event("end", {"why": "stop"})
+            yield mine.take() + event("end", {"why": "stop" if self._closed.is_set() else "slow"})
         finally:
             self._listeners.discard(mine)
             if not self._listeners:

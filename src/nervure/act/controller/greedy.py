@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from nervure.core.junction import Junction
 from nervure.core.sight import Sight
 
@@ -22,13 +20,10 @@ class GreedyQueue:
         self._sights = [Sight(one) for one in junctions]
 
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
-        """Return the phase of each junction; of equals, the one that is on."""
+        """Return the phase of each junction."""
         found = {}
         for sight in self._sights:
             sight.look(seen, now_s)
-            worth = sight.served @ sight.queue
-            best = int(np.argmax(worth))
-            if worth[best] > worth[sight.phase]:
-                sight.show(best)
+            sight.show(sight.better(sight.served @ sight.queue))
             found[sight.junction.command] = float(sight.phase)
         return found

@@ -39,7 +39,7 @@ class MaxPressure:
         self._sights = [Sight(one) for one in junctions]
 
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
-        """Return the phase of each junction; of equals, the one that is on."""
+        """Return the phase of each junction."""
         found = {}
         for sight in self._sights:
             sight.look(seen, now_s)
@@ -49,8 +49,4 @@ class MaxPressure:
 
     def _phase(self, sight: Sight) -> int:
         due = sight.due(self.every_s)
-        if due is not None:
-            return due
-        worth = pressure(sight)
-        best = int(np.argmax(worth))
-        return best if worth[best] > worth[sight.phase] else sight.phase
+        return sight.better(pressure(sight)) if due is None else due

@@ -91,9 +91,7 @@ class Shield:
         else:
             self.verdicts["passed"] += 1
             return int(value)
-        worth = pressure(watch.sight)
-        best = int(np.argmax(worth))
-        return best if worth[best] > worth[watch.sight.phase] else watch.sight.phase
+        return watch.sight.better(pressure(watch.sight))
 
     def _overrule(self, watch: _Watch, now_s: float) -> None:
         """Note that a lane had been red too long; who lets vehicles wait so long is benched, ever longer."""

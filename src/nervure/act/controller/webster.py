@@ -20,6 +20,7 @@ _FLOW_S = 600.0  # flows are means over about this long
 _SATURATION = 0.5  # vehicles that a green lane lets through in a second
 _CYCLE_S = (30.0, 120.0)
 _MOST = 0.9  # of saturation that a cycle is made for
+_START_S = 1.0  # of each green that passes before vehicles move
 
 
 def split(flow: Floats, served: Floats, *, yellow_s: float, min_green_s: float) -> Floats:
@@ -28,7 +29,7 @@ def split(flow: Floats, served: Floats, *, yellow_s: float, min_green_s: float) 
     A lane that several phases serve counts where it is served best and first.
 
     >>> split(np.array([0.1, 0.2]), np.eye(2), yellow_s=3.0, min_green_s=5.0).round(1)
-    array([14.5, 26. ])
+    array([15.5, 27. ])
     """
     best = served.argmax(axis=0)
     ratio = np.array(
@@ -38,11 +39,11 @@ def split(flow: Floats, served: Floats, *, yellow_s: float, min_green_s: float) 
             for phase in range(len(served))
         ]
     )  # fmt: skip
-    lost = len(served) * (yellow_s + 1.0)
+    lost = len(served) * (yellow_s + _START_S)
     total = min(float(ratio.sum()), _MOST)
     cycle = float(np.clip((1.5 * lost + 5.0) / (1.0 - total), *_CYCLE_S))
     share = ratio / ratio.sum() if ratio.sum() > 0 else np.full(len(served), 1.0 / len(served))
-    return np.asarray(np.maximum(min_green_s, (cycle - lost) * share) + yellow_s)
+    return np.asarray(np.maximum(min_green_s, (cycle - lost) * share + _START_S) + yellow_s)
 
 
 class Webster:

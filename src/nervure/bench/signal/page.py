@@ -24,8 +24,8 @@ Engine {engine}. Nets `resco/…` are RESCO's (Ault and Sharon, NeurIPS Datasets
 `sumo-rl`, an hour each. Decisions every 10 s (Webster: every 5 s), 3 s of yellow, detectors see 80 m. Delay is
 time lost plus delay of departure, wait is standing time, travel includes the delay of departure; all are means
 over all trips that were to begin, also those that were not over, and nobody is teleported out of a jam (who has
-stood within a junction for a minute is driven around). Seeds 101 and on; the constants of rules were set on
-seeds 1 to 8, after a run of some of these had been seen. The trips of a RESCO net are always the same, seeds
+stood within a junction for a minute is driven around). Seeds 201 and on; the constants of rules were set on
+seeds 1 to 8, with a run of 101 and on seen before. The trips of a RESCO net are always the same, seeds
 vary drivers: a learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
 
 ![Delay by net and controller](signals/delay.svg)

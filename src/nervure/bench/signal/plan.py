@@ -42,7 +42,7 @@ QUICK = "crossing"
 _ONE = ("resco/cologne1", "resco/ingolstadt1")  # nets of one junction
 _TRAIN_S, _TRAIN_MANY_S = 120.0, 200.0  # processor seconds, of one junction and of several
 _SEEDS, _ROBUST, _STARVED = 10, 20, 10
-_FIRST = 101  # seeds before were used while rules were written
+_FIRST = 201  # seeds before were used while rules were written
 _STARVE = 3  # phases that a starving policy holds
 
 _RUNNING = (
