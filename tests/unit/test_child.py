@@ -27,7 +27,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         while child.cmdline()[1:2] != [
             "-c"
-        ]:  # it is still tying itself; a program being replaced has no line
+        ]:  # it is tying itself; meanwhile it may have no line
             time.sleep(0.01)
         parent.kill()
         child.wait(10)
