@@ -150,6 +150,25 @@ def test_packages_are_kept_by_name(settings: Settings) -> None:
     asyncio.run(run())
 
 
+def test_who_is_cancelled_while_a_package_comes_is_cancelled_at_any_moment(settings: Settings) -> None:
+    async def goes_on(log: Log) -> None:
+        await log.get_package("a.onnx")
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with running(settings) as (_, log):
+            await log.put_package("a.onnx", os.urandom(300_000))
+            for moment in range(200):
+                task = asyncio.create_task(goes_on(log))
+                await asyncio.sleep(moment * 1e-4)
+                task.cancel()
+                _, waiting = await asyncio.wait([task], timeout=5)
+                assert not waiting, f"it goes on though it was cancelled after {moment / 10} ms"
+                assert task.cancelled()
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("subject", "size", "once", "match"),
     [
