@@ -12,7 +12,7 @@ await run(
       found.turns.push({ ...(await chart(browser)), ...(await heat(page)), ...(await alerts(page)), ...(await map(page)) })
       await ask(`turn ${turn}`)
     }
-    found.memory = await memory(browser, errors)
+    found.memory = told.seconds > 0 ? await memory(browser, errors) : null
     return found
   },
   { viewport: { width: 1280, height: 900 } },

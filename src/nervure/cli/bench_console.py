@@ -17,7 +17,7 @@ def console(
     *,
     sensors: Annotated[int, Parameter(help="Sensors, series and alerts.", show_default=True)] = 10_000,
     turns: Annotated[int, Parameter(help="How many turns; medians count.", show_default=True)] = 3,
-    minutes: Annotated[float, Parameter(help="For how long memory is watched.", show_default=True)] = 60.0,
+    minutes: Annotated[float, Parameter(help="To watch memory; 0: not at all.", show_default=True)] = 60.0,
     shots: Annotated[Path | None, Parameter(help="Where to keep a picture of the page if it fails.")] = None,
     quick: Quick = False,
     out: Out = None,
@@ -35,6 +35,7 @@ def console(
         "console",
         lambda tell: measure(sensors=sensors, turns=turns, minutes=minutes, out=shots, progress=tell),
         quick=quick,
+        part=minutes == 0,
         out=out,
         json=json,
     )

@@ -72,7 +72,8 @@ def measure(
 ) -> list[Row]:  # fmt: skip
     """Open the console on a city of so many sensors; return bytes, milliseconds and megabytes.
 
-    Memory is watched for so many minutes, with 16 charts on screen and 200 readings a second coming in.
+    Memory is watched for so many minutes, with 16 charts on screen and 200 readings a second coming in; with
+    0 it is not.
     Pictures of what fails go to ``out``.
     """
     with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
@@ -172,9 +173,14 @@ def _rows(found: dict[str, Any], sensors: int, minutes: float) -> list[Row]:
             case = _CASES[name.partition("_")[0]].format(n=sensors)
             turns.add(case, NODE, words, turn[name])
         turns.add(_CASES["alerts"].format(n=sensors), NODE, "rows in the page at once", turn["alerts_lines"])
+    return turns.rows() if found["memory"] is None else turns.rows() + _memory(found["memory"], minutes)
+
+
+def _memory(found: dict[str, Any], minutes: float) -> list[Row]:
+    turns = Turns("console")
     case = f"{LIVE} charts for {minutes:g} min, {RATE} readings/s"
-    samples = found["memory"]["samples"]
-    turns.add(case, NODE, "points of a chart at the end", found["memory"]["points"])
+    samples = found["samples"]
+    turns.add(case, NODE, "points of a chart at the end", found["points"])
     for name, words in (("heap_mb", "MB of heap"), ("nodes", "nodes"), ("listeners", "listeners")):
         value = [float(one[name]) for one in samples]
         turns.add(case, NODE, f"{words} at the start", value[0])
