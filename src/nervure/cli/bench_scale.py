@@ -14,6 +14,7 @@ __all__ = ["scale"]
 _NOTES = (
     "All setups share the cores with the log server and the sender: more workers than cores gain nothing.",
     "The node alone decodes and stores all readings, whoever scores: what light models gain is bound by it.",
+    "The second in which a burst is committed counts too: more messages weigh it less.",
     "What Ray spends on itself counts among all processes, where it has placed the workers.",
 )
 
@@ -22,7 +23,7 @@ def scale(
     *,
     messages: Annotated[
         int, Parameter(help="How many messages are sent a turn.", show_default=True)
-    ] = 100_000,
+    ] = 200_000,
     turns: Annotated[int, Parameter(help="How many turns; medians count.", show_default=True)] = 3,
     quick: Quick = False,
     out: Out = None,
@@ -34,7 +35,7 @@ def scale(
     return run(
         "scale",
         lambda tell: measure(
-            messages=40_000 if quick else messages,
+            messages=20_000 if quick else messages,
             turns=1 if quick else turns,
             setups=[one for one in SETUPS if one.workers in {0, 2} and not one.ray] if quick else SETUPS,
             nets=NETS[1:] if quick else NETS,

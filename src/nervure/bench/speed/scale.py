@@ -46,16 +46,15 @@ _RATE = "messages/s until all are scored and sealed"
 
 
 class Net(msgspec.Struct, frozen=True, kw_only=True):
-    """The model of a case: its channels, and the share of the messages that it is given."""
+    """The model of a case."""
 
     name: str
     channels: int
-    share: float = 1.0
 
 
 NETS = (
     Net(name="CNN at every message", channels=16),
-    Net(name="CNN of 64 channels at every message", channels=64, share=0.2),
+    Net(name="CNN of 64 channels at every message", channels=64),
 )
 
 
@@ -101,7 +100,7 @@ def measure(
     for place, (net, setup) in enumerate(plan):
         progress(place / len(plan), f"{net.name}, {setup.name}")
         with tempfile.TemporaryDirectory(prefix="nervure-bench-") as folder:
-            asyncio.run(_burst(Path(folder), net, setup, round(messages * net.share), found))
+            asyncio.run(_burst(Path(folder), net, setup, messages, found))
     for setup in (Setup(workers=2), Setup(workers=2, ray=True)) if Setup(workers=2) in here else ():
         for leave in leaves if setup in here else ():
             if setup.ray and leave == "planned":  # a signal to one of Ray's actors ends it as a crash does
