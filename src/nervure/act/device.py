@@ -12,12 +12,13 @@ The network may come and go as it likes: paho connects again by itself, and `ste
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nervure.act import array
 from nervure.act.guard import MOST_BYTES, Guard, steady_ns
 from nervure.core.interlock import Value
 from nervure.core.order import Answer
@@ -44,14 +45,19 @@ class Device:
     """One guarded capability of one Thing on MQTT; messages come in another thread than ``step``.
 
     ``clock`` is nanoseconds of a clock that nobody sets. What is said while there is no network waits in
-    paho, at most so much as its queue holds.
+    paho, at most so much as its queue holds. Where the clock is simulated, reports go by ours, and at once
+    when something else is in force, as much may happen there in one second of ours.
     """
 
     def __init__(
         self, guard: Guard, *, thing: int, capability: int, clock: Callable[[], int] = steady_ns
     ) -> None:
         self.guard = guard
+        self.said: Counter[str] = Counter()
+        """How many answers there were of each kind, in the words of a Task's states."""
         self._clock = clock
+        self._beat = steady_ns if guard.declared.simulated else clock
+        self._told: tuple[object, ...] = ()
         self._topic = f"nervure/tasks/{thing}"
         self.capability = capability
         self._came: deque[bytes] = deque(maxlen=_WAITING)
@@ -62,11 +68,37 @@ class Device:
 
     def connect(self, client: paho.Client, wake: Callable[[], None] | None = None) -> None:
         """Take a client, connected or not; ``wake`` is called when an order has come."""
-        self._client, self._wake = client, wake
+        self.speak(client)
+        self._wake = wake
         client.on_connect = self._connected
         client.on_message = self._message
         if client.is_connected():
             client.subscribe(self._topic, 1)
+
+    def speak(self, client: paho.Client) -> None:
+        """Speak through a client that somebody else listens to, who gives what came to :meth:`hear`."""
+        self._client = client
+
+    def hear(self, payload: bytes) -> None:
+        """Take a message of the platform to this Thing; from any thread."""
+        if len(payload) <= 2 * MOST_BYTES:
+            self._came.append(payload)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has come that was not followed yet."""
+        return bool(self._came)
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """What the actuator has to do: all that is in force; where nothing has a plan, what is held.
+
+        What is not in it then is left to a plan of the actuator's own.
+        """
+        values = self.guard.values
+        if self.guard.declared.plan or self.guard.holder == "starve":
+            return values
+        return {name: values[name] for name in array.decide(self.guard.slots)}
 
     def sense(self, readings: Mapping[str, Value]) -> None:
         """Take readings of inputs."""
@@ -81,15 +113,24 @@ class Device:
                 self._follow(self._came.popleft(), now_ns)
             values = self.guard.step(now_ns)
             answers = self.guard.answers()
-            due = now_ns >= self._next_ns
+            beat_ns = self._beat()
+            due = beat_ns >= self._next_ns or self._moved(values)
             if due:
-                self._next_ns = now_ns + round(REPORT_S * 1e9)
+                self._next_ns = beat_ns + round(REPORT_S * 1e9)
             report = self.guard.report(now_ns) if due else None
         for answer in answers:
+            self.said[answer.status] += 1
             self._answer(answer)
         if report is not None:
             self._say(f"{self._topic}/guard-{self.capability}/status", report)
         return values
+
+    def _moved(self, values: Mapping[str, Value]) -> bool:
+        """Tell whether simulated time has brought something that the platform has yet to hear of."""
+        if not self.guard.declared.simulated:
+            return False
+        before, self._told = self._told, (dict(values), self.guard.holder, self.guard.known.trips)
+        return before != self._told
 
     def _follow(self, payload: bytes, now_ns: int) -> None:
         try:
@@ -113,8 +154,7 @@ class Device:
         self._next_ns = 0
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        if len(message.payload) <= 2 * MOST_BYTES:
-            self._came.append(bytes(message.payload))
+        self.hear(bytes(message.payload))
         if self._wake is not None:
             self._wake()
 

@@ -17,13 +17,12 @@ from collections import deque
 from collections.abc import Mapping
 
 import msgspec
-from msgspec.structs import replace
 
 from nervure.act import array, track
 from nervure.act.check import starving
 from nervure.act.interlock import judge
 from nervure.act.steer import planned, steer
-from nervure.core.command import AHEAD_NS, HAND, Evidence, Proposal, Trip, foremost
+from nervure.core.command import AHEAD_NS, HAND, Proposal, Trip, foremost, moved
 from nervure.core.interlock import Declared, Starve, Value
 from nervure.core.interlock_check import span_ns
 from nervure.core.order import Answer, Note, Order, Report, Slot
@@ -124,7 +123,7 @@ class Guard:
         proposal = order.proposal
         if proposal is None:
             return self._say(Answer(task=name, status="rejected", detail="form: it says nothing"))
-        return self.offer(_here(proposal, order.echo_ns, now_ns), now_ns)
+        return self.offer(moved(proposal, order.echo_ns, now_ns), now_ns)
 
     def offer(self, proposal: Proposal, now_ns: int) -> Answer:
         """Take a command whose times are of our clock: from an order, or from a switch at the device."""
@@ -295,23 +294,6 @@ class Guard:
 
     def _note(self, what: str, detail: Mapping[str, object]) -> None:
         self._notes.append(Note(time_ns=self.known.now_ns, what=what, detail=dict(detail)))
-
-
-def _here(proposal: Proposal, echo_ns: int, now_ns: int) -> Proposal:
-    """Return a proposal with its times by our clock: issued when we last reported, at the earliest."""
-    shift = echo_ns - proposal.issued_ns
-    shown = proposal.evidence
-    return replace(
-        proposal,
-        issued_ns=echo_ns,
-        until_ns=None if proposal.until_ns is None else now_ns + (proposal.until_ns - proposal.issued_ns),
-        approvals=tuple(replace(one, time_ns=one.time_ns + shift) for one in proposal.approvals),
-        evidence=None if shown is None else _moved(shown, shift),
-    )
-
-
-def _moved(shown: Evidence, shift: int) -> Evidence:
-    return replace(shown, time_ns=shown.time_ns + shift)
 
 
 def _unlabelled(state: str, kind: str) -> Value:

@@ -62,8 +62,10 @@ def rule(proposal: Proposal, declared: Declared, standing: Standing, now_ns: int
     """Judge a proposal on the platform's side.
 
     ``checked`` means that it may be dispatched now, ``awaiting approval`` that people have to say yes.
+    Where the device's time is simulated, rules are judged at the instant up to which it is known.
     """
-    known = replace(standing.known, now_ns=now_ns)
+    here_ns = standing.known.now_ns if declared.simulated else now_ns
+    known = replace(standing.known, now_ns=here_ns)
     verdicts = judge(proposal, declared, known)
     if proposal.by == "model":
         verdicts = (*verdicts, _mode(proposal, standing, now_ns))
@@ -73,7 +75,7 @@ def rule(proposal: Proposal, declared: Declared, standing: Standing, now_ns: int
         state = _STATE.get(last.outcome, "rejected")
         found = Ruling(state=state, verdicts=verdicts, detail=f"{last.rule}: {last.why}", lowered=lowered)
         return after, found
-    slots, _ = array.expire(after.slots, now_ns)
+    slots, _ = array.expire(after.slots, here_ns)
     above = array.stronger(slots, proposal.slot, proposal.values)
     if above is not None and proposal.by == "model":
         held = f"slot {above.slot} is held by {above.actor or above.model}"

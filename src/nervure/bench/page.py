@@ -11,9 +11,9 @@ from nervure.core.alert import Alert
 from nervure.core.card import Card
 from nervure.core.instant import iso
 
-__all__ = ["write"]
+__all__ = ["STYLE", "write"]
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light}
 body{font:16px/1.55 system-ui,sans-serif;color:#16324f;background:#fff;max-width:1060px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.7rem;margin:0 0 .2rem}h2{font-size:1.15rem;margin:2.2rem 0 .4rem}
@@ -51,7 +51,7 @@ def write(outcome: Outcome, card: Card, path: Path) -> Path:
     path.write_text(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><main>\n{body}\n</main></body></html>\n",
+        f"<style>{STYLE}</style></head><body><main>\n{body}\n</main></body></html>\n",
         "utf-8",
     )
     return path

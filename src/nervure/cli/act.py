@@ -17,6 +17,9 @@ __all__ = ["act", "approve", "auto", "hand", "log", "loops", "mode", "refuse", "
 act = App(name="act", help="Control loops: modes, hand, approvals, trips, their signed log.")
 trip = App(name="trip", help="What has tripped.")
 act.command(trip)
+act.command(
+    "nervure.cli.steer:run", name="run", help="Let a controller decide over loops of the running node."
+)
 
 Loop = Annotated[int, Parameter(help="The loop's number, as nervure act list shows it.")]
 TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waiting shows it.")]

@@ -8,20 +8,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from nervure.cli.output import write_json
 
 if TYPE_CHECKING:
+    from nervure.bench.city.outcome import Outcome as Found
     from nervure.bench.demo import Watcher
     from nervure.bench.outcome import Outcome
 
-__all__ = ["demo"]
+__all__ = ["city", "demo", "water"]
 
 MARK = ".nervure-demo"
 
+demo = App(name="demo", help="Real data through the whole loop: learn, replay, score, alert, report.")
 
-def demo(
+
+@demo.default
+def water(
     *,
     headless: Annotated[bool, Parameter(help="Draw nothing; plain lines of progress on stderr.")] = False,
     json: Annotated[bool, Parameter(help="End with one JSON object on stdout.")] = False,
@@ -61,6 +65,54 @@ def demo(
         outcome, card = asyncio.run(perform(options, watcher))
         page = write(outcome, card, folder / "report.html")
     return _tell(outcome, page, None if json else watcher)
+
+
+@demo.command
+def city(
+    *,
+    headless: Annotated[bool, Parameter(help="Draw nothing; plain lines of progress on stderr.")] = False,
+    json: Annotated[bool, Parameter(help="End with one JSON object on stdout.")] = False,
+    data: Annotated[Path, Parameter(help="Folder of the demo; made anew each time.")] = Path("nervure-city"),
+    seed: Annotated[int, Parameter(help="The seed of all chance in the twins.")] = 1,
+    quick: Annotated[bool, Parameter(negative=(), help="Seconds instead of minutes: less of everything.")] = (
+        False
+    ),
+) -> int:
+    """Run three twins in the field of a node, let controllers command them, and say what came of it.
+
+    Signals, a house and a water network, a hundred times as fast as life and more: readings by MQTT, decisions,
+    Tasks, interlocks, guards, acknowledgements. A detector is stuck, a thermometer lies, a main bursts, and
+    somebody with a stolen token gives hostile commands. The same twins run by their own plans alone, too.
+    """
+    from nervure.bench.city.page import write
+    from nervure.bench.city.run import Options, perform
+    from nervure.cli.view import Plain
+
+    folder = _fresh(data)
+    watcher = Plain(sys.stderr)
+    with watcher:
+        outcome = perform(Options(folder=folder / "data", seed=seed, quick=quick), watcher)
+        page = write(outcome, folder / "report.html")
+    if json:
+        write_json({**outcome.summary(), "report": str(page)})
+    elif not headless:
+        _told(outcome, page)
+    return 0 if outcome.good else 1
+
+
+def _told(outcome: Found, page: Path) -> None:
+    """Say the most important of it."""
+    from nervure.cli.output import say, table
+
+    for side in outcome.sides:
+        rows = [(one.name, one.alone, one.joined, one.unit) for one in side.kpis]
+        title = f"{side.title}: {side.controller}, {side.speed:,.0f} times as fast as life"
+        table(("figure", "own plan", "joined", "unit"), rows, title=title)
+    states = ", ".join(f"{count:,} {name}" for name, count in outcome.tasks.items())
+    say(f"{outcome.sent:,} readings, {outcome.lost} lost, {outcome.doubled} doubled; Tasks: {states}")
+    for one in outcome.hostile:
+        say(f"hostile: {one.what}: {one.state}, {one.why}")
+    say(f"the report is {page}")
 
 
 def _tell(outcome: Outcome, page: Path, watcher: Watcher | None) -> int:

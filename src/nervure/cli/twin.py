@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import os
-import signal
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -18,24 +14,17 @@ from nervure.cli.progress import progress
 from nervure.core.error import UsageError
 
 if TYPE_CHECKING:
-    import httpx
-
     from nervure.bench.signal.whatif import Outcome
-    from nervure.core.settings import Settings
-    from nervure.twin.api import Description
-    from nervure.twin.fault import Faults
-    from nervure.twin.run import Broker, Counts
 
 __all__ = ["Going", "run", "twin", "whatif"]
 
 twin = App(name="twin", help="Run simulators in place of the field; ask what would be if.")
 
-_TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
-
 Net = Annotated[
     str | None,
     Parameter(
-        help="Of roads: crossing, corridor, resco/cologne1 (from your own sumo-rl) or a .sumocfg file."
+        help="Of roads: crossing, corridor, resco/cologne1 (from your own sumo-rl) or a .sumocfg file;"
+        " of pipes: hanoi, ltown (from your own epyt) or an .inp file; of energyplus: a model file."
     ),
 ]
 Token = Annotated[
@@ -55,20 +44,39 @@ class Going:
     back: Annotated[float, Parameter(help="Hours ago when it begins.")] = 1.0
     minutes: Annotated[float | None, Parameter(help="Simulated minutes to run; else until stopped.")] = None
     seed: Annotated[int, Parameter(help="The seed of all chance in it.")] = 0
-    lease: Annotated[float, Parameter(help="Simulated seconds that a command holds without another.")] = 120.0
+    since: Annotated[
+        str | None, Parameter(help="When it begins, instead of --back: 2026-01-05T00:00:00Z.")
+    ] = None
+    scenario: Annotated[
+        tuple[str, ...], Parameter(help="What is different, as demand=1.2. May be repeated.")
+    ] = ()
+    lease: Annotated[
+        float | None,
+        Parameter(
+            help="Simulated seconds that a command holds at most; else some steps, 3 s of ours at least."
+        ),
+    ] = None
     fault: Annotated[
         tuple[str, ...],
         Parameter(
-            help="A fault as KIND[:SHARE], such as drop:0.1 (delay, bias, stuck, spoof). May be repeated."
+            help="A fault as KIND[:SHARE][,of=PATTERN][,value=V][,begin=S][,end=S], such as drop:0.1 or"
+            " spoof,of=hall/temperature,value=60 (drop, delay, bias, stuck, spoof). May be repeated."
         ),
     ] = ()
     prefix: Annotated[str | None, Parameter(help="What stands before the names of its Things.")] = None
+    alone: Annotated[
+        bool, Parameter(help="Without a platform, as fast as it goes: what comes of its own plans.")
+    ] = False
+    enrol: Annotated[bool, Parameter(help="Only make it known to the platform, and end.")] = False
     token: Token = None
 
 
 @twin.command
 def run(
-    name: Annotated[str, Parameter(help="Which twin: roads, ...")],
+    name: Annotated[
+        str,
+        Parameter(help="Which twin: roads, pipes, building, energyplus, structure, machine or flood."),
+    ],
     /,
     *,
     going: Annotated[Going | None, Parameter(name="*", show_default=True)] = None,
@@ -78,13 +86,15 @@ def run(
 ) -> int:
     """Run a twin as field devices: readings over MQTT, commands from the Tasks of the running node.
 
-    It registers what it has by the public API, once, and signs in with device credentials. When its
-    commands end it goes on by its own plan.
+    It registers what it has by the public API, once, with the interlocks of its actuators, and signs in with
+    device credentials. Beside each actuator stands a guard; when commands end, it goes on by its own plan.
     """
+    from nervure.cli.field import field
+
     asked = going or Going()
-    if not asked.speed > 0 or asked.back < 0 or not asked.lease > 0:
+    if not asked.speed > 0 or asked.back < 0 or (asked.lease is not None and not asked.lease > 0):
         raise UsageError("--speed and --lease must be above 0, --back not below", hint="--speed 60 --back 1")
-    counts = _field(name, asked, read(settings, change)[0], quiet=json)
+    counts = field(name, asked, read(settings, change)[0], quiet=json)
     if json:
         write_json(counts)
     else:
@@ -92,6 +102,7 @@ def run(
             f"{counts.steps:,} steps, {counts.readings:,} readings sent, {counts.silent:,} lost by faults,"
             f" {counts.tasks:,} Tasks done, {counts.refused:,} refused, {counts.released:,} leases over"
         )
+        say(", ".join(f"{name} {value:,.4g}" for name, value in counts.kpis.items()))
     return 0
 
 
@@ -130,72 +141,3 @@ def _show(found: Outcome) -> None:
     ]  # fmt: skip
     columns = ("figure", "nothing done", "done", "difference", "95 % interval", "p")
     table(columns, lines, title=f"{found.question.title or found.name}, {found.seeds} pairs of runs")
-
-
-def _field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
-    """Open the twin, enrol it, and run it until it is told to stop."""
-    from nervure.twin.enrol import enrol
-    from nervure.twin.find import open_twin
-    from nervure.twin.run import Field, Pace
-
-    opened = open_twin(name, net=asked.net)
-    opened.reset(seed=asked.seed)
-    about = opened.describe()
-    faults = _faults(asked.fault, about, asked.seed)
-    prefix = asked.prefix if asked.prefix is not None else f"{name}/"
-    with _client(loaded, asked.token) as client:
-        places = enrol(client, about, prefix, sign_in=not loaded.access.open)
-    pace = Pace(start_ns=time.time_ns() - round(asked.back * 3600e9), speed=asked.speed)
-    field = Field(opened, places, _broker(loaded), pace, faults=faults, lease_s=asked.lease)
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda *_: field.stop())
-    steps = math.inf if asked.minutes is None else max(1, round(asked.minutes * 60 / about.step_s))
-    try:
-        with progress(f"twin {name}") as tell:
-            if quiet or math.isinf(steps):
-                return field.run(steps)
-            return field.run(steps, lambda done, _: tell(done.steps / steps, f"{done.readings:,} readings"))
-    finally:
-        field.close()
-
-
-def _faults(words: tuple[str, ...], about: Description, seed: int) -> Faults | None:
-    """Read faults as they are written at the command line."""
-    from nervure.twin.fault import KINDS, Fault, Faults
-
-    found = []
-    for word in words:
-        kind, _, share = word.partition(":")
-        try:
-            literal: Literal["drop", "delay", "bias", "stuck", "spoof"] = next(
-                one for one in KINDS if one == kind
-            )
-            found.append(Fault(kind=literal, share=float(share or 1.0), value=2.0 if kind == "bias" else 0.0))
-        except (StopIteration, ValueError) as cause:
-            raise UsageError(f"--fault cannot read {word!r}", hint=f"drop:0.1; {', '.join(KINDS)}") from cause
-    return Faults(found, [one.name for one in about.sensors], seed=seed) if found else None
-
-
-def _client(loaded: Settings, token: str | None) -> httpx.Client:
-    """Return a client of the node that comes in by the token, where one signs in."""
-    from nervure.cli.reach import http_address, http_client
-
-    client = http_client(loaded, base_url=http_address(loaded))
-    secret = token or os.environ.get(_TOKEN)
-    if not loaded.access.open:
-        if secret is None:
-            client.close()
-            raise UsageError(
-                "a twin that registers itself needs a token of an engineer or admin",
-                hint=f"nervure token add OWNER twin, then --token or {_TOKEN}",
-            )
-        client.headers["authorization"] = f"Bearer {secret}"
-    return client
-
-
-def _broker(loaded: Settings) -> Broker:
-    from nervure.cli.reach import trusting
-    from nervure.twin.run import Broker
-
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(loaded.nats.mqtt_host, loaded.nats.mqtt_host)  # noqa: S104
-    return Broker(host, loaded.nats.mqtt_port, trusting(loaded) if loaded.tls.on else None)

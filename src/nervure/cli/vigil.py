@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from nervure.cli.output import say, write_line
 from nervure.core.alert import MONITOR, Severity
-from nervure.core.error import DataError, NervureError, UsageError
+from nervure.core.error import DataError, NervureError, NotFoundError, UsageError
 from nervure.core.instant import to_ns
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Live:
         Parameter(negative=(), help="With --project: fit anew, also what is watched already."),
     ] = False
     stop: Annotated[bool, Parameter(negative=(), help="With --project: watch it no more.")] = False
+    thing: Annotated[str | None, Parameter(help="With --project: only the Thing of this name.")] = None
     severity: Annotated[
         Severity | None,
         Parameter(help="With --project: how grave its alarms are; minor if left out."),
@@ -213,7 +214,7 @@ def keep_watch(settings: Settings, project: str, wish: Wish, live: Live, *, json
     if live.once and (live.seconds is not None or live.count is not None):
         raise UsageError("--once ends by itself", hint="leave out --seconds and --count")
     settings = met(settings)
-    found = sources(settings, project)
+    found = _chosen(sources(settings, project), live.thing)
     if live.stop:
         return _stop(settings, found)
     teller = _Teller(settings, live.count, json=json)
@@ -229,7 +230,7 @@ def keep_watch(settings: Settings, project: str, wish: Wish, live: Live, *, json
     _note(
         f"watching {len(wards.watched)} of {len(found)} Things of {project}; Ctrl+C ends this, not the watch"
     )
-    _follow(settings, project, wards, teller, live.seconds)
+    _follow(settings, project, wards, teller, live)
     return 0
 
 
@@ -246,11 +247,11 @@ def _stop(settings: Settings, found: list[Source]) -> int:
     return 0
 
 
-def _follow(settings: Settings, project: str, wards: _Wards, teller: _Teller, seconds: float | None) -> None:
+def _follow(settings: Settings, project: str, wards: _Wards, teller: _Teller, live: Live) -> None:
     """Show what rings, and put under watch what could not be before, until it is enough."""
     from nervure.cli.feed import sources
 
-    end = None if seconds is None else time.monotonic() + seconds
+    end = None if live.seconds is None else time.monotonic() + live.seconds
     again, linked = time.monotonic() + _AGAIN_S, True
     while not teller.enough and (end is None or time.monotonic() < end):
         try:
@@ -259,7 +260,8 @@ def _follow(settings: Settings, project: str, wards: _Wards, teller: _Teller, se
                 _note("the link to the node is up again")
             linked = True
             if time.monotonic() > again:
-                found, again = sources(settings, project), time.monotonic() + _AGAIN_S
+                found = _chosen(sources(settings, project), live.thing)
+                again = time.monotonic() + _AGAIN_S
                 teller.things |= {one.id for one in found}
                 wards.look(found)
         except UsageError:
@@ -269,6 +271,17 @@ def _follow(settings: Settings, project: str, wards: _Wards, teller: _Teller, se
                 _note("the link to the node is down; it is tried again")
             linked = False
         time.sleep(_LOOK_S)
+
+
+def _chosen(found: list[Source], thing: str | None) -> list[Source]:
+    """Return the Thing of a name, or all of them without one."""
+    some = [one for one in found if thing in (None, one.name)]
+    if not some:
+        raise NotFoundError(
+            f"there is no Thing {thing!r} with readings",
+            hint=f"there is {', '.join(one.name for one in found[:8])}",
+        )
+    return some
 
 
 def _note(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from nervure.core.interlock import Value
 
@@ -33,6 +34,7 @@ __all__ = [
     "allowed",
     "digest",
     "foremost",
+    "moved",
 ]
 
 SLOTS = 16
@@ -176,3 +178,19 @@ def digest(values: Mapping[str, Value]) -> str:
     """
     plain = {name: float(one) if type(one) is int else one for name, one in values.items()}
     return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()[:32]
+
+
+def moved(proposal: Proposal, issued_ns: int, now_ns: int) -> Proposal:
+    """Return a proposal with its times by another clock, at which it was issued then and it is so late now.
+
+    Its lease lasts as long as before, from now on; approvals and evidence stay as old as they were.
+    """
+    shift = issued_ns - proposal.issued_ns
+    shown = proposal.evidence
+    return replace(
+        proposal,
+        issued_ns=issued_ns,
+        until_ns=None if proposal.until_ns is None else now_ns + (proposal.until_ns - proposal.issued_ns),
+        approvals=tuple(replace(one, time_ns=one.time_ns + shift) for one in proposal.approvals),
+        evidence=None if shown is None else replace(shown, time_ns=shown.time_ns + shift),
+    )

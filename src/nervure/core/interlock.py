@@ -252,8 +252,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``lease`` is the longest that a model's command holds, ``age`` the oldest that a command may be when
     it gets there, ``every`` the longest between two steps of the device, ``plan`` what the device does by
     itself, over and over. ``guarded`` says that a guard stands beside the actuator: no command goes there
-    before it has reported. ``fields`` come from ``taskingParameters``, by
-    :func:`nervure.core.interlock_check.declared`, which also checks the whole.
+    before it has reported. ``simulated`` says that its time is not ours: everything here is in the time of
+    the device, by which the platform judges too, as far as it was told. ``fields`` come from
+    ``taskingParameters``, by :func:`nervure.core.interlock_check.declared`, which also checks the whole.
     """
 
     interlocks: Annotated[tuple[Interlock, ...], Meta(max_length=100)] = ()
@@ -261,6 +262,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     age: str = "10s"
     every: str = "1s"
     guarded: bool = True
+    simulated: bool = False
     promote: Promotion = Promotion()
     plan: Annotated[tuple[Step, ...], Meta(max_length=1000)] = ()
     fields: Mapping[str, Field] = {}

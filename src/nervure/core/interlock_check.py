@@ -18,8 +18,10 @@ from nervure.core.interlock import (
     Conflict,
     Declared,
     Dwell,
+    Effect,
     Envelope,
     Field,
+    Fresh,
     Interlock,
     Range,
     Rate,
@@ -30,7 +32,7 @@ from nervure.core.interlock import (
     label,
 )
 
-__all__ = ["ACT", "declared", "fields_of", "lead_ns", "span_ns", "way"]
+__all__ = ["ACT", "declared", "fields_of", "inputs", "lead_ns", "span_ns", "way"]
 
 ACT = "act"
 """The name in a TaskingCapability's properties under which all of this stands."""
@@ -104,6 +106,10 @@ def _check(read: Declared, where: str) -> None:
         )
     for name in ("lease", "age", "every"):
         duration_ns(getattr(read, name), where=f"{where}.{name}")
+    if read.simulated and not read.guarded:
+        raise DeclarationError(
+            "time is simulated and nobody tells it: that takes a guard", where=f"{where}.guarded"
+        )
     for number, one in enumerate(read.interlocks):
         at = f"{where}.interlocks[{number}]"
         _spans(one, at)
@@ -218,6 +224,21 @@ def _starving(read: Declared, one: Starve, at: str) -> None:
             where=f"{at}.most",
             hint="let states wait longer, or shorten what they must hold at least",
         )
+
+
+def inputs(read: Declared) -> set[str]:
+    """Return the inputs that the rules of a declaration ask for."""
+    names: set[str] = set()
+    for one in read.of(Fresh):
+        names |= set(one.inputs)
+    for one in read.of(Effect):
+        names.add(one.input)
+    for one in read.of(Require):
+        names |= {condition.of for condition in one.needs}
+    for one in read.interlocks:
+        for pair in getattr(one, "pairs", ()):
+            names |= {condition.of for condition in pair}
+    return names - read.fields.keys()
 
 
 def way(after: Mapping[str, tuple[str, ...]], start: str, goal: str) -> tuple[str, ...]:

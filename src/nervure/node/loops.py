@@ -26,9 +26,10 @@ from nervure.core.command import HAND, Approval, Proposal
 from nervure.core.error import DeclarationError, NotFoundError, QueryError
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
-from nervure.core.interlock_check import declared, span_ns
+from nervure.core.interlock_check import declared, inputs, span_ns
 from nervure.core.order import Order, Report
-from nervure.node.wish import Ask, Heard, inputs, is_open, proposal_of, since_ns
+from nervure.node.there import by_its_time, informed, reported
+from nervure.node.wish import Ask, Heard, is_open, proposal_of, since_ns
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
@@ -106,23 +107,7 @@ class Loops:
     def _there(self, capability: int, report: Report, at_ns: int) -> Standing | None:
         """Return how the loop stands with what its guard reports."""
         read = self._of(capability)
-        if read is None:
-            return None
-        standing = self.standing(capability)
-        known = standing.known
-        if not known.held or (known.now_ns == 0):
-            known = track.began(read, report.values, at_ns)
-        known = track.applied(track.at(known, at_ns), read, report.values)
-        known = replace(known, trips=report.trips, pending={})  # whether it had an effect is seen there
-        slots = tuple(
-            array.Entry(
-                slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
-                actor=one.actor, id=one.id,
-                until_ns=None if one.left_s is None else at_ns + round(one.left_s * SECOND_NS),
-            )
-            for one in report.slots
-        )  # fmt: skip
-        return replace(standing, known=known, slots=slots)
+        return None if read is None else reported(self.standing(capability), read, report, at_ns)
 
     def alive(self, capability: int, now_ns: int) -> Heard | None:
         """Return the newest report of a guard that is there."""
@@ -139,8 +124,9 @@ class Loops:
             if found is None or read is None:
                 return None
             now_ns = time.time_ns()
-            proposal = proposal_of(found, read, self._approvals(task), now_ns)
             standing = self._informed(found.capability, read, now_ns)
+            draft = proposal_of(found, read, self._approvals(task), now_ns)
+            proposal = by_its_time(draft, read, standing.known)
             after, ruling = rule(proposal, read, standing, now_ns)
             ruling = self._same_rules(found.capability, read, ruling)
             if found.status in ("checked", "approved") and ruling.state == "checked":
@@ -260,6 +246,7 @@ class Loops:
         lease = None if draft.until_ns is None else draft.until_ns - draft.issued_ns
         fresh = replace(draft, issued_ns=now_ns, until_ns=None if lease is None else now_ns + lease)
         standing = self._informed(found.capability, read, now_ns)
+        fresh = by_its_time(fresh, read, standing.known)
         after, ruling = rule(fresh, read, standing, now_ns)
         if ruling.state == "checked":
             self._writer.task_status(task, "approved")
@@ -392,5 +379,4 @@ class Loops:
         readings: dict[str, tuple[Value, int]] = {
             name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest
         }
-        known = track.sensed(track.at(standing.known, now_ns), read, readings)
-        return replace(standing, known=known)
+        return replace(standing, known=informed(standing.known, read, readings, now_ns))

@@ -10,13 +10,13 @@ import msgspec
 from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal
 from nervure.core.error import QueryError
 from nervure.core.instant import SECOND_NS, to_ns
-from nervure.core.interlock import Declared, Effect, Fresh, Require
+from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
 from nervure.core.order import Report
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
-__all__ = ["Ask", "Heard", "Wish", "inputs", "is_open", "proposal_of", "since_ns"]
+__all__ = ["Ask", "Heard", "Wish", "is_open", "proposal_of", "since_ns"]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,21 +84,6 @@ def since_ns(found: Asked) -> int:
         if line.get("status") == "approved":
             return to_ns(datetime.fromisoformat(line["time"]))
     return found.creation_ns
-
-
-def inputs(read: Declared) -> set[str]:
-    """Return the inputs that the rules of a declaration ask for."""
-    names: set[str] = set()
-    for one in read.of(Fresh):
-        names |= set(one.inputs)
-    for one in read.of(Effect):
-        names.add(one.input)
-    for one in read.of(Require):
-        names |= {condition.of for condition in one.needs}
-    for one in read.interlocks:
-        for pair in getattr(one, "pairs", ()):
-            names |= {condition.of for condition in pair}
-    return names - read.fields.keys()
 
 
 def is_open(ask: Ask, report: Report) -> bool:

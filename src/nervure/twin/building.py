@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.comfort import HOME, Comfort
+from nervure.core.room import Room
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given, pack, unpack
-from nervure.twin.house import ZONES, House, Tariff, cooling_ratio, discrete, heating_ratio
+from nervure.twin.house import (
+    COOLING,
+    HEATING,
+    ZONES,
+    House,
+    Tariff,
+    Zone,
+    cooling_ratio,
+    discrete,
+    heating_ratio,
+)
 from nervure.twin.weather import Weather, made_up, on_plane
 
 __all__ = ["Building"]
@@ -49,7 +61,7 @@ class Building:
         self._glass = on_plane(self._weather, 90.0, 180.0)  # of windows to the south
         self._roof = on_plane(self._weather, 35.0, 180.0)
         self._zones = ZONES
-        self._actuators = {one.name: one for one in _actuators()}
+        self._actuators = {one.name: one for one in _actuators(self._tariff, self._comfort)}
         self._sensors = _sensors()
         self.reset()
 
@@ -266,11 +278,20 @@ class Building:
         return values
 
 
-def _actuators() -> tuple[Actuator, ...]:
+def _room(zone: Zone, tariff: Tariff, comfort: Comfort) -> Room:
+    """Return what a controller has to know of a zone."""
+    return Room(
+        name=zone.name, comfort=comfort, power_w=zone.power_w, heating=HEATING, cooling=COOLING,
+        price=tuple(tariff.price(hour) for hour in range(24)), sold=tariff.sold,
+    )  # fmt: skip
+
+
+def _actuators(tariff: Tariff, comfort: Comfort) -> tuple[Actuator, ...]:
     found = [
         Actuator(
             name=f"{zone.name}/{what}_setpoint", thing=zone.name, signal=f"{what}_setpoint", unit="Cel",
             low=low, high=high, rest=rest,
+            about={"room": msgspec.to_builtins(_room(zone, tariff, comfort))},
         )
         for zone in ZONES
         for what, low, high, rest in (("heat", 5.0, 30.0, 20.0), ("cool", 15.0, 40.0, 25.0))

@@ -1,8 +1,8 @@
 """A twin introduces itself to a platform by the public API alone, as whoever installs a field gateway does.
 
-Every Thing of the twin becomes a Thing with its Datastreams, an Actuator and a TaskingCapability each for
-what can be set, and a device that signs in for it. What is there already is kept; only the device gets
-something new to sign in with.
+Every Thing of the twin becomes a Thing with its Datastreams, one Actuator and TaskingCapability for what can
+be set there, which declares its interlocks, and a device that signs in for it. What is there already is kept;
+only the device gets something new to sign in with, and interlocks that are declared otherwise are replaced.
 """
 
 from __future__ import annotations
@@ -16,41 +16,68 @@ import msgspec
 from nervure.core.error import ConflictError, NervureError, NotFoundError
 from nervure.twin.api import Actuator, Description, Sensor
 
-__all__ = ["Place", "enrol"]
+__all__ = ["Place", "enrol", "unknown"]
 
 _MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _TIMEOUT_S = 60.0
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A Thing as the platform knows it: keys by sensor and by actuator, and what its device signs in with.
+    """A Thing as the platform knows it: keys by sensor, what can be set, and what its device signs in with.
 
-    Without a token nobody signs in.
+    Without a token nobody signs in. ``fields`` are the actuators by the field of the capability,
+    ``properties`` and ``parameters`` what the capability declares.
     """
 
     thing: int
     name: str
     datastreams: Mapping[str, int]
-    capabilities: Mapping[int, str]
     username: str
     token: str
+    capability: int | None = None
+    fields: Mapping[str, str] = {}
+    properties: Mapping[str, Any] = {}
+    parameters: Mapping[str, Any] = {}
 
 
 def enrol(
-    client: httpx.Client, about: Description, prefix: str, *, sign_in: bool = True
+    client: httpx.Client, about: Description, prefix: str, *, kept: Mapping[str, Mapping[str, Any]],
+    sign_in: bool = True,
 ) -> tuple[Place, ...]:  # fmt: skip
     """Make or find everything; ``prefix`` stands before the names of Things and devices.
 
-    ``client`` has the platform's address and may make entities and devices there; where nobody signs in
+    ``client`` has the platform's address and may make entities and devices there, and declare interlocks:
+    ``kept`` are those of each Thing (:func:`nervure.twin.keep.keeps`). Where nobody signs in
     (``access.open``) there are no devices to make. Raises NotFoundError where nobody answers, NervureError
     with the platform's own words where it refuses.
     """
     api = _Api(client)
     things = dict.fromkeys([*(one.thing for one in about.sensors), *(one.thing for one in about.actuators)])
-    return tuple(_thing(api, about, name, f"{prefix}{name}", sign_in=sign_in) for name in things)
+    return tuple(_thing(api, about, name, f"{prefix}{name}", kept, sign_in=sign_in) for name in things)
 
 
-def _thing(api: _Api, about: Description, thing: str, name: str, *, sign_in: bool) -> Place:
+def unknown(about: Description, kept: Mapping[str, Mapping[str, Any]]) -> tuple[Place, ...]:
+    """Return the places of a twin that no platform knows of, for running it by its own plans."""
+    things = dict.fromkeys([*(one.thing for one in about.sensors), *(one.thing for one in about.actuators)])
+    found = []
+    for number, thing in enumerate(things, start=1):
+        actuators = [one for one in about.actuators if one.thing == thing]
+        body = _capability(about, actuators, number, kept[thing]) if actuators else {}
+        found.append(
+            Place(
+                thing=number, name=thing, username="", token="", capability=number if actuators else None,
+                datastreams={one.name: 0 for one in about.sensors if one.thing == thing},
+                fields={one.signal: one.name for one in actuators},
+                properties=body.get("properties", {}), parameters=body.get("taskingParameters", {}),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _thing(
+    api: _Api, about: Description, thing: str, name: str, kept: Mapping[str, Mapping[str, Any]], *,
+    sign_in: bool,
+) -> Place:  # fmt: skip
     sensors = [one for one in about.sensors if one.thing == thing]
     key = api.found("Things", name)
     if key is None:
@@ -61,20 +88,32 @@ def _thing(api: _Api, about: Description, thing: str, name: str, *, sign_in: boo
     for one in sensors:
         if one.name not in streams:
             streams[one.name] = api.made(f"Things({key})/Datastreams", _datastream(api, about, one))
-    known = api.names(f"Things({key})/TaskingCapabilities")
-    for actuator in about.actuators:
-        if actuator.thing == thing and actuator.name not in known:
-            known[actuator.name] = api.made("TaskingCapabilities", _capability(about, actuator, key))
+    actuators = [one for one in about.actuators if one.thing == thing]
+    body = _capability(about, actuators, key, kept[thing]) if actuators else {}
+    capability = _declared(api, key, body) if actuators else None
     username, token = api.device(_username(name), key) if sign_in else (_username(name), "")
-    wanted = {one.name for one in about.actuators}
     return Place(
         thing=key,
         name=name,
         datastreams={one.name: streams[one.name] for one in sensors},
-        capabilities={at: one for one, at in known.items() if one in wanted},
         username=username,
         token=token,
+        capability=capability,
+        fields={one.signal: one.name for one in actuators},
+        properties=body.get("properties", {}),
+        parameters=body.get("taskingParameters", {}),
     )
+
+
+def _declared(api: _Api, thing: int, body: Mapping[str, Any]) -> int:
+    """Return the key of a capability that declares what it is to; one that does not is changed."""
+    known = api.names(f"Things({thing})/TaskingCapabilities")
+    if body["name"] not in known:
+        return api.made("TaskingCapabilities", dict(body))
+    key = known[body["name"]]
+    part = {name: body[name] for name in ("taskingParameters", "properties")}
+    api.let(f"TaskingCapabilities({key})", part)
+    return key
 
 
 def _entity(name: str, description: str) -> dict[str, Any]:
@@ -107,20 +146,26 @@ def _datastream(api: _Api, about: Description, one: Sensor) -> dict[str, Any]:
     return _entity(one.name, f"{one.signal} of {one.thing}") | more
 
 
-def _capability(about: Description, one: Actuator, thing: int) -> dict[str, Any]:
-    field: dict[str, Any] = {
-        "name": one.signal,
-        "label": one.name,
-        "type": "Quantity",
-        "uom": {"code": one.unit},
-        "constraint": {"type": "AllowedValues", "interval": [[one.low, one.high]]},
-    }
+def _capability(
+    about: Description, actuators: list[Actuator], thing: int, act: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a Thing's actuators can be told, as one capability: a command to several comes whole."""
+    fields = [
+        {
+            "name": one.signal, "label": one.name, "type": "Quantity", "uom": {"code": one.unit},
+            "constraint": {"type": "AllowedValues", "interval": [[one.low, one.high]]},
+        }
+        for one in actuators
+    ]  # fmt: skip
+    name = actuators[0].name if len(actuators) == 1 else actuators[0].thing
     document = {"encodingType": "text/plain", "metadata": about.engine}
-    return _entity(one.name, f"sets {one.signal} of {one.thing}") | {
-        "taskingParameters": {"type": "DataRecord", "field": [field]},
-        "properties": dict(one.about),
+    sets = f"{', '.join(one.signal for one in actuators)} of {actuators[0].thing}"
+    properties = {key: value for one in actuators for key, value in one.about.items()}
+    return _entity(name, f"sets {sets}") | {
+        "taskingParameters": {"type": "DataRecord", "field": fields},
+        "properties": properties | {"act": dict(act)},
         "Thing": {"@iot.id": thing},
-        "Actuator": _entity(one.name, f"{one.signal} of {one.thing}") | document,
+        "Actuator": _entity(name, sets) | document,
     }
 
 
@@ -167,6 +212,12 @@ class _Api:
         where = self._ask("POST", f"/v1.1/{path}", json=body).headers["location"]
         return int(where[where.rindex("(") + 1 : where.rindex(")")])
 
+    def let(self, path: str, part: dict[str, Any]) -> None:
+        """Let an entity be so: it is changed where it is otherwise, which takes the right to."""
+        there = self._ask("GET", f"/v1.1/{path}").json()
+        if any(there.get(name) != value for name, value in part.items()):
+            self._ask("PATCH", f"/v1.1/{path}", json=part)
+
     def device(self, name: str, thing: int) -> tuple[str, str]:
         """Make a device of a Thing, or give the one there is a new token."""
         try:
@@ -188,7 +239,7 @@ class _Api:
         if answer.is_error:
             raise NervureError(
                 f"the node answered {answer.status_code}: {answer.text[:500]}", where=f"{method} {path}",
-                hint="a token of an engineer is needed: nervure token add"
+                hint="it takes a token of an engineer who may configure-interlock: nervure user grant, token add"
                 if answer.status_code in (401, 403) else None,
             )  # fmt: skip
         return answer

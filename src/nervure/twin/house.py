@@ -15,7 +15,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ZONES", "House", "Tariff", "Zone", "cooling_ratio", "discrete", "heating_ratio"]
+from nervure.core.room import Ratio
+
+__all__ = [
+    "COOLING", "HEATING", "ZONES", "House", "Tariff", "Zone", "cooling_ratio", "discrete", "heating_ratio",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -75,13 +79,20 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     sun: float = 1.0
 
 
+HEATING = Ratio(at_c=7.0, ratio=3.6, slope=0.075, least=1.5, most=5.0)
+"""Heat per electricity of an air-source heat pump, as a line through data-sheet values."""
+
+COOLING = Ratio(at_c=35.0, ratio=3.2, slope=-0.09, least=2.0, most=6.0)
+"""Cold per electricity of the same machine."""
+
+
 def heating_ratio(outdoor_c: float) -> float:
-    """Return heat per electricity of an air-source heat pump, as a line through data-sheet values.
+    """Return heat per electricity of the house's heat pump.
 
     >>> heating_ratio(7.0), heating_ratio(27.0)
     (3.6, 5.0)
     """
-    return float(np.clip(3.6 + 0.075 * (outdoor_c - 7.0), 1.5, 5.0))
+    return HEATING.of(outdoor_c)
 
 
 def cooling_ratio(outdoor_c: float) -> float:
@@ -90,7 +101,7 @@ def cooling_ratio(outdoor_c: float) -> float:
     >>> cooling_ratio(35.0)
     3.2
     """
-    return float(np.clip(3.2 - 0.09 * (outdoor_c - 35.0), 2.0, 6.0))
+    return COOLING.of(outdoor_c)
 
 
 def discrete(house: House, step_s: float, zones: tuple[Zone, ...] = ZONES) -> tuple[Floats, Floats]:

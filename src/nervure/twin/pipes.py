@@ -339,7 +339,7 @@ class Pipes:
         named = [(one, "pressure", "m[H2O]") for one in self.pressure]
         named += [(one, "flow", "m3/h") for one in self.flow] + [(one, "level", "m") for one in self.tanks]
         named += [(one, "quality", "mg/L") for one in self.pressure]
-        return tuple(Sensor(name=f"{a}/{b}", thing=a, signal=b, unit=c) for a, b, c in named)
+        return tuple(Sensor(name=f"{a}/{b}", thing="network", signal=b, unit=c) for a, b, c in named)
 
     def _settable(self) -> tuple[Actuator, ...]:
         found = [

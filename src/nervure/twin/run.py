@@ -1,54 +1,87 @@
-"""A twin in the field: readings go out over MQTT with device credentials, Tasks come in and are acknowledged.
+"""A twin in the field: readings go out over MQTT with device credentials, Tasks come in through guards.
 
 The platform cannot tell it from a street cabinet. Simulated time begins in the past and goes ``speed`` times
 as fast as ours until it has caught up; from then on it goes like ours, as nobody believes a reading of
-tomorrow. A command holds for ``lease_s`` of simulated time; then the twin's own plan has its actuator again.
+tomorrow. Beside every actuator stands a guard, which goes by the twin's time: what it lets into force is put
+into the twin, and what is left to the device's own plan is given back to it.
 """
 
 from __future__ import annotations
 
 import math
-import queue
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from nervure.core.error import EnvironmentMissing, NervureError
+from nervure.core.error import EnvironmentMissing
 from nervure.core.instant import SECOND_NS, iso
+from nervure.core.interlock import Value
 from nervure.stream.subject import reading_topic
-from nervure.twin.api import Twin, TwinError
+from nervure.twin.api import Twin
 from nervure.twin.enrol import Place
 from nervure.twin.fault import Faults
 
-__all__ = ["Broker", "Counts", "Field", "Pace", "Task"]
+__all__ = ["Broker", "Counts", "Field", "Guarded", "Pace", "Post"]
 
 _CONNECT_S = 20.0
 _KEEPALIVE_S = 30
 _AHEAD = 2_000  # messages on their way at most
+_BEAT_S = 0.5  # how often guards are asked to report while the twin waits for its time
 
 
-class _About(msgspec.Struct, frozen=True):
-    """Which capability a Task is of."""
+class Guarded(Protocol):
+    """What stands between the wire and an actuator: :class:`nervure.act.device.Device`."""
 
-    id: int = msgspec.field(name="@iot.id")
+    @property
+    def said(self) -> Counter[str]:
+        """How many answers there were of each kind."""
+        ...
+
+    @property
+    def fields(self) -> Mapping[str, Value]:
+        """What the actuator has to do; what is not in it is left to a plan of its own."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has come that was not followed yet."""
+        ...
+
+    def speak(self, client: paho.Client, /) -> None:
+        """Speak through a client."""
+        ...
+
+    def hear(self, payload: bytes, /) -> None:
+        """Take a message of the platform."""
+        ...
+
+    def sense(self, readings: Mapping[str, Value], /) -> None:
+        """Take readings of inputs."""
+        ...
+
+    def step(self) -> Mapping[str, Value]:
+        """Follow what came, go on, say how it stands."""
+        ...
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A Task as the platform tells it to a device."""
+class Post(NamedTuple):
+    """A Thing with actuators: its guard, the names of these by field, and the inputs that its rules ask for."""
 
-    id: int
-    taskingParameters: dict[str, Any]  # noqa: N815  # the standard's word
-    TaskingCapability: _About
+    thing: int
+    guard: Guarded
+    fields: Mapping[str, str]
+    inputs: frozenset[str]
 
 
 class Counts(msgspec.Struct):
-    """What a twin in the field has done."""
+    """What a twin in the field has done; ``kpis`` are what came of it."""
 
     steps: int = 0
     readings: int = 0
@@ -56,6 +89,7 @@ class Counts(msgspec.Struct):
     tasks: int = 0
     refused: int = 0
     released: int = 0
+    kpis: dict[str, float] = {}
 
 
 class Broker(NamedTuple):
@@ -86,27 +120,25 @@ class Pace(msgspec.Struct, kw_only=True):
 
 
 class _Client:
-    """One device: a session of its own, the Tasks of one Thing."""
+    """One device: a session of its own, what the platform says to one Thing."""
 
-    def __init__(
-        self, place: Place, broker: Broker, inbox: queue.Queue[tuple[Place, bytes]]
-    ) -> None:  # fmt: skip
-        self._place, self._inbox = place, inbox
+    def __init__(self, place: Place, broker: Broker, hear: Callable[[int, bytes], None]) -> None:
+        self._place, self._hear = place, hear
         self._connected = threading.Event()
         self._refused = ""
-        self._mqtt = paho.Client(
+        self.mqtt = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=f"twin-{place.username}", clean_session=False
         )
         if place.token:
-            self._mqtt.username_pw_set(place.username, place.token)
+            self.mqtt.username_pw_set(place.username, place.token)
         if broker.tls is not None:
-            self._mqtt.tls_set_context(broker.tls)
-        self._mqtt.reconnect_delay_set(min_delay=1, max_delay=5)
-        self._mqtt.max_inflight_messages_set(64)
-        self._mqtt.on_connect = self._on_connect
-        self._mqtt.on_message = self._on_message
-        self._mqtt.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
-        self._mqtt.loop_start()
+            self.mqtt.tls_set_context(broker.tls)
+        self.mqtt.reconnect_delay_set(min_delay=1, max_delay=5)
+        self.mqtt.max_inflight_messages_set(64)
+        self.mqtt.on_connect = self._on_connect
+        self.mqtt.on_message = self._on_message
+        self.mqtt.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
+        self.mqtt.loop_start()
         if not self._connected.wait(_CONNECT_S) or self._refused:
             self.close()
             why = self._refused or "silence"
@@ -117,16 +149,16 @@ class _Client:
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Hand over a message, which is kept until it is acknowledged."""
-        self._mqtt.publish(topic, payload, qos=1)
+        self.mqtt.publish(topic, payload, qos=1)
 
     def backlog(self) -> int:
         """Return how many messages wait for their acknowledgement."""
-        return len(self._mqtt._out_messages)  # noqa: SLF001  # paho has no public count
+        return len(self.mqtt._out_messages)  # noqa: SLF001  # paho has no public count
 
     def close(self) -> None:
         """Say goodbye."""
-        self._mqtt.disconnect()
-        self._mqtt.loop_stop()
+        self.mqtt.disconnect()
+        self.mqtt.loop_stop()
 
     def _on_connect(
         self, client: paho.Client, data: object, flags: object, reason: Any, more: object
@@ -138,48 +170,58 @@ class _Client:
         self._connected.set()
 
     def _on_message(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        self._inbox.put((self._place, bytes(message.payload)))
+        self._hear(self._place.thing, bytes(message.payload))
 
 
 class Field:
-    """A twin, its devices, and the loop between them; ``run`` is called once."""
+    """A twin, its devices, and the loop between them; ``run`` is called once.
+
+    ``guard(place, clock)`` makes the guard of a Thing with actuators, which goes by the twin's clock. Without
+    a broker nobody hears of anything: the twin goes by its guards' plans, as fast as it can.
+    """
 
     def __init__(
         self,
         twin: Twin,
         places: Sequence[Place],
-        broker: Broker,
+        broker: Broker | None,
         pace: Pace,
+        guard: Callable[[Place, Callable[[], int]], Post],
         *,
         faults: Faults | None = None,
-        lease_s: float = 120.0,
     ) -> None:
         self.counts = Counts()
-        self._twin, self._pace, self._faults, self._lease_s = twin, pace, faults, lease_s
+        self.now_ns = pace.start_ns
+        """The twin's time."""
+        self._twin, self._pace, self._faults = twin, pace, faults
         self._about = twin.describe()
-        self._inbox: queue.Queue[tuple[Place, bytes]] = queue.Queue()
         self._stream = {name: (place, key) for place in places for name, key in place.datastreams.items()}
-        self._stopped = threading.Event()
-        self._done: dict[int, str] = {}
-        self._held: dict[str, float] = {}
-        self._signal = {one.name: one.signal for one in self._about.actuators}
+        self._stopped, self._woken = threading.Event(), threading.Event()
+        self._forced: dict[str, float] = {}
+        self._posts = [guard(one, lambda: self.now_ns) for one in places if one.capability is not None]
+        self._by_thing = {one.thing: one for one in self._posts}
         self._clients: dict[int, _Client] = {}
-        for place in places:
-            self._clients[place.thing] = _Client(place, broker, self._inbox)
+        for place in places if broker is not None else ():
+            self._clients[place.thing] = _Client(place, broker, self._hear)
+        for post in self._posts if broker is not None else ():
+            post.guard.speak(self._clients[post.thing].mqtt)
 
     def run(self, steps: float = math.inf, tell: Callable[[Counts, int], None] | None = None) -> Counts:
         """Simulate, send and obey until ``stop`` or for so many steps."""
         begun_ns, step_ns = self._pace.clock(), round(self._about.step_s * SECOND_NS)
-        moment_ns = self._pace.start_ns
         while self.counts.steps < steps and not self._stopped.is_set():
-            self._obey(self._pace.wait_s(moment_ns, begun_ns), (moment_ns - self._pace.start_ns) / SECOND_NS)
+            self._obey(self._pace.wait_s(self.now_ns, begun_ns) if self._clients else 0.0)
             readings = self._twin.step()
             self.counts.steps += 1
-            moment_ns += step_ns
-            self._send(readings, moment_ns)
+            self.now_ns += step_ns
+            if self._faults is not None:
+                readings = self._faults.through(readings, (self.now_ns - self._pace.start_ns) / SECOND_NS)
+            self._guard(readings)
+            self._send(readings)
             if tell is not None:
-                tell(self.counts, moment_ns)
+                tell(self.counts, self.now_ns)
         self._drain()
+        self.counts.kpis = dict(self._twin.kpis())
         return self.counts
 
     def stop(self) -> None:
@@ -192,74 +234,66 @@ class Field:
             one.close()
         self._twin.close()
 
-    def _obey(self, wait_s: float, now_s: float) -> None:
-        """Take Tasks until it is time to go on; then give back what nobody commands any more."""
+    def _hear(self, thing: int, payload: bytes) -> None:
+        post = self._by_thing.get(thing)
+        if post is not None:
+            post.guard.hear(payload)
+            self._woken.set()
+
+    def _obey(self, wait_s: float) -> None:
+        """Follow orders as they come until it is time to go on; the twin's time stands still meanwhile."""
         until = time.monotonic() + wait_s
-        while True:
-            left = until - time.monotonic()
-            try:
-                place, payload = self._inbox.get(timeout=left) if left > 0 else self._inbox.get_nowait()
-            except queue.Empty:
-                break
-            self._take(place, payload, now_s)
-        over = tuple(name for name, since in self._held.items() if now_s - since > self._lease_s)
-        if over:
-            self._twin.release(over)
-            self.counts.released += len(over)
-            for name in over:
-                del self._held[name]
+        while (left := until - time.monotonic()) > 0 and not self._stopped.is_set():
+            woken = self._woken.wait(min(left, _BEAT_S))
+            self._woken.clear()
+            self._force([one for one in self._posts if one.guard.waits or not woken])
+        self._force([one for one in self._posts if one.guard.waits])
 
-    def _take(self, place: Place, payload: bytes, now_s: float) -> None:
-        """Do one Task, once, and say what became of it; the same Task again gets the same answer."""
-        try:
-            task = msgspec.json.decode(payload, type=Task)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self.counts.refused += 1  # nobody to tell: it has no id
-            return
-        said = self._done.get(task.id)
-        if said is None:
-            try:
-                commands = self._commands(place, task)
-                self._twin.apply(commands)
-                self._held |= dict.fromkeys(commands, now_s)
-                self.counts.tasks += 1
-                said = "completed"
-            except NervureError as cause:
-                self.counts.refused += 1
-                said = f"failed: {cause.what}"
-            self._done[task.id] = said
-            if len(self._done) > 10_000:
-                self._done.pop(next(iter(self._done)))
-        status, _, detail = said.partition(": ")
-        body = {"status": status} | ({"detail": detail} if detail else {})
-        self._clients[place.thing].publish(
-            f"nervure/tasks/{place.thing}/{task.id}/status", msgspec.json.encode(body)
-        )
+    def _guard(self, readings: Mapping[str, float]) -> None:
+        """Let a step of time pass for every guard."""
+        for post in self._posts:
+            seen = {
+                name: readings[name] for name in post.inputs if math.isfinite(readings.get(name, math.nan))
+            }
+            if seen:
+                post.guard.sense(seen)
+        self._force(self._posts)
 
-    def _commands(self, place: Place, task: Task) -> dict[str, float]:
-        name = place.capabilities.get(task.TaskingCapability.id)
-        if name is None:
-            raise TwinError(f"capability {task.TaskingCapability.id} is none of {place.name}")
-        value = task.taskingParameters.get(self._signal[name])
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TwinError(f"{name} cannot be {value!r}", hint="a number is asked for")
-        commands = {name: float(value)}
-        if self._faults is not None and name in self._faults.names:
-            commands = self._faults.through(commands, 0.0)
-        return {one: value for one, value in commands.items() if math.isfinite(value)}
+    def _force(self, posts: Sequence[Post]) -> None:
+        """Put into the twin what guards have in force, and give back what they leave to its own plan."""
+        wanted: dict[str, float] = {}
+        left: list[str] = []
+        for post in posts:
+            post.guard.step()
+            values = post.guard.fields
+            for field, name in post.fields.items():
+                value = values.get(field)
+                if value is None:
+                    left.append(name)
+                elif not isinstance(value, str):
+                    wanted[name] = float(value)
+        if back := tuple(name for name in left if name in self._forced):
+            self._twin.release(back)
+            for name in back:
+                del self._forced[name]
+        if new := {name: value for name, value in wanted.items() if self._forced.get(name) != value}:
+            self._twin.apply(new)
+            self._forced |= new
+        said = sum((post.guard.said for post in self._posts), Counter[str]())
+        self.counts.tasks, self.counts.released = said["acknowledged"], said["completed"]
+        self.counts.refused = said["rejected"] + said["tripped"] + said["overridden"]
 
-    def _send(self, readings: Mapping[str, float], moment_ns: int) -> None:
-        if self._faults is not None:
-            readings = self._faults.through(readings, (moment_ns - self._pace.start_ns) / SECOND_NS)
-        stamp = iso(moment_ns)
+    def _send(self, readings: Mapping[str, float]) -> None:
+        stamp, now = iso(self.now_ns), iso(self._pace.clock())
         for name, value in readings.items():
             if not math.isfinite(value):
                 self.counts.silent += 1
                 continue
             place, key = self._stream[name]
-            body = msgspec.json.encode({"phenomenonTime": stamp, "result": value})
-            self._clients[place.thing].publish(reading_topic(key), body)
             self.counts.readings += 1
+            if self._clients:
+                body = msgspec.json.encode({"phenomenonTime": stamp, "resultTime": now, "result": value})
+                self._clients[place.thing].publish(reading_topic(key), body)
         while any(one.backlog() > _AHEAD for one in self._clients.values()):
             time.sleep(0.01)
 

@@ -1,0 +1,243 @@
+"""A controller's seat: readings of a running node come in, it decides, and what it wants is asked as Tasks.
+
+    seat = Seat(controller, loops, streams, ask=post, lease_s=120)
+    seat.hear(stream, time_ns, value, read_ns)   # from the thread of the network, as readings come
+    seat.step(0.1)                               # decides when the readings of a moment are there
+
+The seat goes by the time of the readings, never by ours: a city that is played back decides as it would have
+then. A moment is whole when everybody has spoken who spoke the last time, or when a little while has passed
+without them. What is not asked again ends with its lease, so a seat that dies leaves the field to its plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from nervure.act.controller.api import Controller
+from nervure.core.error import NervureError
+from nervure.core.instant import SECOND_NS, iso
+from nervure.core.task import FINAL
+
+__all__ = ["Asked", "Loop", "Seat"]
+
+GRACE_S = 0.25
+_STALE_ROUNDS = 3
+_BAD = FINAL - {"completed", "superseded"}
+
+
+class Loop(NamedTuple):
+    """Where a command goes: a TaskingCapability and one of its fields."""
+
+    capability: int
+    field: str
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """A Task that was asked for: what was seen when, when that was read, heard and answered (ns of ours)."""
+
+    task: int
+    capability: int
+    values: dict[str, float]
+    moment_ns: int
+    read_ns: int
+    heard_ns: int
+    asked_ns: int
+    inputs: str
+    state: str = "requested"
+
+
+class _Round(NamedTuple):
+    """The readings of one moment, since when the first was heard, and when the last was read."""
+
+    values: dict[str, float]
+    since_s: float
+    heard_ns: list[int]
+    read_ns: list[int]
+
+
+Ask = Callable[[int, dict[str, object]], int]
+States = Callable[[Iterable[int]], Mapping[int, str]]
+
+
+class Seat:
+    """Joins one controller to loops; ``hear`` may be called from another thread than ``step``.
+
+    ``loops`` are the commands that it may give by actuator, ``streams`` the readings by Datastream. ``ask``
+    makes a Task and returns its id, ``states`` says how Tasks do; both may raise ``NervureError`` while the
+    platform is away. A command is asked when it is another one, when half of its lease is over, or when the
+    last was not taken.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        loops: Mapping[str, Loop],
+        streams: Mapping[int, str],
+        *,
+        ask: Ask,
+        states: States | None = None,
+        lease_s: Mapping[int, float],
+        tell: Callable[[Asked], None] = lambda _: None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        """Rounds, Tasks asked, failures by kind, and Tasks by the state they ended in."""
+        self._controller, self._loops, self._streams = controller, dict(loops), dict(streams)
+        self._ask, self._states, self._lease_s, self._tell = ask, states, dict(lease_s), tell
+        self._came: queue.SimpleQueue[tuple[int, int, float, int, int]] = queue.SimpleQueue()
+        self._rounds: dict[int, _Round] = {}
+        self._newest: dict[str, tuple[int, float]] = {}
+        self._expected: frozenset[str] = frozenset()
+        self._closed_ns: int | None = None
+        self._gap_ns = 0
+        self._decided_ns: int | None = None
+        self._last: dict[int, Asked] = {}
+        self._open: dict[int, Asked] = {}
+        self._looked_s = 0.0
+
+    @property
+    def streams(self) -> frozenset[int]:
+        """The Datastreams that are to be heard."""
+        return frozenset(self._streams)
+
+    def hear(self, stream: int, time_ns: int, value: float, read_ns: int = 0) -> None:
+        """Take a reading: of when, and when it was read by our clock, if that is known."""
+        self._came.put((stream, time_ns, value, read_ns, time.time_ns()))
+
+    def step(self, wait_s: float = 0.1) -> bool:
+        """Take what has come, for so long at most; decide on a moment that is whole. Whether one was."""
+        until = time.monotonic() + wait_s
+        while True:
+            left = until - time.monotonic()
+            try:
+                self._take(*self._came.get(timeout=left) if left > 0 else self._came.get_nowait())
+            except queue.Empty:
+                moment = self._whole()
+            else:
+                moment = self._whole()
+            if moment is not None:
+                self._close(moment)
+                return True
+            if time.monotonic() >= until:
+                self._look()
+                return False
+
+    # --- readings to rounds -----------------------------------------------------------------------------
+
+    def _take(self, stream: int, time_ns: int, value: float, read_ns: int, heard_ns: int) -> None:
+        name = self._streams.get(stream)
+        if name is None or not math.isfinite(value):
+            return
+        if self._closed_ns is not None and time_ns <= self._closed_ns:
+            self.counts["late"] += 1
+            if self._newest.get(name, (time_ns, 0.0))[0] < time_ns:
+                self._newest[name] = (time_ns, value)
+            return
+        found = self._rounds.get(time_ns)
+        if found is None:
+            found = self._rounds[time_ns] = _Round({}, time.monotonic(), [heard_ns], [read_ns])
+        found.values[name] = value
+        found.heard_ns[0], found.read_ns[0] = max(found.heard_ns[0], heard_ns), max(found.read_ns[0], read_ns)
+
+    def _whole(self) -> int | None:
+        """Return the oldest moment, if nobody is missing or nobody is waited for any longer."""
+        if not self._rounds:
+            return None
+        moment = min(self._rounds)
+        one = self._rounds[moment]
+        there = bool(self._expected) and self._expected <= one.values.keys()
+        return moment if there or time.monotonic() - one.since_s >= GRACE_S else None
+
+    def _close(self, moment: int) -> None:
+        one = self._rounds.pop(moment)
+        if self._closed_ns is not None:
+            self._gap_ns = moment - self._closed_ns
+        self._closed_ns, self._expected = moment, frozenset(one.values)
+        self._newest |= {name: (moment, value) for name, value in one.values.items()}
+        self.counts["rounds"] += 1
+        every = round(self._controller.every_s * SECOND_NS)
+        if self._decided_ns is None or moment - self._decided_ns >= every - self._gap_ns // 2:
+            self._decided_ns = moment
+            self._decide(moment, one)
+        self._look()
+
+    # --- decisions to Tasks -----------------------------------------------------------------------------
+
+    def _decide(self, moment: int, one: _Round) -> None:
+        oldest = moment - _STALE_ROUNDS * max(self._gap_ns, SECOND_NS)
+        seen = {name: value for name, (when, value) in self._newest.items() if when >= oldest}
+        try:
+            commands = self._controller.decide(seen, moment / SECOND_NS)
+        except Exception as cause:  # noqa: BLE001  # whatever a controller does, the plan has it then
+            self.counts[f"broken: {cause!r}"[:100]] += 1
+            return
+        digest = _digest(moment, seen)
+        wanted: dict[int, dict[str, float]] = {}
+        for name, value in commands.items():
+            loop = self._loops.get(name)
+            if loop is not None and math.isfinite(value):
+                wanted.setdefault(loop.capability, {})[loop.field] = float(value)
+        for capability, values in wanted.items():
+            if self._due(capability, values, moment):
+                draft = Asked(
+                    task=0, capability=capability, values=values, moment_ns=moment, read_ns=one.read_ns[0],
+                    heard_ns=one.heard_ns[0], asked_ns=0, inputs=digest,
+                )  # fmt: skip
+                self._put(draft)
+
+    def _due(self, capability: int, values: Mapping[str, float], moment: int) -> bool:
+        """Tell whether a command has to be asked: it is new, or what was asked does not hold much longer."""
+        last = self._last.get(capability)
+        if last is None or last.values != values or last.state in _BAD:
+            return True
+        return moment - last.moment_ns >= self._lease_s[capability] * SECOND_NS / 2
+
+    def _put(self, draft: Asked) -> None:
+        act = {
+            "model": self._controller.name,
+            "lease_s": self._lease_s[draft.capability],
+            "inputs": draft.inputs,
+        }
+        body: dict[str, object] = {"taskingParameters": draft.values, "properties": {"act": act}}
+        try:
+            draft.task = self._ask(draft.capability, body)
+        except NervureError as cause:  # the platform is away, or does not want it: again at the next moment
+            self.counts[f"not asked: {cause.what}"[:100]] += 1
+            self._last.pop(draft.capability, None)
+            return
+        draft.asked_ns = time.time_ns()
+        self.counts["asked"] += 1
+        self._last[draft.capability] = self._open[draft.task] = draft
+        self._tell(draft)
+
+    def _look(self) -> None:
+        """See what became of Tasks, now and then."""
+        now = time.monotonic()
+        if self._states is None or not self._open or now - self._looked_s < GRACE_S:
+            return
+        self._looked_s = now
+        try:
+            found = self._states(tuple(self._open))
+        except NervureError:
+            return
+        for task, state in found.items():
+            if task in self._open:
+                self._open[task].state = state
+                if state in FINAL:
+                    self.counts[state] += 1
+                    del self._open[task]
+        while len(self._open) > 1000:  # nobody says what became of the oldest
+            del self._open[next(iter(self._open))]
+
+
+def _digest(moment: int, seen: Mapping[str, float]) -> str:
+    """Return the hash of what a controller saw, and when."""
+    body = msgspec.json.encode({"time": iso(moment), "seen": dict(seen)}, order="deterministic")
+    return hashlib.sha256(body).hexdigest()[:32]

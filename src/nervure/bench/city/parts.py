@@ -1,0 +1,120 @@
+"""The processes of the demo: twins and controllers, as a person starts them at the command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nervure.bench.city.plan import Part
+from nervure.core.error import EnvironmentMissing
+from nervure.stream.child import tied
+
+__all__ = ["Program", "Yard"]
+
+_END_S = 60.0
+
+
+class Program:
+    """A command of ours in a process of its own; it ends with us. Its words go to a log, its JSON to us."""
+
+    def __init__(self, words: Sequence[str], folder: Path, name: str, token: str) -> None:
+        self.name, self._log, self._out = name, folder / f"{name}.log", folder / f"{name}.json"
+        known = {key: value for key, value in os.environ.items() if not key.startswith("NERVURE_")}
+        self.begun_s = time.monotonic()
+        self._ended_s: float | None = None
+        with self._log.open("ab") as log, self._out.open("wb") as out:
+            self._process = subprocess.Popen(
+                tied(sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.DEVNULL, stdout=out,
+                stderr=log, env={**known, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        if self._process.poll() is None:
+            return False
+        if self._ended_s is None:
+            self._ended_s = time.monotonic()
+        return True
+
+    @property
+    def ran_s(self) -> float:
+        """How long it has run, as far as somebody looked."""
+        return (self._ended_s or time.monotonic()) - self.begun_s
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        if not self.over:
+            self._process.terminate()
+
+    def result(self, timeout_s: float = _END_S, *, fine: Sequence[int] = (0,)) -> dict[str, Any]:
+        """Wait until it has ended, and return what it found; raise with its last words if it failed."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        text = self._out.read_bytes().strip()
+        if code not in fine:
+            raise EnvironmentMissing(f"{self.name} ended with {code}: {self.words()}", where=str(self._log))
+        found: dict[str, Any] = msgspec.json.decode(text) if text.startswith(b"{") else {}
+        return found
+
+    def words(self) -> str:
+        """Return the last lines that it said."""
+        lines = self._log.read_text("utf-8", "replace").splitlines()[-6:]
+        return " | ".join(lines) or "it said nothing"
+
+
+class Yard:
+    """Starts the programs of one demo: they share settings, a token, a folder and a seed."""
+
+    def __init__(self, settings: Path, folder: Path, token: str, seed: int) -> None:
+        self._settings, self._folder, self._token, self._seed = settings, folder, token, seed
+        self.programs: list[Program] = []
+
+    def enrol(self, part: Part) -> Program:
+        """Make a twin known to the node."""
+        return self._start(f"enrol-{part.twin}", ["twin", "run", *part.arguments(self._seed), "--enrol"])
+
+    def twin(self, part: Part) -> Program:
+        """Run a twin in the field."""
+        return self._start(f"twin-{part.twin}", ["twin", "run", *part.arguments(self._seed)])
+
+    def alone(self, part: Part) -> Program:
+        """Run the same twin, seed and all, without a platform."""
+        return self._start(f"alone-{part.twin}", ["twin", "run", *part.arguments(self._seed), "--alone"])
+
+    def controller(self, part: Part) -> Program:
+        """Join a controller to a twin's loops."""
+        words = ["act", "run", part.controller, *part.options, "--trace", str(self.trace(part))]
+        return self._start(f"act-{part.twin}", words)
+
+    def monitor(self, part: Part, project: str) -> Program:
+        """Fit a monitor to what has come of a Thing, and hand it to the node."""
+        thing = part.watched.thing if part.watched is not None else ""
+        words = ["watch", "--project", project, "--thing", thing, "--quick", "--seconds", "1"]
+        return self._start(f"watch-{part.twin}", words)
+
+    def trace(self, part: Part) -> Path:
+        """Return where a controller writes its Tasks."""
+        return self._folder / f"trace-{part.twin}.jsonl"
+
+    def stop(self) -> None:
+        """Ask all to end."""
+        for one in self.programs:
+            one.stop()
+
+    def _start(self, name: str, words: Sequence[str]) -> Program:
+        found = Program(
+            [*words, "--json", "--settings", str(self._settings)], self._folder, name, self._token
+        )
+        self.programs.append(found)
+        return found

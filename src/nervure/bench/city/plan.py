@@ -1,0 +1,136 @@
+"""What happens in the demo of a city: which twins, how fast, what goes wrong, who decides."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from nervure.core.instant import iso, to_ns
+
+__all__ = ["Part", "Plan", "Watched", "plan"]
+
+_DAYS_BACK = 21
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A Thing that is watched without labels: after so many minutes of the twin its monitor is fitted."""
+
+    thing: str
+    after_min: float
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One twin: how it runs, from when on, and which controller is joined to its loops."""
+
+    twin: str
+    title: str
+    speed: float
+    minutes: float
+    since: str
+    controller: str
+    net: str | None = None
+    scenario: dict[str, float] = {}
+    faults: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    """Of the controller."""
+    watched: Watched | None = None
+    event: str = ""
+    """What goes wrong, in words."""
+    event_min: float | None = None
+    """When that begins, in minutes of the twin."""
+
+    @property
+    def wall_s(self) -> float:
+        """How long it takes, at its speed."""
+        return self.minutes * 60 / self.speed
+
+    def arguments(self, seed: int) -> list[str]:
+        """Return what follows ``nervure twin run`` on the command line."""
+        words = [
+            self.twin,
+            "--speed",
+            f"{self.speed:g}",
+            "--minutes",
+            f"{self.minutes:g}",
+            "--seed",
+            str(seed),
+        ]
+        words += ["--since", self.since, *(() if self.net is None else ("--net", self.net))]
+        for name, value in self.scenario.items():
+            words += ["--scenario", f"{name}={value:g}"]
+        for fault in self.faults:
+            words += ["--fault", fault]
+        return words
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it."""
+
+    parts: tuple[Part, ...]
+    seed: int
+
+    @property
+    def wall_s(self) -> float:
+        """How long the twins run."""
+        return max(one.wall_s for one in self.parts)
+
+    @property
+    def slowest(self) -> float:
+        """How many times as fast as life the slowest twin goes."""
+        return min(one.speed for one in self.parts)
+
+
+def plan(*, quick: bool = False, seed: int = 1, now: datetime | None = None) -> Plan:
+    """Return the plan: three hours or days of each twin in some minutes, or with ``quick`` in some seconds.
+
+    >>> plan(now=datetime(2026, 3, 4, tzinfo=UTC)).parts[1].since
+    '2026-02-09T00:00:00Z'
+    """
+    monday = _monday(now or datetime.now(UTC))
+    return Plan(parts=(_roads(monday, quick), _building(monday, quick), _pipes(monday, quick)), seed=seed)
+
+
+def _monday(now: datetime) -> datetime:
+    """Return the midnight of a Monday some weeks ago: nothing that happens after it is in the future."""
+    day = (now - timedelta(days=_DAYS_BACK)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=day.weekday())
+
+
+def _roads(monday: datetime, quick: bool) -> Part:
+    return Part(
+        twin="roads", title="Three signals of a corridor", net="corridor",
+        speed=100.0, minutes=8.0 if quick else 60.0, since=iso(to_ns(monday + timedelta(hours=7))),
+        controller="max-pressure",
+        faults=(f"stuck:0.08,of=*/*_*/*,begin={120 if quick else 900}",),
+        event="one detector in twelve says the same for ever", event_min=2.0 if quick else 15.0,
+    )  # fmt: skip
+
+
+def _building(monday: datetime, quick: bool) -> Part:
+    """A house in January; the thermometer of a room says 60 degrees for an hour and a half."""
+    begin_h = 5.0 if quick else 80.0
+    return Part(
+        twin="building", title="A house of two rooms with a heat pump and a tariff",
+        speed=3600.0 if quick else 1800.0, minutes=(12 if quick else 96) * 60.0, since=iso(to_ns(monday)),
+        controller="schedule" if quick else "climate", options=() if quick else ("--learn-h", "48"),
+        scenario={"pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0},
+        faults=(
+            f"spoof,of=living/temperature,value=60,begin={begin_h * 3600:g},end={(begin_h + 1) * 3600:g}",
+        ),
+        event="the living room's thermometer says 60 Cel for an hour", event_min=begin_h * 60,
+    )  # fmt: skip
+
+
+def _pipes(monday: datetime, quick: bool) -> Part:
+    """A water network; a main bursts, and nobody is told."""
+    begin = 30.0 if quick else 330.0
+    return Part(
+        twin="pipes", title="A water network of 34 pipes", net="hanoi",
+        speed=300.0 if quick else 150.0, minutes=60.0 if quick else 480.0,
+        since=iso(to_ns(monday + timedelta(hours=7))),
+        controller="isolation", options=("--net", "hanoi"),
+        scenario={"hour": 7.0, "burst_pipe": 13.0, "burst_size": 60.0, "burst_after_min": begin},
+        watched=None if quick else Watched(thing="pipes/network", after_min=200.0),
+        event="a main bursts", event_min=begin,
+    )  # fmt: skip

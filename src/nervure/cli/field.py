@@ -1,0 +1,211 @@
+"""A twin in the field of the running node: opened, made known, guarded, run until it is told to stop."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nervure.cli.progress import progress
+from nervure.core.error import UsageError
+from nervure.core.instant import to_ns
+
+if TYPE_CHECKING:
+    import httpx
+
+    from nervure.cli.twin import Going
+    from nervure.core.settings import Settings
+    from nervure.twin.api import Description, Twin
+    from nervure.twin.enrol import Place
+    from nervure.twin.fault import Fault, Faults
+    from nervure.twin.run import Broker, Counts, Post
+
+__all__ = ["broker", "client", "field", "network", "post"]
+
+_TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
+_OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Perimeter_ZN_4")
+
+
+def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
+    """Run a twin as it was asked for."""
+    from nervure.twin.keep import keeps
+    from nervure.twin.run import Counts, Field, Pace
+
+    with tempfile.TemporaryDirectory() as folder:
+        opened = _open(name, asked.net, Path(folder))
+        opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
+        about = opened.describe()
+        faults = _faults(asked.fault, about, asked.seed)
+        kept = keeps(about, speed=asked.speed, lease_s=asked.lease)
+        pace = Pace(start_ns=_begin_ns(asked), speed=asked.speed)
+        places = _places(name, asked, loaded, about, kept)
+        if asked.enrol:
+            opened.close()
+            return Counts()
+        going = Field(opened, places, None if asked.alone else broker(loaded), pace, post, faults=faults)
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, lambda *_: going.stop())
+        steps = math.inf if asked.minutes is None else max(1, round(asked.minutes * 60 / about.step_s))
+        try:
+            with progress(f"twin {name}") as tell:
+                if quiet or math.isinf(steps):
+                    return going.run(steps)
+                return going.run(
+                    steps, lambda done, _: tell(done.steps / steps, f"{done.readings:,} readings")
+                )
+        finally:
+            going.close()
+
+
+def post(place: Place, clock: Callable[[], int]) -> Post:
+    """Return the guard of a Thing with actuators: it keeps to what was declared."""
+    from nervure.act.device import Device
+    from nervure.act.guard import Guard
+    from nervure.core.interlock_check import declared, inputs
+    from nervure.twin.api import TwinError
+    from nervure.twin.run import Post
+
+    read = declared(place.properties, place.parameters)
+    if read is None or place.capability is None:
+        raise TwinError(f"nothing is declared of {place.name}")
+    low = {one["name"]: one["constraint"]["interval"][0][0] for one in place.parameters["field"]}
+    start = low | (dict(read.plan[0].values) if read.plan else {})
+    guard = Guard(read, start, clock())
+    device = Device(guard, thing=place.thing, capability=place.capability, clock=clock)
+    return Post(place.thing, device, place.fields, frozenset(inputs(read)))
+
+
+def network(net: str | None, folder: Path) -> Path:
+    """Return the file of a water network: hanoi, ltown, or one's own."""
+    from nervure.learn.detect.leak.network import hanoi_text, ltown
+
+    if net == "ltown":
+        return ltown()
+    if net not in (None, "hanoi"):
+        return Path(str(net))
+    file = folder / "hanoi.inp"
+    file.write_text(hanoi_text(), "utf-8")
+    return file
+
+
+def client(loaded: Settings, token: str | None) -> httpx.Client:
+    """Return a client of the node that comes in by the token, where one signs in."""
+    from nervure.cli.reach import http_address, http_client
+
+    found = http_client(loaded, base_url=http_address(loaded))
+    secret = token or os.environ.get(_TOKEN)
+    if not loaded.access.open:
+        if secret is None:
+            found.close()
+            raise UsageError(
+                "who registers or commands something needs a token, of an engineer or admin to register",
+                hint=f"nervure token add OWNER twin, then --token or {_TOKEN}",
+            )
+        found.headers["authorization"] = f"Bearer {secret}"
+    return found
+
+
+def broker(loaded: Settings) -> Broker:
+    """Return where the node's MQTT door is."""
+    from nervure.cli.reach import trusting
+    from nervure.twin.run import Broker
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(loaded.nats.mqtt_host, loaded.nats.mqtt_host)  # noqa: S104
+    return Broker(host, loaded.nats.mqtt_port, trusting(loaded) if loaded.tls.on else None)
+
+
+def _open(name: str, net: str | None, folder: Path) -> Twin:
+    from nervure.twin.find import open_twin
+
+    if name == "pipes":
+        if net in (None, "hanoi"):
+            from nervure.learn.detect.leak.network import HANOI_SENSORS as SENSORS
+        elif net == "ltown":
+            from nervure.learn.detect.leak.network import LTOWN_SENSORS as SENSORS
+        else:
+            return open_twin(name, path=network(net, folder))
+        return open_twin(name, path=network(net, folder), pressure=SENSORS.pressure, flow=SENSORS.flow)
+    if name == "energyplus":
+        from nervure.twin.energyplus import small_office
+
+        if net is None:
+            return open_twin(name, model=small_office(), zones=_OFFICE)
+        raise UsageError("only the small office runs in the field yet", hint="leave --net out")
+    return open_twin(name, net=net)
+
+
+def _places(
+    name: str, asked: Going, loaded: Settings, about: Description, kept: Mapping[str, Mapping[str, Any]]
+) -> tuple[Place, ...]:
+    """Make the twin known to the node, unless it is to run alone."""
+    from nervure.twin.enrol import enrol, unknown
+
+    if asked.alone:
+        return unknown(about, kept)
+    prefix = asked.prefix if asked.prefix is not None else f"{name}/"
+    with client(loaded, asked.token) as api:
+        return enrol(api, about, prefix, kept=kept, sign_in=not loaded.access.open)
+
+
+def _begin_ns(asked: Going) -> int:
+    if asked.since is None:
+        return time.time_ns() - round(asked.back * 3600e9)
+    try:
+        return to_ns(datetime.fromisoformat(asked.since))
+    except ValueError as cause:
+        raise UsageError(f"--since cannot read {asked.since!r}", hint="2026-01-05T00:00:00Z") from cause
+
+
+def _scenario(words: Sequence[str]) -> dict[str, float]:
+    """Read a scenario as it is written at the command line.
+
+    >>> _scenario(("demand=1.2", "wet=1"))
+    {'demand': 1.2, 'wet': 1.0}
+    """
+    found = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        try:
+            found[key] = float(value)
+        except ValueError as cause:
+            raise UsageError(f"--scenario cannot read {word!r}", hint="demand=1.2") from cause
+    return found
+
+
+def _faults(words: Sequence[str], about: Description, seed: int) -> Faults | None:
+    """Read faults as they are written at the command line."""
+    from nervure.twin.fault import Faults
+
+    found = [_fault(word) for word in words]
+    return Faults(found, [one.name for one in about.sensors], seed=seed) if found else None
+
+
+def _fault(word: str) -> Fault:
+    """Read one fault.
+
+    >>> one = _fault("spoof:0.5,of=hall/*,value=60,begin=600")
+    >>> one.kind, one.share, one.of, one.value, one.begin_s, one.end_s
+    ('spoof', 0.5, 'hall/*', 60.0, 600.0, inf)
+    """
+    from nervure.twin.fault import KINDS, Fault
+
+    head, *rest = word.split(",")
+    name, _, share = head.partition(":")
+    try:
+        kind: Literal["drop", "delay", "bias", "stuck", "spoof"] = next(one for one in KINDS if one == name)
+        more = dict(one.split("=", 1) for one in rest)
+        of, value = more.pop("of", "*"), float(more.pop("value", 2.0 if kind == "bias" else 0.0))
+        begin, end = float(more.pop("begin", 0.0)), float(more.pop("end", math.inf))
+        if more:
+            raise ValueError(word)  # noqa: TRY301  # told below, with all else that is wrong
+        return Fault(kind=kind, share=float(share or 1.0), of=of, value=value, begin_s=begin, end_s=end)
+    except (StopIteration, ValueError) as cause:
+        raise UsageError(
+            f"--fault cannot read {word!r}", hint=f"drop:0.1, spoof,of=hall/*,value=60; {', '.join(KINDS)}"
+        ) from cause

@@ -1,0 +1,301 @@
+"""``nervure act run``: a controller joined to loops of a running node, by the doors that all programs have."""
+
+from __future__ import annotations
+
+import json as plain
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from nervure.cli.option import Change, File, Json, read
+from nervure.cli.output import say, write_json
+from nervure.core.error import NervureError, NotFoundError, UsageError
+from nervure.core.instant import to_ns
+
+if TYPE_CHECKING:
+    import httpx
+    import paho.mqtt.client as paho
+
+    from nervure.act.controller.api import Controller
+    from nervure.act.seat import Asked, Seat
+    from nervure.core.settings import Settings
+
+__all__ = ["Joining", "run"]
+
+_KINDS = ("max-pressure", "webster", "greedy", "fixed", "learned", "schedule", "learned-start", "climate",
+          "isolation")  # fmt: skip
+_HOURS = tuple(range(0, 24, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joining:
+    """To which loops, and how."""
+
+    prefix: Annotated[
+        str | None,
+        Parameter(help="Only loops of Things whose names begin so; else roads/, building/, pipes/."),
+    ] = None
+    model: Annotated[Path | None, Parameter(help="Of learned: the signed ONNX file.")] = None
+    net: Annotated[
+        str | None, Parameter(help="Of isolation: the network, as nervure twin run pipes has it.")
+    ] = None
+    learn_h: Annotated[int, Parameter(help="Of climate: hours of learning before its first plan.")] = 72
+    lease: Annotated[
+        float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
+    ] = None
+    seconds: Annotated[float | None, Parameter(help="Stop after so many seconds of ours.")] = None
+    trace: Annotated[
+        Path | None,
+        Parameter(help="Write each Task with what was seen, read, heard and asked when, a line each."),
+    ] = None
+    token: Annotated[
+        str | None, Parameter(help="A token of somebody who may act, if one signs in; else NERVURE_TOKEN.")
+    ] = None
+
+
+def run(
+    controller: Annotated[str, Parameter(help=f"Which: {', '.join(_KINDS)}.")],
+    /,
+    *,
+    joining: Annotated[Joining | None, Parameter(name="*", show_default=True)] = None,
+    json: Json = False,
+    settings: File = None,
+    change: Change = (),
+) -> int:
+    """Let a controller decide over loops of the running node, until it is stopped.
+
+    It hears readings by MQTT and asks by Tasks, so the loops' interlocks and modes hold for it, and the
+    devices' guards. When it ends, or loses its way to the platform, leases end and the devices' plans go on.
+    """
+    from nervure.cli.field import client
+
+    asked = joining or Joining()
+    if controller not in _KINDS:
+        raise UsageError(f"there is no controller {controller!r}", hint=f"there are: {', '.join(_KINDS)}")
+    loaded = read(settings, change)[0]
+    with client(loaded, asked.token) as api, tempfile.TemporaryDirectory() as folder:
+        node = _Node(api)
+        seat, made = _seat(controller, asked, loaded, node, Path(folder))
+        _drive(seat, loaded, node, asked)
+        found = {"controller": controller, "counts": dict(seat.counts)} | _said(made)
+    if json:
+        write_json(found)
+    else:
+        say(", ".join(f"{name} {count:,}" for name, count in seat.counts.items()) or "nothing was heard")
+    return 0
+
+
+def _said(made: Controller) -> dict[str, Any]:
+    """Return what a controller has to say of itself."""
+    import msgspec
+
+    from nervure.act.controller.joined import Isolation
+    from nervure.act.controller.shield import Shield
+
+    if isinstance(made, Isolation):
+        return {"begun_s": made.begun_s, "events": msgspec.to_builtins(list(made.events))}
+    return {"verdicts": dict(made.verdicts)} if isinstance(made, Shield) else {}
+
+
+class _Node:
+    """What is asked of the node over HTTP."""
+
+    def __init__(self, api: httpx.Client) -> None:
+        self._api = api
+
+    def get(self, path: str) -> Any:
+        """Return what is there, or raise NervureError with the node's own words."""
+        return self._send("GET", path).json()
+
+    def pages(self, path: str) -> list[dict[str, Any]]:
+        """Return all pages of a set."""
+        found: list[dict[str, Any]] = []
+        page: str | None = f"/v1.1/{path}"
+        while page:
+            answer = self.get(page)
+            found += answer["value"]
+            link = answer.get("@iot.nextLink")
+            page = link[link.index("/v1.1/") :] if link else None
+        return found
+
+    def ask(self, capability: int, body: dict[str, object]) -> int:
+        """Make a Task and return its id."""
+        answer = self._send("POST", f"/v1.1/TaskingCapabilities({capability})/Tasks", json=body)
+        where = answer.headers["location"]
+        return int(where[where.rindex("(") + 1 : where.rindex(")")])
+
+    def states(self, tasks: Iterable[int]) -> Mapping[int, str]:
+        """Return how Tasks do."""
+        wanted = sorted(tasks)
+        path = f"Tasks?$filter=id ge {wanted[0]} and id le {wanted[-1]}&$select=id,status&$top=1000"
+        return {int(one["@iot.id"]): str(one["status"]) for one in self.get(f"/v1.1/{path}")["value"]}
+
+    def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        import httpx
+
+        try:
+            answer = self._api.request(method, path, timeout=10.0, **more)
+        except httpx.TransportError as cause:
+            raise NotFoundError(f"no node answers at {self._api.base_url}", hint="nervure up") from cause
+        if answer.is_error:
+            raise NervureError(f"the node answered {answer.status_code}: {answer.text[:300]}", where=path)
+        return answer
+
+
+def _seat(name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path) -> tuple[Seat, Controller]:
+    """Find the loops and readings, make the controller, and seat it."""
+    from nervure.act.seat import Loop, Seat
+
+    prefix = asked.prefix if asked.prefix is not None else _prefix(name)
+    things = {
+        int(one["@iot.id"])
+        for one in node.pages("Things?$select=id,name&$top=1000")
+        if one["name"].startswith(prefix)
+    }
+    capabilities = [
+        one
+        for one in node.pages("TaskingCapabilities?$expand=Thing($select=id)&$top=1000")
+        if int(one["Thing"]["@iot.id"]) in things and "act" in (one.get("properties") or {})
+    ]
+    streams = {
+        int(one["@iot.id"]): one["name"]
+        for one in node.pages("Datastreams?$select=id,name&$expand=Thing($select=id)&$top=1000")
+        if int(one["Thing"]["@iot.id"]) in things
+    }
+    if not capabilities or not streams:
+        raise NotFoundError(f"no Thing {prefix}... has loops and readings", hint="nervure twin run; --prefix")
+    loops = {
+        part["label"]: Loop(int(one["@iot.id"]), part["name"])
+        for one in capabilities
+        for part in one["taskingParameters"]["field"]
+    }
+    leases = {int(one["@iot.id"]): _lease(one["properties"]["act"], asked.lease) for one in capabilities}
+    made = _made(name, asked, loaded, [one["properties"] for one in capabilities], folder)
+    written = asked.trace.open("a", encoding="utf-8") if asked.trace is not None else None
+
+    def tell(one: Asked) -> None:
+        import msgspec
+
+        if written is not None:
+            written.write(msgspec.json.encode(one).decode() + "\n")
+            written.flush()
+
+    return Seat(made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, tell=tell), made
+
+
+def _prefix(name: str) -> str:
+    from nervure.act.controller.joined import ROOMS
+
+    return "building/" if name in ROOMS else "pipes/" if name == "isolation" else "roads/"
+
+
+def _lease(act: Mapping[str, Any], wanted: float | None) -> float:
+    """Return how long commands hold, in seconds of the device: what was asked, within what is allowed."""
+    from nervure.core.instant import SECOND_NS, duration_ns
+
+    longest = duration_ns(act.get("lease", "1min")) / SECOND_NS
+    return longest if wanted is None else min(wanted, longest)
+
+
+def _made(
+    name: str, asked: Joining, loaded: Settings, told: list[dict[str, Any]], folder: Path
+) -> Controller:
+    from nervure.act.controller.joined import ROOMS, rooms, signals
+
+    if name in ROOMS:
+        return rooms(name, told, learn_h=asked.learn_h)
+    if name == "isolation":
+        return _isolation(asked.net, folder)
+    if name != "learned":
+        return signals(name, told)
+    from nervure.act.controller.learned import Learned
+    from nervure.trust.signature import trusted
+
+    if asked.model is None:
+        raise UsageError("learned needs its file", hint="--model signals.onnx")
+    model = asked.model.read_bytes()
+    return signals(name, told, lambda junctions: Learned(model, trusted(loaded.folder), junctions))
+
+
+def _isolation(net: str | None, folder: Path) -> Controller:
+    """Ask the network's model what a burst would do at every place, at hours all over the day."""
+    from nervure.act.controller.joined import Isolation
+    from nervure.bench.twin.water import foretold
+    from nervure.cli.field import network
+    from nervure.learn.detect.leak.network import HANOI_SENSORS, LTOWN_SENSORS
+
+    if net not in (None, "hanoi", "ltown"):
+        raise UsageError(f"it is not known what is measured in {net}", hint="--net hanoi or ltown")
+    ltown = net == "ltown"
+    sensors = LTOWN_SENSORS if ltown else HANOI_SENSORS
+    yard = foretold(
+        network(net, folder), sensors.pressure, sensors.inflow, _HOURS, size=6.0 if ltown else 60.0
+    )
+    twin = yard.twin()
+    return Isolation(yard.control(twin, 12.0))
+
+
+def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:
+    """Hear and decide until told to stop."""
+    import time
+
+    stopped = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: stopped.set())
+    ear = _ear(seat, loaded, node, asked)
+    print(f"listening to {len(seat.streams)} Datastreams", file=sys.stderr, flush=True)
+    end = time.monotonic() + (asked.seconds if asked.seconds is not None else float("inf"))
+    try:
+        while not stopped.is_set() and time.monotonic() < end:
+            seat.step(0.2)
+    finally:
+        ear.disconnect()
+        ear.loop_stop()
+
+
+def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> paho.Client:
+    """Connect to the node's MQTT door, again and again if need be, and hear all readings of the seat."""
+    import os
+
+    import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    from nervure.cli.field import broker
+
+    door = broker(loaded)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    if not loaded.access.open:
+        secret = asked.token or os.environ.get("NERVURE_TOKEN", "")
+        client.username_pw_set(str(node.get("/api/me")["name"]), secret)
+    if door.tls is not None:
+        client.tls_set_context(door.tls)
+    client.reconnect_delay_set(1, 5)
+    topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in seat.streams]
+
+    def connected(client: paho.Client, *_: Any) -> None:
+        for begin in range(0, len(topics), 100):
+            client.subscribe(topics[begin : begin + 100])
+
+    def heard(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        stream = int(message.topic.partition("(")[2].partition(")")[0])
+        with suppress(ValueError, KeyError, TypeError):
+            told = plain.loads(message.payload)
+            seat.hear(stream, _ns(told["phenomenonTime"]), float(told["result"]), _ns(told.get("resultTime")))
+
+    client.on_connect, client.on_message = connected, heard
+    client.connect_async(door.host, door.port, keepalive=30)
+    client.loop_start()
+    return client
+
+
+def _ns(text: str | None) -> int:
+    return 0 if not text else to_ns(datetime.fromisoformat(text))
