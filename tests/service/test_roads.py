@@ -18,6 +18,7 @@ from nervure.cli import main
 from nervure.core.settings import Access, Settings
 from nervure.node.compose import Node
 from nervure.trust.office import MACHINE
+from nervure.trust.right import Right
 
 pytestmark = pytest.mark.service
 
@@ -123,14 +124,14 @@ def test_a_net_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "names no net-file" in lines[-1]
 
 
-def run_twin(settings: Settings, token: str, *more: str) -> subprocess.Popen[str]:
+def start(settings: Settings, token: str, *words: str) -> subprocess.Popen[str]:
     changes = {
         "data": settings.data, "http.port": settings.http.port, "nats.port": settings.nats.port,
         "nats.mqtt_port": settings.nats.mqtt_port,
     }  # fmt: skip
-    words = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
+    more = [word for name, value in changes.items() for word in ("--set", f"{name}={value}")]
     return subprocess.Popen(
-        [sys.executable, "-m", "nervure.cli", "twin", "run", "roads", *more, "--json", *words],
+        [sys.executable, "-m", "nervure.cli", *words, "--json", *more],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -157,39 +158,66 @@ def test_a_twin_is_a_field_device_of_a_real_node(settings: Settings) -> None:
 
 def ride(node: Node, closed: Settings) -> None:
     office = node.entry.office
-    office.add_user(MACHINE, "ada", "admin", password="correct horse battery staple", granted=("act",))
+    granted: tuple[Right, ...] = ("act", "configure-interlock")
+    office.add_user(MACHINE, "ada", "admin", password="correct horse battery staple", granted=granted)
     _, token = office.add_token(MACHINE, "twin", None, 1.0, "ada")
-    process = run_twin(closed, token, "--speed", "300", "--back", "12", "--fault", "drop:0.25")
-    try:
-        follow(process, closed, token)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def follow(process: subprocess.Popen[str], closed: Settings, token: str) -> None:
+    words = ("--seed", "1", "--net", "crossing", "--fault", "drop:0.2,of=*/*_*/*")
+    made = start(closed, token, "twin", "run", "roads", *words, "--enrol")
+    assert made.communicate(timeout=60)[1] == ""
     url, head = f"http://127.0.0.1:{closed.http.port}", {"authorization": f"Bearer {token}"}
     with httpx.Client(base_url=url, headers=head, trust_env=False, timeout=20) as client:
-        key = until(lambda: first(client, "TaskingCapabilities"), process)
-        good, bad = task(client, key, {"phase": 1}), task(client, key, {"phase": 0.5})
-        assert until(lambda: ended(client, good), process)["status"] == "completed"
-        refused = until(lambda: ended(client, bad), process)
-        assert refused["status"] == "failed"
-        assert "cannot be 0.5" in refused["runLog"][-1]["detail"]
-        there = int(client.get("/v1.1/Observations?$count=true&$top=0").json()["@iot.count"])
-        until(lambda: enough(client, there + 1_000), process)  # until long after the lease of the command
-        process.terminate()
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        counts = json.loads(out)
-        assert counts["steps"] > 25
-        assert counts["tasks"] == counts["refused"] == 1
-        assert counts["released"] == 1  # its lease is over: the plan of the crossing has it again
-        assert counts["silent"] > 0.1 * counts["readings"]
-        assert until(lambda: enough(client, counts["readings"]), None) == counts["readings"]
-        junction = client.get(f"/v1.1/TaskingCapabilities({key})").json()["properties"]["junction"]
-        assert len(junction["lanes"]) == 8
-        assert [one["name"] for one in client.get("/api/devices").json()] == ["roads-mid"]
+        key = first(client, "TaskingCapabilities")
+        forced = {"mode": "auto", "because": "a test"}
+        assert client.post(f"/api/loops/{key}/mode", json=forced).status_code == 200
+        controller = start(closed, token, "act", "run", "max-pressure")
+        twin = start(closed, token, "twin", "run", "roads", *words, "--speed", "200", "--back", "12")
+        try:
+            commanded(client, int(key or 0), twin)
+            leave(client, int(key or 0), controller, twin)
+        finally:
+            for one in (twin, controller):
+                one.kill()
+                one.communicate()
+
+
+def commanded(client: httpx.Client, key: int, twin: subprocess.Popen[str]) -> None:
+    """The controller decides, a wrong command is refused, all of it is in the log."""
+    until(lambda: states(client).get("superseded", 0) >= 5 or None, twin)
+    wrong = task(client, key, {"phase": 0.5})
+    refused = until(lambda: ended(client, wrong), twin)
+    assert refused["status"] == "rejected"
+    assert "sequence" in refused["runLog"][-1]["detail"]
+    log = client.get(f"/api/loops/{key}/log?limit=1000").json()
+    assert log["broken"] is None
+    checked = next(one for one in log["lines"] if one["what"] == "checked")
+    assert checked["detail"]["model"] == "max-pressure"
+    assert len(checked["detail"]["inputs"]) == 32
+    assert checked["detail"]["asked"] == "ada"
+
+
+def leave(
+    client: httpx.Client, key: int, controller: subprocess.Popen[str], twin: subprocess.Popen[str]
+) -> None:
+    """Without its controller the crossing is on its own plan again, and every reading is stored once."""
+    controller.kill()  # it has no time to say goodbye
+    until(lambda: client.get(f"/api/loops/{key}").json()["holder"] == "plan" or None, twin)
+    twin.terminate()
+    out, err = twin.communicate(timeout=60)
+    assert twin.returncode == 0, err
+    counts = json.loads(out)
+    assert counts["tasks"] > 5
+    assert counts["released"] >= 1  # its last command's lease is over
+    assert counts["silent"] > 0.1 * counts["readings"]
+    assert counts["kpis"]["collisions"] == 0
+    assert until(lambda: enough(client, counts["readings"]), None) == counts["readings"]
+    junction = client.get(f"/v1.1/TaskingCapabilities({key})").json()["properties"]["junction"]
+    assert len(junction["lanes"]) == 8
+    assert [one["name"] for one in client.get("/api/devices").json()] == ["roads-mid"]
+
+
+def states(client: httpx.Client) -> dict[str, int]:
+    found = [one["status"] for one in client.get("/v1.1/Tasks?$select=status&$top=1000").json()["value"]]
+    return {one: found.count(one) for one in found}
 
 
 def until(look: Any, process: subprocess.Popen[str] | None, seconds: float = 120.0) -> Any:
@@ -217,7 +245,7 @@ def task(client: httpx.Client, key: int, given: dict[str, float]) -> str:
 
 def ended(client: httpx.Client, where: str) -> dict[str, Any] | None:
     found: dict[str, Any] = client.get(where).json()
-    return found if found["status"] in ("completed", "failed") else None
+    return found if found["status"] not in ("requested", "checked", "dispatched", "acknowledged") else None
 
 
 def enough(client: httpx.Client, count: int) -> int | None:

@@ -114,7 +114,7 @@ class Device:
             values = self.guard.step(now_ns)
             answers = self.guard.answers()
             beat_ns = self._beat()
-            due = beat_ns >= self._next_ns or self._moved(values)
+            due = self._moved(values) or beat_ns >= self._next_ns
             if due:
                 self._next_ns = beat_ns + round(REPORT_S * 1e9)
             report = self.guard.report(now_ns) if due else None

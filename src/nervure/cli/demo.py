@@ -77,22 +77,30 @@ def city(
     quick: Annotated[bool, Parameter(negative=(), help="Seconds instead of minutes: less of everything.")] = (
         False
     ),
+    twins: Annotated[
+        tuple[str, ...], Parameter(negative=(), help="Only these: roads, building, pipes. May be repeated.")
+    ] = (),
+    out: Annotated[Path | None, Parameter(help="Write city.json and city.md into this folder, too.")] = None,
 ) -> int:
     """Run three twins in the field of a node, let controllers command them, and say what came of it.
 
-    Signals, a house and a water network, a hundred times as fast as life and more: readings by MQTT, decisions,
-    Tasks, interlocks, guards, acknowledgements. A detector is stuck, a thermometer lies, a main bursts, and
-    somebody with a stolen token gives hostile commands. The same twins run by their own plans alone, too.
+    Signals, a house and a water network, a hundred times as fast as life and more: readings by MQTT,
+    decisions, Tasks, interlocks, guards, acknowledgements. A detector is stuck, a thermometer lies, a main
+    bursts, and somebody with a stolen token gives hostile commands. The same twins run by their own plans
+    alone, too.
     """
     from nervure.bench.city.page import write
     from nervure.bench.city.run import Options, perform
+    from nervure.bench.city.text import publish
     from nervure.cli.view import Plain
 
     folder = _fresh(data)
     watcher = Plain(sys.stderr)
     with watcher:
-        outcome = perform(Options(folder=folder / "data", seed=seed, quick=quick), watcher)
+        outcome = perform(Options(folder=folder / "data", seed=seed, quick=quick, only=twins), watcher)
         page = write(outcome, folder / "report.html")
+    if out is not None:
+        publish(outcome, out)
     if json:
         write_json({**outcome.summary(), "report": str(page)})
     elif not headless:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from nervure.twin.api import Description, Twin
     from nervure.twin.enrol import Place
     from nervure.twin.fault import Fault, Faults
-    from nervure.twin.run import Broker, Counts, Post
+    from nervure.twin.run import Broker, Counts, Field, Post
 
 __all__ = ["broker", "client", "field", "network", "post"]
 
@@ -34,33 +35,49 @@ _OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Per
 
 def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
     """Run a twin as it was asked for."""
+    from nervure.twin.enrol import unknown
     from nervure.twin.keep import keeps
     from nervure.twin.run import Counts, Field, Pace
 
     with tempfile.TemporaryDirectory() as folder:
         opened = _open(name, asked.net, Path(folder))
-        opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
-        about = opened.describe()
-        faults = _faults(asked.fault, about, asked.seed)
-        kept = keeps(about, speed=asked.speed, lease_s=asked.lease)
-        pace = Pace(start_ns=_begin_ns(asked), speed=asked.speed)
-        places = _places(name, asked, loaded, about, kept)
-        if asked.enrol:
-            opened.close()
-            return Counts()
-        going = Field(opened, places, None if asked.alone else broker(loaded), pace, post, faults=faults)
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, lambda *_: going.stop())
-        steps = math.inf if asked.minutes is None else max(1, round(asked.minutes * 60 / about.step_s))
         try:
-            with progress(f"twin {name}") as tell:
-                if quiet or math.isinf(steps):
-                    return going.run(steps)
-                return going.run(
-                    steps, lambda done, _: tell(done.steps / steps, f"{done.readings:,} readings")
-                )
+            opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
+            about = opened.describe()
+            kept = keeps(about, speed=asked.speed, lease_s=asked.lease)
+            places = _places(name, asked, loaded, about, kept)
+            if asked.enrol:
+                return Counts()
+            if asked.hold:
+                print("known: waiting for a line", file=sys.stderr, flush=True)
+                sys.stdin.readline()
+            faults = _faults(asked.fault, about, asked.seed)
+            pace = Pace(start_ns=_begin_ns(asked), speed=asked.speed)
+            door = None if asked.alone else broker(loaded)
+            found = _run(
+                Field(opened, places, door, pace, post, faults=faults), name, asked, about, quiet=quiet
+            )
+            if asked.beside:
+                opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
+                alone = Field(opened, unknown(about, kept), None, pace, post)
+                found.alone = alone.run(found.steps).kpis
+            return found
         finally:
-            going.close()
+            opened.close()
+
+
+def _run(going: Field, name: str, asked: Going, about: Description, *, quiet: bool) -> Counts:
+    """Run until it is told to stop."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: going.stop())
+    steps = math.inf if asked.minutes is None else max(1, round(asked.minutes * 60 / about.step_s))
+    try:
+        with progress(f"twin {name}") as tell:
+            if quiet or math.isinf(steps):
+                return going.run(steps)
+            return going.run(steps, lambda done, _: tell(done.steps / steps, f"{done.readings:,} readings"))
+    finally:
+        going.close()
 
 
 def post(place: Place, clock: Callable[[], int]) -> Post:

@@ -1,4 +1,4 @@
-"""``nervure act run``: a controller joined to loops of a running node, by the doors that all programs have."""
+"""``nervure act run``: a controller joined to loops of a running node, by the doors of all programs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ __all__ = ["Joining", "run"]
 
 _KINDS = ("max-pressure", "webster", "greedy", "fixed", "learned", "schedule", "learned-start", "climate",
           "isolation")  # fmt: skip
-_HOURS = tuple(range(0, 24, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +47,9 @@ class Joining:
     net: Annotated[
         str | None, Parameter(help="Of isolation: the network, as nervure twin run pipes has it.")
     ] = None
+    hours: Annotated[
+        tuple[float, ...], Parameter(negative=(), help="Of isolation: hours at which bursts are foretold.")
+    ] = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0)
     learn_h: Annotated[int, Parameter(help="Of climate: hours of learning before its first plan.")] = 72
     lease: Annotated[
         float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
@@ -214,7 +216,7 @@ def _made(
     if name in ROOMS:
         return rooms(name, told, learn_h=asked.learn_h)
     if name == "isolation":
-        return _isolation(asked.net, folder)
+        return _isolation(asked.net, asked.hours, folder)
     if name != "learned":
         return signals(name, told)
     from nervure.act.controller.learned import Learned
@@ -226,8 +228,8 @@ def _made(
     return signals(name, told, lambda junctions: Learned(model, trusted(loaded.folder), junctions))
 
 
-def _isolation(net: str | None, folder: Path) -> Controller:
-    """Ask the network's model what a burst would do at every place, at hours all over the day."""
+def _isolation(net: str | None, hours: tuple[float, ...], folder: Path) -> Controller:
+    """Ask the network's model what a burst would do at every place, at hours of the day."""
     from nervure.act.controller.joined import Isolation
     from nervure.bench.twin.water import foretold
     from nervure.cli.field import network
@@ -237,11 +239,12 @@ def _isolation(net: str | None, folder: Path) -> Controller:
         raise UsageError(f"it is not known what is measured in {net}", hint="--net hanoi or ltown")
     ltown = net == "ltown"
     sensors = LTOWN_SENSORS if ltown else HANOI_SENSORS
-    yard = foretold(
-        network(net, folder), sensors.pressure, sensors.inflow, _HOURS, size=6.0 if ltown else 60.0
-    )
+    if not hours:
+        raise UsageError("bursts are foretold at one hour at least", hint="--hours 12")
+    size = 6.0 if ltown else 60.0
+    yard = foretold(network(net, folder), sensors.pressure, sensors.inflow, hours, size=size)
     twin = yard.twin()
-    return Isolation(yard.control(twin, 12.0))
+    return Isolation(yard.control(twin, hours[0]), yard.ways)
 
 
 def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:

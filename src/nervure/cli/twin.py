@@ -68,6 +68,13 @@ class Going:
         bool, Parameter(help="Without a platform, as fast as it goes: what comes of its own plans.")
     ] = False
     enrol: Annotated[bool, Parameter(help="Only make it known to the platform, and end.")] = False
+    hold: Annotated[
+        bool, Parameter(help="Make it known, say so on stderr, and begin when a line comes on stdin.")
+    ] = False
+    beside: Annotated[
+        bool,
+        Parameter(help="Run it once more afterwards, by its own plans alone, and tell what came of that."),
+    ] = False
     token: Token = None
 
 
@@ -103,6 +110,9 @@ def run(
             f" {counts.tasks:,} Tasks done, {counts.refused:,} refused, {counts.released:,} leases over"
         )
         say(", ".join(f"{name} {value:,.4g}" for name, value in counts.kpis.items()))
+        if counts.alone:
+            alone = ", ".join(f"{name} {value:,.4g}" for name, value in counts.alone.items())
+            say(f"by its own plans alone: {alone}")
     return 0
 
 

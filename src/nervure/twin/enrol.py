@@ -239,7 +239,7 @@ class _Api:
         if answer.is_error:
             raise NervureError(
                 f"the node answered {answer.status_code}: {answer.text[:500]}", where=f"{method} {path}",
-                hint="it takes a token of an engineer who may configure-interlock: nervure user grant, token add"
+                hint="it takes a token of an engineer who may configure-interlock: nervure token add"
                 if answer.status_code in (401, 403) else None,
             )  # fmt: skip
         return answer

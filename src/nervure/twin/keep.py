@@ -22,7 +22,7 @@ _LEASE_STEPS = 12
 
 
 def keeps(about: Description, *, speed: float = 1.0, lease_s: float | None = None) -> dict[str, Act]:
-    """Return what each Thing with actuators keeps to, as ``properties.act`` has it, at so many times our pace.
+    """Return what each Thing with actuators keeps to, as ``properties.act`` has it, at so many times life.
 
     >>> from nervure.twin.flood import Flood
     >>> act = keeps(Flood().describe(), speed=60.0)["basin"]
@@ -90,7 +90,8 @@ def _phase(one: Actuator, about: Description, known: frozenset[str]) -> Found:
     all_round = len(states) * (least + step_s)
     shown = f"{one.thing}/signal/shown"
     rules: list[Act] = [
-        {"kind": "sequence", "of": one.signal, "after": {at: [to for to in states if to != at] for at in states},
+        {"kind": "sequence", "of": one.signal,
+         "after": {at: [to for to in states if to != at] for at in states},
          "least": dict.fromkeys(states, _span(least))},
         {"kind": "starve", "of": one.signal, "states": states,
          "most": _span(max(junction["max_red_s"], all_round))},

@@ -72,7 +72,7 @@ class Guarded(Protocol):
 
 
 class Post(NamedTuple):
-    """A Thing with actuators: its guard, the names of these by field, and the inputs that its rules ask for."""
+    """A Thing with actuators: its guard, their names by field, and the inputs that its rules ask for."""
 
     thing: int
     guard: Guarded
@@ -81,7 +81,7 @@ class Post(NamedTuple):
 
 
 class Counts(msgspec.Struct):
-    """What a twin in the field has done; ``kpis`` are what came of it."""
+    """What a twin in the field has done; ``kpis`` are what came of it, ``alone`` what comes of its plans."""
 
     steps: int = 0
     readings: int = 0
@@ -90,6 +90,8 @@ class Counts(msgspec.Struct):
     refused: int = 0
     released: int = 0
     kpis: dict[str, float] = {}
+    wall_s: float = 0.0
+    alone: dict[str, float] = {}
 
 
 class Broker(NamedTuple):
@@ -220,6 +222,7 @@ class Field:
             self._send(readings)
             if tell is not None:
                 tell(self.counts, self.now_ns)
+        self.counts.wall_s = (self._pace.clock() - begun_ns) / SECOND_NS
         self._drain()
         self.counts.kpis = dict(self._twin.kpis())
         return self.counts
@@ -229,10 +232,9 @@ class Field:
         self._stopped.set()
 
     def close(self) -> None:
-        """Let the devices sign off, and the engine end."""
+        """Let the devices sign off; the engine is whoever's who opened it."""
         for one in self._clients.values():
             one.close()
-        self._twin.close()
 
     def _hear(self, thing: int, payload: bytes) -> None:
         post = self._by_thing.get(thing)

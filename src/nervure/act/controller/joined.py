@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from nervure.act.controller.api import Controller
-from nervure.act.controller.burst import Burst, Event
+from nervure.act.controller.burst import Burst, Event, Ways
 from nervure.act.controller.climate import Ahead, Climate, Machine
 from nervure.act.controller.fixed import FixedPlan
 from nervure.act.controller.greedy import GreedyQueue
@@ -27,6 +27,7 @@ from nervure.core.room import Room
 
 __all__ = ["ROOMS", "SIGNALS", "Isolation", "Rooms", "Yesterday", "rooms", "signals"]
 
+_LEAST_C, _MOST_C = 0.0, 45.0
 _MONDAY_H = 96.0  # hours from 1970 to its first Monday
 SIGNALS: Mapping[str, Callable[[Sequence[Junction]], Controller]] = {
     "fixed": FixedPlan, "webster": Webster, "greedy": GreedyQueue, "max-pressure": MaxPressure,
@@ -90,18 +91,29 @@ class Yesterday:
 
 
 class Rooms:
-    """A controller of rooms on readings that have a time: hours of the week in UTC, as their comfort is."""
+    """A controller of rooms on readings that have a time: hours of the week in UTC, as their comfort is.
 
-    def __init__(self, name: str, inner: _Hourly, ahead: Yesterday, *, every_s: float = 300.0) -> None:
+    A temperature that no room has is not planned with: the last one that could be true stands for it.
+    Whether the room may be commanded then is for its interlocks to say.
+    """
+
+    def __init__(
+        self, name: str, inner: _Hourly, ahead: Yesterday, rooms: Sequence[str], *, every_s: float = 300.0
+    ) -> None:
         self.name, self.every_s = name, every_s
         self.inner = inner
         self._ahead = ahead
+        self._air = [f"{one}/temperature" for one in rooms]
+        self._true: dict[str, float] = {}
 
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
         """Return setpoints; raises KeyError where a reading is missing, and nothing is asked then."""
         hour = round((now_s / 3600 - _MONDAY_H) * 3600) / 3600
         self._ahead.note(hour, seen["outdoor/temperature"], seen["outdoor/sun"])
-        return self.inner.decide(hour, seen)
+        for name in self._air:
+            if _LEAST_C <= seen[name] <= _MOST_C:
+                self._true[name] = seen[name]
+        return self.inner.decide(hour, {**seen, **self._true})
 
 
 def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 72) -> Rooms:
@@ -130,17 +142,20 @@ def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 72) ->
             sold=first.sold,
         )
         inner = Climate(names, first.comfort, machine, ahead, learn_h=learn_h)
-    return Rooms(name, inner, ahead)
+    return Rooms(name, inner, ahead, names)
 
 
 class Isolation:
-    """The controller of bursts on readings that have a time; what it closed it holds closed."""
+    """The controller of bursts on readings that have a time; what it closed it holds closed.
+
+    ``ways`` are what bursts do by the hour of the day, in UTC; the nearest hour counts.
+    """
 
     name = "isolation"
     every_s = 60.0
 
-    def __init__(self, burst: Burst) -> None:
-        self._burst = burst
+    def __init__(self, burst: Burst, ways: Mapping[float, Ways]) -> None:
+        self._burst, self._ways = burst, dict(ways)
         self._set: dict[str, float] = {}
         self._begun_s: float | None = None
 
@@ -158,5 +173,7 @@ class Isolation:
         """Return every valve that was ever set, as it is to be: 0 closed, 1 open."""
         if self._begun_s is None:
             self._begun_s = now_s
+        hour = now_s / 3600 % 24
+        self._burst.foretell(self._ways[min(self._ways, key=lambda one: abs((one - hour + 12) % 24 - 12))])
         self._set |= self._burst.decide(round((now_s - self._begun_s) / 60), seen)
         return self._set

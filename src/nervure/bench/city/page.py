@@ -49,9 +49,9 @@ def _head(outcome: Outcome) -> str:
         "<h1>A city, its loops closed</h1>"
         f'<p class="lead">{len(outcome.sides)} twins in processes of their own, {slowest:,.0f} to'
         f" {max(one.speed for one in outcome.sides):,.0f} times as fast as life: readings by MQTT with device"
-        " credentials, controllers that decide and ask by Tasks, interlocks in the node and in a guard beside"
-        f" every actuator. {outcome.wall_s:,.0f} s in all, seed {outcome.seed}. Everything here was measured in"
-        " this run; what it is set beside are the same twins with the same seeds, by their own plans alone.</p>"
+        " credentials, controllers that decide and ask by Tasks, interlocks in the node and in guards beside"
+        f" actuators. {outcome.wall_s:,.0f} s in all, seed {outcome.seed}. Everything was measured in this"
+        " run; what it is set beside are the same twins with the same seeds, by their own plans alone.</p>"
     )
 
 
@@ -88,8 +88,8 @@ def _side(outcome: Outcome, side: Side) -> str:
     )
     return (
         f"<section><h2>{escape(side.title)}: {escape(side.controller)}</h2>"
-        f"<p>{escape(side.engine)}. {side.simulated_h:g} hours in {side.wall_s:,.0f} s, {side.speed:,.0f} times as"
-        f" fast as life; {side.readings:,} readings; {guards}.</p>"
+        f"<p>{escape(side.engine)}. {side.simulated_h:g} hours in {side.wall_s:,.0f} s, {side.speed:,.0f}"
+        f" times as fast as life; {side.readings:,} readings; {guards}.</p>"
         f"{_table(('figure', 'own plan alone', 'joined', 'difference'), rows)}<ul>{story}</ul></section>"
     )
 

@@ -27,27 +27,30 @@ class Program:
     def __init__(self, words: Sequence[str], folder: Path, name: str, token: str) -> None:
         self.name, self._log, self._out = name, folder / f"{name}.log", folder / f"{name}.json"
         known = {key: value for key, value in os.environ.items() if not key.startswith("NERVURE_")}
-        self.begun_s = time.monotonic()
-        self._ended_s: float | None = None
         with self._log.open("ab") as log, self._out.open("wb") as out:
             self._process = subprocess.Popen(
-                tied(sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.DEVNULL, stdout=out,
+                tied(sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.PIPE, stdout=out,
                 stderr=log, env={**known, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
 
     @property
     def over(self) -> bool:
         """Whether it has ended."""
-        if self._process.poll() is None:
-            return False
-        if self._ended_s is None:
-            self._ended_s = time.monotonic()
-        return True
+        return self._process.poll() is not None
 
-    @property
-    def ran_s(self) -> float:
-        """How long it has run, as far as somebody looked."""
-        return (self._ended_s or time.monotonic()) - self.begun_s
+    def begin(self) -> None:
+        """Say to one that waits for a line that it may begin."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(b"\n")
+            self._process.stdin.close()
+
+    def wait_for(self, word: str, timeout_s: float) -> None:
+        """Wait until it has said a word; raise with its last words if it ends or takes too long."""
+        end = time.monotonic() + timeout_s
+        while word not in self.words():
+            if self.over or time.monotonic() > end:
+                raise EnvironmentMissing(f"{self.name} is not ready: {self.words()}", where=str(self._log))
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -80,17 +83,10 @@ class Yard:
         self._settings, self._folder, self._token, self._seed = settings, folder, token, seed
         self.programs: list[Program] = []
 
-    def enrol(self, part: Part) -> Program:
-        """Make a twin known to the node."""
-        return self._start(f"enrol-{part.twin}", ["twin", "run", *part.arguments(self._seed), "--enrol"])
-
     def twin(self, part: Part) -> Program:
-        """Run a twin in the field."""
-        return self._start(f"twin-{part.twin}", ["twin", "run", *part.arguments(self._seed)])
-
-    def alone(self, part: Part) -> Program:
-        """Run the same twin, seed and all, without a platform."""
-        return self._start(f"alone-{part.twin}", ["twin", "run", *part.arguments(self._seed), "--alone"])
+        """Make a twin known; it begins when it is told to, and runs once more by its own plans afterwards."""
+        words = ["twin", "run", *part.arguments(self._seed), "--hold", "--beside"]
+        return self._start(f"twin-{part.twin}", words)
 
     def controller(self, part: Part) -> Program:
         """Join a controller to a twin's loops."""

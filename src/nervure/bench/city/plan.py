@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from nervure.core.error import UsageError
 from nervure.core.instant import iso, to_ns
 
-__all__ = ["Part", "Plan", "Watched", "plan"]
+__all__ = ["TWINS", "Part", "Plan", "Watched", "plan"]
 
 _DAYS_BACK = 21
 
@@ -81,14 +83,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return min(one.speed for one in self.parts)
 
 
-def plan(*, quick: bool = False, seed: int = 1, now: datetime | None = None) -> Plan:
-    """Return the plan: three hours or days of each twin in some minutes, or with ``quick`` in some seconds.
+TWINS = ("roads", "building", "pipes")
+
+
+def plan(
+    *, quick: bool = False, seed: int = 1, now: datetime | None = None, only: Sequence[str] = ()
+) -> Plan:  # fmt: skip
+    """Return the plan: hours or days of each twin in some minutes, or with ``quick`` in some seconds.
+
+    ``only`` are the twins that are wanted. Raises UsageError for one that is not among them.
 
     >>> plan(now=datetime(2026, 3, 4, tzinfo=UTC)).parts[1].since
     '2026-02-09T00:00:00Z'
     """
     monday = _monday(now or datetime.now(UTC))
-    return Plan(parts=(_roads(monday, quick), _building(monday, quick), _pipes(monday, quick)), seed=seed)
+    parts = (_roads(monday, quick), _building(monday, quick), _pipes(monday, quick))
+    if odd := sorted(set(only) - set(TWINS)):
+        raise UsageError(f"the city has no {odd[0]!r}", hint=f"it has {', '.join(TWINS)}")
+    return Plan(parts=tuple(one for one in parts if not only or one.twin in only), seed=seed)
 
 
 def _monday(now: datetime) -> datetime:
@@ -129,7 +141,7 @@ def _pipes(monday: datetime, quick: bool) -> Part:
         twin="pipes", title="A water network of 34 pipes", net="hanoi",
         speed=300.0 if quick else 150.0, minutes=60.0 if quick else 480.0,
         since=iso(to_ns(monday + timedelta(hours=7))),
-        controller="isolation", options=("--net", "hanoi"),
+        controller="isolation", options=("--net", "hanoi", *(("--hours", "7") if quick else ())),
         scenario={"hour": 7.0, "burst_pipe": 13.0, "burst_size": 60.0, "burst_after_min": begin},
         watched=None if quick else Watched(thing="pipes/network", after_min=200.0),
         event="a main bursts", event_min=begin,

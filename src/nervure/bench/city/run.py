@@ -35,16 +35,17 @@ __all__ = ["Options", "perform"]
 
 _USER, _STRANGER = "city", "stranger"
 _ENROL_S, _JOIN_S, _LATE_S = 120.0, 60.0, 120.0
-_HOSTILE = 0.4
+_HOSTILE = 0.1
 """The share of the run after which hostile commands come."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run the demo: in which fresh folder, with which seed, in seconds instead of minutes or not."""
+    """How to run the demo: in which fresh folder, which seed, seconds instead of minutes, which twins."""
 
     folder: Path
     seed: int = 1
     quick: bool = False
+    only: tuple[str, ...] = ()
 
 
 def perform(options: Options, watcher: Watcher) -> Outcome:
@@ -57,7 +58,7 @@ class _City:
 
     def __init__(self, options: Options, watcher: Watcher) -> None:
         self.options, self.watcher = options, watcher
-        self.plan: Plan = plan(quick=options.quick, seed=options.seed)
+        self.plan: Plan = plan(quick=options.quick, seed=options.seed, only=options.only)
         self.begun = time.monotonic()
         self.settings: Settings = free_settings(
             options.folder, project=Project(name="city", solutions=()), access=Access()
@@ -73,21 +74,19 @@ class _City:
         self.yard = Yard(self.settings.folder / "nervure.toml", self.words, token, self.plan.seed)
         try:
             with httpx.Client(base_url=self.node.url, headers=_bearer(token), timeout=30.0) as api:
-                self.prepare(api)
-                controllers = self.join(api)
-                twins, hostile = self.play(api, stranger)
-                found = {one.twin: twins[one.twin].result(_LATE_S) for one in self.plan.parts}
-                walls = {name: one.ran_s for name, one in twins.items()}
+                twins = self.prepare(api)
+                controllers = self.join()
+                hostile = self.play(api, stranger, twins)
+                found = {name: one.result(_LATE_S) for name, one in twins.items()}
                 told = self.leave(controllers)
                 self.settle()
                 self.watcher.phase("city", 1.0, "counting")
                 counts = counted(self.plan, api, self.settings, self.yard, told)
-                alone = self.alone()
                 engines = _engines(api)
         finally:
             self.yard.stop()
             asyncio.run(self.node.stop())
-        return self.outcome((found, walls, told, alone, engines), counts, hostile)
+        return self.outcome((found, told, engines), counts, hostile)
 
     def accounts(self) -> tuple[str, str]:
         """Make who runs the city, and a stranger who may act, too; returns their tokens."""
@@ -103,47 +102,44 @@ class _City:
         catalogue.close()
         return tokens[0], tokens[1]
 
-    def prepare(self, api: httpx.Client) -> None:
+    def prepare(self, api: httpx.Client) -> dict[str, Program]:
         """Let every twin make itself known, and every loop act."""
         self.watcher.phase("city", 0.0, "twins make themselves known")
-        for one in [self.yard.enrol(part) for part in self.plan.parts]:
-            one.result(_ENROL_S)
+        twins = {part.twin: self.yard.twin(part) for part in self.plan.parts}
+        for one in twins.values():
+            one.wait_for("known", _ENROL_S)
         for loop in api.get("/api/loops").raise_for_status().json():
             forced = {"mode": "auto", "because": "a demonstration in front of twins"}
             api.post(f"/api/loops/{loop['id']}/mode", json=forced).raise_for_status()
+        return twins
 
-    def join(self, api: httpx.Client) -> dict[str, Program]:
+    def join(self) -> dict[str, Program]:
         """Start the controllers, and wait until they listen."""
         self.watcher.phase("city", 0.0, "controllers take their seats")
         found = {part.twin: self.yard.controller(part) for part in self.plan.parts}
-        end = time.monotonic() + _JOIN_S
-        while not all("listening" in one.words() for one in found.values()):
-            gone = next((one for one in found.values() if one.over), None)
-            if gone is not None or time.monotonic() > end:
-                late = gone or next(one for one in found.values() if "listening" not in one.words())
-                raise EnvironmentMissing(f"{late.name} does not listen: {late.words()}")
-            time.sleep(0.1)
+        for one in found.values():
+            one.wait_for("listening", _JOIN_S)
         return found
 
-    def play(self, api: httpx.Client, stranger: str) -> tuple[dict[str, Program], Hostile]:
+    def play(self, api: httpx.Client, stranger: str, twins: Mapping[str, Program]) -> Hostile:
         """Let the twins run; hostile commands come, monitors are fitted. Returns when all have run."""
-        twins = {part.twin: self.yard.twin(part) for part in self.plan.parts}
+        for one in twins.values():
+            one.begin()
         begun, hostile = time.monotonic(), Hostile(self.node.url, stranger)
         waiting = {part.twin: part for part in self.plan.parts if part.watched is not None}
         while not all(one.over for one in twins.values()):
             spent = time.monotonic() - begun
-            share = min(spent / (self.plan.wall_s + 5.0), 0.99)
-            self.watcher.phase("city", share, self.shown(api))
-            if share > _HOSTILE / 4 and not hostile.sent:
+            self.watcher.phase("city", min(spent / (self.plan.wall_s + 5.0), 0.99), self.shown(api))
+            if spent > _HOSTILE * self.plan.wall_s and not hostile.sent:
                 hostile.send(api)
             for part in [one for one in waiting.values() if _due(one, spent)]:
                 self.yard.monitor(part, self.settings.project.name)
                 del waiting[part.twin]
             if spent > self.plan.wall_s + _LATE_S:
                 raise EnvironmentMissing("the twins do not come to their end", where=str(self.words))
-            time.sleep(0.5)
+            time.sleep(0.25)
         hostile.look(api)
-        return twins, hostile
+        return hostile
 
     def shown(self, api: httpx.Client) -> str:
         """Say how the loops stand."""
@@ -172,11 +168,6 @@ class _City:
             before = stored
             time.sleep(1.0)
 
-    def alone(self) -> dict[str, dict[str, Any]]:
-        """Run the same twins by their own plans alone."""
-        self.watcher.phase("city", 1.0, "the same without anybody who commands")
-        return {part.twin: self.yard.alone(part).result(_LATE_S) for part in self.plan.parts}
-
     def outcome(self, sides: tuple[dict[str, Any], ...], counts: dict[str, Any], hostile: Hostile) -> Outcome:
         """Put together what was found."""
         return Outcome(
@@ -186,14 +177,13 @@ class _City:
             sides=tuple(_side(part, *(one[part.twin] for one in sides)) for part in self.plan.parts),
             sent=sum(int(one["readings"]) for one in sides[0].values()),
             hostile=tuple(hostile.found),
-            machine=this_machine(),
+            machine=_machine(),
             **counts,
         )
 
 
 def _side(
-    part: Part, ran: dict[str, Any], wall_s: float, told: dict[str, Any], alone: dict[str, Any],
-    about: tuple[str, Mapping[str, str]],
+    part: Part, ran: dict[str, Any], told: dict[str, Any], about: tuple[str, Mapping[str, str]]
 ) -> Side:  # fmt: skip
     engine, units = about
     return Side(
@@ -202,19 +192,25 @@ def _side(
         engine=engine,
         controller=part.controller,
         simulated_h=part.minutes / 60,
-        wall_s=round(wall_s, 2),
+        wall_s=round(ran["wall_s"], 2),
         event=part.event,
         readings=ran["readings"],
         silent=ran["silent"],
         acknowledged=ran["tasks"],
         refused_by_guards=ran["refused"],
         kpis=tuple(
-            Kpi(name=name, unit=units.get(name, ""), alone=alone["kpis"][name], joined=value)
+            Kpi(name=name, unit=units.get(name, ""), alone=ran["alone"][name], joined=value)
             for name, value in ran["kpis"].items()
         ),
         counts=told.pop("counts", {}),
         told={name: value for name, value in told.items() if name != "controller"},
     )
+
+
+def _machine() -> str:
+    """Say on what this ran."""
+    found = this_machine()
+    return f"{found.processor}, {found.cores} cores, Python {found.python}, Nervure {found.nervure}"
 
 
 def _due(part: Part, spent_s: float) -> bool:
