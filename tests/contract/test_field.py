@@ -27,6 +27,7 @@ from nervure.twin.pipes import Pipes
 from nervure.twin.run import Broker, Field, Pace
 from nervure.twin.structure import Structure
 from tests.opened import Opened, opened
+from tests.support import free_ports
 
 pytestmark = pytest.mark.service
 _STEP_S = 0.05  # of ours, for a step of any twin
@@ -48,7 +49,9 @@ TWINS: dict[str, tuple[Callable[[Path], Twin], str, dict[str, float]]] = {
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
-    with opened(tmp_path_factory.mktemp("field")) as node:
+    port, mqtt_port = free_ports(2)
+    ports = ("--set", f"nats.port={port}", "--set", f"nats.mqtt_port={mqtt_port}")
+    with opened(tmp_path_factory.mktemp("field"), *ports) as node:
         yield node
 
 

@@ -29,6 +29,7 @@ from nervure.core.task import FINAL
 __all__ = ["Asked", "Loop", "Seat"]
 
 GRACE_S = 0.25
+_LOOK_S = 2.0
 _STALE_ROUNDS = 3
 _BAD = FINAL - {"completed", "superseded"}
 
@@ -89,6 +90,8 @@ class Seat:
     ) -> None:
         self.counts: Counter[str] = Counter()
         """Rounds, Tasks asked, failures by kind, and Tasks by the state they ended in."""
+        self.trouble = ""
+        """What the controller broke on, the last time it did."""
         self._controller, self._loops, self._streams = controller, dict(loops), dict(streams)
         self._ask, self._states, self._lease_s, self._tell = ask, states, dict(lease_s), tell
         self._came: queue.SimpleQueue[tuple[int, int, float, int, int]] = queue.SimpleQueue()
@@ -103,9 +106,18 @@ class Seat:
         self._looked_s = 0.0
 
     @property
-    def streams(self) -> frozenset[int]:
-        """The Datastreams that are to be heard."""
-        return frozenset(self._streams)
+    def names(self) -> Mapping[int, str]:
+        """The readings that are to be heard, by Datastream."""
+        return dict(self._streams)
+
+    def teach(self, moment_ns: int, values: Mapping[str, float]) -> None:
+        """Let the controller live through a moment that is over, by the readings' names; nothing is asked."""
+        seen = {name: value for name, value in values.items() if math.isfinite(value)}
+        try:
+            self._controller.decide(seen, moment_ns / SECOND_NS)
+        except Exception as cause:  # noqa: BLE001  # as of a moment that is not over
+            self.counts[f"broken: {type(cause).__name__}"] += 1
+        self.counts["taught"] += 1
 
     def hear(self, stream: int, time_ns: int, value: float, read_ns: int = 0) -> None:
         """Take a reading: of when, and when it was read by our clock, if that is known."""
@@ -166,7 +178,8 @@ class Seat:
         if self._decided_ns is None or moment - self._decided_ns >= every - self._gap_ns // 2:
             self._decided_ns = moment
             self._decide(moment, one)
-        self._look()
+        if time.monotonic() - self._looked_s > _LOOK_S:  # else when nothing comes, lest anybody waits for it
+            self._look()
 
     # --- decisions to Tasks -----------------------------------------------------------------------------
 
@@ -176,7 +189,8 @@ class Seat:
         try:
             commands = self._controller.decide(seen, moment / SECOND_NS)
         except Exception as cause:  # noqa: BLE001  # whatever a controller does, the plan has it then
-            self.counts[f"broken: {cause!r}"[:100]] += 1
+            self.counts[f"broken: {type(cause).__name__}"] += 1
+            self.trouble = repr(cause)[:300]
             return
         digest = _digest(moment, seen)
         wanted: dict[int, dict[str, float]] = {}

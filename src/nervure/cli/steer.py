@@ -50,6 +50,9 @@ class Joining:
     hours: Annotated[
         tuple[float, ...], Parameter(negative=(), help="Of isolation: hours at which bursts are foretold.")
     ] = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0)
+    history: Annotated[
+        float, Parameter(help="Hours of stored readings that it lives through before it begins.")
+    ] = 0.0
     learn_h: Annotated[int, Parameter(help="Of climate: hours of learning before its first plan.")] = 72
     lease: Annotated[
         float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
@@ -87,8 +90,9 @@ def run(
     with client(loaded, asked.token) as api, tempfile.TemporaryDirectory() as folder:
         node = _Node(api)
         seat, made = _seat(controller, asked, loaded, node, Path(folder))
+        _teach(seat, node, asked.history)
         _drive(seat, loaded, node, asked)
-        found = {"controller": controller, "counts": dict(seat.counts)} | _said(made)
+        found = {"controller": controller, "counts": dict(seat.counts), "trouble": seat.trouble} | _said(made)
     if json:
         write_json(found)
     else:
@@ -247,6 +251,22 @@ def _isolation(net: str | None, hours: tuple[float, ...], folder: Path) -> Contr
     return Isolation(yard.control(twin, hours[0]), yard.ways)
 
 
+def _teach(seat: Seat, node: _Node, hours: float) -> None:
+    """Let the controller live through the newest stored readings of its streams."""
+    if not hours > 0:
+        return
+    moments: dict[int, dict[str, float]] = {}
+    for stream, name in seat.names.items():
+        path = f"Datastreams({stream})/Observations?$resultFormat=dataArray&$select=phenomenonTime,result"
+        for group in node.pages(f"{path}&$orderby=phenomenonTime&$top=10000"):
+            when, what = (group["components"].index(one) for one in ("phenomenonTime", "result"))
+            for row in group["dataArray"]:
+                moments.setdefault(_ns(row[when]), {})[name] = float(row[what])
+    newest = max(moments, default=0)
+    for moment in sorted(one for one in moments if one > newest - hours * 3600 * 1e9):
+        seat.teach(moment, moments[moment])
+
+
 def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:
     """Hear and decide until told to stop."""
     import time
@@ -255,7 +275,7 @@ def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stopped.set())
     ear = _ear(seat, loaded, node, asked)
-    print(f"listening to {len(seat.streams)} Datastreams", file=sys.stderr, flush=True)
+    print(f"listening to {len(seat.names)} Datastreams", file=sys.stderr, flush=True)
     end = time.monotonic() + (asked.seconds if asked.seconds is not None else float("inf"))
     try:
         while not stopped.is_set() and time.monotonic() < end:
@@ -282,7 +302,7 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> paho.Clie
     if door.tls is not None:
         client.tls_set_context(door.tls)
     client.reconnect_delay_set(1, 5)
-    topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in seat.streams]
+    topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in seat.names]
 
     def connected(client: paho.Client, *_: Any) -> None:
         for begin in range(0, len(topics), 100):

@@ -28,7 +28,7 @@ _DISTRUST = ("fresh", "require")
 
 
 def counted(
-    plan: Plan, api: httpx.Client, settings: Settings, yard: Yard, told: dict[str, dict[str, Any]]
+    plan: Plan, api: httpx.Client, settings: Settings, yard: Yard, told: dict[str, dict[str, Any]], lived: int
 ) -> dict[str, Any]:
     """Return the fields of the outcome that are counted in the node, which has settled."""
     stored, distinct = _stored(api)
@@ -43,7 +43,7 @@ def counted(
     catalogue.close()
     traces = [one for part in plan.parts for one in _traces(yard, part)]
     loops, distrusted = _loops(api)
-    sent = _sent(yard)
+    sent = lived + _sent(yard)
     happened = [one for part in plan.parts for one in _happened(part, told[part.twin], alerts)]
     return {
         "stored": stored,

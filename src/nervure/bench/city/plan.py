@@ -36,6 +36,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     """Of the controller."""
+    lived_days: int = 0
+    """How many days of readings there are from before it begins."""
     watched: Watched | None = None
     event: str = ""
     """What goes wrong, in words."""
@@ -121,12 +123,13 @@ def _roads(monday: datetime, quick: bool) -> Part:
 
 def _building(monday: datetime, quick: bool) -> Part:
     """A house in January; the thermometer of a room says 60 degrees for an hour and a half."""
-    begin_h = 5.0 if quick else 80.0
+    begin_h = 5.0 if quick else 30.0
     return Part(
         twin="building", title="A house of two rooms with a heat pump and a tariff",
-        speed=3600.0 if quick else 1800.0, minutes=(12 if quick else 96) * 60.0, since=iso(to_ns(monday)),
-        controller="schedule" if quick else "climate", options=() if quick else ("--learn-h", "48"),
-        scenario={"pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0},
+        speed=3600.0 if quick else 1500.0, minutes=(12 if quick else 72) * 60.0, since=iso(to_ns(monday)),
+        controller="schedule" if quick else "climate", lived_days=0 if quick else 7,
+        options=() if quick else ("--learn-h", "160", "--history", "168"),
+        scenario={"start_day": 7.0, "pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0},
         faults=(
             f"spoof,of=living/temperature,value=60,begin={begin_h * 3600:g},end={(begin_h + 1) * 3600:g}",
         ),
@@ -139,10 +142,10 @@ def _pipes(monday: datetime, quick: bool) -> Part:
     begin = 30.0 if quick else 330.0
     return Part(
         twin="pipes", title="A water network of 34 pipes", net="hanoi",
-        speed=300.0 if quick else 150.0, minutes=60.0 if quick else 480.0,
+        speed=300.0 if quick else 150.0, minutes=60.0 if quick else 390.0,
         since=iso(to_ns(monday + timedelta(hours=7))),
         controller="isolation", options=("--net", "hanoi", *(("--hours", "7") if quick else ())),
-        scenario={"hour": 7.0, "burst_pipe": 13.0, "burst_size": 60.0, "burst_after_min": begin},
+        scenario={"hour": 7.0, "burst_pipe": 21.0, "burst_size": 60.0, "burst_after_min": begin},
         watched=None if quick else Watched(thing="pipes/network", after_min=200.0),
         event="a main bursts", event_min=begin,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from nervure.bench.city.count import counted
+from nervure.bench.city.history import lived
 from nervure.bench.city.hostile import Hostile
 from nervure.bench.city.outcome import Kpi, Outcome, Side
 from nervure.bench.city.parts import Program, Yard
@@ -34,6 +35,7 @@ from nervure.trust.register import Register
 __all__ = ["Options", "perform"]
 
 _USER, _STRANGER = "city", "stranger"
+_SHOW_S = 5.0
 _ENROL_S, _JOIN_S, _LATE_S = 120.0, 60.0, 120.0
 _HOSTILE = 0.1
 """The share of the run after which hostile commands come."""
@@ -81,7 +83,7 @@ class _City:
                 told = self.leave(controllers)
                 self.settle()
                 self.watcher.phase("city", 1.0, "counting")
-                counts = counted(self.plan, api, self.settings, self.yard, told)
+                counts = counted(self.plan, api, self.settings, self.yard, told, self.lived)
                 engines = _engines(api)
         finally:
             self.yard.stop()
@@ -111,6 +113,7 @@ class _City:
         for loop in api.get("/api/loops").raise_for_status().json():
             forced = {"mode": "auto", "because": "a demonstration in front of twins"}
             api.post(f"/api/loops/{loop['id']}/mode", json=forced).raise_for_status()
+        self.lived = sum(lived(api, part, self.plan.seed) for part in self.plan.parts)
         return twins
 
     def join(self) -> dict[str, Program]:
@@ -125,11 +128,13 @@ class _City:
         """Let the twins run; hostile commands come, monitors are fitted. Returns when all have run."""
         for one in twins.values():
             one.begin()
-        begun, hostile = time.monotonic(), Hostile(self.node.url, stranger)
+        begun, hostile, shown_s = time.monotonic(), Hostile(self.node.url, stranger), 0.0
         waiting = {part.twin: part for part in self.plan.parts if part.watched is not None}
         while not all(one.over for one in twins.values()):
             spent = time.monotonic() - begun
-            self.watcher.phase("city", min(spent / (self.plan.wall_s + 5.0), 0.99), self.shown(api))
+            if spent > shown_s + _SHOW_S:
+                shown_s = spent
+                self.watcher.phase("city", min(spent / (self.plan.wall_s + 5.0), 0.99), self.shown(api))
             if spent > _HOSTILE * self.plan.wall_s and not hostile.sent:
                 hostile.send(api)
             for part in [one for one in waiting.values() if _due(one, spent)]:
@@ -175,7 +180,7 @@ class _City:
             quick=self.options.quick,
             wall_s=round(time.monotonic() - self.begun, 1),
             sides=tuple(_side(part, *(one[part.twin] for one in sides)) for part in self.plan.parts),
-            sent=sum(int(one["readings"]) for one in sides[0].values()),
+            sent=self.lived + sum(int(one["readings"]) for one in sides[0].values()),
             hostile=tuple(hostile.found),
             machine=_machine(),
             **counts,
