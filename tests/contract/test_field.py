@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from nervure.cli.field import network, post
+from nervure.core.interlock import Range
 from nervure.core.interlock_check import declared
 from nervure.twin.api import Twin
 from nervure.twin.building import Building
@@ -39,12 +40,15 @@ def _pipes(folder: Path) -> Twin:
 
 TWINS: dict[str, tuple[Callable[[Path], Twin], str, dict[str, float]]] = {
     "building": (lambda _: Building(), "living", {"heat_setpoint": 21.5, "cool_setpoint": 24.0}),
-    "energyplus": (lambda _: EnergyPlus(small_office(), ("Core_ZN",)), "Core_ZN", {"heat_setpoint": 21.0}),
+    "energyplus": (
+        lambda _: EnergyPlus(small_office(), ("Core_ZN",)), "Core_ZN",
+        {"heat_setpoint": 21.0, "cool_setpoint": 26.0},
+    ),
     "flood": (lambda _: Flood(), "basin", {"gate": 1.0}),
     "machine": (lambda _: Machine(), "drive", {"speed": 0.5}),
     "pipes": (_pipes, "", {"valve": 0.0}),
     "structure": (lambda _: Structure(3), "damper", {"damping": 0.1}),
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,9 @@ def test_a_twin_is_heard_and_obeys_behind_its_guard(
 def _command(api: httpx.Client, place: Place, values: dict[str, float]) -> None:
     """Let the loop act, ask as a model does, and see the guard put it into force."""
     loop = place.capability
-    _until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+    first = _until(lambda: api.get(f"/api/loops/{loop}").json()["heard"])
+    _until(lambda: api.get(f"/api/loops/{loop}").json()["heard"] != first)  # so that time has passed there
+    assert api.get(f"/api/loops/{loop}").json()["guard"] == "here"
     forced = {"mode": "auto", "because": "a test"}
     assert api.post(f"/api/loops/{loop}/mode", json=forced).status_code == 200
     body = {"taskingParameters": values, "properties": {"act": {"model": "test"}}}
@@ -150,5 +156,5 @@ def test_what_a_twin_declares_can_be_kept(speed: float, tmp_path: Path) -> None:
             read = declared({"act": act}, {"type": "DataRecord", "field": fields})
             assert read is not None
             assert read.simulated
-            assert {one.of for one in read.interlocks if hasattr(one, "low")} == set(read.fields)
+            assert {one.of for one in read.of(Range)} == set(read.fields)
         twin.close()

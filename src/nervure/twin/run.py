@@ -203,10 +203,11 @@ class Field:
         self._posts = [guard(one, lambda: self.now_ns) for one in places if one.capability is not None]
         self._by_thing = {one.thing: one for one in self._posts}
         self._clients: dict[int, _Client] = {}
-        for place in places if broker is not None else ():
-            self._clients[place.thing] = _Client(place, broker, self._hear)
-        for post in self._posts if broker is not None else ():
-            post.guard.speak(self._clients[post.thing].mqtt)
+        if broker is not None:
+            for place in places:
+                self._clients[place.thing] = _Client(place, broker, self._hear)
+            for post in self._posts:
+                post.guard.speak(self._clients[post.thing].mqtt)
 
     def run(self, steps: float = math.inf, tell: Callable[[Counts, int], None] | None = None) -> Counts:
         """Simulate, send and obey until ``stop`` or for so many steps."""

@@ -67,7 +67,7 @@ class Yesterday:
     >>> for hour in range(25):
     ...     seen.note(float(hour), 5.0 if hour < 24 else 7.0, 100.0)
     >>> seen(24.0, 2).outdoor.round(2).tolist(), seen(24.0, 2).sun.tolist()
-    ([7.0, 6.83], [100.0, 100.0])
+    ([7.0, 6.84], [100.0, 100.0])
     """
 
     def __init__(self) -> None:

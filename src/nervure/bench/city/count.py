@@ -35,9 +35,8 @@ def counted(
     catalogue = Catalogue.open(settings.catalogue_place)
     quarantined = sum(catalogue.quarantine_counts().values())
     with catalogue.database.read() as connection:
-        tasks = dict(
-            connection.execute(sa.select(_TASK.c.status, sa.func.count()).group_by(_TASK.c.status)).all()
-        )
+        states = sa.select(_TASK.c.status, sa.func.count()).group_by(_TASK.c.status)
+        tasks = {str(status): int(count) for status, count in connection.execute(states)}
         logs = {row.id: row.run_log for row in connection.execute(sa.select(_TASK.c.id, _TASK.c.run_log))}
     alerts = catalogue.alerts()
     catalogue.close()
@@ -50,7 +49,7 @@ def counted(
         "lost": max(0, sent - distinct),
         "doubled": stored - distinct,
         "quarantined": quarantined,
-        "tasks": {str(name): int(count) for name, count in sorted(tasks.items())},
+        "tasks": dict(sorted(tasks.items())),
         "delays": _delays(traces, logs),
         "distrusted": distrusted,
         "loops": loops,

@@ -12,7 +12,7 @@ import httpx
 from nervure.bench.city.plan import Part
 from nervure.core.instant import SECOND_NS, iso, to_ns
 from nervure.core.room import Room
-from nervure.twin.building import STEP_S, Building
+from nervure.twin.building import Building
 
 __all__ = ["lived"]
 
@@ -33,11 +33,12 @@ def lived(api: httpx.Client, part: Part, seed: int) -> int:
     start = part.scenario.get("start_day", 0.0) - part.lived_days
     twin.reset(seed=seed, scenario={**part.scenario, "start_day": start})
     rooms = [_room(one.about) for one in twin.describe().actuators if one.signal == "heat_setpoint"]
-    per_hour = round(3600 / STEP_S)
+    step_s = twin.describe().step_s
+    per_hour = round(3600 / step_s)
     for step in range(part.lived_days * 24 * per_hour):
         hour = step // per_hour
         twin.apply({name: value for one in rooms for name, value in _wish(one, hour).items()})
-        stamp = iso(begin_ns + round((step + 1) * STEP_S * SECOND_NS))
+        stamp = iso(begin_ns + round((step + 1) * step_s * SECOND_NS))
         for name, value in twin.step().items():
             rows.setdefault(name, []).append([stamp, value])
     streams = {one["name"]: one["@iot.id"] for one in _streams(api, f"{part.twin}/")}
