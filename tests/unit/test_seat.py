@@ -153,6 +153,18 @@ def test_it_decides_as_often_as_the_controller_likes(seat: Seat, follow: Follow)
     assert [at for at, _ in follow.saw] == [5.0, 15.0, 25.0, 35.0]
 
 
+def test_nothing_is_asked_on_what_was_overtaken(seat: Seat, platform: Platform, follow: Follow) -> None:
+    moment(seat, 10, 3.0)
+    for at, level in ((20, 4.0), (30, 5.0), (40, 6.0)):
+        seat.hear(1, at * S, level)
+        seat.hear(2, at * S, 0.0)
+    while seat.step(0.0):
+        pass
+    assert [at for at, _ in follow.saw] == [10.0, 20.0, 30.0, 40.0]
+    assert [body["taskingParameters"]["opening"] for _, body in platform.asked] == [3.0, 6.0]
+    assert seat.counts["overtaken"] == 2
+
+
 def test_a_controller_that_breaks_asks_nothing(seat: Seat, platform: Platform) -> None:
     seat.hear(2, 10 * S, 1.0)
     while seat.step(0.1):

@@ -17,6 +17,7 @@ import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -73,7 +74,8 @@ class Seat:
 
     ``loops`` are the commands that it may give by actuator, ``streams`` the readings by Datastream. ``ask``
     makes a Task and returns its id, ``states`` says how Tasks do; both may raise ``NervureError`` while the
-    platform is away. A command is asked when it is another one, when half of its lease is over, or when the
+    platform is away. A controller decides on every moment, but where the next one is there already nothing is
+    asked. A command is asked when it is another one, when half of its lease is over, or when the
     last was not taken.
     """
 
@@ -128,12 +130,11 @@ class Seat:
         until = time.monotonic() + wait_s
         while True:
             left = until - time.monotonic()
-            try:
+            with suppress(queue.Empty):
                 self._take(*self._came.get(timeout=left) if left > 0 else self._came.get_nowait())
-            except queue.Empty:
-                moment = self._whole()
-            else:
-                moment = self._whole()
+                while True:  # all that is there: nobody decides on what was overtaken
+                    self._take(*self._came.get_nowait())
+            moment = self._whole()
             if moment is not None:
                 self._close(moment)
                 return True
@@ -164,8 +165,10 @@ class Seat:
             return None
         moment = min(self._rounds)
         one = self._rounds[moment]
-        there = bool(self._expected) and self._expected <= one.values.keys()
-        return moment if there or time.monotonic() - one.since_s >= GRACE_S else None
+        return moment if self._complete(one) or time.monotonic() - one.since_s >= GRACE_S else None
+
+    def _complete(self, one: _Round) -> bool:
+        return bool(self._expected) and self._expected <= one.values.keys()
 
     def _close(self, moment: int) -> None:
         one = self._rounds.pop(moment)
@@ -191,6 +194,9 @@ class Seat:
         except Exception as cause:  # noqa: BLE001  # whatever a controller does, the plan has it then
             self.counts[f"broken: {type(cause).__name__}"] += 1
             self.trouble = repr(cause)[:300]
+            return
+        if any(self._complete(newer) for newer in self._rounds.values()):
+            self.counts["overtaken"] += 1
             return
         digest = _digest(moment, seen)
         wanted: dict[int, dict[str, float]] = {}

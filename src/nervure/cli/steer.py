@@ -53,7 +53,9 @@ class Joining:
     history: Annotated[
         float, Parameter(help="Hours of stored readings that it lives through before it begins.")
     ] = 0.0
-    learn_h: Annotated[int, Parameter(help="Of climate: hours of learning before its first plan.")] = 72
+    learn_h: Annotated[
+        int, Parameter(help="Of climate: hours of learning before its first plan, 96 at least.")
+    ] = 168
     lease: Annotated[
         float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
     ] = None

@@ -116,10 +116,11 @@ class Rooms:
         return self.inner.decide(hour, {**seen, **self._true})
 
 
-def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 72) -> Rooms:
+def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 168) -> Rooms:
     """Return a controller of all rooms that capabilities tell of: schedule, learned-start or climate.
 
-    Climate learns the rooms for ``learn_h`` hours before its first plan. Batteries are left to their plan.
+    Climate learns the rooms for ``learn_h`` hours, four days at least, before its first plan. Batteries are
+    left to their own plan.
     Raises UsageError where no room is told of.
     """
     known = [msgspec.convert(one["room"], Room) for one in told if "room" in one]

@@ -126,10 +126,10 @@ def _building(monday: datetime, quick: bool) -> Part:
     begin_h = 5.0 if quick else 30.0
     return Part(
         twin="building", title="A house of two rooms with a heat pump and a tariff",
-        speed=3600.0 if quick else 1500.0, minutes=(12 if quick else 72) * 60.0, since=iso(to_ns(monday)),
-        controller="schedule" if quick else "climate", lived_days=0 if quick else 7,
-        options=() if quick else ("--learn-h", "160", "--history", "168"),
-        scenario={"start_day": 7.0, "pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0},
+        speed=3600.0 if quick else 1800.0, minutes=(12 if quick else 96) * 60.0, since=iso(to_ns(monday)),
+        controller="schedule" if quick else "climate", lived_days=0 if quick else 14,
+        options=() if quick else ("--learn-h", "328", "--history", "336"),
+        scenario={"start_day": 14.0, "pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0},
         faults=(
             f"spoof,of=living/temperature,value=60,begin={begin_h * 3600:g},end={(begin_h + 1) * 3600:g}",
         ),
