@@ -16,32 +16,30 @@ from nervure.core.error import UsageError
 pytestmark = pytest.mark.service
 
 
-def test_a_city_in_seconds(tmp_path: Path) -> None:
-    pytest.importorskip("libsumo")
-    words = ["demo", "city", "--quick", "--json", "--twins", "roads", "--twins", "building"]
+def test_a_city_of_one_house_in_seconds(tmp_path: Path) -> None:
+    words = ["demo", "city", "--quick", "--json", "--twins", "building", "--data", str(tmp_path / "city")]
     done = subprocess.run(
-        [sys.executable, "-m", "nervure.cli", *words, "--data", str(tmp_path / "city")],
+        [sys.executable, "-m", "nervure.cli", *words],
         capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["good"]
-    assert found["sent"] == found["stored"] > 4_000
+    assert found["sent"] == found["stored"] == 1_440
     assert (found["lost"], found["doubled"], found["quarantined"]) == (0, 0, 0)
-    roads, building = found["sides"]
-    assert roads["acknowledged"] > 10  # how much shorter the delay is depends on how busy this machine is
-    assert next(one for one in roads["kpis"] if one["name"] == "collisions")["joined"] == 0
+    (building,) = found["sides"]
     cost = next(one for one in building["kpis"] if one["name"] == "cost")
     assert cost["joined"] < cost["alone"]
-    assert min(one["speed"] for one in found["sides"]) > 50  # a hundred where the machine is not busy
+    assert building["speed"] > 100
+    assert building["acknowledged"] > 5
     assert {one["what"] for one in found["delays"]} >= {"sensor to acknowledgement"}
-    assert found["tasks"]["superseded"] > 10
+    assert found["tasks"]["superseded"] > 5
     assert {one["state"] for one in found["hostile"]} == {"rejected", "refused at the door"}
     assert any("a temperature that can be" in rule for rule in found["distrusted"])
     assert all(one["intact"] for one in found["loops"])
     page = (tmp_path / "city" / "report.html").read_text("utf-8")
     assert "Hostile commands" in page
-    assert "max-pressure" in page
+    assert "heat against cold" in page
     assert "src=" not in page
 
 

@@ -92,12 +92,11 @@ def city(
     from nervure.bench.city.page import write
     from nervure.bench.city.run import Options, perform
     from nervure.bench.city.text import publish
-    from nervure.cli.view import Plain
+    from nervure.cli.progress import progress
 
     folder = _fresh(data)
-    watcher = Plain(sys.stderr)
-    with watcher:
-        outcome = perform(Options(folder=folder / "data", seed=seed, quick=quick, only=twins), watcher)
+    with progress("demo city") as tell:
+        outcome = perform(Options(folder=folder / "data", seed=seed, quick=quick, only=twins), tell)
         page = write(outcome, folder / "report.html")
     if out is not None:
         publish(outcome, out)

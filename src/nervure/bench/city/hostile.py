@@ -48,8 +48,9 @@ class Hostile:
                     self._one(
                         stranger, loop["id"], what, (values, {"model": "stranger", "lease_s": 30} | act)
                     )
-            if valve is not None:
-                self._door(stranger, "interlocks taken away", "PATCH", valve["id"])
+            for loop in loops.values():
+                self._door(stranger, f"the interlocks of {loop['name']} taken away", "PATCH", loop["id"])
+                break
 
     def _one(
         self, api: httpx.Client, loop: int, what: str, asked: tuple[dict[str, Any], dict[str, Any]]

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from nervure.bench.city.outcome import Kpi, Outcome, Side
-from nervure.bench.page import STYLE
+from nervure.bench.style import STYLE
 
 __all__ = ["write"]
 

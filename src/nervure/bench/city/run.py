@@ -8,22 +8,23 @@ commands, and counts what came of it all.
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 
+import nervure
 from nervure.bench.city.count import counted
 from nervure.bench.city.history import lived
 from nervure.bench.city.hostile import Hostile
 from nervure.bench.city.outcome import Kpi, Outcome, Side
 from nervure.bench.city.parts import Program, Yard
 from nervure.bench.city.plan import Part, Plan, plan
-from nervure.bench.demo import Watcher
-from nervure.bench.forecast.rows import this_machine
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.core.access import Access
 from nervure.core.error import EnvironmentMissing, NervureError
@@ -34,6 +35,7 @@ from nervure.trust.register import Register
 
 __all__ = ["Options", "perform"]
 
+Tell = Callable[[float, str], None]
 _USER, _STRANGER = "city", "stranger"
 _SHOW_S = 5.0
 _ENROL_S, _JOIN_S, _LATE_S = 120.0, 60.0, 120.0
@@ -50,16 +52,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     only: tuple[str, ...] = ()
 
 
-def perform(options: Options, watcher: Watcher) -> Outcome:
+def perform(options: Options, tell: Tell) -> Outcome:
     """Run the demo and return what it measured."""
-    return _City(options, watcher).run()
+    return _City(options, tell).run()
 
 
 class _City:
     """One run; the steps are in the order in which they happen."""
 
-    def __init__(self, options: Options, watcher: Watcher) -> None:
-        self.options, self.watcher = options, watcher
+    def __init__(self, options: Options, tell: Tell) -> None:
+        self.options, self.tell = options, tell
         self.plan: Plan = plan(quick=options.quick, seed=options.seed, only=options.only)
         self.begun = time.monotonic()
         self.settings: Settings = free_settings(
@@ -71,7 +73,7 @@ class _City:
         self.words.mkdir(parents=True, exist_ok=True)
         token, stranger = self.accounts()
         self.node = NodeProcess(self.settings)
-        self.watcher.phase("city", 0.0, "starting the node")
+        self.tell(0.0, "starting the node")
         asyncio.run(self.node.start())
         self.yard = Yard(self.settings.folder / "nervure.toml", self.words, token, self.plan.seed)
         try:
@@ -82,7 +84,7 @@ class _City:
                 found = {name: one.result(_LATE_S) for name, one in twins.items()}
                 told = self.leave(controllers)
                 self.settle()
-                self.watcher.phase("city", 1.0, "counting")
+                self.tell(1.0, "counting")
                 counts = counted(self.plan, api, self.settings, self.yard, told, self.lived)
                 engines = _engines(api)
         finally:
@@ -106,7 +108,7 @@ class _City:
 
     def prepare(self, api: httpx.Client) -> dict[str, Program]:
         """Let every twin make itself known, and every loop act."""
-        self.watcher.phase("city", 0.0, "twins make themselves known")
+        self.tell(0.0, "twins make themselves known")
         twins = {part.twin: self.yard.twin(part) for part in self.plan.parts}
         for one in twins.values():
             one.wait_for("known", _ENROL_S)
@@ -118,7 +120,7 @@ class _City:
 
     def join(self) -> dict[str, Program]:
         """Start the controllers, and wait until they listen."""
-        self.watcher.phase("city", 0.0, "controllers take their seats")
+        self.tell(0.0, "controllers take their seats")
         found = {part.twin: self.yard.controller(part) for part in self.plan.parts}
         for one in found.values():
             one.wait_for("listening", _JOIN_S)
@@ -134,7 +136,7 @@ class _City:
             spent = time.monotonic() - begun
             if spent > shown_s + _SHOW_S:
                 shown_s = spent
-                self.watcher.phase("city", min(spent / (self.plan.wall_s + 5.0), 0.99), self.shown(api))
+                self.tell(min(spent / (self.plan.wall_s + 5.0), 0.99), self.shown(api))
             if spent > _HOSTILE * self.plan.wall_s and not hostile.sent:
                 hostile.send(api)
             for part in [one for one in waiting.values() if _due(one, spent)]:
@@ -214,8 +216,10 @@ def _side(
 
 def _machine() -> str:
     """Say on what this ran."""
-    found = this_machine()
-    return f"{found.processor}, {found.cores} cores, Python {found.python}, Nervure {found.nervure}"
+    names = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if "model name" in line]
+    processor = names[0].partition(":")[2].strip() if names else platform.machine()
+    python = f"Python {platform.python_version()}, Nervure {nervure.__version__}"
+    return f"{processor}, {os.cpu_count()} cores, {python}"
 
 
 def _due(part: Part, spent_s: float) -> bool:
