@@ -203,3 +203,12 @@ def test_the_coming_day_is_as_the_last_one_was() -> None:
     assert found.outdoor[1] == pytest.approx(16.0)
     assert found.sun.tolist()[:3] == [5.0, 6.0, 7.0]
     assert not found.load.any()
+
+
+def test_what_is_over_is_lived_through_and_nothing_is_asked(
+    seat: Seat, platform: Platform, follow: Follow
+) -> None:
+    seat.teach(10 * S, {"level": 3.0, "flow": float("nan")})
+    seat.teach(20 * S, {"flow": 1.0})
+    assert follow.saw == [(10.0, {"level": 3.0}), (20.0, {"flow": 1.0})]
+    assert (platform.asked, seat.counts["taught"], seat.counts["broken: KeyError"]) == ([], 2, 1)

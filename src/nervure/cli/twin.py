@@ -53,7 +53,7 @@ class Going:
     lease: Annotated[
         float | None,
         Parameter(
-            help="Simulated seconds that a command holds at most; else some steps, 3 s of ours at least."
+            help="Simulated seconds that a command holds at most; else twelve steps, 1 s of ours at least."
         ),
     ] = None
     fault: Annotated[

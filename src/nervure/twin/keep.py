@@ -16,7 +16,7 @@ from nervure.twin.api import Actuator, Description
 __all__ = ["keeps", "wants"]
 
 Act = dict[str, Any]
-_AGE_S, _LEASE_S = 5.0, 3.0  # of ours: a command on its way, the shortest lease worth having
+_AGE_S, _LEASE_S = 5.0, 1.0  # of ours: a command on its way, the shortest lease worth having
 _LEAST_S = 10.0
 _LEASE_STEPS = 12
 

@@ -113,11 +113,11 @@ def _monday(now: datetime) -> datetime:
 
 def _roads(monday: datetime, quick: bool) -> Part:
     return Part(
-        twin="roads", title="Three signals of a corridor", net="corridor",
+        twin="roads", title="A crossing of two roads", net="crossing",
         speed=100.0, minutes=8.0 if quick else 60.0, since=iso(to_ns(monday + timedelta(hours=7))),
         controller="max-pressure",
-        faults=(f"stuck:0.08,of=*/*_*/*,begin={120 if quick else 900}",),
-        event="one detector in twelve says the same for ever", event_min=2.0 if quick else 15.0,
+        faults=(f"stuck:0.13,of=*/*_*/*,begin={120 if quick else 900}",),
+        event="one detector in eight says the same for ever", event_min=2.0 if quick else 15.0,
     )  # fmt: skip
 
 

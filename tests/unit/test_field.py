@@ -1,0 +1,62 @@
+"""Twins by their own plans at the command line, and what is asked of them there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nervure.cli import main
+from nervure.cli.feed import Source
+from nervure.cli.vigil import _chosen
+from nervure.core.error import NotFoundError
+
+ALONE = ["twin", "run", "flood", "--alone", "--json", "--minutes"]
+
+
+def test_a_twin_alone_goes_by_its_guards_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ALONE, "1440", "--beside", "--scenario", "rain_mm=120"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["steps"], found["readings"], found["tasks"]) == (96, 576, 0)
+    assert found["kpis"]["peak_level"] > 1.0
+    assert found["kpis"] == found["alone"]  # nobody commanded, so it is the same twice
+    assert main([*ALONE, "1440"]) == 0
+    assert json.loads(capsys.readouterr().out)["kpis"]["peak_level"] < found["kpis"]["peak_level"]
+
+
+def test_a_thermometer_that_is_dropped_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ALONE, "60", "--fault", "drop,of=town/*,begin=1200"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["readings"], found["silent"]) == (18, 6)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--scenario", "rain"], "--scenario cannot read 'rain'"),
+        (["--fault", "drop,off=1"], "--fault cannot read"),
+        (["--fault", "melt"], "--fault cannot read 'melt'"),
+        (["--since", "yesterday"], "--since cannot read 'yesterday'"),
+        (["--net", "paris"], "takes no 'net'"),
+        (["--speed", "0"], "above 0"),
+        (["--scenario", "snow=1"], "cannot set 'snow'"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    assert main([*ALONE, "60", *words]) in (1, 2)
+    assert said in capsys.readouterr().err
+
+
+def test_who_joins_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["act", "run", "autopilot"]) == 2
+    assert "there is no controller 'autopilot'" in capsys.readouterr().err
+
+
+def test_a_thing_is_chosen_by_its_name() -> None:
+    found = [Source(id=1, name="pipes/network", streams=()), Source(id=2, name="hall", streams=())]
+    assert _chosen(found, None) == found
+    assert _chosen(found, "hall") == found[1:]
+    with pytest.raises(NotFoundError, match="no Thing 'cellar'"):
+        _chosen(found, "cellar")
