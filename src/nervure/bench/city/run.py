@@ -219,7 +219,7 @@ def _machine() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if "model name" in line]
     processor = names[0].partition(":")[2].strip() if names else platform.machine()
     python = f"Python {platform.python_version()}, Nervure {nervure.__version__}"
-    return f"{processor}, {os.cpu_count()} cores, {python}"
+    return f"{processor}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, {python}"
 
 
 def _due(part: Part, spent_s: float) -> bool:
