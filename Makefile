@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: demo test lint types tests format clean
+.PHONY: demo city test lint types tests format clean
 
 # The first of these that runs and is new enough; PYTHON=/path/to/python overrides.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -19,6 +19,10 @@ ARGS ?=
 
 demo: $(VENV)/.demo
 	@$(BIN)/nervure demo $(ARGS)
+
+city: $(VENV)/.demo
+	@$(PIP) --quiet --editable ".[learn,twin]" >&2
+	@$(BIN)/nervure demo city $(ARGS)
 
 test: lint
 	@$(MAKE) --no-print-directory --jobs 2 types tests

@@ -88,7 +88,7 @@ def _side(outcome: Outcome, side: Side) -> str:
     )
     return (
         f"<section><h2>{escape(side.title)}: {escape(side.controller)}</h2>"
-        f"<p>{escape(side.engine)}. {side.simulated_h:g} hours in {side.wall_s:,.0f} s, {side.speed:,.0f}"
+        f"<p>{escape(side.engine)}. {side.simulated_h:g} h in {side.wall_s:,.0f} s, {side.speed:,.0f}"
         f" times as fast as life; {side.readings:,} readings; {guards}.</p>"
         f"{_table(('figure', 'own plan alone', 'joined', 'difference'), rows)}<ul>{story}</ul></section>"
     )

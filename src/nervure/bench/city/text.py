@@ -76,7 +76,7 @@ def _side(outcome: Outcome, side: Side) -> tuple[str, ...]:
     return (
         f"## {side.title}: {side.controller}",
         (
-            f"{side.engine}. {side.simulated_h:g} hours in {side.wall_s:.0f} s, {side.speed:,.0f} times as fast as life;"
+            f"{side.engine}. {side.simulated_h:g} h in {side.wall_s:.0f} s, {side.speed:,.0f} times as fast as life;"
             f" {side.readings:,} readings, {side.acknowledged:,} commands acknowledged by guards,"
             f" {side.refused_by_guards:,} refused there."
         ),
