@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from nervure.bench.safety.station import Station, made
-from tests.acting import PUMP, SPEED, pump
+from tests.acting import PUMP, SPEED
 from tests.opened import Opened, opened
 
 pytestmark = pytest.mark.service
@@ -50,9 +50,9 @@ def status(api: httpx.Client, task: int) -> str:
 
 
 def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Client) -> None:
-    thing, loop = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
-    rules = pump(promote={"least": 2, "refused": 0.5})
-    with Station(node.mqtt_port, rules, thing, loop, {"speed": 20.0}) as device:
+    given = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
+    loop = given.capability
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
         until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
         _shadow(api, loop)
         _advisory(api, loop, device)

@@ -825,7 +825,8 @@ export interface components {
          * LoopView
          * @description A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
          *
-         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
+         *         would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
          */
         LoopView: {
             id: number;
@@ -841,6 +842,8 @@ export interface components {
             trips: Record<string, never>[];
             guard: string;
             heard: string | null;
+            unfit: string;
+            damaged: number;
             values: {
                 [key: string]: number | boolean | string;
             };
@@ -938,6 +941,32 @@ export interface components {
             };
             /** @default null */
             minutes: number | null;
+        };
+        /**
+         * Papers
+         * @description What a guard is given: ``act`` and ``parameters`` as they stand at the TaskingCapability.
+         */
+        Papers: {
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            version: 1;
+            thing: number;
+            capability: number;
+            /** @default  */
+            name: string;
+            act: Record<string, never>;
+            parameters: Record<string, never>;
+            key: string;
+        };
+        /**
+         * Giving
+         * @description Whether the guard is to get a new key: the old one, and whoever has it, is believed no more.
+         */
+        Giving: {
+            /** @default false */
+            renew: boolean;
         };
         /**
          * Moding

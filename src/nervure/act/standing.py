@@ -30,7 +30,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A loop's mode since when, what was judged of its models meanwhile, its slots, its newest number.
 
     ``recent`` are the newest commands of models, 1 for refused; ``watch_ns`` is until when somebody has
-    the watch.
+    the watch; ``key`` counts the keys that its guard was given.
     """
 
     mode: Mode = "shadow"
@@ -42,6 +42,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     watch_ns: int = 0
     watcher: str = ""
     number: int = 0
+    key: int = 0
     slots: array.Slots = ()
     known: Known = Known()
 

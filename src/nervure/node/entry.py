@@ -88,6 +88,10 @@ class Entry:
         """Sign a line of a loop's log with the node's own key."""
         return seal(data, self._signer)
 
+    def derived(self, purpose: str) -> bytes:
+        """Return a secret of the node's own for one purpose."""
+        return self._signer.derived(purpose)
+
     def sealed(self, data: bytes, sealed: str) -> bool:
         """Tell whether the node, or a key that it trusts, signed these data."""
         try:

@@ -45,6 +45,7 @@ class Front:
         guard: Guard,
         refuse: Callable[[Sequence[Reject]], None],
         seal: Callable[[bytes], str],
+        derived: Callable[[str], bytes],
     ) -> None:
         self._catalogue = catalogue
         self._guard = guard
@@ -52,7 +53,7 @@ class Front:
         self.things = SensorThings(catalogue, observations, endpoints=_endpoints(settings))
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
-        self.loops = Loops(catalogue, self.writer, observations.last, seal)
+        self.loops = Loops(catalogue, self.writer, observations.last, seal, derived)
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(

@@ -20,15 +20,15 @@ import msgspec
 from msgspec.structs import replace
 
 from nervure.act import array, track
-from nervure.act.guard import rules
 from nervure.act.standing import Ruling, Standing, demoted, rule
 from nervure.core.command import HAND, Approval, Proposal
 from nervure.core.error import DeclarationError, NotFoundError, QueryError
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import declared, span_ns
+from nervure.core.mac import Sealed, fingerprint, sealed
 from nervure.core.order import Order, Report
-from nervure.node.wish import Ask, Heard, inputs, is_open, proposal_of, since_ns
+from nervure.node.wish import Ask, Heard, informed, inputs, is_open, proposal_of, since_ns, unlike
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
@@ -37,6 +37,7 @@ from nervure.store.write.writer import Writer
 __all__ = ["Loops"]
 
 Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
+Derived = Callable[[str], bytes]
 _AWAY_S = 5.0
 
 
@@ -44,12 +45,13 @@ class Loops:
     """The loops of a node; every method may be called from any thread."""
 
     def __init__(
-        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str]
+        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str], derived: Derived
     ) -> None:
         self._catalogue = catalogue
         self._writer = writer
         self._last = last
         self._seal = seal
+        self._derived = derived
         self._lock = threading.RLock()
         self._declared: dict[int, tuple[Any, Declared]] = {}
         self._standing: dict[int, Standing] = {}
@@ -79,10 +81,10 @@ class Loops:
                 return False
             fresh = before is None or before.report.boot != report.boot
             self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
-            known = self._there(capability, report, at_ns)
+            read = self._of(capability)
             self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
-            if known is not None:
-                self._standing[capability] = known
+            if read is not None:
+                self._standing[capability] = informed(self.standing(capability), read, report, at_ns)
         return fresh or bool(self._asks)
 
     def noted(self, capability: int, report: Report) -> None:
@@ -103,26 +105,9 @@ class Loops:
             for one in report.notes:
                 self.write(capability, f"guard {report.boot[:8]}", one.what, one.detail)
 
-    def _there(self, capability: int, report: Report, at_ns: int) -> Standing | None:
-        """Return how the loop stands with what its guard reports."""
-        read = self._of(capability)
-        if read is None:
-            return None
-        standing = self.standing(capability)
-        known = standing.known
-        if not known.held or (known.now_ns == 0):
-            known = track.began(read, report.values, at_ns)
-        known = track.applied(track.at(known, at_ns), read, report.values)
-        known = replace(known, trips=report.trips, pending={})  # whether it had an effect is seen there
-        slots = tuple(
-            array.Entry(
-                slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
-                actor=one.actor, id=one.id,
-                until_ns=None if one.left_s is None else at_ns + round(one.left_s * SECOND_NS),
-            )
-            for one in report.slots
-        )  # fmt: skip
-        return replace(standing, known=known, slots=slots)
+    def key(self, capability: int) -> bytes:
+        """Return the key by which the guard of a capability knows our orders."""
+        return self._derived(f"orders of capability {capability}, key {self.standing(capability).key}")
 
     def alive(self, capability: int, now_ns: int) -> Heard | None:
         """Return the newest report of a guard that is there."""
@@ -142,7 +127,7 @@ class Loops:
             proposal = proposal_of(found, read, self._approvals(task), now_ns)
             standing = self._informed(found.capability, read, now_ns)
             after, ruling = rule(proposal, read, standing, now_ns)
-            ruling = self._same_rules(found.capability, read, ruling)
+            ruling = self._meant(found.capability, read, ruling)
             if found.status in ("checked", "approved") and ruling.state == "checked":
                 return ruling  # it was written down before
             self._wrote(found, proposal, ruling, standing, after)
@@ -167,15 +152,13 @@ class Loops:
             lowered = {"from": before.mode, "to": after.mode, "why": ruling.lowered}
             self.write(found.capability, "platform", "demoted", lowered)
 
-    def _same_rules(self, capability: int, read: Declared, ruling: Ruling) -> Ruling:
-        """Refuse what would go to a guard that keeps to another declaration."""
-        heard = self._heard.get(capability)
-        if ruling.state != "checked" or heard is None or heard.report.rules == rules(read):
-            return ruling
-        why = "guard: the device keeps to another declaration; bring it the new one"
-        return replace(ruling, state="rejected", detail=why)
+    def _meant(self, capability: int, read: Declared, ruling: Ruling) -> Ruling:
+        """Refuse what would go to a guard that keeps to another declaration, or knows no order of ours."""
+        heard = self._heard.get(capability) if read.guarded else None
+        why = unlike(heard, read, self.key(capability), capability) if ruling.state == "checked" else ""
+        return replace(ruling, state="rejected", detail=why) if why else ruling
 
-    def order(self, task: int, now_ns: int) -> Order | None:
+    def order(self, task: int, now_ns: int) -> Sealed | None:
         """Return the order of a Task that may go now, its number kept; None where its guard is away."""
         with self.turn():
             found = self._asked(task)
@@ -185,18 +168,19 @@ class Loops:
                 return None
             proposal = proposal_of(found, read, self._approvals(task), now_ns)
             number = self._number(found.capability, heard.report)
-            return Order(
+            order = Order(
                 capability=found.capability, number=number, boot=heard.report.boot,
                 echo_ns=heard.report.clock_ns, task=task, proposal=proposal,
             )  # fmt: skip
+            return sealed(order, self.key(found.capability))
 
-    def asks(self, now_ns: int) -> list[tuple[int, Order]]:
+    def asks(self, now_ns: int) -> list[tuple[int, Sealed]]:
         """Return the orders that are no Tasks and that guards have not followed yet, by their Thing."""
         found = []
         with self._lock:
             for one in self._asks:
                 heard = self.alive(one.capability, now_ns)
-                if heard is None:
+                if heard is None or heard.report.key != fingerprint(self.key(one.capability)):
                     continue
                 with self.turn():
                     number = self._number(one.capability, heard.report)
@@ -205,7 +189,7 @@ class Loops:
                     echo_ns=heard.report.clock_ns, do="reset" if one.do == "reset" else "release",
                     slot=one.slot, who=one.who,
                 )  # fmt: skip
-                found.append((one.thing, order))
+                found.append((one.thing, sealed(order, self.key(one.capability))))
         return found
 
     def guarded(self, task: int) -> bool:

@@ -15,8 +15,11 @@ from nervure.core.command import HAND, Approval, digest
 from nervure.core.error import ConflictError, DeniedError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.interlock import Value
+from nervure.core.mac import fingerprint
+from nervure.core.papers import Papers
 from nervure.core.task import FINAL, MODES, STATES, Mode
 from nervure.node.loops import Loops
+from nervure.node.wish import unlike
 from nervure.serve.control.loops import LineView, LogView, LoopView, SlotView, TaskView, VerdictView
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
@@ -105,6 +108,22 @@ class Steering:
         self._loops.row(loop, scope.project)
         self._loops.ask(loop, "reset", scope.who, 0, why)
         self._wake()
+
+    def guard(self, loop: int, scope: Scope, *, renew: bool) -> Papers:
+        """Return what the guard of a loop is to be given; who asked for it stands in the log."""
+        row = self._loops.row(loop, scope.project)
+        self._loops.declaration(row)
+        with self._loops.turn():
+            standing = self._loops.standing(loop)
+            if renew:
+                standing = replace(standing, key=standing.key + 1)
+            what = "guard's key renewed" if renew else "guard's file given out"
+            self._loops.set(loop, standing, scope.who, what, {"key": fingerprint(self._loops.key(loop))})
+            key = self._loops.key(loop)
+        return Papers(
+            thing=row["thing_id"], capability=loop, name=row["name"], act=row["properties"]["act"],
+            parameters=row["tasking_parameters"], key=key.hex(),
+        )  # fmt: skip
 
     def rises(self, loop: int, scope: Scope, mode: Mode) -> bool:
         """Tell whether a mode lets a loop do more than it may now."""
@@ -203,6 +222,7 @@ class Steering:
         heard = self._loops.report(loop)
         report = heard.report if heard is not None else None
         here = self._loops.alive(loop, now_ns) is not None
+        unfit = unlike(heard, read, self._loops.key(loop), loop) if read.guarded else ""
         held = {name: one[-1].value for name, one in standing.known.held.items() if one}
         slots = report.slots if report is not None else ()
         return LoopView(
@@ -218,6 +238,8 @@ class Steering:
             trips=[msgspec.to_builtins(one) for one in standing.known.trips],
             guard=("here" if here else "away") if read.guarded else "none",
             heard=iso(heard.at_ns) if heard is not None else None,
+            unfit=unfit,
+            damaged=report.damaged if report is not None else 0,
             values=dict(report.values) if report is not None else held,
             holder=report.holder if report is not None else "",
             slots=[

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
+from nervure.act import array, track
+from nervure.act.guard import rules
+from nervure.act.standing import Standing
 from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal
 from nervure.core.error import QueryError
 from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.interlock import Declared, Effect, Fresh, Require
 from nervure.core.interlock_check import span_ns
+from nervure.core.mac import fingerprint
 from nervure.core.order import Report
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
-__all__ = ["Ask", "Heard", "Wish", "inputs", "is_open", "proposal_of", "since_ns"]
+__all__ = ["Ask", "Heard", "Wish", "informed", "inputs", "is_open", "proposal_of", "since_ns", "unlike"]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,36 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         approvals=approvals,
         evidence=wish.evidence,
     )
+
+
+def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> Standing:
+    """Return how a loop stands with what its guard reports."""
+    known = standing.known
+    if not known.held or (known.now_ns == 0):
+        known = track.began(read, report.values, at_ns)
+    known = track.applied(track.at(known, at_ns), read, report.values)
+    known = replace(known, trips=report.trips, pending={})  # whether it had an effect is seen there
+    slots = tuple(
+        array.Entry(
+            slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
+            actor=one.actor, id=one.id,
+            until_ns=None if one.left_s is None else at_ns + round(one.left_s * SECOND_NS),
+        )
+        for one in report.slots
+    )  # fmt: skip
+    return replace(standing, known=known, slots=slots)
+
+
+def unlike(heard: Heard | None, read: Declared, key: bytes, capability: int) -> str:
+    """Say why a guard would not do what it is told: other rules, or another key; or nothing."""
+    if heard is None:
+        return ""
+    if heard.report.rules != rules(read):
+        return "guard: the device keeps to another declaration; bring it the new one"
+    if heard.report.key != fingerprint(key):
+        which = "another key" if heard.report.key else "no key to know orders by (an older release?)"
+        return f"guard: the device has {which}; give it its file: nervure act guard {capability} --out FILE"
+    return ""
 
 
 def since_ns(found: Asked) -> int:

@@ -1,7 +1,8 @@
 """The guard on a hostile wire: what it puts into force is held against the plain reference, step by step.
 
 A controller that wants the worst sends orders; between it and the guard they are lost, delayed, doubled,
-reordered, replayed, damaged, or carry times of a clock that is minutes wrong. Inputs are stuck, NaN, late
+reordered, replayed, damaged, forged by somebody without the key, or carry times of a clock that is minutes
+wrong. Inputs are stuck, NaN, late
 or missing. People take over and give back. Whatever happens, each change of what is in force must be one
 that the plain reference calls safe, and nobody may wait longer than declared.
 """
@@ -14,17 +15,20 @@ from collections import deque
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nervure.act.guard import Guard
 from nervure.bench.safety.plain import SECOND, Past, Told, unsafe
 from nervure.core.command import HAND, Proposal
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
+from nervure.core.mac import Sealed, sealed
 from nervure.core.order import Order
 
 __all__ = ["PLANTS", "Guarded", "Plant", "try_guard"]
 
 _STEPS = 160
+_KEY = bytes(range(32))
 _SKEWS_NS = (0, 0, 0, 300 * SECOND, -300 * SECOND)
 
 
@@ -53,6 +57,8 @@ class Guarded(msgspec.Struct, kw_only=True):
     plant: str
     orders: int = 0
     taken: int = 0
+    damaged: int = 0
+    """Orders that came otherwise than they were sent, or were forged: every one is refused and counted."""
     changes: int = 0
     longest_wait_s: float = 0.0
     trips: int = 0
@@ -139,16 +145,18 @@ PLANTS: tuple[Plant, ...] = (
 
 
 class _Wire:
-    """A network that loses, delays, doubles, reorders, replays and damages."""
+    """A network that loses, delays, doubles, reorders, replays, damages, and on which somebody forges."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self.sent: set[bytes] = set()
         self._on_the_way: list[tuple[int, bytes]] = []
         self._old: deque[bytes] = deque(maxlen=60)
 
     def send(self, payload: bytes, now_ns: int) -> None:
         """Put a message on the way, perhaps."""
         chance = self._chance
+        self.sent.add(payload)
         self._old.append(payload)
         if chance.random() < 0.1:
             return
@@ -171,7 +179,12 @@ class _Wire:
 
 
 def _damaged(payload: bytes, chance: random.Random) -> bytes:
-    kind = chance.randrange(5)
+    kind = chance.randrange(8)
+    if kind == 5:
+        place = chance.randrange(len(payload))
+        return payload[:place] + bytes([payload[place] ^ 1 << chance.randrange(8)]) + payload[place + 1 :]
+    if kind > 5:
+        return _forged(payload, chance)
     if kind == 0:
         return payload[: chance.randrange(len(payload))]
     if kind == 1:
@@ -182,6 +195,15 @@ def _damaged(payload: bytes, chance: random.Random) -> bytes:
     if kind == 3:
         return payload.replace(b"true", b"1e999").replace(b":5", b":1e308")
     return b"[" * chance.randrange(1, 5000)
+
+
+def _forged(payload: bytes, chance: random.Random) -> bytes:
+    """Return what somebody says who knows everything but the key."""
+    told = msgspec.json.decode(payload, type=Sealed)
+    order = msgspec.json.decode(told.of, type=Order)
+    wish = None if order.proposal is None else replace(order.proposal, id="forged")
+    wrong = sealed(replace(order, number=order.number + 1, proposal=wish), chance.randbytes(32))
+    return msgspec.json.encode(chance.choice((wrong, replace(wrong, mac=told.mac))))
 
 
 def try_guard(plant: Plant, seed: int, orders: int) -> Guarded:
@@ -195,7 +217,7 @@ def try_guard(plant: Plant, seed: int, orders: int) -> Guarded:
 
 def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded) -> None:
     now = 1_790_000_000 * SECOND + chance.randrange(10**12)
-    guard, wire = Guard(read, plant.start, now, boot="b"), _Wire(chance)
+    guard, wire = Guard(read, plant.start, now, boot="b", key=_KEY), _Wire(chance)
     past = Past(start_ns=now, start=dict(plant.start), changes=[], readings=[])
     left = {state: now for rule in plant.act["interlocks"] for state in rule.get("states", ())}
     skew, number, level = chance.choice(_SKEWS_NS), 0, 2.0
@@ -212,14 +234,20 @@ def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded
             order = _order(plant, guard, number, (echo, now + skew), style, chance)
             if order.do == "set" and order.proposal is not None:
                 good[order.proposal.id] = order.echo_ns
-            wire.send(msgspec.json.encode(order), now)
+            wire.send(msgspec.json.encode(sealed(order, _KEY)), now)
         for payload in wire.arrive(now):
-            before = guard.number
+            before, doubted = guard.number, guard.damaged
             answer = guard.receive(payload, now)
             if answer.status == "acknowledged" and guard.number != before:
                 found.taken += 1
                 if answer.task not in good or now - good[answer.task] > 5 * SECOND:
                     found.note("an order taken that is old or was never sent", answer)
+            if payload not in wire.sent:
+                found.damaged += 1
+                if guard.damaged == doubted or answer.status != "rejected":
+                    found.note("a damaged order that was not refused and counted", payload)
+            elif guard.damaged != doubted:
+                found.note("an order called damaged that is as it was sent", payload)
         _checked(plant, guard, past, left, now, found)
     found.trips += len(guard.known.trips)
 

@@ -75,17 +75,27 @@ def _guard(found: Safety) -> list[str]:
         return []
     rows = [
         (
-            one.plant, f"{one.orders:,}", f"{one.taken:,}", f"{one.changes:,}",
+            one.plant, f"{one.orders:,}", f"{one.taken:,}", f"{one.damaged:,}", f"{one.changes:,}",
             f"{sum(one.wrong.values()):,}", f"{one.longest_wait_s:.1f} s" if one.longest_wait_s else "",
             f"{one.trips:,}",
         )
         for one in found.guard
     ]  # fmt: skip
-    head = ("plant", "orders sent", "taken", "changes in force", "unsafe", "longest wait", "trips")
+    head = (
+        "plant",
+        "orders sent",
+        "taken",
+        "damaged or forged",
+        "changes in force",
+        "unsafe",
+        "longest wait",
+        "trips",
+    )
     return [
         "## The guard on a hostile wire",
         "",
-        "A controller that wants the worst; orders lost, delayed, doubled, reordered, replayed and damaged;",
+        "A controller that wants the worst; orders lost, delayed, doubled, reordered, replayed, damaged, and",
+        "forged by somebody without the key (each of these last two refused and counted, or it is a fault);",
         "clocks five minutes wrong; inputs stuck, NaN, late and missing; people who take over and give back.",
         "Each change of what is in force is held against the reference. On the crossing nobody may wait",
         "longer than 45 s, at the four ways 180 s, whatever the controller does.",

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from nervure.core.interlock import Value
+from nervure.core.papers import Papers
 from nervure.core.task import Mode
 from nervure.serve.control.route import Call, Desk, Done, Route, number
 from nervure.serve.control.steering import Steering
@@ -15,6 +16,7 @@ from nervure.store.scope import Scope
 
 __all__ = [
     "ROUTES",
+    "Giving",
     "Handing",
     "LineView",
     "LogQuery",
@@ -28,6 +30,7 @@ __all__ = [
     "VerdictView",
     "approve",
     "give_back",
+    "guard",
     "loop",
     "loop_log",
     "loops",
@@ -63,6 +66,12 @@ class Saying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Why, if one likes to say."""
 
     why: Reason = ""
+
+
+class Giving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the guard is to get a new key: the old one, and whoever has it, is believed no more."""
+
+    renew: bool = False
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,7 +111,8 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
 class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
 
-    ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+    ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
+    would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
     """
 
     id: int
@@ -117,6 +127,8 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     trips: list[dict[str, Any]]
     guard: str
     heard: str | None
+    unfit: str
+    damaged: int
     values: dict[str, Value]
     holder: str
     slots: list[SlotView]
@@ -203,6 +215,12 @@ def give_back(desk: Desk, call: Call) -> Done:
     return Done()
 
 
+def guard(desk: Desk, call: Call) -> Papers:
+    """Write the papers of a loop's guard: what it keeps to, and the key by which it knows our orders."""
+    found: Papers = _steering(desk).guard(number(call.names["id"]), _scope(call), renew=call.body.renew)
+    return found
+
+
 def mode(desk: Desk, call: Call) -> LoopView:
     """Change the mode of a loop: down for whoever may act, up on evidence or for a reason."""
     wish: Moding = call.body
@@ -249,9 +267,13 @@ ROUTES: tuple[Route, ...] = (
     Route(path="/api/loops/{id}/log", work=loop_log, query=LogQuery, answer=LogView, **_READ),
     Route(path="/api/loops/{id}/hand", work=take_hand, body=Handing, answer=TaskView, **_ACT),
     Route(path="/api/loops/{id}/auto", work=give_back, **_ACT),
+    Route(
+        path="/api/loops/{id}/guard", work=guard, body=Giving, answer=Papers, method="POST",
+        right="manage-devices",
+    ),
     Route(path="/api/loops/{id}/mode", work=mode, body=Moding, answer=LoopView, **_ACT),
     Route(path="/api/loops/{id}/reset", work=reset, body=Saying, **_ACT),
     Route(path="/api/tasks", work=tasks, query=TaskQuery, answer=list[TaskView], **_READ),
     Route(path="/api/tasks/{id}/approve", work=approve, answer=TaskView, **_ACT),
     Route(path="/api/tasks/{id}/refuse", work=turn_down, body=Saying, answer=TaskView, **_ACT),
-)
+)  # fmt: skip

@@ -36,6 +36,10 @@ class Steering(Protocol):
         """Release a person's hand."""
         ...
 
+    def guard(self, loop: int, scope: Scope, /, *, renew: bool) -> Any:
+        """Return what the guard of a loop is to be given, with a new key where the old one got about."""
+        ...
+
     def rises(self, loop: int, scope: Scope, mode: Mode, /) -> bool:
         """Tell whether a mode lets a loop do more than it may now."""
         ...
