@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench.safety.station import Station, made
 from tests.acting import PUMP, SPEED
@@ -119,3 +122,48 @@ def _hand(api: httpx.Client, loop: int, device: Station) -> None:
     until(lambda: not api.get(f"/api/loops/{loop}").json()["slots"])
     task = model_task(api, loop, 50.0)
     until(lambda: device.values["speed"] == 50.0)
+
+
+def test_a_trip_is_heard_by_mqtt_and_cleared_by_a_person(node: Opened, api: httpx.Client) -> None:
+    """The whole way: the pump moves nothing, its guard trips, an alert goes out, somebody resets."""
+    effect = {"kind": "effect", "of": "speed", "input": "flow", "least": 1.0, "within": "300ms"}
+    given = made(api, "still pump", PUMP | {"interlocks": [effect]}, SPEED)
+    loop, heard = given.capability, list[dict[str, Any]]()
+    ear = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ear")
+    ear.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
+    ear.on_connect = lambda client, *_: client.subscribe(f"nervure/alerts/{given.thing}", 1)
+    ear.connect("127.0.0.1", node.mqtt_port)
+    ear.loop_start()
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
+        device.device.sense({"flow": 5.0})
+        until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+        forced = {"mode": "auto", "because": "a test of a trip"}
+        assert api.post(f"/api/loops/{loop}/mode", json=forced).json()["mode"] == "auto"
+        model_task(api, loop, 50.0)
+        until(lambda: device.guard.known.trips)
+        (said,) = until(lambda: [one for one in heard if one["rule"] == "trip"])
+        assert said["text"].startswith("still pump has tripped: effect of speed")
+        assert api.get(f"/api/loops/{loop}").json()["mode"] == "advisory"
+        assert [one["id"] for one in api.get("/alerts?solution=act").json()["value"]] == [said["id"]]
+        assert api.post(f"/api/loops/{loop}/reset", json={"why": "the belt"}).status_code == 200
+        until(lambda: not device.guard.known.trips)
+        until(lambda: [one for one in heard if not one["active"]])
+    ear.disconnect()
+    ear.loop_stop()
+
+
+def test_a_guard_of_an_older_release_gets_no_orders_and_is_told_of(node: Opened, api: httpx.Client) -> None:
+    given = made(api, "old pump", PUMP, SPEED)
+    loop = given.capability
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
+        device.guard._key = b""  # as one that was there before orders carried a digest
+        until(lambda: "no key" in api.get(f"/api/loops/{loop}").json()["unfit"])
+        forced = {"mode": "auto", "because": "a test"}
+        api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
+        task = model_task(api, loop, 50.0)
+        until(lambda: status(api, task) == "rejected")
+        log = api.get(f"/v1.1/Tasks({task})").json()["runLog"]
+        assert f"nervure act guard {loop} --out FILE" in log[-1]["detail"]
+        device.guard._key = given.secret
+        until(lambda: not api.get(f"/api/loops/{loop}").json()["unfit"])
+        until(lambda: model_task(api, loop, 50.0) and device.values["speed"] == 50.0)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nervure.act import array
 from nervure.act.interlock import judge
-from nervure.core.command import Known, Proposal, Verdict, digest, foremost
+from nervure.core.command import Known, Proposal, Trip, Verdict, digest, foremost
 from nervure.core.error import ConflictError
 from nervure.core.interlock import Declared
 from nervure.core.task import MODES, Mode, State
@@ -30,7 +30,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A loop's mode since when, what was judged of its models meanwhile, its slots, its newest number.
 
     ``recent`` are the newest commands of models, 1 for refused; ``watch_ns`` is until when somebody has
-    the watch; ``key`` counts the keys that its guard was given.
+    the watch; ``key`` counts the keys that its guard was given. ``boot``
+    is the start that its guard is in, ``carried`` are the trips of starts before it: they too need a person.
     """
 
     mode: Mode = "shadow"
@@ -43,6 +44,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     watcher: str = ""
     number: int = 0
     key: int = 0
+    boot: str = ""
+    carried: tuple[Trip, ...] = ()
     slots: array.Slots = ()
     known: Known = Known()
 

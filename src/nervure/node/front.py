@@ -12,6 +12,7 @@ from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Settings
 from nervure.node.hub import Hub
 from nervure.node.loops import Loops
+from nervure.node.patrol import Patrol
 from nervure.node.readings import Readings
 from nervure.node.steering import Steering
 from nervure.node.task import Tasking
@@ -54,6 +55,7 @@ class Front:
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
         self.loops = Loops(catalogue, self.writer, observations.last, seal, derived)
+        self.patrol = Patrol(catalogue, self.loops)
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(
@@ -75,7 +77,7 @@ class Front:
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Return what has to run as long as the node does."""
-        return [self.hub.run(), self.tasking.run()]
+        return [self.hub.run(), self.tasking.run(), self.patrol.run()]
 
     async def may_write(self, scope: MutableMapping[str, Any], datastreams: Sequence[int]) -> str:
         """Return who sent a request, if they may write to all these Datastreams."""
@@ -116,7 +118,7 @@ class Front:
         if any(one.kind == "Task" and one.made for one in touched):
             self.tasking.asked()
         if any(one.kind == "TaskingCapability" for one in touched):
-            self.loops.forget()
+            self.loops.plates.forget()
 
     def close(self) -> None:
         """Let go of the threads."""

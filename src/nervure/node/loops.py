@@ -22,13 +22,25 @@ from msgspec.structs import replace
 from nervure.act import array, track
 from nervure.act.standing import Ruling, Standing, demoted, rule
 from nervure.core.command import HAND, Approval, Proposal
-from nervure.core.error import DeclarationError, NotFoundError, QueryError
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
-from nervure.core.interlock_check import declared, span_ns
+from nervure.core.interlock_check import span_ns
 from nervure.core.mac import Sealed, fingerprint, sealed
 from nervure.core.order import Order, Report
-from nervure.node.wish import Ask, Heard, informed, inputs, is_open, proposal_of, since_ns, unlike
+from nervure.node.bell import Bell
+from nervure.node.plate import Plates
+from nervure.node.wish import (
+    Ask,
+    Heard,
+    cleared,
+    informed,
+    inputs,
+    is_open,
+    latched,
+    proposal_of,
+    since_ns,
+    unlike,
+)
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
@@ -53,12 +65,12 @@ class Loops:
         self._seal = seal
         self._derived = derived
         self._lock = threading.RLock()
-        self._declared: dict[int, tuple[Any, Declared]] = {}
         self._standing: dict[int, Standing] = {}
         self._heard: dict[int, Heard] = {}
         self._streams: dict[str, int] = {}
         self._asks: list[Ask] = []
-        self._things: dict[int, int] = {}
+        self.plates = Plates(catalogue)
+        self.bell = Bell(catalogue, self.plates.about)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -69,6 +81,7 @@ class Loops:
                     yield
             except BaseException:
                 self._standing.clear()  # what was not kept is not so
+                self.bell.forget()
                 raise
 
     # --- what guards say -----------------------------------------------------------------------------
@@ -81,16 +94,18 @@ class Loops:
                 return False
             fresh = before is None or before.report.boot != report.boot
             self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
-            read = self._of(capability)
+            read = self.plates.of(capability)
             self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
             if read is not None:
-                self._standing[capability] = informed(self.standing(capability), read, report, at_ns)
+                known = informed(self.standing(capability), read, report, at_ns)
+                self._standing[capability] = known
+                self.bell.trips(capability, known.known.trips, at_ns)
         return fresh or bool(self._asks)
 
     def noted(self, capability: int, report: Report) -> None:
         """Write what a guard noticed into its loop's log; called within the transaction of its message."""
         with self._lock:
-            read = self._of(capability)
+            read = self.plates.of(capability)
             if read is None:
                 return
             tripped = [one for one in report.notes if one.what == "tripped"]
@@ -130,6 +145,9 @@ class Loops:
             ruling = self._meant(found.capability, read, ruling)
             if found.status in ("checked", "approved") and ruling.state == "checked":
                 return ruling  # it was written down before
+            if ruling.state == "tripped" and not read.guarded:  # nobody there latches it
+                after = latched(after, ruling, now_ns)
+                self.bell.trips(found.capability, after.known.trips, now_ns)
             self._wrote(found, proposal, ruling, standing, after)
             return ruling
 
@@ -255,24 +273,22 @@ class Loops:
         """Have a slot released or trips reset; the guard is asked until it has done it."""
         with self.turn():
             row = self.row(capability)
+            if do == "reset":
+                heard, read = self._heard.get(capability), self.declaration(row)
+                standing = cleared(self.standing(capability), read, heard.report if heard else None)
+                self._keep(capability, standing)
+                self.bell.trips(capability, standing.known.trips, time.time_ns())
             self._asks.append(Ask(capability=capability, thing=row["thing_id"], do=do, slot=slot, who=who))
             detail = {"slot": slot} if do == "release" else {"why": why}
             self.write(capability, who, f"{do} asked", detail)
 
     def row(self, capability: int, project: int | None = None) -> Mapping[str, Any]:
         """Return a capability that has interlocks, or raise ``NotFoundError``."""
-        with self._catalogue.database.read() as connection:
-            for row in rows.capabilities(connection, project):
-                if row["id"] == capability and "act" in row["properties"]:
-                    return row
-        raise NotFoundError(f"there is no loop {capability}", hint="nervure act list shows them")
+        return self.plates.row(capability, project)
 
     def declaration(self, row: Mapping[str, Any]) -> Declared:
         """Return what a capability of :meth:`row` keeps to."""
-        found = self._read(row["id"], row["properties"], row["tasking_parameters"])
-        if found is None:
-            raise NotFoundError(f"there is no loop {row['id']}")
-        return found
+        return self.plates.declaration(row)
 
     def set(
         self, capability: int, standing: Standing, who: str, what: str, detail: Mapping[str, Any]
@@ -327,41 +343,7 @@ class Loops:
             return rows.approvals(connection, task)
 
     def _declaration(self, found: Asked) -> Declared | None:
-        return self._read(found.capability, found.declared, found.parameters)
-
-    def _read(self, capability: int, properties: Any, parameters: Any) -> Declared | None:
-        known = self._declared.get(capability)
-        if known is not None and known[0] == (properties, parameters):
-            return known[1]
-        try:
-            found = declared(properties, parameters)
-        except DeclarationError as cause:  # it was checked when it was written; the code may have changed
-            raise QueryError(cause.what, where=cause.where, hint=cause.hint) from cause
-        if found is not None:
-            self._declared[capability] = ((properties, parameters), found)
-        return found
-
-    def _of(self, capability: int) -> Declared | None:
-        known = self._declared.get(capability)
-        if known is not None:
-            return known[1]
-        try:
-            return self.declaration(self.row(capability))
-        except NotFoundError:
-            return None
-
-    def thing_of(self, capability: int) -> int:
-        """Return the Thing of a capability that has interlocks, or raise ``NotFoundError``."""
-        with self._lock:
-            if capability not in self._things:
-                self._things[capability] = int(self.row(capability)["thing_id"])
-            return self._things[capability]
-
-    def forget(self) -> None:
-        """Forget what capabilities declare: one was changed."""
-        with self._lock:
-            self._declared.clear()
-            self._things.clear()
+        return self.plates.read(found.capability, found.declared, found.parameters)
 
     def learn(self, names: Mapping[str, int]) -> None:
         """Take over which Datastreams there are, by name: rules name their inputs so."""

@@ -217,7 +217,7 @@ class Tasking:
             report = msgspec.json.decode(entry.payload, type=Report)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
             raise QueryError(f"the report of a guard cannot be read: {cause}") from cause
-        if self._loops.thing_of(capability) != thing:
+        if self._loops.plates.thing_of(capability) != thing:
             raise QueryError(f"Thing {thing} has no capability {capability}")
         if self._loops.heard(thing, capability, report, entry.received_ns):
             self.asked()

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from nervure.act import array, track
 from nervure.act.guard import rules
-from nervure.act.standing import Standing
-from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal
+from nervure.act.standing import Ruling, Standing, demoted
+from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal, Trip, foremost
 from nervure.core.error import QueryError
 from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.interlock import Declared, Effect, Fresh, Require
@@ -21,7 +21,19 @@ from nervure.core.order import Report
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
-__all__ = ["Ask", "Heard", "Wish", "informed", "inputs", "is_open", "proposal_of", "since_ns", "unlike"]
+__all__ = [
+    "Ask",
+    "Heard",
+    "Wish",
+    "cleared",
+    "informed",
+    "inputs",
+    "is_open",
+    "latched",
+    "proposal_of",
+    "since_ns",
+    "unlike",
+]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +96,20 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
 
 
 def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> Standing:
-    """Return how a loop stands with what its guard reports."""
+    """Return how a loop stands with what its guard reports.
+
+    A guard that was started anew has forgotten what had tripped; the platform has not.
+    """
+    carried = standing.carried
+    if standing.boot not in ("", report.boot):
+        carried = standing.known.trips
     known = standing.known
     if not known.held or (known.now_ns == 0):
         known = track.began(read, report.values, at_ns)
     known = track.applied(track.at(known, at_ns), read, report.values)
-    known = replace(known, trips=report.trips, pending={})  # whether it had an effect is seen there
+    said = {one.rule for one in report.trips}
+    trips = report.trips + tuple(one for one in carried if one.rule not in said)
+    known = replace(known, trips=trips, pending={})  # whether it had an effect is seen there
     slots = tuple(
         array.Entry(
             slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
@@ -98,7 +118,23 @@ def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> 
         )
         for one in report.slots
     )  # fmt: skip
-    return replace(standing, known=known, slots=slots)
+    return replace(standing, known=known, slots=slots, boot=report.boot, carried=carried)
+
+
+def cleared(standing: Standing, read: Declared, report: Report | None) -> Standing:
+    """Return how a loop stands once a person resets trips: what its guard has latched, it has to reset."""
+    latched = report.trips if report is not None and read.guarded else ()
+    known = track.cleared(standing.known)
+    return replace(standing, known=replace(known, trips=latched), carried=())
+
+
+def latched(standing: Standing, ruling: Ruling, now_ns: int) -> Standing:
+    """Return how a loop stands that tripped by the platform's own judge, as its device has no guard."""
+    last = foremost(ruling.verdicts)
+    if last is None or standing.known.trips:
+        return standing
+    known = track.tripped(standing.known, Trip(rule=last.rule, time_ns=now_ns, why=last.why))
+    return replace(demoted(standing, now_ns, to="advisory"), known=known, trips=standing.trips + 1)
 
 
 def unlike(heard: Heard | None, read: Declared, key: bytes, capability: int) -> str:
