@@ -75,7 +75,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A command before it is one.
 
     ``number`` rises with every command to the same capability. ``until_ns`` ends its lease; None is
-    for people only. ``inputs`` is the hash of what the model saw.
+    for people only. ``inputs`` is the hash of what the model saw, ``rests`` the models that it rests on.
     """
 
     id: Text
@@ -88,6 +88,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int | None = None
     model: Text = ""
     inputs: Text = ""
+    rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     approvals: Annotated[tuple[Approval, ...], Meta(max_length=50)] = ()
     evidence: Evidence | None = None
 

@@ -238,12 +238,16 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What a loop has to show before it may do more, and when it may do less.
 
     ``least`` commands judged in its mode, of which at most the share ``refused`` was; of the last
-    fifty, more than ``demote`` refused takes it one mode back.
+    fifty, more than ``demote`` refused takes it one mode back. So does a model that it rests on, once its
+    error is ``drift`` times what it was half a week before, or its interval holds so much less (``short``)
+    than it promised.
     """
 
     least: Annotated[int, Meta(ge=1)] = 100
     refused: Annotated[float, Meta(ge=0, le=1)] = 0.02
     demote: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    drift: Annotated[float, Meta(gt=1)] = 1.5
+    short: Annotated[float, Meta(gt=0, le=1)] = 0.15
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -251,8 +255,9 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ``lease`` is the longest that a model's command holds, ``age`` the oldest that a command may be when
     it gets there, ``every`` the longest between two steps of the device, ``plan`` what the device does by
-    itself, over and over. ``guarded`` says that a guard stands beside the actuator: no command goes there
-    before it has reported. ``fields`` come from ``taskingParameters``, by
+    itself, over and over. ``rests`` are the names of models in the catalogue that its controllers rest on,
+    beside those that its Tasks name. ``guarded`` says that a guard stands beside the actuator: no command
+    goes there before it has reported. ``fields`` come from ``taskingParameters``, by
     :func:`nervure.core.interlock_check.declared`, which also checks the whole.
     """
 
@@ -262,6 +267,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     every: str = "1s"
     guarded: bool = True
     promote: Promotion = Promotion()
+    rests: Names = ()
     plan: Annotated[tuple[Step, ...], Meta(max_length=1000)] = ()
     fields: Mapping[str, Field] = {}
 

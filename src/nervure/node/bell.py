@@ -71,9 +71,10 @@ class Bell:
         """Ring for a guard that refuses whatever it is told, and say why; without a reason it is over."""
         self._ring(loop, "unfit", now_ns, {why: f"{{name}} cannot be commanded: {why}"} if why else {})
 
-    def drift(self, loop: int, why: str, now_ns: int) -> None:
-        """Ring for a loop that lost a step as its model drifts; without a reason it is over."""
-        self._ring(loop, "drift", now_ns, {why: f"{{name}} was taken a step back: {why}"} if why else {})
+    def drift(self, loop: int, found: Mapping[str, str], now_ns: int) -> None:
+        """Ring for models that a loop rests on and that drift, with what is said of each."""
+        text = "{name} rests on a model that drifts: "
+        self._ring(loop, "drift", now_ns, {model: text + why for model, why in found.items()})
 
     def gone(self, there: Iterable[int], now_ns: int) -> None:
         """Ring no more for loops that are not there any longer."""

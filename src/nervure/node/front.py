@@ -10,6 +10,7 @@ from nervure.core.entity import Datastream
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Settings
+from nervure.node.drift import Drifts
 from nervure.node.hub import Hub
 from nervure.node.loops import Loops
 from nervure.node.patrol import Patrol
@@ -55,7 +56,7 @@ class Front:
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
         self.loops = Loops(catalogue, self.writer, observations.last, seal, derived)
-        self.patrol = Patrol(catalogue, self.loops)
+        self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations))
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(

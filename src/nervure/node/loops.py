@@ -120,6 +120,21 @@ class Loops:
             for one in report.notes:
                 self.write(capability, f"guard {report.boot[:8]}", one.what, one.detail)
 
+    def drifts(self, capability: int, found: Mapping[str, str], now_ns: int) -> None:
+        """Take a loop a step back for every model that it rests on and that is found to drift, once."""
+        with self._lock:
+            before = self.standing(capability)
+            if set(found) == set(before.drifting):
+                return
+            with self.turn():
+                fresh = [why for model, why in found.items() if model not in before.drifting]
+                after = demoted(before, now_ns) if fresh else before
+                after = replace(after, drifting=tuple(found))
+                detail = {"from": before.mode, "to": after.mode, "why": "; ".join(fresh or found.values())}
+                what = "demoted" if after.mode != before.mode else "drift" if found else "drift is over"
+                self.write(capability, "platform", what, detail, state=after)
+                self.bell.drift(capability, found, now_ns)
+
     def key(self, capability: int) -> bytes:
         """Return the key by which the guard of a capability knows our orders."""
         return self._derived(f"orders of capability {capability}, key {self.standing(capability).key}")

@@ -1,5 +1,6 @@
 """Walks past all loops once a second, and sees whose guard is away or would not do what it is told.
 
+Every ten minutes it asks how the models do that loops rest on; where one drifts the loop loses a step.
 What it sees it rings for (:mod:`nervure.node.bell`), and takes it back when it is over.
 """
 
@@ -14,6 +15,7 @@ from nervure.core.error import NervureError, StoreError
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared
 from nervure.node.bell import AWAY_S
+from nervure.node.drift import Drifts, drifting
 from nervure.node.loops import Loops
 from nervure.node.wish import unlike
 from nervure.store import loop as rows
@@ -23,6 +25,7 @@ __all__ = ["Patrol"]
 
 EVERY_S = 1.0
 _READ_NS = 5 * SECOND_NS
+_JUDGE_NS = 600 * SECOND_NS
 
 _log = logging.getLogger("nervure.node")
 
@@ -30,8 +33,9 @@ _log = logging.getLogger("nervure.node")
 class Patrol:
     """Looks after the loops of a node; ``look`` may be called from any thread, one at a time."""
 
-    def __init__(self, catalogue: Catalogue, loops: Loops) -> None:
-        self._catalogue, self._loops = catalogue, loops
+    def __init__(self, catalogue: Catalogue, loops: Loops, drifts: Drifts | None = None) -> None:
+        self._catalogue, self._loops, self._drifts = catalogue, loops, drifts
+        self._judged_ns = 0
         self._begun_ns = time.time_ns()
         self._read_ns = 0
         self._there: dict[int, Declared] = {}
@@ -42,6 +46,7 @@ class Patrol:
             await asyncio.sleep(EVERY_S)
             with contextlib.suppress(StoreError):  # the catalogue is away: next time
                 await asyncio.to_thread(self.look, time.time_ns())
+                await asyncio.to_thread(self.judge, time.time_ns())
 
     def look(self, now_ns: int) -> None:
         """Look once."""
@@ -59,6 +64,22 @@ class Patrol:
             for loop, since_ns in away.items():
                 bell.away(loop, since_ns, now_ns)
                 bell.unfit(loop, unfit[loop], now_ns)
+
+    def judge(self, now_ns: int, *, every_ns: int = _JUDGE_NS) -> None:
+        """Hold the forecasts of models that loops rest on against what came true, if it is time to."""
+        if self._drifts is None or now_ns - self._judged_ns < every_ns:
+            return
+        self._judged_ns = now_ns
+        rests = {
+            loop: {*read.rests, *self._loops.standing(loop).models} for loop, read in self._there.items()
+        }
+        told = self._drifts.look(set().union(*rests.values()))
+        for loop, read in self._there.items():
+            found = {
+                f"{name} {told[name].version}": drifting(told[name], read.promote)
+                for name in sorted(rests[loop] & told.keys())
+            }
+            self._loops.drifts(loop, {model: why for model, why in found.items() if why}, now_ns)
 
     def _away_ns(self, loop: int, now_ns: int) -> int | None:
         """Return since when nothing is heard of a guard that was there once; None where it is there."""

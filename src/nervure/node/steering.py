@@ -139,10 +139,12 @@ class Steering:
             now_ns = time.time_ns()
             watch_ns = now_ns + round(hours * 3600 * SECOND_NS)
             given = standing if not because else replace(standing, mode=_below(standing, mode))
-            asked = replace(given, judged=read.promote.least, refused=0, trips=0) if because else given
+            least = read.promote.least
+            asked = replace(given, judged=least, refused=0, trips=0, drifting=()) if because else given
             if because and standing.known.trips:
                 raise ConflictError("it has tripped", hint=f"nervure act reset {loop}")
             after = promoted(asked, read, mode, scope.who, now_ns, watch_ns=watch_ns)
+            after = replace(after, drifting=standing.drifting)  # which is known, and no reason to fall again
             detail = {"from": standing.mode, "to": mode, "why": because} | _shown(standing)
             self._loops.set(loop, after, scope.who, "mode", detail)
         self._wake()

@@ -43,6 +43,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     slot: int | None = None
     lease_s: float | None = None
     inputs: str = ""
+    rests: tuple[str, ...] = ()
     evidence: Evidence | None = None
 
 
@@ -90,6 +91,7 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         issued_ns=since,
         until_ns=until,
         inputs=wish.inputs,
+        rests=wish.rests,
         approvals=approvals,
         evidence=wish.evidence,
     )
