@@ -31,7 +31,7 @@ KEY = SigningKey(bytes(32))
 
 
 def made(catalogue: Catalogue, writer: Writer) -> Loops:
-    return Loops(catalogue, writer, lambda _: {}, lambda _: "", KEY.derived)
+    return Loops(catalogue, writer, lambda _: {}, lambda _: "", KEY.derived, lambda _: "")
 
 
 @pytest.fixture

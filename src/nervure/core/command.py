@@ -62,13 +62,25 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a what-if found of these values: the interval of each figure, over how many runs."""
+    """What a what-if found of these values: the interval of each figure, over how many runs.
+
+    ``of`` is the :func:`digest` of the values, ``commands`` what was set in which ``twin``
+    (``roads/corridor``), by its actuators' names, in which ``scenario`` and over which ``seeds``. ``seal`` is
+    the signature of all that (:mod:`nervure.trust.testimony`). ``wrong`` is what the platform has against it:
+    it alone says that.
+    """
 
     of: Text
     time_ns: int
-    kpis: Mapping[str, tuple[float, float]]
+    kpis: Annotated[Mapping[str, tuple[float, float]], Meta(max_length=200)]
     runs: int = 1
     twin: Text = ""
+    commands: Annotated[Mapping[str, float], Meta(max_length=200)] = {}
+    scenario: Annotated[Mapping[str, float], Meta(max_length=200)] = {}
+    minutes: float = 0.0
+    seeds: Annotated[tuple[int, ...], Meta(max_length=1000)] = ()
+    seal: Text = ""
+    wrong: Text = ""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,12 +152,16 @@ class Require(_Rule, frozen=True, kw_only=True):
 class Envelope(_Rule, frozen=True, kw_only=True):
     """A what-if of these very values, no older than ``within``, keeps each figure inside its bounds.
 
-    The whole interval of a figure counts, not its middle.
+    The whole interval of a figure counts, not its middle. ``twin`` is which twin has to have said so;
+    ``commands`` tells for each field by which name that twin calls the actuator, so that what was found of
+    one crossing does not stand for another.
     """
 
     kpis: Mapping[str, Bounds]
     within: str = "15min"
     least_runs: Annotated[int, Meta(ge=1)] = 1
+    twin: Annotated[str, Meta(max_length=200)] = ""
+    commands: Mapping[str, Name] = {}
     binds: Binds = "models"
 
 

@@ -136,6 +136,8 @@ def _named(read: Declared, one: Interlock, at: str) -> None:
         _fields(read, one.fields, f"{at}.fields")
     if isinstance(one, Require | Approve):
         _fields(read, (condition.of for condition in one.doing), f"{at}.doing")
+    if isinstance(one, Envelope):
+        _fields(read, one.commands, f"{at}.commands")
     conditions: list[Condition] = []
     if isinstance(one, Conflict):
         conditions += [condition for pair in one.pairs for condition in pair]

@@ -126,7 +126,7 @@ class Node:
         self.front = Front(
             settings, self.catalogue, self.observations, self.log, self.readings,
             guard=self.entry.guard, refuse=self.watch.refuse, seal=self.entry.seal,
-            derived=self.entry.derived,
+            derived=self.entry.derived, doubt=self.entry.doubt,
         )  # fmt: skip
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)

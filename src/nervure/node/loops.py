@@ -31,6 +31,7 @@ from nervure.node.bell import Bell
 from nervure.node.plate import Plates
 from nervure.node.wish import (
     Ask,
+    Doubt,
     Heard,
     cleared,
     informed,
@@ -57,13 +58,19 @@ class Loops:
     """The loops of a node; every method may be called from any thread."""
 
     def __init__(
-        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str], derived: Derived
+        self,
+        catalogue: Catalogue,
+        writer: Writer,
+        last: Last,
+        seal: Callable[[bytes], str],
+        derived: Derived,
+        doubt: Doubt,
     ) -> None:
         self._catalogue = catalogue
         self._writer = writer
         self._last = last
         self._seal = seal
-        self._derived = derived
+        self._derived, self._doubt = derived, doubt
         self._lock = threading.RLock()
         self._standing: dict[int, Standing] = {}
         self._heard: dict[int, Heard] = {}
@@ -154,7 +161,7 @@ class Loops:
             if found is None or read is None:
                 return None
             now_ns = time.time_ns()
-            proposal = proposal_of(found, read, self._approvals(task), now_ns)
+            proposal = self._proposal(found, read, self._approvals(task), now_ns)
             standing = self._informed(found.capability, read, now_ns)
             after, ruling = rule(proposal, read, standing, now_ns)
             ruling = self._meant(found.capability, read, ruling)
@@ -199,7 +206,7 @@ class Loops:
             heard = None if found is None else self.alive(found.capability, now_ns)
             if found is None or read is None or heard is None:
                 return None
-            proposal = proposal_of(found, read, self._approvals(task), now_ns)
+            proposal = self._proposal(found, read, self._approvals(task), now_ns)
             number = self._number(found.capability, heard.report)
             order = Order(
                 capability=found.capability, number=number, boot=heard.report.boot,
@@ -251,7 +258,7 @@ class Loops:
             if found is None or read is None or read.guarded:
                 return
             now_ns = time.time_ns()
-            proposal = proposal_of(found, read, (), now_ns)
+            proposal = self._proposal(found, read, (), now_ns)
             standing = self.standing(found.capability)
             known = track.applied(track.at(standing.known, now_ns), read, proposal.values)
             slots, _ = array.expire(standing.slots, now_ns)
@@ -273,7 +280,7 @@ class Loops:
         if found is None or read is None:
             return
         now_ns = time.time_ns()
-        draft = proposal_of(found, read, self._approvals(task), now_ns)
+        draft = self._proposal(found, read, self._approvals(task), now_ns)
         lease = None if draft.until_ns is None else draft.until_ns - draft.issued_ns
         fresh = replace(draft, issued_ns=now_ns, until_ns=None if lease is None else now_ns + lease)
         standing = self._informed(found.capability, read, now_ns)
@@ -342,6 +349,9 @@ class Loops:
         with self._catalogue.database.write() as connection:
             rows.keep(connection, capability, msgspec.json.encode(standing))
         self._standing[capability] = standing
+
+    def _proposal(self, found: Asked, read: Declared, yes: tuple[Approval, ...], now_ns: int) -> Proposal:
+        return proposal_of(found, read, yes, now_ns, self._doubt)
 
     def _number(self, capability: int, report: Report) -> int:
         standing = self.standing(capability)

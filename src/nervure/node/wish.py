@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,7 @@ from nervure.trust.principal import PEOPLE
 
 __all__ = [
     "Ask",
+    "Doubt",
     "Heard",
     "Wish",
     "cleared",
@@ -34,6 +35,9 @@ __all__ = [
     "since_ns",
     "unlike",
 ]
+
+
+Doubt = Callable[[Evidence], str]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +69,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     who: str
 
 
-def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], now_ns: int) -> Proposal:
-    """Return a Task as a proposal: who asked for it is what the platform wrote down, not what it says."""
+def proposal_of(
+    found: Asked, read: Declared, approvals: tuple[Approval, ...], now_ns: int, doubt: Doubt
+) -> Proposal:
+    """Return a Task as a proposal: who asked for it is what the platform wrote down, not what it says.
+
+    ``doubt`` says what speaks against its evidence.
+    """
     properties = found.properties if isinstance(found.properties, Mapping) else {}
     try:
         wish = msgspec.convert(properties.get("act", {}), Wish)
@@ -93,7 +102,7 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         inputs=wish.inputs,
         rests=wish.rests,
         approvals=approvals,
-        evidence=wish.evidence,
+        evidence=None if wish.evidence is None else replace(wish.evidence, wrong=doubt(wish.evidence)[:200]),
     )
 
 
