@@ -22,7 +22,7 @@ from nervure.store.curve import Curve
 from nervure.store.hindsight import Hindsight, held, hindsight
 from nervure.store.model import Model
 
-__all__ = ["LEAST_ROWS", "Drifts", "Told", "drifting"]
+__all__ = ["LEAST_ROWS", "Drifts", "Observed", "Told", "drifting"]
 
 DAYS = 7.0
 LEAST_ROWS = 50
