@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -209,3 +210,21 @@ def test_a_model_gets_no_slot_of_people_and_no_endless_lease() -> None:
         assert guard.offer(replace(wrong, id=f"{wrong.slot} {wrong.until_ns}"), 0).status == "rejected"
     assert PUMP["lease"] == "3s"
     assert CROSSING["interlocks"]
+
+
+def test_a_policy_that_starves_somebody_is_not_heard_for_longer_and_longer() -> None:
+    """Serving those who starve one by one is no traffic light: the local plan has it meanwhile."""
+    starve = {"kind": "starve", "of": "phase", "states": ["ns", "ew"], "most": "60s"}
+    rules = [CROSSING["interlocks"][0], starve | {"bench": "5min"}]
+    loop = Loop(crossing(interlocks=rules, promote={"demote": 1.0}), {"phase": "ns"}, model="worst", now_ns=0)
+    heard = list[float]()
+    for second in range(2000):
+        ruling = loop.command({"phase": "ns"}, second * S)
+        if ruling.state == "checked":
+            heard.append(second)
+        loop.step(second * S)
+    gaps = [after - before for before, after in pairwise(heard) if after - before > 100]
+    assert gaps == [pytest.approx(300, abs=10), pytest.approx(600, abs=10)]
+    assert "it is not heard for" in loop.command({"phase": "ns"}, 2000 * S).detail
+    loop.guard.reset("ann", 2001 * S)
+    assert loop.command({"phase": "ns"}, 2001 * S).state == "checked"

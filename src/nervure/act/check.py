@@ -273,6 +273,9 @@ def _effect(one: Effect, _proposal: Proposal, _declared: Declared, known: Known)
 
 
 def _starve(one: Starve, proposal: Proposal, declared: Declared, known: Known) -> Said:
+    left = known.benched.get(title(one), 0) - known.now_ns
+    if left > 0 and proposal.by == "model":
+        return "refuse", f"it let somebody wait too long: it is not heard for {seconds(left)}"
     state = starving(one, declared, known)
     value, now = proposal.values.get(one.of), known.value(one.of)
     if state is None:

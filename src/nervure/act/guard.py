@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nervure.act import array, track
-from nervure.act.check import starving
+from nervure.act.check import starving, title
 from nervure.act.interlock import judge
 from nervure.act.steer import planned, steer
 from nervure.core.command import AHEAD_NS, HAND, Evidence, Proposal, Trip, foremost
@@ -38,6 +38,7 @@ MOST_BYTES = 1 << 16
 _REMEMBERED = 512
 _NOTES = 200
 _ACCEPTED = 10_000
+_LONGEST_BENCH_NS = 86_400_000_000_000
 _BASE_NS = time.time_ns() - time.monotonic_ns()
 
 
@@ -67,6 +68,7 @@ class Guard:
         self.damaged = 0
         """How many messages were refused because their digest, or what it is of, was wrong."""
         self._key = key
+        self._benches: dict[str, int] = {}
         self._unnoted = 0
         self.boot = boot or os.urandom(12).hex()
         self.known = track.began(declared, values, now_ns)
@@ -199,6 +201,7 @@ class Guard:
             self._end(entry, "completed", "its lease ended")
         for trip in track.lapsed(self.known, self.declared):
             self._trip(trip)
+        self._bench()
         wanted, holder = self._wanted()
         if holder != self.holder:
             self._note("holder", {"from": self.holder, "to": holder})
@@ -265,6 +268,28 @@ class Guard:
                 wanted[one.of] = state if kind == "text" else _unlabelled(state, kind)
                 holder = "starve"
         return wanted, holder
+
+    def _bench(self) -> None:
+        """Take models out of force that let somebody wait so long, and hear them no more for a while."""
+        held = array.decide(self.slots)
+        for one in self.declared.of(Starve):
+            who = held.get(one.of)
+            if one.bench is None or who is None or who[1].by != "model":
+                continue
+            state = starving(one, self.declared, self.known)
+            if state is None:
+                continue
+            name, count = title(one), self._benches.get(title(one), 0)
+            span = min(span_ns(one.bench) << count, _LONGEST_BENCH_NS)
+            self._benches[name] = min(count + 1, 16)
+            self.known = track.benched(self.known, name, self.known.now_ns + span)
+            why = f"{name}: {state} waited too long under it"
+            self._note("benched", {"rule": name, "why": why, "seconds": span / 1e9})
+            for entry in self.slots:
+                if entry.by == "model":
+                    self._end(entry, "failed", why)
+            self.slots = tuple(entry for entry in self.slots if entry.by != "model")
+            return
 
     def _trip(self, trip: Trip) -> None:
         """Latch a trip, and take every model's command out of force."""

@@ -141,7 +141,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held`` are the values in force and those before, by field, the newest last; ``acted`` when what
     was changed, the newest last; ``left`` since when states that may starve have waited; ``pending``
-    the changes whose effect is awaited, by the name of the rule.
+    the changes whose effect is awaited, and ``benched`` until when models are not heard, by the name of the
+    rule.
     """
 
     now_ns: int = 0
@@ -151,6 +152,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     left: Mapping[str, int] = {}
     pending: Mapping[str, Pending] = {}
     trips: tuple[Trip, ...] = ()
+    benched: Mapping[str, int] = {}
 
     def value(self, field: str) -> Value | None:
         """Return the value in force, or None where it is not known."""

@@ -205,11 +205,16 @@ class Effect(_Rule, frozen=True, kw_only=True):
 
 
 class Starve(_Rule, frozen=True, kw_only=True):
-    """No state waits longer than ``most``; time enough is kept to go through all who wait."""
+    """No state waits longer than ``most``; time enough is kept to go through all who wait.
+
+    With ``bench`` a model that brings it so far is not heard for that long, then twice as long, and so on:
+    the local plan decides, where serving those who starve one by one would be all that is done for them.
+    """
 
     of: Name
     states: Annotated[Names, Meta(min_length=2)]
     most: str
+    bench: str | None = None
     binds: Binds = "models"
 
 

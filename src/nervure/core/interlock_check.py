@@ -119,7 +119,7 @@ def _check(read: Declared, where: str) -> None:
 
 
 def _spans(one: Interlock, at: str) -> None:
-    for name in ("per", "on", "off", "within", "stuck", "most"):
+    for name in ("per", "on", "off", "within", "stuck", "most", "bench"):
         text = getattr(one, name, None)
         if isinstance(text, str):
             duration_ns(text, where=f"{at}.{name}")

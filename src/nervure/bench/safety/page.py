@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nervure.bench.markdown import table
+from nervure.bench.safety.street import BENCH
+from nervure.bench.safety.verdict import sides
 
 if TYPE_CHECKING:
     from nervure.bench.safety.run import Safety
@@ -30,6 +32,7 @@ def page(found: Safety) -> str:
         *_guard(found),
         *_times(found),
         *_chaos(found),
+        *_street(found),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -161,5 +164,32 @@ def _chaos(found: Safety) -> list[str]:
         "wrong. At random instants the node, or its nats-server alone, gets SIGKILL.",
         "",
         table(("what", "found"), rows),
+        "",
+    ]
+
+
+def _street(found: Safety) -> list[str]:
+    if not found.street:
+        return []
+    rows = [
+        (
+            one.side, f"{one.runs:,}", f"{one.delay_s:.1f} s", f"{one.ratio:.2f}", f"{one.worst:.2f}",
+            f"{one.longest_red_s:.0f} s", f"{one.kills:,}" if one.kills else "",
+            f"{one.back_s:.1f} s" if one.kills else "",
+        )
+        for one in sides(found.street)
+    ]  # fmt: skip
+    head = ("who commands", "hours", "delay", "of fixed", "worst", "longest red", "kills", "longest to plan")
+    return [
+        "## A crossing behind the guard",
+        "",
+        "Our crossing in SUMO, an hour a seed, the judge and the guard between controller and signal.",
+        "`starved` asks for the first phase for ever: nobody may wait longer than 120 s, and 1.3 times the",
+        f"delay of the fixed plan is allowed, as the guard does not hear it for {BENCH} then. `not benched`",
+        "is the same guard without that. `killed` is max-pressure whose platform is gone at random instants",
+        "for one to five minutes: the guard has to be on its plan within the lease of 20 s, and no hour may",
+        "have more than 1.1 times the fixed delay.",
+        "",
+        table(head, rows),
         "",
     ]
