@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from cyclopts import App, Parameter
-from msgspec.json import encode as json_encode
-from msgspec.json import format as json_format
 
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
@@ -124,10 +122,12 @@ def guard(
     json: Json = False,
 ) -> int:
     """Write the file of a loop's guard: what it keeps to, and the key by which it knows our orders."""
+    import msgspec
+
     from nervure.stream.conf import write_private
 
     found = _ask(settings, change, "POST", f"/api/loops/{loop}/guard", {"renew": renew})
-    write_private(out, json_format(json_encode(found), indent=2).decode() + "\n")
+    write_private(out, msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
     said = {"file": str(out), "thing": found["thing"], "capability": found["capability"]}
     return _done(said, f"wrote {out}: bring it to the device of Thing {found['thing']}", json)
 
