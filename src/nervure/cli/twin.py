@@ -32,6 +32,9 @@ __all__ = ["Going", "run", "twin", "whatif"]
 
 twin = App(name="twin", help="Run simulators in place of the field; ask what would be if.")
 
+twin.command("nervure.cli.twin_look:listing", name="list")
+twin.command("nervure.cli.twin_look:film", name="film")
+
 _TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
 
 Net = Annotated[

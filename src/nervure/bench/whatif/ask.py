@@ -22,7 +22,7 @@ from nervure.core.command import Evidence, digest
 from nervure.core.error import DataError, UsageError
 from nervure.core.paired import Paired, paired
 
-__all__ = ["Change", "Outcome", "ask", "evidence"]
+__all__ = ["Change", "Outcome", "ask", "evidence", "show"]
 
 Tell = Callable[[float, str], None]
 _LIMIT_S = 1800.0
@@ -115,6 +115,26 @@ def evidence(found: Outcome) -> Evidence:
     )  # fmt: skip
 
 
+def show(question: WhatIf, *, seed: int = 1, tell: Tell | None = None) -> bytes:
+    """Return the film of one seed of a question (:class:`.film.Film`, as JSON), made in a process of its own.
+
+    Raises DataError where it failed, with its last words.
+    """
+    _checked(question)
+    sides = {"base": question.base, "do": question.do}
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "film.json"
+        jobs = {side: msgspec.to_builtins(_job(question, one, [seed])) for side, one in sides.items()}
+        task = Task(
+            label=f"filming {question.place}", request={"out": str(path), **jobs}, path=path,
+            limit_s=_LIMIT_S, module="nervure.bench.whatif.film",
+        )  # fmt: skip
+        for done in work_through([task], Path(place) / "log", jobs=1, tell=tell):
+            if done.error:
+                raise DataError(f"the film of the what-if failed: {done.error}", where=question.place)
+        return path.read_bytes()
+
+
 def _checked(question: WhatIf) -> None:
     from nervure.twin.find import names
 
@@ -124,11 +144,15 @@ def _checked(question: WhatIf) -> None:
         known(question.twin, measure.controller)
 
 
-def _task(question: WhatIf, measure: Measure, seeds: Sequence[int], folder: Path, name: str) -> Task:
-    job = Job(
+def _job(question: WhatIf, measure: Measure, seeds: Sequence[int]) -> Job:
+    return Job(
         twin=question.twin, net=question.net, minutes=question.minutes, scenario=question.scenario,
         measure=measure, seeds=tuple(seeds),
     )  # fmt: skip
+
+
+def _task(question: WhatIf, measure: Measure, seeds: Sequence[int], folder: Path, name: str) -> Task:
+    job = _job(question, measure, seeds)
     path = folder / f"{name}.json"
     return Task(
         label=f"{question.place}, {len(seeds)} runs",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from nervure.bench.whatif.question import Measure
 from nervure.core.error import NervureError
 from nervure.twin.api import Twin
 
-__all__ = ["Job", "Kept", "main", "perform"]
+__all__ = ["Job", "Kept", "main", "once", "perform"]
 
 _FINE_S = 1.0
 """Twins with shorter steps than this are commanded when something changes; others at every step."""
@@ -47,7 +47,7 @@ def perform(job: Job) -> Kept:
     """Run every seed in this process."""
     twin, make = opened(job.twin, job.net, job.measure.controller)
     try:
-        runs = tuple(_run(twin, make, job, seed) for seed in job.seeds)
+        runs = tuple(once(twin, make, job, seed) for seed in job.seeds)
         about = twin.describe()
     finally:
         twin.close()
@@ -55,7 +55,14 @@ def perform(job: Job) -> Kept:
     return Kept(runs=runs, units=dict(about.kpis), signals=signals)
 
 
-def _run(twin: Twin, make: Callable[[float], Decide | None], job: Job, seed: int) -> dict[str, float]:
+def once(
+    twin: Twin,
+    make: Callable[[float], Decide | None],
+    job: Job,
+    seed: int,
+    look: Callable[[Mapping[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Run one seed and return its key figures; ``look`` is shown what is measured at every step."""
     scenario = {**job.scenario, **job.measure.scenario}
     readings = twin.reset(seed=seed, scenario=scenario)
     about = twin.describe()
@@ -78,6 +85,8 @@ def _run(twin: Twin, make: Callable[[float], Decide | None], job: Job, seed: int
             twin.release(tuple(sorted(left)))
         fresh = False
         readings = twin.step()
+        if look is not None:
+            look(readings)
     return dict(twin.kpis())
 
 

@@ -22,7 +22,9 @@ __all__ = [
     "LogQuery",
     "LogView",
     "LoopView",
+    "ModesView",
     "Moding",
+    "PromotionView",
     "Saying",
     "SlotView",
     "TaskQuery",
@@ -35,8 +37,10 @@ __all__ = [
     "loop_log",
     "loops",
     "mode",
+    "modes",
     "reset",
     "take_hand",
+    "task",
     "tasks",
     "turn_down",
 ]
@@ -108,11 +112,19 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
     left_s: float | None = None
 
 
+class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loop has to show before it may do more: commands judged, and the share refused at most."""
+
+    least: int
+    refused: float
+
+
 class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
 
     ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
     would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
+    ``lease`` is the longest that a model's command holds, ``promote`` what a higher mode takes.
     """
 
     id: int
@@ -136,6 +148,17 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     plan: list[dict[str, Any]]
     fields: dict[str, str]
     verdicts: list[VerdictView]
+    waiting: int
+    lease: str
+    promote: PromotionView
+
+
+class ModesView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many loops are in each mode; how many have tripped, miss their guard; how many Tasks wait."""
+
+    modes: dict[Mode, int]
+    tripped: int
+    away: int
     waiting: int
 
 
@@ -185,6 +208,12 @@ def _scope(call: Call) -> Scope:
 def loops(desk: Desk, call: Call) -> list[LoopView]:
     """List the control loops: mode, limits, what is in force, the newest verdicts."""
     found: list[LoopView] = _steering(desk).views(_scope(call))
+    return found
+
+
+def modes(desk: Desk, call: Call) -> ModesView:
+    """Count the control loops by their modes, those that tripped, and the Tasks that wait."""
+    found: ModesView = _steering(desk).modes(_scope(call))
     return found
 
 
@@ -246,6 +275,12 @@ def tasks(desk: Desk, call: Call) -> list[TaskView]:
     return found
 
 
+def task(desk: Desk, call: Call) -> TaskView:
+    """Show one Task of a loop."""
+    found: TaskView = _steering(desk).task(number(call.names["id"]), _scope(call))
+    return found
+
+
 def approve(desk: Desk, call: Call) -> TaskView:
     """Say yes to a Task; with enough of them it is sent."""
     found: TaskView = _steering(desk).approve(number(call.names["id"]), _scope(call))
@@ -263,6 +298,7 @@ _ACT: dict[str, Any] = {"method": "POST", "right": "act"}
 
 ROUTES: tuple[Route, ...] = (
     Route(path="/api/loops", work=loops, answer=list[LoopView], **_READ),
+    Route(path="/api/loops/modes", work=modes, answer=ModesView, **_READ),
     Route(path="/api/loops/{id}", work=loop, answer=LoopView, **_READ),
     Route(path="/api/loops/{id}/log", work=loop_log, query=LogQuery, answer=LogView, **_READ),
     Route(path="/api/loops/{id}/hand", work=take_hand, body=Handing, answer=TaskView, **_ACT),
@@ -274,6 +310,7 @@ ROUTES: tuple[Route, ...] = (
     Route(path="/api/loops/{id}/mode", work=mode, body=Moding, answer=LoopView, **_ACT),
     Route(path="/api/loops/{id}/reset", work=reset, body=Saying, **_ACT),
     Route(path="/api/tasks", work=tasks, query=TaskQuery, answer=list[TaskView], **_READ),
+    Route(path="/api/tasks/{id}", work=task, answer=TaskView, **_READ),
     Route(path="/api/tasks/{id}/approve", work=approve, answer=TaskView, **_ACT),
     Route(path="/api/tasks/{id}/refuse", work=turn_down, body=Saying, answer=TaskView, **_ACT),
 )  # fmt: skip

@@ -20,6 +20,10 @@ class Steering(Protocol):
         """Return every loop in sight."""
         ...
 
+    def modes(self, scope: Scope, /) -> Any:
+        """Return how many loops are in each mode."""
+        ...
+
     def view(self, loop: int, scope: Scope, /) -> Any:
         """Return one loop, or raise ``NotFoundError``."""
         ...
@@ -54,6 +58,10 @@ class Steering(Protocol):
 
     def tasks(self, scope: Scope, status: str, limit: int, /) -> Any:
         """Return the Tasks of loops in a state."""
+        ...
+
+    def task(self, task: int, scope: Scope, /) -> Any:
+        """Return one Task of a loop, or raise ``NotFoundError``."""
         ...
 
     def approve(self, task: int, scope: Scope, /) -> Any:
