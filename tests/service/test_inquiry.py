@@ -20,7 +20,7 @@ from nervure.store.scope import EVERYTHING, Scope
 
 pytestmark = pytest.mark.service
 
-SHORT = Asking(question="shutting", seeds=2, minutes=1.0, film=False)
+SHORT = Asking(question="shutting", seeds=2, minutes=1.0, measure={"shut_lane": 3.0}, film=False)
 LONG = Asking(question="rush", seeds=50)
 
 
@@ -52,8 +52,12 @@ def test_a_question_is_answered_and_there_after_a_restart(tmp_path: Path) -> Non
         odd = msgspec.structs.replace(SHORT, scenario={"demand": 2.0})
         with pytest.raises(UsageError, match="has no 'demand' to change"):
             await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
+        odd = msgspec.structs.replace(SHORT, measure={"gate": 2.0})
+        with pytest.raises(UsageError, match="has no 'gate' to change"):
+            await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
         asked = await asyncio.to_thread(inquiries.ask, SHORT, Scope(who="maria", project=7))
         assert (asked.id, asked.state, asked.who) == (1, "waiting", "maria")
+        assert (asked.scenario, asked.measure) == ({}, {"shut_lane": 3.0})
         wrong = Asking(question="rain", seeds=2, minutes=1.0, scenario={"wet": 5.0})
         await asyncio.to_thread(inquiries.ask, wrong, EVERYTHING)
         done = await until(inquiries, 1, "done", "failed")
@@ -115,7 +119,16 @@ def _all(me: psutil.Process) -> list[psutil.Process]:
 
 def test_no_more_are_kept_than_may_be_and_what_ran_at_the_end_has_failed(tmp_path: Path) -> None:
     view = AskedView(
-        id=1, question="rush", title="", twin="roads", seeds=2, minutes=1.0, scenario={}, who="", state="done"
+        id=1,
+        question="rush",
+        title="",
+        twin="roads",
+        seeds=2,
+        minutes=1.0,
+        scenario={},
+        measure={},
+        who="",
+        state="done",
     )
     folder = tmp_path / "whatif"
     folder.mkdir()

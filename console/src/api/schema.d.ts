@@ -1046,6 +1046,8 @@ export interface components {
         /**
          * QuestionView
          * @description A question to begin with: of which twin, how many simulated minutes, in which circumstances.
+         *
+         *         ``measure`` are the numbers of what is done: commands that are held, circumstances that are different.
          */
         QuestionView: {
             name: string;
@@ -1057,6 +1059,10 @@ export interface components {
             minutes: number | null;
             /** @default {} */
             scenario: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            measure: {
                 [key: string]: number;
             };
         };
@@ -1075,6 +1081,9 @@ export interface components {
             seeds: number;
             minutes: number | null;
             scenario: {
+                [key: string]: number;
+            };
+            measure: {
                 [key: string]: number;
             };
             who: string;
@@ -1117,8 +1126,8 @@ export interface components {
          * Asking
          * @description What to ask: a question by its name, over how many pairs of runs.
          *
-         *         ``minutes`` and ``scenario`` change the question; quantities that it does not have are refused. With
-         *         ``film`` one pair of runs is kept step by step.
+         *         ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
+         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step.
          */
         Asking: {
             question: string;
@@ -1128,6 +1137,10 @@ export interface components {
             minutes: number | null;
             /** @default {} */
             scenario: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            measure: {
                 [key: string]: number;
             };
             /** @default true */

@@ -22,8 +22,11 @@ def listing(*, json: Json = False) -> int:
 
     twins = roster()
     questions = [
-        {"name": name, "twin": one.twin, "title": one.title, "minutes": one.minutes, "scenario": one.scenario,
-         "ask": msgspec.to_builtins(one)}
+        {
+            "name": name, "twin": one.twin, "title": one.title, "minutes": one.minutes,
+            "scenario": one.scenario, "measure": {**one.do.scenario, **one.do.commands},
+            "ask": msgspec.to_builtins(one),
+        }
         for name, one in SCENARIOS.items()
     ]  # fmt: skip
     if json:

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from nervure.core.error import BusyError, EnvironmentMissing, NervureError, NotFoundError, UsageError
 from nervure.core.settings import Settings
-from nervure.serve.control.inquiry import AskedView, Asking, ChangeView, TwinsView
+from nervure.serve.control.inquiry import AskedView, Asking, ChangeView, QuestionView, TwinsView
 from nervure.store.scope import Scope
 from nervure.stream.child import tied
 from nervure.stream.conf import write_private
@@ -103,13 +103,7 @@ class Inquiries:
         if found is None:
             names = ", ".join(one.name for one in view.questions)
             raise UsageError(f"there is no what-if {wish.question!r}", hint=f"there are {names}")
-        if odd := sorted(set(wish.scenario) - set(found.scenario)):
-            has = ", ".join(found.scenario) or "none"
-            raise UsageError(f"{found.name} has no {odd[0]!r} to change", hint=f"quantities it has: {has}")
-        scenario = {**found.scenario, **wish.scenario}
-        minutes = found.minutes if wish.minutes is None else wish.minutes
-        body = {**bodies[found.name]} | ({"scenario": scenario} if scenario else {})
-        body |= {} if minutes is None else {"minutes": minutes}
+        changed = _changed(bodies[found.name], found, wish)
         with self._lock:
             if sum(one.view.state == "waiting" for one in self._kept.values()) >= MOST_WAITING:
                 raise BusyError(f"{MOST_WAITING} questions wait already", retry_s=30.0)
@@ -117,9 +111,10 @@ class Inquiries:
             self._next += 1  # never given twice, as what is being stopped still has its own
             asked = AskedView(
                 id=key, question=found.name, title=found.title, twin=found.twin, seeds=wish.seeds,
-                minutes=minutes, scenario=scenario, who=scope.who, state="waiting", asked=_now_ms(),
+                minutes=changed.get("minutes"), scenario={**found.scenario, **wish.scenario},
+                measure={**found.measure, **wish.measure}, who=scope.who, state="waiting", asked=_now_ms(),
             )  # fmt: skip
-            self._keep(_Kept(view=asked, body=body, wants_film=wish.film, project=scope.project))
+            self._keep(_Kept(view=asked, body=changed, wants_film=wish.film, project=scope.project))
             self._forget()
         self._loop.call_soon_threadsafe(self._go)
         return asked
@@ -331,6 +326,22 @@ class Inquiries:
         if any(one.view.state == "waiting" for one in found.values()):
             self._loop.call_soon(self._go)
         return found
+
+
+def _changed(body: dict[str, Any], question: QuestionView, wish: Asking) -> dict[str, Any]:
+    """Return what a question asks with the numbers that were given; ``UsageError`` for those it has not."""
+    for given, has in ((wish.scenario, question.scenario), (wish.measure, question.measure)):
+        if odd := sorted(set(given) - set(has)):
+            raise UsageError(
+                f"{question.name} has no {odd[0]!r} to change",
+                hint=f"quantities it has: {', '.join(has) or '-'}",
+            )
+    do = dict(body.get("do", {}))
+    for part in ("scenario", "commands"):
+        do[part] = {name: wish.measure.get(name, value) for name, value in do.get(part, {}).items()}
+    found = {**body, "scenario": {**question.scenario, **wish.scenario}, "do": do}
+    minutes = question.minutes if wish.minutes is None else wish.minutes
+    return found | ({} if minutes is None else {"minutes": minutes})
 
 
 def _sees(scope: Scope, one: _Kept) -> bool:

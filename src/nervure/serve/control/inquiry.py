@@ -29,14 +29,15 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to ask: a question by its name, over how many pairs of runs.
 
-    ``minutes`` and ``scenario`` change the question; quantities that it does not have are refused. With
-    ``film`` one pair of runs is kept step by step.
+    ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
+    that it does not have are refused. With ``film`` one pair of runs is kept step by step.
     """
 
     question: Name
     seeds: Annotated[int, Meta(ge=2, le=MOST_SEEDS)] = 5
     minutes: Annotated[float, Meta(gt=0, le=1440)] | None = None
     scenario: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
+    measure: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
     film: bool = True
 
 
@@ -51,13 +52,17 @@ class TwinView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuestionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A question to begin with: of which twin, how many simulated minutes, in which circumstances."""
+    """A question to begin with: of which twin, how many simulated minutes, in which circumstances.
+
+    ``measure`` are the numbers of what is done: commands that are held, circumstances that are different.
+    """
 
     name: str
     title: str = ""
     twin: str = "roads"
     minutes: float | None = None
     scenario: dict[str, float] = {}
+    measure: dict[str, float] = {}
 
 
 class TwinsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +102,7 @@ class AskedView(msgspec.Struct, frozen=True, kw_only=True):
     seeds: int
     minutes: float | None
     scenario: dict[str, float]
+    measure: dict[str, float]
     who: str
     state: Literal["waiting", "running", "done", "failed", "cancelled"]
     share: float = 0.0
