@@ -67,7 +67,7 @@ await run(async ({ page }) => {
   await rows.first().locator('a').click()
   await page.locator('.boards .bars').first().waitFor()
   found.boards = await page.locator('.boards figure').count()
-  await page.getByLabel('Over the run').selectOption({ index: 1 })
+  await page.getByRole('combobox', { name: 'Over the run' }).selectOption({ index: 1 })
   await look('board')
   return found
 })

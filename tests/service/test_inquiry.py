@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_one_runs_few_wait_and_what_is_stopped_takes_its_processes_along(tmp_pat
         assert [one.state for one in inquiries.asked(EVERYTHING)].count("running") == 1
         me = psutil.Process()
         end = time.monotonic() + 30
-        while not any("nervure.bench.signal.trial" in " ".join(one.cmdline()) for one in _all(me)):
+        while not any("nervure.bench.whatif.trial" in one for one in _all(me)):
             assert time.monotonic() < end, "no run began"
             await asyncio.sleep(0.05)
         for key in range(MOST_WAITING + 1, 0, -1):
@@ -112,9 +113,14 @@ def test_one_runs_few_wait_and_what_is_stopped_takes_its_processes_along(tmp_pat
     within(tmp_path, work)
 
 
-def _all(me: psutil.Process) -> list[psutil.Process]:
-    """Return what runs below a process, and is no corpse."""
-    return [one for one in me.children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+def _all(me: psutil.Process) -> list[str]:
+    """Return the command lines of what runs below a process, and is no corpse."""
+    found = []
+    for one in me.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(one.cmdline()))
+    return found
 
 
 def test_no_more_are_kept_than_may_be_and_what_ran_at_the_end_has_failed(tmp_path: Path) -> None:
