@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import tomllib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from nervure.node import inquiry
 from nervure.node.inquiry import KEPT, MOST_WAITING, Inquiries
 from nervure.serve.control.inquiry import AskedView, Asking
 from nervure.store.scope import EVERYTHING, Scope
+from nervure.twin.roster import roster
 
 pytestmark = pytest.mark.service
 
@@ -44,6 +46,18 @@ async def until(inquiries: Inquiries, key: int, *states: str, seconds: float = 6
         assert time.monotonic() < end, found
         await asyncio.sleep(0.05)
     return found
+
+
+def test_every_engine_of_a_twin_comes_with_the_extra() -> None:
+    extra = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    comes = " ".join(extra["project"]["optional-dependencies"]["twin"])
+    there = roster()
+    assert {"roads", "pipes", "building", "flood"} <= {one.name for one in there}
+    for one in there:
+        engine = one.engine.partition(" ")[0]
+        assert engine == "numpy" or f"{engine}>=" in comes, one
+        assert one.installed, one
+        assert one.about.startswith("The twin of "), one
 
 
 def test_a_question_is_answered_and_there_after_a_restart(tmp_path: Path) -> None:

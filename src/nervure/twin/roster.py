@@ -19,6 +19,7 @@ ENGINES: Mapping[str, str] = {
     "building": "pvlib",
     "energyplus": "pyenergyplus-lbnl",
     "pipes": "owa-epanet",
+    "sewer": "pyswmm",
 }
 """The distribution without which a twin cannot be opened; twins that are not named here need none."""
 
