@@ -187,3 +187,32 @@ def test_a_guard_of_an_older_release_gets_no_orders_and_is_told_of(node: Opened,
         device.guard._key = given.secret
         until(lambda: not api.get(f"/api/loops/{loop}").json()["unfit"])
         until(lambda: model_task(api, loop, 50.0) and device.values["speed"] == 50.0)
+
+
+def test_loops_are_counted_and_slots_of_a_device_without_a_guard_are_shown(
+    node: Opened, api: httpx.Client
+) -> None:
+    before = api.get("/api/loops/modes").json()
+    plain = {"guarded": False, "interlocks": PUMP["interlocks"][:1]}
+    given = made(api, "plain pump", PUMP | plain, SPEED)
+    made(api, "valve", PUMP, SPEED)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", node.mqtt_port)
+    client.subscribe(f"nervure/tasks/{given.thing}", 1)
+    client.loop_start()
+    loop = f"/api/loops/{given.capability}"
+    task = api.post(f"{loop}/hand", json={"values": {"speed": 10}, "minutes": 5}).json()["id"]
+    (slot,) = until(lambda: api.get(loop).json()["slots"])
+    client.disconnect()
+    client.loop_stop()
+    assert (slot["slot"], slot["values"], slot["task"]) == (8, {"speed": 10}, str(task))
+    assert 290 < slot["left_s"] <= 300
+    assert api.get(f"/api/tasks/{task}").json()["status"] == "dispatched"
+    assert api.get("/api/tasks/9999").status_code == 404
+    view = api.get(loop).json()
+    assert (view["guard"], view["lease"], view["promote"]) == ("none", "3s", {"least": 100, "refused": 0.02})
+    said = {one["rule"]: one["outcome"] for one in view["verdicts"]}
+    assert said["range of speed"] == "pass"  # what was said of the newest command, though the log has grown
+    after = api.get("/api/loops/modes").json()
+    assert after["modes"]["shadow"] == before["modes"]["shadow"] + 2
+    assert after["away"] == before["away"] + 1
