@@ -62,14 +62,7 @@ def test_every_engine_of_a_twin_comes_with_the_extra() -> None:
 
 def test_a_question_is_answered_and_there_after_a_restart(tmp_path: Path) -> None:
     async def first(inquiries: Inquiries) -> None:
-        with pytest.raises(UsageError, match="there is no what-if 'sunshine'"):
-            await asyncio.to_thread(inquiries.ask, Asking(question="sunshine"), EVERYTHING)
-        odd = msgspec.structs.replace(SHORT, scenario={"demand": 2.0})
-        with pytest.raises(UsageError, match="has no 'demand' to change"):
-            await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
-        odd = msgspec.structs.replace(SHORT, measure={"gate": 2.0})
-        with pytest.raises(UsageError, match="has no 'gate' to change"):
-            await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
+        await _refused(inquiries)
         asked = await asyncio.to_thread(inquiries.ask, SHORT, Scope(who="maria", project=7))
         assert (asked.id, asked.state, asked.who) == (1, "waiting", "maria")
         assert (asked.scenario, asked.measure) == ({}, {"shut_lane": 3.0})
@@ -101,6 +94,18 @@ def test_a_question_is_answered_and_there_after_a_restart(tmp_path: Path) -> Non
 
     within(tmp_path, again)
     assert {one.name for one in (tmp_path / "whatif").iterdir()} == {"2.json", "2.toml"}
+
+
+async def _refused(inquiries: Inquiries) -> None:
+    """Questions that there are not, and numbers that a question has not."""
+    with pytest.raises(UsageError, match="there is no what-if 'sunshine'"):
+        await asyncio.to_thread(inquiries.ask, Asking(question="sunshine"), EVERYTHING)
+    odd = msgspec.structs.replace(SHORT, scenario={"demand": 2.0})
+    with pytest.raises(UsageError, match="has no 'demand' to change"):
+        await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
+    odd = msgspec.structs.replace(SHORT, measure={"gate": 2.0})
+    with pytest.raises(UsageError, match="has no 'gate' to change"):
+        await asyncio.to_thread(inquiries.ask, odd, EVERYTHING)
 
 
 def test_one_runs_few_wait_and_what_is_stopped_takes_its_processes_along(tmp_path: Path) -> None:
