@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from nervure.bench.safety.station import read
 from nervure.core.interlock import Declared
+from nervure.store.scope import EVERYTHING
+from nervure.store.write.writer import Writer
 
 S = 1_000_000_000
+ENGINEER = replace(EVERYTHING, interlocks=True)
 
 SPEED = {"speed": "Quantity"}
 PUMP: dict[str, Any] = {
@@ -44,3 +50,34 @@ CROSSING: dict[str, Any] = {
 
 def crossing(**more: Any) -> Declared:
     return read(CROSSING | more, PHASE)
+
+
+def loop_of(
+    writer: Writer, name: str, act: Mapping[str, Any], fields: Mapping[str, str], *, thing: int | None = None
+) -> tuple[int, int]:
+    """Make a Thing and a capability with interlocks in a catalogue, or only that; returns both ids."""
+    if thing is None:
+        body = {"name": name, "description": "A station"}
+        thing = writer.create("Thing", body, EVERYTHING).id
+    parts = [{"name": one, "label": one, "type": kind} for one, kind in fields.items()]
+    for part in parts:
+        if part["type"] == "Quantity":
+            part["uom"] = {"code": "1"}  # type: ignore[assignment]
+    made = writer.create(
+        "TaskingCapability",
+        {
+            "name": name,
+            "description": "What may be asked",
+            "taskingParameters": {"type": "DataRecord", "field": parts},
+            "properties": {"act": dict(act)},
+            "Thing": {"@iot.id": thing},
+            "Actuator": {
+                "name": f"{name} drive",
+                "description": "A drive",
+                "encodingType": "text/html",
+                "metadata": "about:blank",
+            },
+        },
+        ENGINEER,
+    )
+    return thing, made.id

@@ -1,13 +1,15 @@
 import { feature } from 'topojson-client'
 import type { Topology } from 'topojson-specification'
-import { addProtocol, Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl, type GeoJSONSource } from 'maplibre-gl'
+import { addProtocol, Map as Canvas, Marker, NavigationControl, ScaleControl, setWorkerUrl } from 'maplibre-gl'
 import 'maplibre-gl/dist/maplibre-gl.css'
 import { PMTiles, Protocol } from 'pmtiles'
 import worker from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import world from 'world-atlas/countries-110m.json?url'
 import type { FeatureCollection } from 'geojson'
 import { colour } from './lib/look.svelte'
-import { MARKS, PATHS, type Mark } from './lib/mark'
+import { Dots } from './dots'
+import type { Mark } from './lib/mark'
+import { flat } from './lib/outline'
 import { abnormal, bounds, type Spot } from './lib/place'
 
 setWorkerUrl(worker)
@@ -42,6 +44,7 @@ export async function cityMap(
     attributionControl: false,
     fadeDuration: 0,
     dragRotate: false,
+    renderWorldCopies: false, // Things are drawn once
     pitchWithRotate: false,
   })
   map.touchZoomRotate.disableRotation()
@@ -50,20 +53,18 @@ export async function cityMap(
   await map.once('load')
   const outlines = (await (await fetch(world)).json()) as Topology
   const countries = outlines.objects.countries
-  const land = countries ? (feature(outlines, countries) as unknown as FeatureCollection) : NOTHING
+  const land = countries ? flat(feature(outlines, countries) as unknown as FeatureCollection) : NOTHING
   map.addSource('land', { type: 'geojson', data: land })
   map.addSource('network', { type: 'geojson', data: networks })
-  map.addSource('things', { type: 'geojson', data: NOTHING })
   layers(map)
   if (networks.ground) await ground(map)
-  for (const layer of ['plain', 'marked']) {
-    map.on('click', layer, (event) => {
-      const id: unknown = event.features?.[0]?.properties.id
-      if (typeof id === 'number') pick(id)
-    })
-    map.on('mouseenter', layer, () => (map.getCanvas().style.cursor = 'pointer'))
-    map.on('mouseleave', layer, () => (map.getCanvas().style.cursor = ''))
-  }
+  const dots = new Dots()
+  map.addLayer(dots)
+  map.on('click', (event) => {
+    const id = dots.at(event.lngLat)
+    if (id !== null) pick(id)
+  })
+  map.on('mousemove', (event) => (map.getCanvas().style.cursor = dots.at(event.lngLat) === null ? '' : 'pointer'))
   paint(map)
   const labels: Marker[] = []
   let placed = false
@@ -71,7 +72,7 @@ export async function cityMap(
     show(spots, word, drawn) {
       const begun = performance.now()
       void map.once('idle').then(() => drawn(performance.now() - begun))
-      map.getSource<GeoJSONSource>('things')?.setData(points(spots))
+      dots.set(spots)
       labels.splice(0).forEach((one) => one.remove())
       for (const spot of abnormal(spots).slice(0, NAMED)) {
         if (spot.lon === null || spot.lat === null || !spot.mark) continue
@@ -87,7 +88,10 @@ export async function cityMap(
         map.fitBounds(all, { padding: { top: 30, bottom: 40, left: 40, right: 140 }, maxZoom: 13, animate: !still })
       }
     },
-    paint: () => paint(map),
+    paint: () => {
+      paint(map)
+      dots.paint()
+    },
     close: () => map.remove(),
   }
 }
@@ -120,20 +124,6 @@ function layers(map: Canvas): void {
   map.addLayer({ id: 'border', type: 'line', source: 'land' })
   map.addLayer({ id: 'area', type: 'fill', source: 'network', filter: ['==', ['geometry-type'], 'Polygon'] })
   map.addLayer({ id: 'network', type: 'line', source: 'network', paint: { 'line-width': 2 } })
-  map.addLayer({
-    id: 'plain',
-    type: 'circle',
-    source: 'things',
-    filter: ['!', ['has', 'mark']],
-    paint: { 'circle-radius': ['interpolate', ['linear'], ['zoom'], 2, 2.5, 12, 6], 'circle-stroke-width': 1 },
-  })
-  map.addLayer({
-    id: 'marked',
-    type: 'symbol',
-    source: 'things',
-    filter: ['has', 'mark'],
-    layout: { 'icon-image': ['get', 'mark'], 'icon-allow-overlap': true, 'icon-ignore-placement': true, 'symbol-sort-key': ['get', 'order'] },
-  })
 }
 
 /** Give the layers the colours of the theme. */
@@ -144,42 +134,8 @@ function paint(map: Canvas): void {
   map.setPaintProperty('area', 'fill-color', colour('line'))
   map.setPaintProperty('area', 'fill-opacity', 0.5)
   map.setPaintProperty('network', 'line-color', colour('plain'))
-  map.setPaintProperty('plain', 'circle-color', colour('plain'))
-  map.setPaintProperty('plain', 'circle-stroke-color', colour('surface'))
   for (const { id } of map.getStyle().layers) {
     if (id.startsWith('ground-fill-')) map.setPaintProperty(id, 'fill-color', colour(WATER.test(id) ? 'line' : 'raised'))
     if (id.startsWith('ground-line-')) map.setPaintProperty(id, 'line-color', colour('line'))
   }
-  for (const mark of MARKS) {
-    if (map.hasImage(mark)) map.removeImage(mark)
-    map.addImage(mark, drawn(mark), { pixelRatio: 2 })
-  }
-}
-
-function drawn(mark: Mark): ImageData {
-  const canvas = document.createElement('canvas')
-  canvas.width = canvas.height = 40
-  const pen = canvas.getContext('2d')
-  if (!pen) return new ImageData(40, 40)
-  pen.setTransform(2, 0, 0, 2, 4, 4)
-  const path = new Path2D(PATHS[mark])
-  pen.lineJoin = 'round'
-  pen.strokeStyle = colour('surface')
-  pen.lineWidth = 4.5
-  pen.stroke(path)
-  pen.strokeStyle = pen.fillStyle = colour(mark)
-  pen.lineWidth = 2
-  if (mark !== 'info' && mark !== 'silent') pen.fill(path)
-  pen.stroke(path)
-  return pen.getImageData(0, 0, 40, 40)
-}
-
-function points(spots: Spot[]): FeatureCollection {
-  const features: FeatureCollection['features'] = []
-  for (const { id, lon, lat, mark } of spots) {
-    if (lon === null || lat === null) continue
-    const properties = mark ? { id, mark, order: -MARKS.indexOf(mark) } : { id }
-    features.push({ type: 'Feature', geometry: { type: 'Point', coordinates: [lon, lat] }, properties })
-  }
-  return { type: 'FeatureCollection', features }
 }

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nervure.act import interlock
+from nervure.act import guard, interlock
 from nervure.bench.safety import judged
-from nervure.bench.safety.guarded import PLANTS, Plant, try_guard
+from nervure.bench.safety.guarded import try_guard
 from nervure.bench.safety.hostile import KINDS
 from nervure.bench.safety.judged import try_kind
+from nervure.bench.safety.plant import PLANTS, Plant
 from nervure.core.command import Known, Proposal, Verdict
 from nervure.core.interlock import Declared
 
@@ -41,3 +42,19 @@ def test_the_guard_keeps_to_the_rules_on_a_hostile_wire(plant: Plant, seed: int)
     found = try_guard(plant, seed, 400)
     assert found.wrong == {}, found.first
     assert found.taken
+
+
+def test_between_them_the_plants_have_every_kind_of_interlock() -> None:
+    assert {rule["kind"] for plant in PLANTS for rule in plant.act["interlocks"]} == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["approve", "envelope"])
+def test_the_reference_sees_a_guard_that_forgets_people_or_evidence(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict, ...]:
+        return tuple(one for one in interlock.judge(proposal, declared, known) if one.kind != kind)
+
+    monkeypatch.setattr(guard, "judge", forgetful)
+    (weir,) = [one for one in PLANTS if one.name == "weir"]
+    assert try_guard(weir, 3, 1500).wrong["an order taken without the yes or the evidence that it needs"]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench.safety.station import Station, made
-from tests.acting import PUMP, SPEED, pump
+from nervure.cli import main
+from nervure.core.papers import papers
+from tests.acting import PUMP, SPEED
 from tests.opened import Opened, opened
 
 pytestmark = pytest.mark.service
@@ -50,9 +56,9 @@ def status(api: httpx.Client, task: int) -> str:
 
 
 def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Client) -> None:
-    thing, loop = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
-    rules = pump(promote={"least": 2, "refused": 0.5})
-    with Station(node.mqtt_port, rules, thing, loop, {"speed": 20.0}) as device:
+    given = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
+    loop = given.capability
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
         until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
         _shadow(api, loop)
         _advisory(api, loop, device)
@@ -119,3 +125,94 @@ def _hand(api: httpx.Client, loop: int, device: Station) -> None:
     until(lambda: not api.get(f"/api/loops/{loop}").json()["slots"])
     task = model_task(api, loop, 50.0)
     until(lambda: device.values["speed"] == 50.0)
+
+
+def test_a_trip_is_heard_by_mqtt_and_cleared_by_a_person(node: Opened, api: httpx.Client) -> None:
+    """The whole way: the pump moves nothing, its guard trips, an alert goes out, somebody resets."""
+    effect = {"kind": "effect", "of": "speed", "input": "flow", "least": 1.0, "within": "300ms"}
+    given = made(api, "still pump", PUMP | {"interlocks": [effect]}, SPEED)
+    loop, heard = given.capability, list[dict[str, Any]]()
+    ear = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ear")
+    ear.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
+    ear.on_connect = lambda client, *_: client.subscribe(f"nervure/alerts/{given.thing}", 1)
+    ear.connect("127.0.0.1", node.mqtt_port)
+    ear.loop_start()
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
+        device.device.sense({"flow": 5.0})
+        until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+        forced = {"mode": "auto", "because": "a test of a trip"}
+        assert api.post(f"/api/loops/{loop}/mode", json=forced).json()["mode"] == "auto"
+        model_task(api, loop, 50.0)
+        until(lambda: device.guard.known.trips)
+        (said,) = until(lambda: [one for one in heard if one["rule"] == "trip"])
+        assert said["text"].startswith("still pump has tripped: effect of speed")
+        assert api.get(f"/api/loops/{loop}").json()["mode"] == "advisory"
+        assert said["id"] in {one["id"] for one in api.get("/alerts?solution=act").json()}
+        assert api.post(f"/api/loops/{loop}/reset", json={"why": "the belt"}).status_code == 200
+        until(lambda: not device.guard.known.trips)
+        until(lambda: [one for one in heard if not one["active"]])
+    ear.disconnect()
+    ear.loop_stop()
+
+
+def test_the_file_of_a_guard_is_private_and_can_be_renewed(
+    node: Opened, api: httpx.Client, tmp_path: Path
+) -> None:
+    given, out = made(api, "filed pump", PUMP, SPEED), tmp_path / "guard.json"
+    here = ["--set", f"http.port={node.http.rpartition(':')[2]}"]
+    words = ["act", "guard", str(given.capability), "--out", str(out), *here]
+    assert main(words) == 0
+    assert papers(out.read_bytes()) == given
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert main([*words, "--renew"]) == 0
+    assert papers(out.read_bytes()).key != given.key
+    with Station(node.mqtt_port, given, {"speed": 20.0}):
+        until(lambda: "another key" in api.get(f"/api/loops/{given.capability}").json()["unfit"])
+    said = [one["what"] for one in api.get(f"/api/loops/{given.capability}/log").json()["lines"]]
+    assert said[:3] == ["guard's key renewed", "guard's file given out", "guard's file given out"]
+
+
+def test_a_guard_of_an_older_release_gets_no_orders_and_is_told_of(node: Opened, api: httpx.Client) -> None:
+    given = made(api, "old pump", PUMP, SPEED)
+    loop = given.capability
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
+        device.guard._key = b""  # as one that was there before orders carried a digest
+        until(lambda: "no key" in api.get(f"/api/loops/{loop}").json()["unfit"])
+        forced = {"mode": "auto", "because": "a test"}
+        api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
+        task = model_task(api, loop, 50.0)
+        until(lambda: status(api, task) == "rejected")
+        log = api.get(f"/v1.1/Tasks({task})").json()["runLog"]
+        assert f"nervure act guard {loop} --out FILE" in log[-1]["detail"]
+        device.guard._key = given.secret
+        until(lambda: not api.get(f"/api/loops/{loop}").json()["unfit"])
+        until(lambda: model_task(api, loop, 50.0) and device.values["speed"] == 50.0)
+
+
+def test_loops_are_counted_and_slots_of_a_device_without_a_guard_are_shown(
+    node: Opened, api: httpx.Client
+) -> None:
+    before = api.get("/api/loops/modes").json()
+    plain = {"guarded": False, "interlocks": PUMP["interlocks"][:1]}
+    given = made(api, "plain pump", PUMP | plain, SPEED)
+    made(api, "valve", PUMP, SPEED)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", node.mqtt_port)
+    client.subscribe(f"nervure/tasks/{given.thing}", 1)
+    client.loop_start()
+    loop = f"/api/loops/{given.capability}"
+    task = api.post(f"{loop}/hand", json={"values": {"speed": 10}, "minutes": 5}).json()["id"]
+    (slot,) = until(lambda: api.get(loop).json()["slots"])
+    client.disconnect()
+    client.loop_stop()
+    assert (slot["slot"], slot["values"], slot["task"]) == (8, {"speed": 10}, str(task))
+    assert 290 < slot["left_s"] <= 300
+    assert api.get(f"/api/tasks/{task}").json()["status"] == "dispatched"
+    assert api.get("/api/tasks/9999").status_code == 404
+    view = api.get(loop).json()
+    assert (view["guard"], view["lease"], view["promote"]) == ("none", "3s", {"least": 100, "refused": 0.02})
+    said = {one["rule"]: one["outcome"] for one in view["verdicts"]}
+    assert said["range of speed"] == "pass"  # what was said of the newest command, though the log has grown
+    after = api.get("/api/loops/modes").json()
+    assert after["modes"]["shadow"] == before["modes"]["shadow"] + 2
+    assert after["away"] == before["away"] + 1

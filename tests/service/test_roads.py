@@ -277,7 +277,7 @@ def test_signals_are_evaluated_whole_and_not_twice(
 
 def test_what_if_tells_what_a_measure_changes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "hold.toml"
-    file.write_text('minutes = 5.0\n[do]\ncontroller = "commands"\ncommands = { "mid/phase" = 0.0 }\n')
+    file.write_text('net = "crossing"\nminutes = 5.0\n[do.commands]\n"mid/phase" = 0.0\n')
     assert main(["twin", "whatif", str(file), "--seeds", "3", "--json"]) == 0
     changes = {one["kpi"]: one for one in json.loads(capsys.readouterr().out)["changes"]}
     assert changes["delay"]["do"] > changes["delay"]["base"]

@@ -25,9 +25,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        while child.cmdline()[1:2] != [
-            "-c"
-        ]:  # it is tying itself; meanwhile it may have no line
+        while child.cmdline()[1:2] != ["-c"]:  # it is tying itself; meanwhile it may have no line
             time.sleep(0.01)
         parent.kill()
         child.wait(10)

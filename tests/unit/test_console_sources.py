@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+from nervure.core.interlock import Interlock
 from tests.browser.stage import CONSOLE, node_program
 
 ROOT = CONSOLE.parent
@@ -62,6 +64,13 @@ def test_no_page_or_part_writes_html_or_styles_of_its_own_making() -> None:
         assert "{@html" not in text, file
         assert "innerHTML" not in text, file
         assert not re.search(r'\sstyle="', text), file  # the content security policy would not apply it
+
+
+def test_every_kind_of_interlock_is_said_in_words() -> None:
+    text = (CONSOLE / "src" / "lib" / "limit.ts").read_text()
+    words = text[text.index("const WORDS") : text.index("/** Say an interlock")]
+    said = set(re.findall(r"^  (\w+)[:,]", words, re.MULTILINE))
+    assert said == {str(one.__struct_config__.tag) for one in get_args(Interlock)}
 
 
 def test_files_stay_small() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,15 +11,17 @@ from msgspec.structs import replace
 
 from nervure.act.guard import Guard
 from nervure.act.loop import Loop
-from nervure.act.standing import RECENT, Standing, demoted, promoted, rule
+from nervure.act.standing import RECENT, Ruling, Standing, demoted, promoted, rule
 from nervure.core.command import HAND, Approval, Proposal, Trip, digest
 from nervure.core.error import ConflictError, DeclarationError
 from nervure.core.interlock_check import declared
+from nervure.core.mac import sealed
 from nervure.core.order import Order
 from nervure.core.task import FINAL, MOVES, STATES, ways
 from tests.acting import CROSSING, PUMP, crossing, pump
 
 S = 1_000_000_000
+KEY = bytes(range(32))
 PARAMETERS = {
     "type": "DataRecord",
     "field": [
@@ -143,12 +146,12 @@ def test_no_effect_trips_for_good_until_a_person_resets() -> None:
 
 
 def test_what_is_replayed_reordered_old_or_damaged_changes_nothing() -> None:
-    guard = Guard(pump(), {"speed": 20.0}, 100 * S, boot="b")
+    guard = Guard(pump(), {"speed": 20.0}, 100 * S, boot="b", key=KEY)
     clock = guard.report(100 * S).clock_ns
     far = 900 * S  # the sender's clock is minutes wrong
     wish = Proposal(id="7", values={"speed": 50.0}, model="mpc", issued_ns=far, until_ns=far + 2 * S)
     order = Order(capability=1, number=7, boot="b", echo_ns=clock, task=7, proposal=wish)
-    sent = msgspec.json.encode(order)
+    sent = msgspec.json.encode(sealed(order, KEY))
     assert guard.receive(sent, 101 * S).status == "acknowledged"
     assert guard.receive(sent, 101 * S).status == "running"  # what has become of it, done once
     assert list(guard.accepted) == ["7"]
@@ -158,7 +161,7 @@ def test_what_is_replayed_reordered_old_or_damaged_changes_nothing() -> None:
         (replace(order, number=9, echo_ns=clock - 9 * S, proposal=replace(wish, id="10")), "stale"),
         (replace(order, number=9, echo_ns=clock + 9 * S, proposal=replace(wish, id="11")), "stale"),
     ):
-        assert says in guard.receive(msgspec.json.encode(wrong), 102 * S).detail
+        assert says in guard.receive(msgspec.json.encode(sealed(wrong, KEY)), 102 * S).detail
     for bad in (b"", b"[" * 100_000, sent[:-9], sent.replace(b"50.0", b"NaN"), sent * 400):
         assert guard.receive(bad, 102 * S).status == "rejected"
     assert guard.values == {"speed": 50.0}
@@ -207,3 +210,25 @@ def test_a_model_gets_no_slot_of_people_and_no_endless_lease() -> None:
         assert guard.offer(replace(wrong, id=f"{wrong.slot} {wrong.until_ns}"), 0).status == "rejected"
     assert PUMP["lease"] == "3s"
     assert CROSSING["interlocks"]
+
+
+def test_a_policy_that_starves_somebody_is_not_heard_for_longer_and_longer() -> None:
+    """Serving those who starve one by one is no traffic light: the local plan has it meanwhile."""
+    starve = {"kind": "starve", "of": "phase", "states": ["ns", "ew"], "most": "60s"}
+    rules = [CROSSING["interlocks"][0], starve | {"bench": "5min"}]
+    loop = Loop(crossing(interlocks=rules, promote={"demote": 1.0}), {"phase": "ns"}, model="worst", now_ns=0)
+    heard = list[float]()
+    for second in range(2000):
+        ruling = loop.command({"phase": "ns"}, second * S)
+        if ruling.state == "checked":
+            heard.append(second)
+        loop.step(second * S)
+    gaps = [after - before for before, after in pairwise(heard) if after - before > 100]
+    assert gaps == [pytest.approx(300, abs=10), pytest.approx(600, abs=10)]
+    assert "it is not heard for" in _of_starve(loop.command({"phase": "ns"}, 2000 * S))
+    loop.guard.reset("ann", 2001 * S)
+    assert "it is not heard for" not in _of_starve(loop.command({"phase": "ns"}, 2001 * S))
+
+
+def _of_starve(ruling: Ruling) -> str:
+    return next(one.why for one in ruling.verdicts if one.kind == "starve")

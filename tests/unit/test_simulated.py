@@ -13,8 +13,9 @@ from nervure.bench.safety.station import read
 from nervure.core.command import Proposal, moved
 from nervure.core.error import DeclarationError
 from nervure.core.interlock import Declared
-from nervure.core.order import Order, Report
-from nervure.node.there import by_its_time, informed, reported
+from nervure.core.order import Report
+from nervure.node.there import by_its_time, sensed
+from nervure.node.wish import informed
 from tests.acting import S
 
 _DAY = 86_400 * S
@@ -47,36 +48,36 @@ def _wish(phase: float) -> Proposal:
 
 
 def _ruled(read_: Declared, standing: Standing, shown_ns: int) -> str:
-    known = informed(standing.known, read_, {"shown": (0.0, shown_ns)}, _NOW)
+    known = sensed(standing.known, read_, {"shown": (0.0, shown_ns)}, _NOW)
     there = Standing(mode="auto", known=known)
     return rule(by_its_time(_wish(1.0), read_, known), read_, there, _NOW)[1].detail
 
 
 def test_rules_go_by_the_time_of_the_device(read_: Declared) -> None:
-    standing = reported(Standing(), read_, _report(_THEN, 0.0), _NOW)
+    standing = informed(Standing(), read_, _report(_THEN, 0.0), _NOW)
     assert standing.known.now_ns == _THEN
     assert "0 is 5 s" not in _ruled(read_, standing, _THEN)
     assert "phase is 0 for 5 s; 8s is the least" in _ruled(read_, standing, _THEN + 5 * S)
     assert (
         _ruled(read_, standing, _THEN + 10 * S) == ""
     )  # the reading says that ten seconds have passed there
-    later = reported(standing, read_, _report(_THEN + 60 * S, 0.0), _NOW + S)
+    later = informed(standing, read_, _report(_THEN + 60 * S, 0.0), _NOW + S)
     assert "shown is 60 s old" in _ruled(read_, later, _THEN)
 
 
 def test_a_simulation_that_begins_anew_is_followed_back(read_: Declared) -> None:
-    standing = reported(Standing(), read_, _report(_THEN, 0.0), _NOW)
-    again = reported(standing, read_, _report(_THEN - 3600 * S, 1.0), _NOW + S)
+    standing = informed(Standing(), read_, _report(_THEN, 0.0), _NOW)
+    again = informed(standing, read_, _report(_THEN - 3600 * S, 1.0), _NOW + S)
     assert again.known.now_ns == _THEN - 3600 * S
     assert again.known.value("phase") == 1.0
 
 
 def test_other_devices_are_judged_by_our_time() -> None:
     ours = read({**_ACT, "simulated": False}, {"phase": "Quantity"})
-    standing = reported(Standing(), ours, _report(_THEN, 0.0), _NOW)
+    standing = informed(Standing(), ours, _report(_THEN, 0.0), _NOW)
     assert standing.known.now_ns == _NOW
     assert by_its_time(_wish(1.0), ours, standing.known) == _wish(1.0)
-    assert informed(standing.known, ours, {}, _NOW + S).now_ns == _NOW + S
+    assert sensed(standing.known, ours, {}, _NOW + S).now_ns == _NOW + S
 
 
 def test_a_lease_lasts_as_long_by_another_clock() -> None:
@@ -126,7 +127,7 @@ def test_what_nobody_plans_is_left_to_the_device() -> None:
     wish = Proposal(
         id="7", values={"power": 5.0}, model="m", actor="m", issued_ns=_THEN, until_ns=_THEN + 60 * S
     )  # fmt: skip
-    guard.obey(Order(capability=5, number=1, boot="b", echo_ns=_THEN, task=7, proposal=wish), _THEN)
+    guard.offer(wish, _THEN)
     device.step()
     assert device.fields == {"power": 5.0}
     assert device.said["acknowledged"] == 1

@@ -39,6 +39,18 @@ export type User = Schemas['UserView']
 export type Token = Schemas['TokenView']
 export type Project = Schemas['Project']
 export type Audit = Schemas['AuditView']
+export type Loop = Schemas['LoopView']
+export type Mode = Loop['mode']
+export type Modes = Schemas['ModesView']
+export type LoopTask = Schemas['TaskView']
+export type LoopLog = Schemas['LogView']
+export type LoopLine = Schemas['LineView']
+export type RuleVerdict = Schemas['VerdictView']
+export type Twins = Schemas['TwinsView']
+export type Question = Schemas['QuestionView']
+export type TwinEntry = Schemas['TwinView']
+export type Asked = Schemas['AskedView']
+export type Change = Schemas['ChangeView']
 
 /** One reading that shows an alert. */
 export interface Evidence {

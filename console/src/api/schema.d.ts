@@ -825,7 +825,9 @@ export interface components {
          * LoopView
          * @description A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
          *
-         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+         *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
+         *         would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
+         *         ``lease`` is the longest that a model's command holds, ``promote`` what a higher mode takes.
          */
         LoopView: {
             id: number;
@@ -841,6 +843,8 @@ export interface components {
             trips: Record<string, never>[];
             guard: string;
             heard: string | null;
+            unfit: string;
+            damaged: number;
             values: {
                 [key: string]: number | boolean | string;
             };
@@ -853,6 +857,8 @@ export interface components {
             };
             verdicts: components["schemas"]["VerdictView"][];
             waiting: number;
+            lease: string;
+            promote: components["schemas"]["PromotionView"];
         };
         /**
          * SlotView
@@ -879,6 +885,26 @@ export interface components {
             outcome: string;
             /** @default  */
             why: string;
+        };
+        /**
+         * PromotionView
+         * @description What a loop has to show before it may do more: commands judged, and the share refused at most.
+         */
+        PromotionView: {
+            least: number;
+            refused: number;
+        };
+        /**
+         * ModesView
+         * @description How many loops are in each mode; how many have tripped, miss their guard; how many Tasks wait.
+         */
+        ModesView: {
+            modes: {
+                [key: string]: number;
+            };
+            tripped: number;
+            away: number;
+            waiting: number;
         };
         /**
          * LogView
@@ -940,6 +966,32 @@ export interface components {
             minutes: number | null;
         };
         /**
+         * Papers
+         * @description What a guard is given: ``act`` and ``parameters`` as they stand at the TaskingCapability.
+         */
+        Papers: {
+            /**
+             * @default 1
+             * @enum {unknown}
+             */
+            version: 1;
+            thing: number;
+            capability: number;
+            /** @default  */
+            name: string;
+            act: Record<string, never>;
+            parameters: Record<string, never>;
+            key: string;
+        };
+        /**
+         * Giving
+         * @description Whether the guard is to get a new key: the old one, and whoever has it, is believed no more.
+         */
+        Giving: {
+            /** @default false */
+            renew: boolean;
+        };
+        /**
          * Moding
          * @description The mode to go to, and why where evidence is missing: that stands in the log.
          *
@@ -970,6 +1022,129 @@ export interface components {
             status: string;
             /** @default 100 */
             limit: number;
+        };
+        /**
+         * TwinsView
+         * @description Which twins there are, and what can be asked of them.
+         */
+        TwinsView: {
+            twins: components["schemas"]["TwinView"][];
+            questions: components["schemas"]["QuestionView"][];
+        };
+        /**
+         * TwinView
+         * @description A twin, and whether what computes it is on this machine.
+         */
+        TwinView: {
+            name: string;
+            about: string;
+            engine: string;
+            installed: boolean;
+            /** @default  */
+            hint: string;
+        };
+        /**
+         * QuestionView
+         * @description A question to begin with: of which twin, how many simulated minutes, in which circumstances.
+         *
+         *         ``measure`` are the numbers of what is done: commands that are held, circumstances that are different.
+         */
+        QuestionView: {
+            name: string;
+            /** @default  */
+            title: string;
+            /** @default roads */
+            twin: string;
+            /** @default null */
+            minutes: number | null;
+            /** @default {} */
+            scenario: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            measure: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * AskedView
+         * @description A question that was asked, how far it is (``share`` 0 to 1), and what came of it.
+         *
+         *         Instants are ms since 1970; ``said`` is what it does, or why it failed. ``film`` tells whether a film
+         *         of it was kept, ``unfilmed`` why not, if one was wanted.
+         */
+        AskedView: {
+            id: number;
+            question: string;
+            title: string;
+            twin: string;
+            seeds: number;
+            minutes: number | null;
+            scenario: {
+                [key: string]: number;
+            };
+            measure: {
+                [key: string]: number;
+            };
+            who: string;
+            /** @enum {unknown} */
+            state: "cancelled" | "done" | "failed" | "running" | "waiting";
+            /** @default 0 */
+            share: number;
+            /** @default  */
+            said: string;
+            /** @default 0 */
+            asked: number;
+            /** @default null */
+            began: number | null;
+            /** @default null */
+            ended: number | null;
+            /** @default [] */
+            changes: components["schemas"]["ChangeView"][];
+            /** @default false */
+            film: boolean;
+            /** @default  */
+            unfilmed: string;
+        };
+        /**
+         * ChangeView
+         * @description A key figure with nothing done and with the measure, and the difference with its 95 % interval.
+         *
+         *         ``p`` is how often chance alone makes a difference as large.
+         */
+        ChangeView: {
+            kpi: string;
+            unit: string;
+            base: number | null;
+            do: number | null;
+            mean: number | null;
+            low: number | null;
+            high: number | null;
+            p: number | null;
+        };
+        /**
+         * Asking
+         * @description What to ask: a question by its name, over how many pairs of runs.
+         *
+         *         ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
+         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step.
+         */
+        Asking: {
+            question: string;
+            /** @default 5 */
+            seeds: number;
+            /** @default null */
+            minutes: number | null;
+            /** @default {} */
+            scenario: {
+                [key: string]: number;
+            };
+            /** @default {} */
+            measure: {
+                [key: string]: number;
+            };
+            /** @default true */
+            film: boolean;
         };
         /**
          * OverviewView

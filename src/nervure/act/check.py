@@ -197,8 +197,14 @@ def _envelope(one: Envelope, proposal: Proposal, _declared: Declared, known: Kno
     shown = proposal.evidence
     if shown is None:
         return "refuse", "it needs a what-if of these values"
+    if shown.wrong:
+        return "refuse", shown.wrong
     if shown.of != digest(proposal.values):
         return "refuse", "its what-if is of other values"
+    if one.twin and shown.twin != one.twin:
+        return "refuse", f"its what-if is of {shown.twin or 'no twin'}, not of {one.twin}"
+    if one.commands and not _meant(one.commands, proposal.values, shown.commands):
+        return "refuse", "its what-if set other actuators"
     age = known.now_ns - shown.time_ns
     if age > span_ns(one.within) or age < -AHEAD_NS:
         return "refuse", f"its what-if is {seconds(age)} old; {one.within} is allowed"
@@ -213,6 +219,12 @@ def _envelope(one: Envelope, proposal: Proposal, _declared: Declared, known: Kno
                 f"{name} comes to {low:g} to {high:g}, not {_shown(bounds.low)} to {_shown(bounds.high)}",
             )
     return PASS
+
+
+def _meant(names: Mapping[str, str], values: Mapping[str, Value], commands: Mapping[str, float]) -> bool:
+    """Tell whether these values, and nothing else, were set by the actuators that they stand for."""
+    known = {names[field]: value for field, value in values.items() if field in names}
+    return len(known) == len(values) and known == commands
 
 
 def _authority(one: Authority, proposal: Proposal, _declared: Declared, _known: Known) -> Said:
@@ -261,6 +273,9 @@ def _effect(one: Effect, _proposal: Proposal, _declared: Declared, known: Known)
 
 
 def _starve(one: Starve, proposal: Proposal, declared: Declared, known: Known) -> Said:
+    left = known.benched.get(title(one), 0) - known.now_ns
+    if left > 0 and proposal.by == "model":
+        return "refuse", f"it let somebody wait too long: it is not heard for {seconds(left)}"
     state = starving(one, declared, known)
     value, now = proposal.values.get(one.of), known.value(one.of)
     if state is None:

@@ -1,10 +1,10 @@
 """A guard on the wire: beside a real actuator or a twin, it hears orders by MQTT and says how it stands.
 
-    device = Device(guard, thing=3, capability=5)
-    device.connect(client)                 # a paho client with the device's own credentials
+    device = installed(papers(file.read_bytes()), values)  # what nervure act guard 5 --out wrote
+    device.connect(client)                                 # a paho client with the device's own credentials
     while True:
-        device.sense(readings)             # inputs that rules ask for, from the device's own sensors
-        actuator.set(device.step())        # at least every `every` of the declaration
+        device.sense(readings)                             # inputs that rules ask for, from its own sensors
+        actuator.set(device.step())                        # at least every `every` of the declaration
 
 The network may come and go as it likes: paho connects again by itself, and `step` needs none.
 """
@@ -21,21 +21,30 @@ import msgspec
 from nervure.act import array
 from nervure.act.guard import MOST_BYTES, Guard, steady_ns
 from nervure.core.interlock import Value
+from nervure.core.mac import whose
 from nervure.core.order import Answer
+from nervure.core.papers import Papers
 
 if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
-__all__ = ["REPORT_S", "Device"]
+__all__ = ["REPORT_S", "Device", "installed"]
 
 REPORT_S = 1.0
 _WAITING = 1000
+
+
+class _About(msgspec.Struct, frozen=True):
+    """Which capability a Task is of."""
+
+    id: int | str = msgspec.field(name="@iot.id", default=0)
 
 
 class _Told(msgspec.Struct):
     """A message of the platform to a Thing, as far as a guard needs it."""
 
     order: msgspec.Raw = msgspec.Raw(b"")
+    TaskingCapability: _About = _About()
 
 
 _told = msgspec.json.Decoder(_Told).decode
@@ -134,11 +143,17 @@ class Device:
 
     def _follow(self, payload: bytes, now_ns: int) -> None:
         try:
-            order = bytes(_told(payload).order)
+            told = _told(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            order = payload
-        if order and _meant(order, self.capability):
-            self.guard.receive(order, now_ns)
+            self.guard.receive(payload, now_ns)
+            return
+        if told.order:
+            named = whose(bytes(told.order))
+            mine = not named or self.capability in named
+        else:  # a Task without an order is for who has no guard, or its order was damaged
+            mine = told.TaskingCapability.id in (0, self.capability)
+        if mine:
+            self.guard.receive(bytes(told.order), now_ns)
 
     def _answer(self, answer: Answer) -> None:
         if answer.task.isdecimal():
@@ -159,15 +174,7 @@ class Device:
             self._wake()
 
 
-class _Meant(msgspec.Struct):
-    """Whose an order is."""
-
-    capability: int = 0
-
-
-def _meant(order: bytes, capability: int) -> bool:
-    """Tell whether an order is for this guard; one that cannot be read is, so that it is refused."""
-    try:
-        return msgspec.json.decode(order, type=_Meant).capability == capability
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return True
+def installed(given: Papers, values: Mapping[str, Value], *, clock: Callable[[], int] = steady_ns) -> Device:
+    """Return the guard of these papers as it begins, with what is in force at its actuator."""
+    guard = Guard(given.declared, values, clock(), key=given.secret)
+    return Device(guard, thing=given.thing, capability=given.capability, clock=clock)

@@ -19,12 +19,14 @@ from collections.abc import Mapping
 import msgspec
 
 from nervure.act import array, track
-from nervure.act.check import starving
+from nervure.act.check import starving, title
 from nervure.act.interlock import judge
 from nervure.act.steer import planned, steer
 from nervure.core.command import AHEAD_NS, HAND, Proposal, Trip, foremost, moved
+from nervure.core.error import QueryError
 from nervure.core.interlock import Declared, Starve, Value
 from nervure.core.interlock_check import span_ns
+from nervure.core.mac import fingerprint, opened
 from nervure.core.order import Answer, Note, Order, Report, Slot
 
 __all__ = ["MOST_BYTES", "Guard", "rules", "steady_ns"]
@@ -35,8 +37,8 @@ MOST_BYTES = 1 << 16
 _REMEMBERED = 512
 _NOTES = 200
 _ACCEPTED = 10_000
+_LONGEST_BENCH_NS = 86_400_000_000_000
 _BASE_NS = time.time_ns() - time.monotonic_ns()
-_order = msgspec.json.Decoder(Order).decode
 
 
 def steady_ns() -> int:
@@ -53,13 +55,20 @@ class Guard:
     """Guards one capability of one device; not thread-safe.
 
     ``values`` are what is in force at the start: all fields, for what is not known cannot be changed.
-    Without a local plan they are what it goes back to.
+    Without a local plan they are what it goes back to. ``key`` is that of its papers
+    (:mod:`nervure.core.papers`): without it no order is believed, only what is offered at the device.
     """
 
     def __init__(
-        self, declared: Declared, values: Mapping[str, Value], now_ns: int, *, boot: str | None = None
-    ) -> None:
+        self, declared: Declared, values: Mapping[str, Value], now_ns: int, *, boot: str | None = None,
+        key: bytes = b"",
+    ) -> None:  # fmt: skip
         self.declared = declared
+        self.damaged = 0
+        """How many messages were refused because their digest, or what it is of, was wrong."""
+        self._key = key
+        self._benches: dict[str, int] = {}
+        self._unnoted = 0
         self.boot = boot or os.urandom(12).hex()
         self.known = track.began(declared, values, now_ns)
         self.slots: array.Slots = ()
@@ -89,17 +98,28 @@ class Guard:
             self.known = track.sensed(self.known, self.declared, told)
 
     def receive(self, payload: bytes, now_ns: int) -> Answer:
-        """Take an order as it came; whatever is wrong with it, the answer says so and nothing changes."""
-        self.known = track.at(self.known, now_ns)
-        try:
-            if len(payload) > MOST_BYTES:
-                raise msgspec.ValidationError(f"{len(payload)} bytes are too many")
-            order = _order(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
-            return self._say(Answer(task="", status="rejected", detail=f"form: {cause}"))
-        return self.obey(order, now_ns)
+        """Take an order as it came, :class:`nervure.core.mac.Sealed` as JSON.
 
-    def obey(self, order: Order, now_ns: int) -> Answer:
+        Its digest is looked at before anything else. Whatever is wrong with it, the answer says so and
+        nothing changes.
+        """
+        self.known = track.at(self.known, now_ns)
+        if len(payload) > MOST_BYTES:
+            return self._doubt(f"digest: {len(payload)} bytes are too many")
+        try:
+            order = opened(payload, self._key)
+        except QueryError as cause:
+            return self._doubt(cause.what)
+        return self._obey(order, now_ns)
+
+    def _doubt(self, why: str) -> Answer:
+        """Count a message that the platform did not send so; the log of the loop gets a line a report."""
+        if not self._unnoted:
+            self._note("damaged", {"why": why[:300], "since_start": self.damaged + 1})
+        self.damaged, self._unnoted = self.damaged + 1, self._unnoted + 1
+        return Answer(task="", status="rejected", detail=why)
+
+    def _obey(self, order: Order, now_ns: int) -> Answer:
         """Do what an order says, if it is new, recent and allowed.
 
         One that comes twice is answered as the first time and done once.
@@ -180,6 +200,7 @@ class Guard:
             self._end(entry, "completed", "its lease ended")
         for trip in track.lapsed(self.known, self.declared):
             self._trip(trip)
+        self._bench()
         wanted, holder = self._wanted()
         if holder != self.holder:
             self._note("holder", {"from": self.holder, "to": holder})
@@ -200,7 +221,7 @@ class Guard:
     def report(self, now_ns: int) -> Report:
         """Return how it stands, for the platform: at least twice in every ``declared.age``."""
         self.known = track.at(self.known, now_ns)
-        notes = tuple(self._notes)
+        notes, self._unnoted = tuple(self._notes), 0
         self._notes.clear()
         now = self.known.now_ns
         return Report(
@@ -213,6 +234,8 @@ class Guard:
             trips=self.known.trips,
             notes=notes,
             number=self.number,
+            key=fingerprint(self._key),
+            damaged=self.damaged,
         )
 
     # --- within -------------------------------------------------------------------------------------
@@ -244,6 +267,28 @@ class Guard:
                 wanted[one.of] = state if kind == "text" else _unlabelled(state, kind)
                 holder = "starve"
         return wanted, holder
+
+    def _bench(self) -> None:
+        """Take models out of force that let somebody wait so long, and hear them no more for a while."""
+        held = array.decide(self.slots)
+        for one in self.declared.of(Starve):
+            who = held.get(one.of)
+            if one.bench is None or who is None or who[1].by != "model":
+                continue
+            state = starving(one, self.declared, self.known)
+            if state is None:
+                continue
+            name, count = title(one), self._benches.get(title(one), 0)
+            span = min(span_ns(one.bench) << count, _LONGEST_BENCH_NS)
+            self._benches[name] = min(count + 1, 16)
+            self.known = track.benched(self.known, name, self.known.now_ns + span)
+            why = f"{name}: {state} waited too long under it"
+            self._note("benched", {"rule": name, "why": why, "seconds": span / 1e9})
+            for entry in self.slots:
+                if entry.by == "model":
+                    self._end(entry, "failed", why)
+            self.slots = tuple(entry for entry in self.slots if entry.by != "model")
+            return
 
     def _trip(self, trip: Trip) -> None:
         """Latch a trip, and take every model's command out of force."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nervure.act import array
 from nervure.act.interlock import judge
-from nervure.core.command import Known, Proposal, Verdict, digest, foremost
+from nervure.core.command import Known, Proposal, Trip, Verdict, digest, foremost
 from nervure.core.error import ConflictError
 from nervure.core.interlock import Declared
 from nervure.core.task import MODES, Mode, State
@@ -23,6 +23,8 @@ RECENT = 50
 """How many of the newest commands say whether a loop drifts."""
 
 
+_MODELS = 20
+
 _STATE: Mapping[str, State] = {"trip": "tripped", "await": "awaiting approval"}
 
 
@@ -30,7 +32,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A loop's mode since when, what was judged of its models meanwhile, its slots, its newest number.
 
     ``recent`` are the newest commands of models, 1 for refused; ``watch_ns`` is until when somebody has
-    the watch.
+    the watch; ``key`` counts the keys that its guard was given. ``boot``
+    is the start that its guard is in, ``carried`` are the trips of starts before it: they too need a person.
+    ``models`` are the newest that commanded it, and what they rest on; ``drifting`` those for whose drift it
+    has lost a step.
     """
 
     mode: Mode = "shadow"
@@ -42,6 +47,11 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     watch_ns: int = 0
     watcher: str = ""
     number: int = 0
+    key: int = 0
+    boot: str = ""
+    carried: tuple[Trip, ...] = ()
+    models: tuple[str, ...] = ()
+    drifting: tuple[str, ...] = ()
     slots: array.Slots = ()
     known: Known = Known()
 
@@ -121,6 +131,8 @@ def _missing(standing: Standing, declared: Declared, mode: Mode) -> str:
         return "one step at a time"
     if standing.known.trips or standing.trips:
         return f"{max(len(standing.known.trips), standing.trips)} trips since"
+    if standing.drifting:
+        return f"{', '.join(standing.drifting)} drifts"
     if standing.judged < asked.least:
         return f"{standing.judged} commands were judged in it, {asked.least} are needed"
     share = standing.refused / standing.judged
@@ -157,10 +169,18 @@ def _counted(
     recent = (*standing.recent, int(bad))[-RECENT:]
     after = replace(
         standing, judged=standing.judged + 1, refused=standing.refused + bad, trips=standing.trips + trip,
-        recent=recent,
+        recent=recent, models=_lately(proposal, standing.models),
     )  # fmt: skip
     if trip and MODES.index(standing.mode) > MODES.index("advisory"):
         return demoted(after, now_ns, to="advisory"), "it tripped"
     if len(recent) == RECENT and sum(recent) > declared.promote.demote * RECENT and standing.mode != "shadow":
         return demoted(after, now_ns), f"{sum(recent)} of its last {RECENT} commands were refused"
     return after, ""
+
+
+def _lately(proposal: Proposal, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the newest models, the newest first."""
+    mine = tuple(dict.fromkeys((proposal.model, *proposal.rests)))
+    if before[: len(mine)] == mine:
+        return before
+    return (*mine, *(one for one in before if one not in mine))[:_MODELS]

@@ -15,7 +15,7 @@ from nervure.core.command import Held, Input, Known, Pending, Trip
 from nervure.core.interlock import Declared, Dwell, Effect, Hourly, Rate, Starve, Value, label
 from nervure.core.interlock_check import span_ns
 
-__all__ = ["applied", "at", "began", "cleared", "lapsed", "sensed", "tripped"]
+__all__ = ["applied", "at", "began", "benched", "cleared", "lapsed", "sensed", "tripped"]
 
 _LONGEST_WHY = 500
 
@@ -105,9 +105,14 @@ def tripped(known: Known, trip: Trip) -> Known:
     return replace(known, trips=(*known.trips, replace(trip, why=trip.why[:_LONGEST_WHY])))
 
 
+def benched(known: Known, rule: str, until_ns: int) -> Known:
+    """Return what is known with models not heard until an instant, by a rule that they broke."""
+    return replace(known, benched={**known.benched, rule: until_ns})
+
+
 def cleared(known: Known) -> Known:
     """Return what is known once a person has reset the trips; effects are awaited anew."""
-    return replace(known, trips=(), pending={})
+    return replace(known, trips=(), pending={}, benched={})
 
 
 def _horizon(declared: Declared) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from nervure.cli.output import say, table, write_json
 from nervure.core.error import UsageError
 from nervure.core.task import Mode
 
-__all__ = ["act", "approve", "auto", "hand", "log", "loops", "mode", "refuse", "reset", "waiting"]
+__all__ = ["act", "approve", "auto", "guard", "hand", "log", "loops", "mode", "refuse", "reset", "waiting"]
 
 act = App(name="act", help="Control loops: modes, hand, approvals, trips, their signed log.")
 trip = App(name="trip", help="What has tripped.")
@@ -108,6 +109,30 @@ def auto(loop: Loop, /, *, settings: File = None, change: Change = (), json: Jso
     return _done(
         _ask(settings, change, "POST", f"/api/loops/{loop}/auto", {}), f"loop {loop}: given back", json
     )
+
+
+@act.command
+def guard(
+    loop: Loop,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="The file to write; its owner alone may read it.")],
+    renew: Annotated[
+        bool, Parameter(help="Make a new key: who has the old one is believed no more.", negative="")
+    ] = False,
+    settings: File = None,
+    change: Change = (),
+    json: Json = False,
+) -> int:
+    """Write the file of a loop's guard: what it keeps to, and the key by which it knows our orders."""
+    import msgspec
+
+    from nervure.stream.conf import write_private
+
+    found = _ask(settings, change, "POST", f"/api/loops/{loop}/guard", {"renew": renew})
+    write_private(out, msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+    said = {"file": str(out), "thing": found["thing"], "capability": found["capability"]}
+    return _done(said, f"wrote {out}: bring it to the device of Thing {found['thing']}", json)
 
 
 @act.command

@@ -21,18 +21,17 @@ __all__ = ["safety"]
 def safety(
     *,
     only: Annotated[
-        tuple[str, ...], Parameter(help="judge, guard, decision, wire or chaos; may be repeated.")
+        tuple[str, ...], Parameter(help="judge, guard, decision, wire, chaos or street; may be repeated.")
     ] = (),
-    commands: Annotated[
-        int, Parameter(help="Commands per kind of interlock.", show_default=True)
-    ] = 1_000_000,
+    commands: Annotated[int, Parameter(help="Commands per interlock.", show_default=True)] = 1_000_000,
     orders: Annotated[
         int, Parameter(help="Orders to the guard of each plant.", show_default=True)
     ] = 1_000_000,
     wire: Annotated[int, Parameter(help="Commands from sensor to actuator.", show_default=True)] = 1_000,
     kills: Annotated[int, Parameter(help="How often the platform is killed.", show_default=True)] = 50,
+    hours: Annotated[int, Parameter(help="Hours of a crossing, each side.", show_default=True)] = 10,
     seed: Annotated[int, Parameter(help="Where the chances begin.", show_default=True)] = 0,
-    workers: Annotated[int, Parameter(help="Processes for the judge.", show_default=True)] = 1,
+    workers: Annotated[int, Parameter(help="Processes for judge and street.", show_default=True)] = 1,
     out: Out = None,
     json: Json = False,
 ) -> int:
@@ -46,7 +45,7 @@ def safety(
     unknown = set(only) - set(PARTS)
     if unknown:
         raise UsageError(f"there is no part {min(unknown)!r}", hint=f"one of: {', '.join(PARTS)}")
-    size = {"commands": commands, "orders": orders, "wire": wire, "kills": kills}
+    size = {"commands": commands, "orders": orders, "wire": wire, "kills": kills, "hours": hours}
     with progress("bench safety") as tell:
         found = measure(parts=only or PARTS, seed=seed, workers=workers, tell=tell, **size)
     found.command = _words()

@@ -82,9 +82,10 @@ def _run(going: Field, name: str, asked: Going, about: Description, *, quiet: bo
 
 def post(place: Place, clock: Callable[[], int]) -> Post:
     """Return the guard of a Thing with actuators: it keeps to what was declared."""
-    from nervure.act.device import Device
+    from nervure.act.device import Device, installed
     from nervure.act.guard import Guard
     from nervure.core.interlock_check import declared, inputs
+    from nervure.core.papers import papers
     from nervure.twin.api import TwinError
     from nervure.twin.run import Post
 
@@ -93,8 +94,12 @@ def post(place: Place, clock: Callable[[], int]) -> Post:
         raise TwinError(f"nothing is declared of {place.name}")
     low = {one["name"]: one["constraint"]["interval"][0][0] for one in place.parameters["field"]}
     start = low | (dict(read.plan[0].values) if read.plan else {})
-    guard = Guard(read, start, clock())
-    device = Device(guard, thing=place.thing, capability=place.capability, clock=clock)
+    if place.papers:
+        device = installed(papers(place.papers), start, clock=clock)
+    else:  # no platform knows of it, so nobody commands it
+        device = Device(
+            Guard(read, start, clock()), thing=place.thing, capability=place.capability, clock=clock
+        )
     return Post(place.thing, device, place.fields, frozenset(inputs(read)))
 
 
@@ -146,7 +151,7 @@ def _open(name: str, net: str | None, folder: Path) -> Twin:
         elif net == "ltown":
             from nervure.learn.detect.leak.network import LTOWN_SENSORS as SENSORS
         else:
-            return open_twin(name, path=network(net, folder))
+            return open_twin(name, net=net)
         return open_twin(name, path=network(net, folder), pressure=SENSORS.pressure, flow=SENSORS.flow)
     if name == "energyplus":
         from nervure.twin.energyplus import small_office

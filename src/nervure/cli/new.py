@@ -49,6 +49,15 @@ solution = Solution(
             say="No level from {{thing}} since {{since}}.",
         ),
     ),
+    # What is set at each place, and what every command keeps to (docs/act.md); or as TOML in {name}.toml.
+    # from nervure.core.interlock import Fresh, Range, Step; from nervure.core.loop import Loop, Setting
+    # loops=(
+    #     Loop(
+    #         command="pump", sets=(Setting(name="speed", unit="%"),), rests=("forecast-level",),
+    #         interlocks=(Range(of="speed", low=0, high=100), Fresh(inputs=("level",), within="1h")),
+    #         plan=(Step(hold="1h", values={{"speed": 40.0}}),),
+    #     ),
+    # ),
     # data=Source(…) names the real data that train and judge it; nervure/solutions/water.py has one.
 )
 '''
@@ -66,7 +75,7 @@ def solution(
     *,
     folder: Folder = Path(),
 ) -> int:
-    """Write NAME.py, a solution to fill in: signals, problems, rules."""
+    """Write NAME.py, a solution to fill in: signals, problems, rules, loops."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise UsageError(f"{name!r} is no name for a solution", hint="use small letters, digits and _: noise")
     path = _write(

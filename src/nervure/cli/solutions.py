@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from nervure.cli.option import Json
 from nervure.cli.output import say, table, write_json
 from nervure.core.declaration import Solution
+from nervure.core.loop import Loop
 from nervure.core.problem import Anomaly, Classify, Forecast, Problem, RemainingLife
 
 __all__ = ["solutions"]
@@ -71,10 +72,21 @@ def _one(solution: Solution, *, json: bool) -> int:
         ("rule", "when", "severity", "says"),
         [(one.name, one.when, one.severity, one.say) for one in solution.rules],
     )
+    if solution.loops:
+        rows = [(one.command, _sets(one), one.policy, _kinds(one)) for one in solution.loops]
+        table(("loop", "sets", "decided by", "interlocks"), rows)
     if solution.data:
         licence = solution.data.licence or "licence not stated"
         say(f"data: {solution.data.folder}, {licence}\n{solution.data.cite}")
     return 0
+
+
+def _sets(loop: Loop) -> str:
+    return _listed(f"{one.name} ({one.unit or ' | '.join(one.options) or 'on, off'})" for one in loop.sets)
+
+
+def _kinds(loop: Loop) -> str:
+    return _listed(dict.fromkeys(type(one).__name__.lower() for one in loop.interlocks))
 
 
 def _brief(solution: Solution) -> dict[str, Any]:

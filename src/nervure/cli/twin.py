@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -14,17 +15,22 @@ from nervure.cli.progress import progress
 from nervure.core.error import UsageError
 
 if TYPE_CHECKING:
-    from nervure.bench.signal.whatif import Outcome
+    from nervure.bench.whatif.ask import Outcome
+    from nervure.core.command import Evidence
+    from nervure.core.settings import Settings
 
 __all__ = ["Going", "run", "twin", "whatif"]
 
 twin = App(name="twin", help="Run simulators in place of the field; ask what would be if.")
 
+twin.command("nervure.cli.twin_look:listing", name="list")
+twin.command("nervure.cli.twin_look:film", name="film")
+
 Net = Annotated[
     str | None,
     Parameter(
         help="Of roads: crossing, corridor, resco/cologne1 (from your own sumo-rl) or a .sumocfg file;"
-        " of pipes: hanoi, ltown (from your own epyt) or an .inp file; of energyplus: a model file."
+        " of pipes: hanoi, district, ltown (from your own epyt) or an .inp file; of energyplus: a model file."
     ),
 ]
 Token = Annotated[
@@ -118,36 +124,76 @@ def run(
 
 @twin.command
 def whatif(
-    scenario: Annotated[str, Parameter(help="rush, rain, shut, shutting, hold, or a TOML file.")],
+    scenario: Annotated[
+        str | None, Parameter(help="A question by its name, or a TOML file; without one they are listed.")
+    ] = None,
     /,
     *,
     seeds: Annotated[int, Parameter(help="How many pairs of runs.", show_default=True)] = 10,
     jobs: Annotated[int, Parameter(help="How many processes at once.", show_default=True)] = 2,
+    evidence: Annotated[
+        Path | None, Parameter(help="Write it, signed with the node's key, as the evidence of a Task.")
+    ] = None,
     json: Json = False,
+    settings: File = None,
+    change: Changes = (),
 ) -> int:
-    """Run a twin with a measure and without, on the same seeds, and say what it changes.
+    """Run any twin with a measure and without, on the same seeds, and say what it changes.
 
-    A file asks: net = "corridor"; [scenario] demand = 1.2; [do] controller = "max-pressure".
+    A file asks: twin = "pipes"; minutes = 120; [scenario] demand = 1.2; [do.commands] "PU/pump" = 0.
     """
-    from nervure.bench.signal.whatif import ask, find
+    from nervure.bench.whatif import ask as asking
+    from nervure.bench.whatif.question import find
 
+    if scenario is None:
+        return _questions(json=json)
     question = find(scenario)
     with progress(f"what if {scenario}") as tell:
-        found = ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell)
+        found = asking.ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell)
+    if evidence is not None:
+        _swear(asking.evidence(found), evidence, read(settings, change)[0])
     if json:
         write_json(found)
     else:
         _show(found)
+        say(f"wrote {evidence}") if evidence is not None else None
     return 0
+
+
+def _questions(*, json: bool) -> int:
+    from nervure.bench.whatif.question import SCENARIOS
+
+    if json:
+        write_json(SCENARIOS)
+    else:
+        rows = [(name, one.place, one.title) for name, one in SCENARIOS.items()]
+        table(("question", "twin", "about"), rows)
+    return 0
+
+
+def _swear(found: Evidence, path: Path, loaded: Settings) -> None:
+    """Write evidence, signed with the key of the node whose settings these are."""
+    import msgspec
+
+    from nervure.core.error import EnvironmentMissing
+    from nervure.trust.signature import SigningKey
+    from nervure.trust.testimony import sworn
+
+    said = sworn(found, SigningKey.load_or_create(loaded.folder))
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=1) + b"\n")
+    except OSError as cause:
+        raise EnvironmentMissing(f"cannot write {path}: {cause.strerror}") from cause
 
 
 def _show(found: Outcome) -> None:
     lines = [
         (
-            one.kpi, one.base, one.do, one.difference.mean,
+            f"{one.kpi}, {one.unit}", one.base, one.do, one.difference.mean,
             f"{one.difference.low:,.4g} to {one.difference.high:,.4g}", one.difference.p,
         )
         for one in found.changes
     ]  # fmt: skip
     columns = ("figure", "nothing done", "done", "difference", "95 % interval", "p")
-    table(columns, lines, title=f"{found.question.title or found.name}, {found.seeds} pairs of runs")
+    about = f"{found.question.title or found.name}, {found.question.place}, {len(found.seeds)} pairs of runs"
+    table(columns, lines, title=about)

@@ -64,20 +64,32 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a what-if found of these values: the interval of each figure, over how many runs."""
+    """What a what-if found of these values: the interval of each figure, over how many runs.
+
+    ``of`` is the :func:`digest` of the values, ``commands`` what was set in which ``twin``
+    (``roads/corridor``), by its actuators' names, in which ``scenario`` and over which ``seeds``. ``seal`` is
+    the signature of all that (:mod:`nervure.trust.testimony`). ``wrong`` is what the platform has against it:
+    it alone says that.
+    """
 
     of: Text
     time_ns: int
-    kpis: Mapping[str, tuple[float, float]]
+    kpis: Annotated[Mapping[str, tuple[float, float]], Meta(max_length=200)]
     runs: int = 1
     twin: Text = ""
+    commands: Annotated[Mapping[str, float], Meta(max_length=200)] = {}
+    scenario: Annotated[Mapping[str, float], Meta(max_length=200)] = {}
+    minutes: float = 0.0
+    seeds: Annotated[tuple[int, ...], Meta(max_length=1000)] = ()
+    seal: Text = ""
+    wrong: Text = ""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A command before it is one.
 
     ``number`` rises with every command to the same capability. ``until_ns`` ends its lease; None is
-    for people only. ``inputs`` is the hash of what the model saw.
+    for people only. ``inputs`` is the hash of what the model saw, ``rests`` the models that it rests on.
     """
 
     id: Text
@@ -90,6 +102,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int | None = None
     model: Text = ""
     inputs: Text = ""
+    rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     approvals: Annotated[tuple[Approval, ...], Meta(max_length=50)] = ()
     evidence: Evidence | None = None
 
@@ -130,7 +143,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held`` are the values in force and those before, by field, the newest last; ``acted`` when what
     was changed, the newest last; ``left`` since when states that may starve have waited; ``pending``
-    the changes whose effect is awaited, by the name of the rule.
+    the changes whose effect is awaited, and ``benched`` until when models are not heard, by the name of the
+    rule.
     """
 
     now_ns: int = 0
@@ -140,6 +154,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     left: Mapping[str, int] = {}
     pending: Mapping[str, Pending] = {}
     trips: tuple[Trip, ...] = ()
+    benched: Mapping[str, int] = {}
 
     def value(self, field: str) -> Value | None:
         """Return the value in force, or None where it is not known."""

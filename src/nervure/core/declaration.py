@@ -15,10 +15,11 @@ from nervure.core.alert import Severity
 from nervure.core.answer import answers
 from nervure.core.error import DeclarationError
 from nervure.core.instant import DAY_NS, duration_ns, duration_text
+from nervure.core.loop import Loop, check
 from nervure.core.problem import Anomaly, Case, Classify, Forecast, Problem, RemainingLife, steps
 
 __all__ = [
-    "AHEAD_NS", "Condition", "Loop", "Rule", "Signal", "Solution", "Source", "condition", "validate",
+    "AHEAD_NS", "Condition", "Rule", "Signal", "Solution", "Source", "condition", "validate",
     "watched",
 ]  # fmt: skip
 
@@ -77,14 +78,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     say: str
     of: tuple[str, ...] = ()
     problem: str | None = None
-
-
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """A control loop: which command, decided how, and what holds when the decision fails."""
-
-    command: str
-    policy: str
-    fallback: str
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +150,18 @@ class Solution(msgspec.Struct, frozen=True, kw_only=True):
                     return answer.phenomenon, self.signal(problem.of[0]).every_ns
         signal = self.signal(name)
         return signal.phenomenon or name, signal.every_ns
+
+    def loop(self, command: str) -> Loop:
+        """Return the loop of that command."""
+        for loop in self.loops:
+            if loop.command == command:
+                return loop
+        known = ", ".join(loop.command for loop in self.loops) or "none"
+        raise DeclarationError(f"{self.name}: no loop {command!r}", hint=f"declared are: {known}")
+
+    def inputs(self, thing: str) -> dict[str, str]:
+        """Return the names of a Thing's Datastreams, and of the site's, by their signals."""
+        return {one.name: one.name if one.site else f"{thing}/{one.name}" for one in self.signals}
 
     def problem(self, name: str | None = None) -> Problem:
         """Return the problem of that name, or the first."""
@@ -259,6 +264,9 @@ def validate(solution: Solution) -> Solution:
                 hint=f"one of: {', '.join(sorted(names))}",
             )
         _check_rule(solution, rule, read.measure, where)
+    signals = [one.name for one in solution.signals]
+    for number, loop in enumerate(solution.loops):
+        check(loop, at, signals, sorted(names), f"{at} $.loops[{number}]")
     return solution
 
 

@@ -152,12 +152,16 @@ class Require(_Rule, frozen=True, kw_only=True):
 class Envelope(_Rule, frozen=True, kw_only=True):
     """A what-if of these very values, no older than ``within``, keeps each figure inside its bounds.
 
-    The whole interval of a figure counts, not its middle.
+    The whole interval of a figure counts, not its middle. ``twin`` is which twin has to have said so;
+    ``commands`` tells for each field by which name that twin calls the actuator, so that what was found of
+    one crossing does not stand for another.
     """
 
     kpis: Mapping[str, Bounds]
     within: str = "15min"
     least_runs: Annotated[int, Meta(ge=1)] = 1
+    twin: Annotated[str, Meta(max_length=200)] = ""
+    commands: Mapping[str, Name] = {}
     binds: Binds = "models"
 
 
@@ -201,11 +205,16 @@ class Effect(_Rule, frozen=True, kw_only=True):
 
 
 class Starve(_Rule, frozen=True, kw_only=True):
-    """No state waits longer than ``most``; time enough is kept to go through all who wait."""
+    """No state waits longer than ``most``; time enough is kept to go through all who wait.
+
+    With ``bench`` a model that brings it so far is not heard for that long, then twice as long, and so on:
+    the local plan decides, where serving those who starve one by one would be all that is done for them.
+    """
 
     of: Name
     states: Annotated[Names, Meta(min_length=2)]
     most: str
+    bench: str | None = None
     binds: Binds = "models"
 
 
@@ -238,12 +247,16 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What a loop has to show before it may do more, and when it may do less.
 
     ``least`` commands judged in its mode, of which at most the share ``refused`` was; of the last
-    fifty, more than ``demote`` refused takes it one mode back.
+    fifty, more than ``demote`` refused takes it one mode back. So does a model that it rests on, once its
+    error is ``drift`` times what it was half a week before, or its interval holds so much less (``short``)
+    than it promised.
     """
 
     least: Annotated[int, Meta(ge=1)] = 100
     refused: Annotated[float, Meta(ge=0, le=1)] = 0.02
     demote: Annotated[float, Meta(gt=0, le=1)] = 0.3
+    drift: Annotated[float, Meta(gt=1)] = 1.5
+    short: Annotated[float, Meta(gt=0, le=1)] = 0.15
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -251,9 +264,10 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ``lease`` is the longest that a model's command holds, ``age`` the oldest that a command may be when
     it gets there, ``every`` the longest between two steps of the device, ``plan`` what the device does by
-    itself, over and over. ``guarded`` says that a guard stands beside the actuator: no command goes there
-    before it has reported. ``simulated`` says that its time is not ours: everything here is in the time of
-    the device, by which the platform judges too, as far as it was told. ``fields`` come from
+    itself, over and over. ``rests`` are the names of models in the catalogue that its controllers rest on,
+    beside those that its Tasks name. ``guarded`` says that a guard stands beside the actuator: no command
+    goes there before it has reported. ``simulated`` says that its time is not ours: everything here is in
+    the time of the device, by which the platform judges too, as far as it was told. ``fields`` come from
     ``taskingParameters``, by :func:`nervure.core.interlock_check.declared`, which also checks the whole.
     """
 
@@ -264,6 +278,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     guarded: bool = True
     simulated: bool = False
     promote: Promotion = Promotion()
+    rests: Names = ()
     plan: Annotated[tuple[Step, ...], Meta(max_length=1000)] = ()
     fields: Mapping[str, Field] = {}
 

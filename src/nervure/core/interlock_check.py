@@ -125,7 +125,7 @@ def _check(read: Declared, where: str) -> None:
 
 
 def _spans(one: Interlock, at: str) -> None:
-    for name in ("per", "on", "off", "within", "stuck", "most"):
+    for name in ("per", "on", "off", "within", "stuck", "most", "bench"):
         text = getattr(one, name, None)
         if isinstance(text, str):
             duration_ns(text, where=f"{at}.{name}")
@@ -142,6 +142,8 @@ def _named(read: Declared, one: Interlock, at: str) -> None:
         _fields(read, one.fields, f"{at}.fields")
     if isinstance(one, Require | Approve):
         _fields(read, (condition.of for condition in one.doing), f"{at}.doing")
+    if isinstance(one, Envelope):
+        _fields(read, one.commands, f"{at}.commands")
     conditions: list[Condition] = []
     if isinstance(one, Conflict):
         conditions += [condition for pair in one.pairs for condition in pair]

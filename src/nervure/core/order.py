@@ -69,8 +69,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How a guard stands: its clock and boot, what is in force and why, what has tripped, what it noticed.
 
-    ``rules`` is the digest of the declaration it keeps to; ``holder`` is ``plan``, ``starve`` or the
-    id of the command that is in force.
+    ``rules`` is the digest of the declaration it keeps to, ``key`` the name of the key that it knows orders
+    by; ``holder`` is ``plan``, ``starve`` or the id of the command that is in force; ``damaged`` is how
+    many orders it has refused by their digest since it started.
     """
 
     boot: str
@@ -82,3 +83,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     trips: tuple[Trip, ...] = ()
     notes: tuple[Note, ...] = ()
     number: int = 0
+    key: Text = ""
+    damaged: int = 0

@@ -27,6 +27,7 @@ from nervure.node.feature import Features
 from nervure.node.front import Front
 from nervure.node.herald import Herald
 from nervure.node.inflow import Inflow
+from nervure.node.inquiry import Inquiries
 from nervure.node.meter import Meter
 from nervure.node.promise import keep_promises
 from nervure.node.readings import Readings
@@ -126,6 +127,7 @@ class Node:
         self.front = Front(
             settings, self.catalogue, self.observations, self.log, self.readings,
             guard=self.entry.guard, refuse=self.watch.refuse, seal=self.entry.seal,
+            derived=self.entry.derived, doubt=self.entry.doubt,
         )  # fmt: skip
         self.front.learn(datastreams)
         self.sites = Sites(self.catalogue)
@@ -133,6 +135,7 @@ class Node:
         self.herald = Herald(self.catalogue, self.live)
         self.watch.told = self.herald.own
         self.study = Study(settings, self.catalogue, self.observations, self.log)
+        self.inquiries = Inquiries(settings)
         self.features = Features(self.front.writer)
         self.readings.join(self.features.default, self._learn, self.observations.holders, self.features.quick)
         self.inflow = Inflow(
@@ -301,6 +304,7 @@ class Node:
             examine=self._examine,
             study=self.study,
             steering=self.front.steered(self.entry.sealed),
+            inquiries=self.inquiries,
         )
         return self.front.application(self.status, ingest=door, control=control)
 
@@ -376,6 +380,7 @@ class Node:
             await self.watch.last()
             await asyncio.to_thread(self.observations.seal)
         await self.study.close()
+        await self.inquiries.close()
         await self.scale.close()
         await self.watch.close()
         self.front.close()

@@ -23,8 +23,10 @@ from nervure.trust.office import Office
 from nervure.trust.oidc import Provider
 from nervure.trust.register import Register
 from nervure.trust.signature import SigningKey, check, seal, trusted
+from nervure.trust.testimony import doubt
 
 if TYPE_CHECKING:
+    from nervure.core.command import Evidence
     from nervure.core.settings import Settings
     from nervure.serve.answer import ASGI
     from nervure.store.catalogue import Catalogue
@@ -87,6 +89,14 @@ class Entry:
     def seal(self, data: bytes) -> str:
         """Sign a line of a loop's log with the node's own key."""
         return seal(data, self._signer)
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a secret of the node's own for one purpose."""
+        return self._signer.derived(purpose)
+
+    def doubt(self, found: Evidence) -> str:
+        """Say why what a what-if found is not to be believed, or nothing."""
+        return doubt(found, trusted(self._settings.folder))
 
     def sealed(self, data: bytes, sealed: str) -> bool:
         """Tell whether the node, or a key that it trusts, signed these data."""

@@ -10,11 +10,14 @@ from nervure.core.entity import Datastream
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Settings
+from nervure.node.drift import Drifts
 from nervure.node.hub import Hub
 from nervure.node.loops import Loops
+from nervure.node.patrol import Patrol
 from nervure.node.readings import Readings
 from nervure.node.steering import Steering
 from nervure.node.task import Tasking
+from nervure.node.wish import Doubt
 from nervure.serve.answer import ASGI
 from nervure.serve.app import PRINCIPAL, application
 from nervure.serve.direct import Shortcut
@@ -45,6 +48,8 @@ class Front:
         guard: Guard,
         refuse: Callable[[Sequence[Reject]], None],
         seal: Callable[[bytes], str],
+        derived: Callable[[str], bytes],
+        doubt: Doubt,
     ) -> None:
         self._catalogue = catalogue
         self._guard = guard
@@ -52,7 +57,8 @@ class Front:
         self.things = SensorThings(catalogue, observations, endpoints=_endpoints(settings))
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
-        self.loops = Loops(catalogue, self.writer, observations.last, seal)
+        self.loops = Loops(catalogue, self.writer, observations.last, seal, derived, doubt)
+        self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations))
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(
@@ -74,7 +80,7 @@ class Front:
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Return what has to run as long as the node does."""
-        return [self.hub.run(), self.tasking.run()]
+        return [self.hub.run(), self.tasking.run(), self.patrol.run()]
 
     async def may_write(self, scope: MutableMapping[str, Any], datastreams: Sequence[int]) -> str:
         """Return who sent a request, if they may write to all these Datastreams."""
@@ -115,7 +121,7 @@ class Front:
         if any(one.kind == "Task" and one.made for one in touched):
             self.tasking.asked()
         if any(one.kind == "TaskingCapability" for one in touched):
-            self.loops.forget()
+            self.loops.plates.forget()
 
     def close(self) -> None:
         """Let go of the threads."""

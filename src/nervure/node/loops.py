@@ -20,16 +20,28 @@ import msgspec
 from msgspec.structs import replace
 
 from nervure.act import array, track
-from nervure.act.guard import rules
 from nervure.act.standing import Ruling, Standing, demoted, rule
 from nervure.core.command import HAND, Approval, Proposal
-from nervure.core.error import DeclarationError, NotFoundError, QueryError
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
-from nervure.core.interlock_check import declared, inputs, span_ns
+from nervure.core.interlock_check import inputs, span_ns
+from nervure.core.mac import Sealed, fingerprint, sealed
 from nervure.core.order import Order, Report
-from nervure.node.there import by_its_time, informed, reported
-from nervure.node.wish import Ask, Heard, is_open, proposal_of, since_ns
+from nervure.node.bell import Bell
+from nervure.node.plate import Plates
+from nervure.node.there import by_its_time, sensed
+from nervure.node.wish import (
+    Ask,
+    Doubt,
+    Heard,
+    cleared,
+    informed,
+    is_open,
+    latched,
+    proposal_of,
+    since_ns,
+    unlike,
+)
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
@@ -38,6 +50,7 @@ from nervure.store.write.writer import Writer
 __all__ = ["Loops"]
 
 Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
+Derived = Callable[[str], bytes]
 _AWAY_S = 5.0
 
 
@@ -45,19 +58,26 @@ class Loops:
     """The loops of a node; every method may be called from any thread."""
 
     def __init__(
-        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str]
+        self,
+        catalogue: Catalogue,
+        writer: Writer,
+        last: Last,
+        seal: Callable[[bytes], str],
+        derived: Derived,
+        doubt: Doubt,
     ) -> None:
         self._catalogue = catalogue
         self._writer = writer
         self._last = last
         self._seal = seal
+        self._derived, self._doubt = derived, doubt
         self._lock = threading.RLock()
-        self._declared: dict[int, tuple[Any, Declared]] = {}
         self._standing: dict[int, Standing] = {}
         self._heard: dict[int, Heard] = {}
         self._streams: dict[str, int] = {}
         self._asks: list[Ask] = []
-        self._things: dict[int, int] = {}
+        self.plates = Plates(catalogue)
+        self.bell = Bell(catalogue, self.plates.about)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -68,6 +88,7 @@ class Loops:
                     yield
             except BaseException:
                 self._standing.clear()  # what was not kept is not so
+                self.bell.forget()
                 raise
 
     # --- what guards say -----------------------------------------------------------------------------
@@ -80,16 +101,18 @@ class Loops:
                 return False
             fresh = before is None or before.report.boot != report.boot
             self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
-            known = self._there(capability, report, at_ns)
+            read = self.plates.of(capability)
             self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
-            if known is not None:
+            if read is not None:
+                known = informed(self.standing(capability), read, report, at_ns)
                 self._standing[capability] = known
+                self.bell.trips(capability, known.known.trips, at_ns)
         return fresh or bool(self._asks)
 
     def noted(self, capability: int, report: Report) -> None:
         """Write what a guard noticed into its loop's log; called within the transaction of its message."""
         with self._lock:
-            read = self._of(capability)
+            read = self.plates.of(capability)
             if read is None:
                 return
             tripped = [one for one in report.notes if one.what == "tripped"]
@@ -104,10 +127,24 @@ class Loops:
             for one in report.notes:
                 self.write(capability, f"guard {report.boot[:8]}", one.what, one.detail)
 
-    def _there(self, capability: int, report: Report, at_ns: int) -> Standing | None:
-        """Return how the loop stands with what its guard reports."""
-        read = self._of(capability)
-        return None if read is None else reported(self.standing(capability), read, report, at_ns)
+    def drifts(self, capability: int, found: Mapping[str, str], now_ns: int) -> None:
+        """Take a loop a step back for every model that it rests on and that is found to drift, once."""
+        with self._lock:
+            before = self.standing(capability)
+            if set(found) == set(before.drifting):
+                return
+            with self.turn():
+                fresh = [why for model, why in found.items() if model not in before.drifting]
+                after = demoted(before, now_ns) if fresh else before
+                after = replace(after, drifting=tuple(found))
+                detail = {"from": before.mode, "to": after.mode, "why": "; ".join(fresh or found.values())}
+                what = "demoted" if after.mode != before.mode else "drift" if found else "drift is over"
+                self.write(capability, "platform", what, detail, state=after)
+                self.bell.drift(capability, found, now_ns)
+
+    def key(self, capability: int) -> bytes:
+        """Return the key by which the guard of a capability knows our orders."""
+        return self._derived(f"orders of capability {capability}, key {self.standing(capability).key}")
 
     def alive(self, capability: int, now_ns: int) -> Heard | None:
         """Return the newest report of a guard that is there."""
@@ -125,12 +162,15 @@ class Loops:
                 return None
             now_ns = time.time_ns()
             standing = self._informed(found.capability, read, now_ns)
-            draft = proposal_of(found, read, self._approvals(task), now_ns)
+            draft = self._proposal(found, read, self._approvals(task), now_ns)
             proposal = by_its_time(draft, read, standing.known)
             after, ruling = rule(proposal, read, standing, now_ns)
-            ruling = self._same_rules(found.capability, read, ruling)
+            ruling = self._meant(found.capability, read, ruling)
             if found.status in ("checked", "approved") and ruling.state == "checked":
                 return ruling  # it was written down before
+            if ruling.state == "tripped" and not read.guarded:  # nobody there latches it
+                after = latched(after, ruling, now_ns)
+                self.bell.trips(found.capability, after.known.trips, now_ns)
             self._wrote(found, proposal, ruling, standing, after)
             return ruling
 
@@ -153,15 +193,13 @@ class Loops:
             lowered = {"from": before.mode, "to": after.mode, "why": ruling.lowered}
             self.write(found.capability, "platform", "demoted", lowered)
 
-    def _same_rules(self, capability: int, read: Declared, ruling: Ruling) -> Ruling:
-        """Refuse what would go to a guard that keeps to another declaration."""
-        heard = self._heard.get(capability)
-        if ruling.state != "checked" or heard is None or heard.report.rules == rules(read):
-            return ruling
-        why = "guard: the device keeps to another declaration; bring it the new one"
-        return replace(ruling, state="rejected", detail=why)
+    def _meant(self, capability: int, read: Declared, ruling: Ruling) -> Ruling:
+        """Refuse what would go to a guard that keeps to another declaration, or knows no order of ours."""
+        heard = self._heard.get(capability) if read.guarded else None
+        why = unlike(heard, read, self.key(capability), capability) if ruling.state == "checked" else ""
+        return replace(ruling, state="rejected", detail=why) if why else ruling
 
-    def order(self, task: int, now_ns: int) -> Order | None:
+    def order(self, task: int, now_ns: int) -> Sealed | None:
         """Return the order of a Task that may go now, its number kept; None where its guard is away."""
         with self.turn():
             found = self._asked(task)
@@ -169,20 +207,21 @@ class Loops:
             heard = None if found is None else self.alive(found.capability, now_ns)
             if found is None or read is None or heard is None:
                 return None
-            proposal = proposal_of(found, read, self._approvals(task), now_ns)
+            proposal = self._proposal(found, read, self._approvals(task), now_ns)
             number = self._number(found.capability, heard.report)
-            return Order(
+            order = Order(
                 capability=found.capability, number=number, boot=heard.report.boot,
                 echo_ns=heard.report.clock_ns, task=task, proposal=proposal,
             )  # fmt: skip
+            return sealed(order, self.key(found.capability))
 
-    def asks(self, now_ns: int) -> list[tuple[int, Order]]:
+    def asks(self, now_ns: int) -> list[tuple[int, Sealed]]:
         """Return the orders that are no Tasks and that guards have not followed yet, by their Thing."""
         found = []
         with self._lock:
             for one in self._asks:
                 heard = self.alive(one.capability, now_ns)
-                if heard is None:
+                if heard is None or heard.report.key != fingerprint(self.key(one.capability)):
                     continue
                 with self.turn():
                     number = self._number(one.capability, heard.report)
@@ -191,7 +230,7 @@ class Loops:
                     echo_ns=heard.report.clock_ns, do="reset" if one.do == "reset" else "release",
                     slot=one.slot, who=one.who,
                 )  # fmt: skip
-                found.append((one.thing, order))
+                found.append((one.thing, sealed(order, self.key(one.capability))))
         return found
 
     def guarded(self, task: int) -> bool:
@@ -220,7 +259,7 @@ class Loops:
             if found is None or read is None or read.guarded:
                 return
             now_ns = time.time_ns()
-            proposal = proposal_of(found, read, (), now_ns)
+            proposal = self._proposal(found, read, (), now_ns)
             standing = self.standing(found.capability)
             known = track.applied(track.at(standing.known, now_ns), read, proposal.values)
             slots, _ = array.expire(standing.slots, now_ns)
@@ -242,7 +281,7 @@ class Loops:
         if found is None or read is None:
             return
         now_ns = time.time_ns()
-        draft = proposal_of(found, read, self._approvals(task), now_ns)
+        draft = self._proposal(found, read, self._approvals(task), now_ns)
         lease = None if draft.until_ns is None else draft.until_ns - draft.issued_ns
         fresh = replace(draft, issued_ns=now_ns, until_ns=None if lease is None else now_ns + lease)
         standing = self._informed(found.capability, read, now_ns)
@@ -258,24 +297,22 @@ class Loops:
         """Have a slot released or trips reset; the guard is asked until it has done it."""
         with self.turn():
             row = self.row(capability)
+            if do == "reset":
+                heard, read = self._heard.get(capability), self.declaration(row)
+                standing = cleared(self.standing(capability), read, heard.report if heard else None)
+                self._keep(capability, standing)
+                self.bell.trips(capability, standing.known.trips, time.time_ns())
             self._asks.append(Ask(capability=capability, thing=row["thing_id"], do=do, slot=slot, who=who))
             detail = {"slot": slot} if do == "release" else {"why": why}
             self.write(capability, who, f"{do} asked", detail)
 
     def row(self, capability: int, project: int | None = None) -> Mapping[str, Any]:
         """Return a capability that has interlocks, or raise ``NotFoundError``."""
-        with self._catalogue.database.read() as connection:
-            for row in rows.capabilities(connection, project):
-                if row["id"] == capability and "act" in row["properties"]:
-                    return row
-        raise NotFoundError(f"there is no loop {capability}", hint="nervure act list shows them")
+        return self.plates.row(capability, project)
 
     def declaration(self, row: Mapping[str, Any]) -> Declared:
         """Return what a capability of :meth:`row` keeps to."""
-        found = self._read(row["id"], row["properties"], row["tasking_parameters"])
-        if found is None:
-            raise NotFoundError(f"there is no loop {row['id']}")
-        return found
+        return self.plates.declaration(row)
 
     def set(
         self, capability: int, standing: Standing, who: str, what: str, detail: Mapping[str, Any]
@@ -315,6 +352,9 @@ class Loops:
             rows.keep(connection, capability, msgspec.json.encode(standing))
         self._standing[capability] = standing
 
+    def _proposal(self, found: Asked, read: Declared, yes: tuple[Approval, ...], now_ns: int) -> Proposal:
+        return proposal_of(found, read, yes, now_ns, self._doubt)
+
     def _number(self, capability: int, report: Report) -> int:
         standing = self.standing(capability)
         number = max(standing.number, report.number) + 1
@@ -330,41 +370,7 @@ class Loops:
             return rows.approvals(connection, task)
 
     def _declaration(self, found: Asked) -> Declared | None:
-        return self._read(found.capability, found.declared, found.parameters)
-
-    def _read(self, capability: int, properties: Any, parameters: Any) -> Declared | None:
-        known = self._declared.get(capability)
-        if known is not None and known[0] == (properties, parameters):
-            return known[1]
-        try:
-            found = declared(properties, parameters)
-        except DeclarationError as cause:  # it was checked when it was written; the code may have changed
-            raise QueryError(cause.what, where=cause.where, hint=cause.hint) from cause
-        if found is not None:
-            self._declared[capability] = ((properties, parameters), found)
-        return found
-
-    def _of(self, capability: int) -> Declared | None:
-        known = self._declared.get(capability)
-        if known is not None:
-            return known[1]
-        try:
-            return self.declaration(self.row(capability))
-        except NotFoundError:
-            return None
-
-    def thing_of(self, capability: int) -> int:
-        """Return the Thing of a capability that has interlocks, or raise ``NotFoundError``."""
-        with self._lock:
-            if capability not in self._things:
-                self._things[capability] = int(self.row(capability)["thing_id"])
-            return self._things[capability]
-
-    def forget(self) -> None:
-        """Forget what capabilities declare: one was changed."""
-        with self._lock:
-            self._declared.clear()
-            self._things.clear()
+        return self.plates.read(found.capability, found.declared, found.parameters)
 
     def learn(self, names: Mapping[str, int]) -> None:
         """Take over which Datastreams there are, by name: rules name their inputs so."""
@@ -379,4 +385,4 @@ class Loops:
         readings: dict[str, tuple[Value, int]] = {
             name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest
         }
-        return replace(standing, known=informed(standing.known, read, readings, now_ns))
+        return replace(standing, known=sensed(standing.known, read, readings, now_ns))

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 
+from nervure.act.array import Entry, expire
 from nervure.act.standing import Standing, promoted
 from nervure.core.command import HAND, Approval, digest
 from nervure.core.error import ConflictError, DeniedError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.interlock import Value
+from nervure.core.mac import fingerprint
+from nervure.core.order import Slot
+from nervure.core.papers import Papers
 from nervure.core.task import FINAL, MODES, STATES, Mode
 from nervure.node.loops import Loops
-from nervure.serve.control.loops import LineView, LogView, LoopView, SlotView, TaskView, VerdictView
+from nervure.node.wish import unlike
+from nervure.serve.control.loops import (
+    LineView,
+    LogView,
+    LoopView,
+    ModesView,
+    PromotionView,
+    SlotView,
+    TaskView,
+    VerdictView,
+)
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.scope import Scope
@@ -48,16 +62,40 @@ class Steering:
         self._loops = loops
         self._wake = wake
         self._sealed = sealed
+        self._said: dict[int, tuple[int, list[VerdictView]]] = {}
 
     def views(self, scope: Scope) -> list[LoopView]:
         """Return every loop in sight."""
         with self._catalogue.database.read() as connection:
             found = rows.capabilities(connection, scope.project)
-        return [self._view(row) for row in found if "act" in row["properties"]]
+            waiting, numbers = rows.waiting(connection), rows.numbers(connection)
+        return [
+            self._view(row, waiting.get(row["id"], 0), numbers.get(row["id"], 0))
+            for row in found
+            if "act" in row["properties"]
+        ]
+
+    def modes(self, scope: Scope) -> ModesView:
+        """Return how many loops are in each mode, tripped, without their guard, and how many Tasks wait."""
+        with self._catalogue.database.read() as connection:
+            found = rows.capabilities(connection, scope.project)
+            waiting = rows.waiting(connection)
+        mine = [row for row in found if "act" in row["properties"]]
+        standings = [self._loops.standing(row["id"]) for row in mine]
+        now_ns = time.time_ns()
+        return ModesView(
+            modes={mode: sum(one.mode == mode for one in standings) for mode in MODES},
+            tripped=sum(bool(one.known.trips) for one in standings),
+            away=sum(
+                self._loops.declaration(row).guarded and self._loops.alive(row["id"], now_ns) is None
+                for row in mine
+            ),
+            waiting=sum(waiting.get(row["id"], 0) for row in mine),
+        )
 
     def view(self, loop: int, scope: Scope) -> LoopView:
         """Return one loop."""
-        return self._view(self._loops.row(loop, scope.project))
+        return self._one(self._loops.row(loop, scope.project))
 
     def log(self, loop: int, scope: Scope, limit: int, before: int | None) -> LogView:
         """Return the newest lines of a loop's log, checked as far as they go back."""
@@ -106,6 +144,22 @@ class Steering:
         self._loops.ask(loop, "reset", scope.who, 0, why)
         self._wake()
 
+    def guard(self, loop: int, scope: Scope, *, renew: bool) -> Papers:
+        """Return what the guard of a loop is to be given; who asked for it stands in the log."""
+        row = self._loops.row(loop, scope.project)
+        self._loops.declaration(row)
+        with self._loops.turn():
+            standing = self._loops.standing(loop)
+            if renew:
+                standing = replace(standing, key=standing.key + 1)
+            what = "guard's key renewed" if renew else "guard's file given out"
+            self._loops.set(loop, standing, scope.who, what, {"key": fingerprint(self._loops.key(loop))})
+            key = self._loops.key(loop)
+        return Papers(
+            thing=row["thing_id"], capability=loop, name=row["name"], act=row["properties"]["act"],
+            parameters=row["tasking_parameters"], key=key.hex(),
+        )  # fmt: skip
+
     def rises(self, loop: int, scope: Scope, mode: Mode) -> bool:
         """Tell whether a mode lets a loop do more than it may now."""
         self._loops.row(loop, scope.project)
@@ -120,14 +174,16 @@ class Steering:
             now_ns = time.time_ns()
             watch_ns = now_ns + round(hours * 3600 * SECOND_NS)
             given = standing if not because else replace(standing, mode=_below(standing, mode))
-            asked = replace(given, judged=read.promote.least, refused=0, trips=0) if because else given
+            least = read.promote.least
+            asked = replace(given, judged=least, refused=0, trips=0, drifting=()) if because else given
             if because and standing.known.trips:
                 raise ConflictError("it has tripped", hint=f"nervure act reset {loop}")
             after = promoted(asked, read, mode, scope.who, now_ns, watch_ns=watch_ns)
+            after = replace(after, drifting=standing.drifting)  # which is known, and no reason to fall again
             detail = {"from": standing.mode, "to": mode, "why": because} | _shown(standing)
             self._loops.set(loop, after, scope.who, "mode", detail)
         self._wake()
-        return self._view(row)
+        return self._one(row)
 
     def tasks(self, scope: Scope, status: str, limit: int) -> list[TaskView]:
         """Return the Tasks of loops in a state, the newest first."""
@@ -144,6 +200,10 @@ class Steering:
             )
             ids = list(connection.execute(query.order_by(_TASK.c.id.desc()).limit(limit)).scalars())
         return [self._task(one, scope) for one in ids]
+
+    def task(self, task: int, scope: Scope) -> TaskView:
+        """Return one Task of a loop."""
+        return self._task(task, scope)
 
     def approve(self, task: int, scope: Scope) -> TaskView:
         """Note a yes; the Task goes on when there are enough."""
@@ -197,14 +257,20 @@ class Steering:
             detail=last.get("detail", ""), approved=[one.who for one in said],
         )  # fmt: skip
 
-    def _view(self, row: Mapping[str, Any]) -> LoopView:
+    def _one(self, row: Mapping[str, Any]) -> LoopView:
+        with self._catalogue.database.read() as connection:
+            waiting, (number, _) = rows.waiting(connection), rows.head(connection, row["id"])
+        return self._view(row, waiting.get(row["id"], 0), number)
+
+    def _view(self, row: Mapping[str, Any], waiting: int, number: int) -> LoopView:
         loop, now_ns = row["id"], time.time_ns()
         read, standing = self._loops.declaration(row), self._loops.standing(row["id"])
         heard = self._loops.report(loop)
         report = heard.report if heard is not None else None
         here = self._loops.alive(loop, now_ns) is not None
+        unfit = unlike(heard, read, self._loops.key(loop), loop) if read.guarded else ""
         held = {name: one[-1].value for name, one in standing.known.held.items() if one}
-        slots = report.slots if report is not None else ()
+        slots = _reported(report.slots) if report is not None else _kept(standing.slots, now_ns)
         return LoopView(
             id=loop,
             name=row["name"],
@@ -218,24 +284,31 @@ class Steering:
             trips=[msgspec.to_builtins(one) for one in standing.known.trips],
             guard=("here" if here else "away") if read.guarded else "none",
             heard=iso(heard.at_ns) if heard is not None else None,
+            unfit=unfit,
+            damaged=report.damaged if report is not None else 0,
             values=dict(report.values) if report is not None else held,
             holder=report.holder if report is not None else "",
-            slots=[
-                SlotView(
-                    slot=one.slot, by=one.by, actor=one.actor, task=one.id, values=dict(one.values),
-                    left_s=one.left_s,
-                )
-                for one in slots
-            ],
+            slots=slots,
             limits=[msgspec.to_builtins(one) for one in read.interlocks],
             plan=[msgspec.to_builtins(one) for one in read.plan],
             fields=dict(read.fields),
-            verdicts=self._verdicts(loop),
-            waiting=self._waiting(loop),
+            verdicts=self._verdicts(loop, number),
+            waiting=waiting,
+            lease=read.lease,
+            promote=PromotionView(least=read.promote.least, refused=read.promote.refused),
         )  # fmt: skip
 
-    def _verdicts(self, loop: int) -> list[VerdictView]:
-        """Return what the rules said of the newest command that was judged."""
+    def _verdicts(self, loop: int, number: int) -> list[VerdictView]:
+        """Return what the rules said of the newest command that was judged; ``number`` is the newest line's.
+
+        Who looks on asks once a second, and the log is read again only when it has grown.
+        """
+        known = self._said.get(loop)
+        if known is None or known[0] != number:
+            known = self._said[loop] = (number, self._read_verdicts(loop))
+        return known[1]
+
+    def _read_verdicts(self, loop: int) -> list[VerdictView]:
         with self._catalogue.database.read() as connection:
             for line in rows.lines(connection, loop, 20):
                 if line.what in _JUDGED and line.task is not None:
@@ -244,11 +317,26 @@ class Steering:
                         return msgspec.convert(said, list[VerdictView])
         return []
 
-    def _waiting(self, loop: int) -> int:
-        mine = (_TASK.c.tasking_capability_id == loop, _TASK.c.status == "awaiting approval")
-        query = sa.select(sa.func.count()).select_from(_TASK).where(*mine)
-        with self._catalogue.database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+
+def _reported(slots: Sequence[Slot]) -> list[SlotView]:
+    """Return the slots as a guard reported them."""
+    return [
+        SlotView(
+            slot=one.slot, by=one.by, actor=one.actor, task=one.id, values=dict(one.values), left_s=one.left_s
+        )
+        for one in slots
+    ]  # fmt: skip
+
+
+def _kept(slots: Sequence[Entry], now_ns: int) -> list[SlotView]:
+    """Return the slots as the platform keeps them, for a device without a guard."""
+    return [
+        SlotView(
+            slot=one.slot, by=one.by, actor=one.actor or one.model, task=one.id, values=dict(one.values),
+            left_s=None if one.until_ns is None else max(0.0, (one.until_ns - now_ns) / SECOND_NS),
+        )
+        for one in expire(tuple(slots), now_ns)[0]
+    ]  # fmt: skip
 
 
 def _below(standing: Standing, mode: Mode) -> Mode:

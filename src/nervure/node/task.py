@@ -24,8 +24,9 @@ import msgspec
 
 from nervure.core.error import NervureError, QueryError, StoreError, StreamError
 from nervure.core.instant import iso
+from nervure.core.mac import Sealed
 from nervure.core.observation import Reject
-from nervure.core.order import Order, Report
+from nervure.core.order import Report
 from nervure.core.sensorthings import BY_NAME
 from nervure.core.task import BY_DEVICE, word
 from nervure.node.loops import Loops
@@ -216,7 +217,7 @@ class Tasking:
             report = msgspec.json.decode(entry.payload, type=Report)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
             raise QueryError(f"the report of a guard cannot be read: {cause}") from cause
-        if self._loops.thing_of(capability) != thing:
+        if self._loops.plates.thing_of(capability) != thing:
             raise QueryError(f"Thing {thing} has no capability {capability}")
         if self._loops.heard(thing, capability, report, entry.received_ns):
             self.asked()
@@ -258,7 +259,7 @@ class Tasking:
         """Judge a Task and tell its device; whether it has to wait."""
         subject = task_subject(task.thing)
         there = bool(listening & {subject, _ANY, _TREE})
-        order: Order | None = None
+        order: Sealed | None = None
         if task.declares:
             order, step = await asyncio.to_thread(self._judged, task.id, there)
             if step != "go":
@@ -272,10 +273,10 @@ class Tasking:
             _log.debug("Task %s: %s", task.id, cause.what)
         return False
 
-    def _due(self) -> tuple[list[Due], list[tuple[int, Order]]]:
+    def _due(self) -> tuple[list[Due], list[tuple[int, Sealed]]]:
         return self._catalogue.due_tasks(), self._loops.asks(time.time_ns())
 
-    def _judged(self, task: int, there: bool) -> tuple[Order | None, Literal["go", "wait", "over"]]:
+    def _judged(self, task: int, there: bool) -> tuple[Sealed | None, Literal["go", "wait", "over"]]:
         """Judge a Task; returns its order for a guard, and whether it goes now, has to wait, or is over."""
         ruling = self._loops.decide(task)
         if ruling is None:
@@ -303,7 +304,7 @@ class Tasking:
             self._loops.told(task, "rejected", why[:500], "platform")
 
 
-def _message(task: Due, order: Order | None) -> bytes:
+def _message(task: Due, order: Sealed | None) -> bytes:
     return msgspec.json.encode(
         {
             **({} if order is None else {"order": order}),

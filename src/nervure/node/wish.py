@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
-from nervure.core.command import HAND, MODEL_SLOT, SLOTS, Approval, Evidence, Proposal
+from nervure.act import array, track
+from nervure.act.guard import rules
+from nervure.act.standing import Ruling, Standing, demoted
+from nervure.core.command import (
+    AHEAD_NS,
+    HAND,
+    MODEL_SLOT,
+    SLOTS,
+    Approval,
+    Evidence,
+    Proposal,
+    Trip,
+    foremost,
+)
 from nervure.core.error import QueryError
 from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
+from nervure.core.mac import fingerprint
 from nervure.core.order import Report
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
-__all__ = ["Ask", "Heard", "Wish", "is_open", "proposal_of", "since_ns"]
+__all__ = [
+    "Ask",
+    "Doubt",
+    "Heard",
+    "Wish",
+    "cleared",
+    "informed",
+    "is_open",
+    "latched",
+    "proposal_of",
+    "since_ns",
+    "unlike",
+]
+
+
+Doubt = Callable[[Evidence], str]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +56,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     slot: int | None = None
     lease_s: float | None = None
     inputs: str = ""
+    rests: tuple[str, ...] = ()
     evidence: Evidence | None = None
 
 
@@ -47,8 +78,13 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     who: str
 
 
-def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], now_ns: int) -> Proposal:
-    """Return a Task as a proposal: who asked for it is what the platform wrote down, not what it says."""
+def proposal_of(
+    found: Asked, read: Declared, approvals: tuple[Approval, ...], now_ns: int, doubt: Doubt
+) -> Proposal:
+    """Return a Task as a proposal: who asked for it is what the platform wrote down, not what it says.
+
+    ``doubt`` says what speaks against its evidence.
+    """
     properties = found.properties if isinstance(found.properties, Mapping) else {}
     try:
         wish = msgspec.convert(properties.get("act", {}), Wish)
@@ -73,9 +109,67 @@ def proposal_of(found: Asked, read: Declared, approvals: tuple[Approval, ...], n
         issued_ns=since,
         until_ns=until,
         inputs=wish.inputs,
+        rests=wish.rests,
         approvals=approvals,
-        evidence=wish.evidence,
+        evidence=None if wish.evidence is None else replace(wish.evidence, wrong=doubt(wish.evidence)[:200]),
     )
+
+
+def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> Standing:
+    """Return how a loop stands with what its guard reports.
+
+    A guard that was started anew has forgotten what had tripped; the platform has not. Where its time is
+    simulated (:mod:`nervure.node.there`) it is as late as it says.
+    """
+    at_ns = report.clock_ns if read.simulated else at_ns
+    carried = standing.carried
+    if standing.boot not in ("", report.boot):
+        carried = standing.known.trips
+    known = standing.known
+    again = read.simulated and at_ns < known.now_ns - AHEAD_NS  # a simulation that begins anew
+    if not known.held or known.now_ns == 0 or again:
+        known = track.began(read, report.values, at_ns)
+    known = track.applied(track.at(known, at_ns), read, report.values)
+    said = {one.rule for one in report.trips}
+    trips = report.trips + tuple(one for one in carried if one.rule not in said)
+    known = replace(known, trips=trips, pending={})  # whether it had an effect is seen there
+    slots = tuple(
+        array.Entry(
+            slot=one.slot, values=one.values, by="person" if one.by == "person" else "model",
+            actor=one.actor, id=one.id,
+            until_ns=None if one.left_s is None else at_ns + round(one.left_s * SECOND_NS),
+        )
+        for one in report.slots
+    )  # fmt: skip
+    return replace(standing, known=known, slots=slots, boot=report.boot, carried=carried)
+
+
+def cleared(standing: Standing, read: Declared, report: Report | None) -> Standing:
+    """Return how a loop stands once a person resets trips: what its guard has latched, it has to reset."""
+    latched = report.trips if report is not None and read.guarded else ()
+    known = track.cleared(standing.known)
+    return replace(standing, known=replace(known, trips=latched), carried=())
+
+
+def latched(standing: Standing, ruling: Ruling, now_ns: int) -> Standing:
+    """Return how a loop stands that tripped by the platform's own judge, as its device has no guard."""
+    last = foremost(ruling.verdicts)
+    if last is None or standing.known.trips:
+        return standing
+    known = track.tripped(standing.known, Trip(rule=last.rule, time_ns=now_ns, why=last.why))
+    return replace(demoted(standing, now_ns, to="advisory"), known=known, trips=standing.trips + 1)
+
+
+def unlike(heard: Heard | None, read: Declared, key: bytes, capability: int) -> str:
+    """Say why a guard would not do what it is told: other rules, or another key; or nothing."""
+    if heard is None:
+        return ""
+    if heard.report.rules != rules(read):
+        return "guard: the device keeps to another declaration; bring it the new one"
+    if heard.report.key != fingerprint(key):
+        which = "another key" if heard.report.key else "no key to know orders by (an older release?)"
+        return f"guard: the device has {which}; give it its file: nervure act guard {capability} --out FILE"
+    return ""
 
 
 def since_ns(found: Asked) -> int:

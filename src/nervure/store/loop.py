@@ -19,7 +19,7 @@ from nervure.store import sql
 
 __all__ = [
     "Asked", "Line", "append", "approvals", "approve", "asked", "broken", "capabilities", "head", "keep",
-    "lines", "standing",
+    "lines", "numbers", "standing", "waiting",
 ]  # fmt: skip
 
 _CAPABILITY = sql.METADATA.tables["tasking_capability"]
@@ -194,6 +194,20 @@ def head(connection: sa.Connection, capability: int) -> tuple[int, str]:
     query = sa.select(loop.c.number, loop.c.hash).where(loop.c.capability_id == capability)
     row = connection.execute(query).one_or_none()
     return (0, "") if row is None else (row.number, row.hash)
+
+
+def numbers(connection: sa.Connection) -> dict[int, int]:
+    """Return the number of the newest line of every loop that has a log."""
+    query = sa.select(loop.c.capability_id, loop.c.number)
+    return {row.capability_id: row.number for row in connection.execute(query)}
+
+
+def waiting(connection: sa.Connection) -> dict[int, int]:
+    """Return how many Tasks of each capability wait for approval; those of which none does are left out."""
+    capability = _TASK.c.tasking_capability_id
+    query = sa.select(capability, sa.func.count().label("tasks")).group_by(capability)
+    found = connection.execute(query.where(_TASK.c.status == "awaiting approval"))
+    return {row.tasking_capability_id: row.tasks for row in found}
 
 
 def lines(connection: sa.Connection, capability: int, limit: int, before: int | None = None) -> list[Line]:

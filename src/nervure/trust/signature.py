@@ -8,6 +8,7 @@ Source: Ed25519 is RFC 8032; the tail is field 14 of ``ModelProto`` in the proto
 
 from __future__ import annotations
 
+import hmac
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
@@ -74,6 +75,11 @@ class SigningKey:
     def sign(self, data: bytes) -> bytes:
         """Return the signature of the data, 64 bytes."""
         return self._key.sign(data)
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a secret of 32 bytes for one purpose, from which neither the key nor another one follows."""
+        seed = self._key.private_bytes_raw()
+        return hmac.new(seed, b"nervure secret 1\x00" + purpose.encode(), sha256).digest()
 
 
 def key_id(public: bytes) -> str:

@@ -38,7 +38,7 @@ _PER_HOUR = 12
 _STATE = ("at", "x", "charge_kwh", "set", "sums")
 _KNOWN = {
     "start_day": 0.0, "warmer_k": 0.0, "pv_kw": 4.0, "battery_kwh": 8.0, "base_w": 250.0, "people": 1.0,
-    "capacity": 1.0, "loss": 1.0, "sun": 1.0,
+    "capacity": 1.0, "loss": 1.0, "sun": 1.0, "price": 1.0,
 }  # fmt: skip
 _SUMS = ("cost", "hvac_kwh", "comfort_kh", "bought_kwh", "sold_kwh")
 _BATTERY_W, _EFFICIENCY = 3000.0, 0.95  # each way
@@ -241,7 +241,7 @@ class Building:
         sun = self._given["pv_kw"] * roof * 0.9 * (1 - 0.004 * (outdoor + _CELL_K * roof - 25.0))
         left = self._given["base_w"] + used - max(sun, 0.0)
         grid = left + self._charged(left)
-        hours, price = STEP_S / 3600, self._tariff.price(hour)
+        hours, price = STEP_S / 3600, self._given["price"] * self._tariff.price(hour)
         bought, sold = max(grid, 0.0) / 1000 * hours, max(-grid, 0.0) / 1000 * hours
         missed = sum(self._comfort.missed(self._at / _PER_HOUR - 1e-9, one) for one in self._x[:2].tolist())
         cost = bought * price - sold * self._tariff.sold

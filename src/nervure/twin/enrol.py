@@ -38,6 +38,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, str] = {}
     properties: Mapping[str, Any] = {}
     parameters: Mapping[str, Any] = {}
+    papers: bytes = b""
+    """What its guard is given by the platform, as JSON: with the key by which it knows orders."""
 
 
 def enrol(
@@ -102,6 +104,7 @@ def _thing(
         fields={one.signal: one.name for one in actuators},
         properties=body.get("properties", {}),
         parameters=body.get("taskingParameters", {}),
+        papers=api.papers(capability) if capability is not None else b"",
     )
 
 
@@ -217,6 +220,10 @@ class _Api:
         there = self._ask("GET", f"/v1.1/{path}").json()
         if any(there.get(name) != value for name, value in part.items()):
             self._ask("PATCH", f"/v1.1/{path}", json=part)
+
+    def papers(self, capability: int) -> bytes:
+        """Return what the guard of a capability is given."""
+        return self._ask("POST", f"/api/loops/{capability}/guard", json={}).content
 
     def device(self, name: str, thing: int) -> tuple[str, str]:
         """Make a device of a Thing, or give the one there is a new token."""

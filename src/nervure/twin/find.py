@@ -6,12 +6,15 @@ import inspect
 import re
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, cast
 
 from nervure.twin.api import Twin, TwinError
 
 __all__ = ["names", "open_twin"]
+
+_OWN = "district"
 
 
 def names() -> tuple[str, ...]:
@@ -32,9 +35,19 @@ def open_twin(name: str, **options: Any) -> Twin:
     made = getattr(import_module(f"nervure.twin.{name}"), kind)
     known = inspect.signature(made).parameters
     given = {one: value for one, value in options.items() if value is not None}
+    if "path" in known and "net" not in known and "path" not in given:  # a network that is a file
+        given["path"] = _network(str(given.pop("net", _OWN)))
     if odd := sorted(set(given) - set(known)):
         raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")
     return cast("Twin", made(**given))
+
+
+def _network(name: str) -> Path:
+    """Return the file of a water network: our own ``district``, or an .inp file of somebody's."""
+    path = Path(__file__).with_name("net") / f"{_OWN}.inp" if name == _OWN else Path(name)
+    if not path.is_file():
+        raise TwinError(f"there is no network {name!r}", hint=f"there is {_OWN}; or give an .inp file")
+    return path
 
 
 def _kind(name: str) -> str | None:

@@ -155,6 +155,13 @@ class Net:
         if share > 0:
             self._tool.setlinkvalue(self._project, link + 1, what, share)
 
+    def follow_controls(self, link: int, *, on: bool) -> None:
+        """Let the file's own controls of a link act, or not: who commands a pump has it alone."""
+        tool, project = self._tool, self._project
+        for at in range(1, tool.getcount(project, tool.CONTROLCOUNT) + 1):
+            if int(tool.getcontrol(project, at)[1]) == link + 1:
+                tool.setcontrolenabled(project, at, int(on))
+
     def scale_roughness(self, factor: Floats) -> None:
         """Multiply pipes' roughness coefficients, ``[link]``."""
         tool = self._tool

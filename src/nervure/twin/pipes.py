@@ -138,6 +138,7 @@ class Pipes:
                 at = next(at for at in range(len(self.valves)) if self.valve(at) == name)
                 (self._closed.discard if value >= 0.5 else self._closed.add)(at)
             elif what == "pump":
+                net.follow_controls(net.links.index(thing), on=False)
                 net.set_speed(net.links.index(thing), value)
                 self._speed[thing] = value
             else:
@@ -158,6 +159,7 @@ class Pipes:
                 net.dose(net.nodes.index(thing), self._given["chlorine"])
             elif thing in self._speed:
                 net.set_speed(net.links.index(thing), 1.0)
+                net.follow_controls(net.links.index(thing), on=True)
                 del self._speed[thing]
         self._shut()
         self._course.note(dict.fromkeys(back))

@@ -119,6 +119,10 @@ class Roads:
             kpis=_KPIS,
         )
 
+    def streets(self) -> Mapping[str, tuple[tuple[float, float], ...]]:
+        """Return the middle line of every lane, metres to the east and to the north of the net's corner."""
+        return self._sumo.shapes()
+
     @property
     def span_s(self) -> float:
         """How long the demand of the net lasts."""

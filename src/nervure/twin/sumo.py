@@ -167,6 +167,15 @@ class Sumo:
             return None
         return (float(lon), float(lat)) if abs(lat) <= 90 and abs(lon) <= 180 else None
 
+    def shapes(self) -> dict[str, tuple[tuple[float, float], ...]]:
+        """Return the middle line of every lane between junctions, metres to the east and to the north."""
+        of = self._sumo.lane
+        return {
+            one: tuple((round(float(x), 2), round(float(y), 2)) for x, y in of.getShape(one))
+            for one in of.getIDList()
+            if not one.startswith(":")
+        }
+
     def upstream(self) -> dict[str, list[str]]:
         """Return of every lane those that lead into it."""
         found: dict[str, list[str]] = {}

@@ -20,6 +20,7 @@ import msgspec
 
 from nervure.bench.forecast.job import Job, Result, Survey, Work, child_environment, write
 from nervure.bench.forecast.version import code_of, reading_code
+from nervure.stream.child import tied
 
 __all__ = ["Done", "Task", "done_before", "run_jobs", "run_surveys", "work_through"]
 
@@ -61,7 +62,7 @@ class _Running:
         self.begun = time.monotonic()
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", task.module],
+                tied(sys.executable, "-m", task.module),  # it ends with us, however we end
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,

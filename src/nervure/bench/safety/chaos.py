@@ -21,7 +21,8 @@ import psutil
 
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.bench.safety.plain import SECOND, Past, Told, unsafe
-from nervure.bench.safety.station import Station, made, read
+from nervure.bench.safety.station import Station, made
+from nervure.core.papers import Papers
 
 __all__ = ["ACT", "Chaos", "play"]
 
@@ -95,20 +96,20 @@ async def play(folder: Path, kills: int, seed: int = 0, tell: Any = None) -> Cha
 
 
 def _stations(node: NodeProcess) -> list[Station]:
-    port, rules = node.settings.nats.mqtt_port, read(ACT, FIELDS)
+    port = node.settings.nats.mqtt_port
     with httpx.Client(base_url=node.url, timeout=5.0) as api:
         places = [_placed(api, number) for number in range(len(SKEWS_S))]
     return [
-        Station(port, rules, thing, loop, {"phase": "ns"}, skew_ns=skew * SECOND)
-        for (thing, loop), skew in zip(places, SKEWS_S, strict=True)
+        Station(port, given, {"phase": "ns"}, skew_ns=skew * SECOND)
+        for given, skew in zip(places, SKEWS_S, strict=True)
     ]
 
 
-def _placed(api: httpx.Client, number: int) -> tuple[int, int]:
-    thing, loop = made(api, f"crossing {number}", ACT, FIELDS)
+def _placed(api: httpx.Client, number: int) -> Papers:
+    given = made(api, f"crossing {number}", ACT, FIELDS)
     forced = {"mode": "auto", "because": "the protocol of the bench"}
-    api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
-    return thing, loop
+    api.post(f"/api/loops/{given.capability}/mode", json=forced).raise_for_status()
+    return given
 
 
 def _ask(

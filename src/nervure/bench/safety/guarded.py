@@ -1,7 +1,8 @@
 """The guard on a hostile wire: what it puts into force is held against the plain reference, step by step.
 
 A controller that wants the worst sends orders; between it and the guard they are lost, delayed, doubled,
-reordered, replayed, damaged, or carry times of a clock that is minutes wrong. Inputs are stuck, NaN, late
+reordered, replayed, damaged, forged by somebody without the key, or carry times of a clock that is minutes
+wrong. Inputs are stuck, NaN, late
 or missing. People take over and give back. Whatever happens, each change of what is in force must be one
 that the plain reference calls safe, and nobody may wait longer than declared.
 """
@@ -14,37 +15,22 @@ from collections import deque
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nervure.act.guard import Guard
+from nervure.bench.safety.backed import backed, unheld
 from nervure.bench.safety.plain import SECOND, Past, Told, unsafe
+from nervure.bench.safety.plant import Plant
 from nervure.core.command import HAND, Proposal
 from nervure.core.interlock import Declared
-from nervure.core.interlock_check import declared
+from nervure.core.mac import Sealed, sealed
 from nervure.core.order import Order
 
-__all__ = ["PLANTS", "Guarded", "Plant", "try_guard"]
+__all__ = ["Guarded", "try_guard"]
 
 _STEPS = 160
+_KEY = bytes(range(32))
 _SKEWS_NS = (0, 0, 0, 300 * SECOND, -300 * SECOND)
-
-
-class Plant(msgspec.Struct, frozen=True, kw_only=True):
-    """A device: its rules as JSON, its fields, what is in force at the start, and its inputs."""
-
-    name: str
-    act: dict[str, Any]
-    fields: dict[str, str]
-    start: dict[str, Any]
-    inputs: tuple[str, ...] = ()
-
-    @property
-    def read(self) -> Declared:
-        """Its declaration."""
-        parts = [{"name": name, "type": kind} for name, kind in self.fields.items()]
-        found = declared({"act": self.act}, {"type": "DataRecord", "field": parts})
-        if found is None:
-            raise AssertionError(self.name)
-        return found
 
 
 class Guarded(msgspec.Struct, kw_only=True):
@@ -53,6 +39,8 @@ class Guarded(msgspec.Struct, kw_only=True):
     plant: str
     orders: int = 0
     taken: int = 0
+    damaged: int = 0
+    """Orders that came otherwise than they were sent, or were forged: every one is refused and counted."""
     changes: int = 0
     longest_wait_s: float = 0.0
     trips: int = 0
@@ -65,90 +53,19 @@ class Guarded(msgspec.Struct, kw_only=True):
         self.first = self.first or f"{what}: {detail}"
 
 
-PLANTS: tuple[Plant, ...] = (
-    Plant(
-        name="crossing",
-        act={
-            "lease": "20s", "age": "5s", "every": "1s",
-            "interlocks": [
-                {"kind": "sequence", "of": "phase", "after": {"ns": ["y"], "y": ["ns", "ew"], "ew": ["y"]},
-                 "least": {"ns": "5s", "ew": "5s", "y": "3s"}},
-                {"kind": "starve", "of": "phase", "states": ["ns", "ew"], "most": "45s"},
-            ],
-            "plan": [{"hold": "20s", "values": {"phase": "ns"}}, {"hold": "20s", "values": {"phase": "ew"}}],
-        },
-        fields={"phase": "Category"},
-        start={"phase": "ns"},
-    ),
-    Plant(
-        name="pump",
-        act={
-            "lease": "15s", "age": "5s", "every": "1s",
-            "interlocks": [
-                {"kind": "range", "of": "speed", "low": 0, "high": 100},
-                {"kind": "rate", "of": "speed", "most": 15, "per": "5s"},
-                {"kind": "dwell", "of": "speed", "on": "10s", "off": "6s"},
-                {"kind": "fresh", "inputs": ["level"], "within": "8s", "stuck": "30s"},
-                {"kind": "hourly", "most": 12, "per": "1min"},
-                {"kind": "effect", "of": "speed", "input": "level", "least": 2.5, "within": "20s"},
-            ],
-            "plan": [{"hold": "30s", "values": {"speed": 20.0}}, {"hold": "10s", "values": {"speed": 0.0}}],
-        },
-        fields={"speed": "Quantity"},
-        start={"speed": 20.0},
-        inputs=("level",),
-    ),
-    Plant(
-        name="valves",
-        act={
-            "lease": "15s", "age": "5s", "every": "1s",
-            "interlocks": [
-                {"kind": "conflict", "pairs": [
-                    [{"of": "inlet", "equals": True}, {"of": "drain", "equals": True}],
-                    [{"of": "inlet", "equals": True}, {"of": "level", "low": 4.0}],
-                ]},
-                {"kind": "require", "doing": [{"of": "drain", "equals": True}],
-                 "needs": [{"of": "level", "low": 1.0}]},
-                {"kind": "dwell", "of": "drain", "on": "4s", "off": "4s"},
-                {"kind": "scope", "fields": ["inlet", "drain"]},
-                {"kind": "authority", "models": ["worst"]},
-            ],
-            "plan": [{"hold": "20s", "values": {"inlet": False, "drain": False}}],
-        },
-        fields={"inlet": "Boolean", "drain": "Boolean"},
-        start={"inlet": False, "drain": False},
-        inputs=("level",),
-    ),
-    Plant(
-        name="four ways",
-        act={
-            "lease": "30s", "age": "5s", "every": "1s",
-            "interlocks": [
-                {"kind": "sequence", "of": "phase",
-                 "after": {"0": ["4"], "4": ["0", "1"], "1": ["5"], "5": ["1", "2"], "2": ["6"],
-                           "6": ["2", "3"], "3": ["7"], "7": ["3", "0"]},
-                 "least": {**dict.fromkeys("0123", "5s"), **dict.fromkeys("4567", "3s")}},
-                {"kind": "starve", "of": "phase", "states": ["0", "1", "2", "3"], "most": "3min"},
-            ],
-            "plan": [{"hold": "15s", "values": {"phase": float(one)}} for one in range(4)],
-        },
-        fields={"phase": "Count"},
-        start={"phase": 0.0},
-    ),
-)  # fmt: skip
-
-
 class _Wire:
-    """A network that loses, delays, doubles, reorders, replays and damages."""
+    """A network that loses, delays, doubles, reorders, replays, damages, and on which somebody forges."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
+        self.sent: set[bytes] = set()
         self._on_the_way: list[tuple[int, bytes]] = []
         self._old: deque[bytes] = deque(maxlen=60)
 
     def send(self, payload: bytes, now_ns: int) -> None:
         """Put a message on the way, perhaps."""
         chance = self._chance
+        self.sent.add(payload)
         self._old.append(payload)
         if chance.random() < 0.1:
             return
@@ -171,7 +88,12 @@ class _Wire:
 
 
 def _damaged(payload: bytes, chance: random.Random) -> bytes:
-    kind = chance.randrange(5)
+    kind = chance.randrange(8)
+    if kind == 5:
+        place = chance.randrange(len(payload))
+        return payload[:place] + bytes([payload[place] ^ 1 << chance.randrange(8)]) + payload[place + 1 :]
+    if kind > 5:
+        return _forged(payload, chance)
     if kind == 0:
         return payload[: chance.randrange(len(payload))]
     if kind == 1:
@@ -182,6 +104,15 @@ def _damaged(payload: bytes, chance: random.Random) -> bytes:
     if kind == 3:
         return payload.replace(b"true", b"1e999").replace(b":5", b":1e308")
     return b"[" * chance.randrange(1, 5000)
+
+
+def _forged(payload: bytes, chance: random.Random) -> bytes:
+    """Return what somebody says who knows everything but the key."""
+    told = msgspec.json.decode(payload, type=Sealed)
+    order = msgspec.json.decode(told.of, type=Order)
+    wish = None if order.proposal is None else replace(order.proposal, id="forged")
+    wrong = sealed(replace(order, number=order.number + 1, proposal=wish), chance.randbytes(32))
+    return msgspec.json.encode(chance.choice((wrong, replace(wrong, mac=told.mac))))
 
 
 def try_guard(plant: Plant, seed: int, orders: int) -> Guarded:
@@ -195,11 +126,11 @@ def try_guard(plant: Plant, seed: int, orders: int) -> Guarded:
 
 def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded) -> None:
     now = 1_790_000_000 * SECOND + chance.randrange(10**12)
-    guard, wire = Guard(read, plant.start, now, boot="b"), _Wire(chance)
+    guard, wire = Guard(read, plant.start, now, boot="b", key=_KEY), _Wire(chance)
     past = Past(start_ns=now, start=dict(plant.start), changes=[], readings=[])
     left = {state: now for rule in plant.act["interlocks"] for state in rule.get("states", ())}
     skew, number, level = chance.choice(_SKEWS_NS), 0, 2.0
-    echo, good = now, dict[str, int]()
+    echo, sent = now, dict[str, Order]()
     style = chance.choice(("hold", "random", "random", "edge"))
     for _ in range(_STEPS):
         now += chance.choice((SECOND, SECOND, SECOND, SECOND // 2, SECOND // 10))
@@ -210,18 +141,43 @@ def _episode(plant: Plant, read: Declared, chance: random.Random, found: Guarded
             number += 1
             found.orders += 1
             order = _order(plant, guard, number, (echo, now + skew), style, chance)
-            if order.do == "set" and order.proposal is not None:
-                good[order.proposal.id] = order.echo_ns
-            wire.send(msgspec.json.encode(order), now)
+            if order.proposal is not None:
+                if plant.name == "weir":
+                    order = replace(order, proposal=backed(order.proposal, chance))
+                sent[str(number)] = order
+            wire.send(msgspec.json.encode(sealed(order, _KEY)), now)
         for payload in wire.arrive(now):
-            before = guard.number
-            answer = guard.receive(payload, now)
-            if answer.status == "acknowledged" and guard.number != before:
-                found.taken += 1
-                if answer.task not in good or now - good[answer.task] > 5 * SECOND:
-                    found.note("an order taken that is old or was never sent", answer)
+            _arrived(plant, guard, payload, sent, now, whole=payload in wire.sent, found=found)
         _checked(plant, guard, past, left, now, found)
     found.trips += len(guard.known.trips)
+
+
+def _arrived(
+    plant: Plant,
+    guard: Guard,
+    payload: bytes,
+    sent: dict[str, Order],
+    now: int,
+    *,
+    whole: bool,
+    found: Guarded,
+) -> None:
+    """Let the guard have a message, ``whole`` if it is as it was sent, and see what it made of it."""
+    before, doubted = guard.number, guard.damaged
+    answer = guard.receive(payload, now)
+    if answer.status == "acknowledged" and guard.number != before:
+        found.taken += 1
+        order = sent.get(answer.task)
+        if order is None or now - order.echo_ns > 5 * SECOND:
+            found.note("an order taken that is old or was never sent", answer)
+        if unheld(plant.act["interlocks"], order, now):
+            found.note("an order taken without the yes or the evidence that it needs", answer)
+    if not whole:
+        found.damaged += 1
+        if guard.damaged == doubted or answer.status != "rejected":
+            found.note("a damaged order that was not refused and counted", payload)
+    elif guard.damaged != doubted:
+        found.note("an order called damaged that is as it was sent", payload)
 
 
 def _sense(plant: Plant, guard: Guard, past: Past, level: float, now: int, chance: random.Random) -> float:
@@ -272,6 +228,8 @@ def _worst(plant: Plant, name: str, style: str, chance: random.Random) -> Any:
     if kind == "Boolean":
         return chance.random() < 0.7
     if kind == "Quantity":
+        if plant.name == "weir":
+            return chance.choice((0.0, 0.3, 0.6, 1.0, 1.0001))
         return (
             chance.choice((0.0, 100.0, 100.1, 5.0, 1e9, -1.0))
             if style == "edge"

@@ -161,7 +161,8 @@ def _proposed(told: Told) -> Proposal:
             for one in told.approvals
         ),
         evidence=None if shown is None else Evidence(
-            of=_digest(shown["values"]), time_ns=shown["time_ns"], kpis=shown["kpis"], runs=shown["runs"]
+            of=_digest(shown["values"]), time_ns=shown["time_ns"], kpis=shown["kpis"], runs=shown["runs"],
+            twin=shown["twin"], commands=shown["commands"], wrong=shown["wrong"],
         ),
     )  # fmt: skip
 
@@ -185,10 +186,14 @@ def _evidence(
     if chance.random() < 0.3:
         return None
     low = chance.choice((-1.0, 0.0, 5.0, math.nan))
+    named = {f"t/{name}": value for name, value in values.items()}
     return {
         "values": chance.choice((values, values, values, other)),
         "time_ns": now - chance.choice((0, SECOND, *spans, spans[0] + 1, -3 * SECOND)),
         "runs": chance.choice((1, 2, 3, 5)),
+        "twin": chance.choice(("roads/net", "roads/net", "roads/net", "pipes/net")),
+        "commands": chance.choice((named, named, named, {"t/a": 3.0}, named | {"t/z": 1.0})),
+        "wrong": chance.choice(("", "", "", "", "", "its what-if is not signed")),
         "kpis": {"k": (low, low + chance.choice((0.0, 1.0, 5.0, -1.0, math.inf))), "l": (0.0, 1.0)},
     }
 
@@ -284,6 +289,8 @@ def _requires(chance: random.Random) -> tuple[dict[str, Any], int]:
 def _envelopes(chance: random.Random) -> tuple[dict[str, Any], int]:
     bounds = chance.choice(({"low": 0.0}, {"high": 5.0}, {"low": -1.0, "high": 6.0}))
     rule = {"kind": "envelope", "kpis": {"k": bounds}, "within": _span(chance)}
+    rule |= chance.choice(({}, {}, {"twin": "roads/net"}))
+    rule |= chance.choice(({}, {}, {"commands": {name: f"t/{name}" for name in FIELDS}}))
     return rule | {"least_runs": chance.choice((1, 3))}, 0
 
 

@@ -253,8 +253,14 @@ def _same(values: dict[str, Any], other: Any) -> bool:
 
 def _envelope(rule: dict[str, Any], _past: Past, told: Told) -> bool:
     shown = told.evidence
-    if shown is None or not _same(told.values, shown["values"]):
+    if shown is None or not _same(told.values, shown["values"]) or shown["wrong"]:
         return True
+    if rule.get("twin") and shown["twin"] != rule["twin"]:
+        return True
+    if rule.get("commands"):
+        wanted = [(rule["commands"].get(name), value) for name, value in told.values.items()]
+        if any(name is None for name, _ in wanted) or not _same(dict(wanted), shown["commands"]):
+            return True
     if not -2 * SECOND <= told.now_ns - shown["time_ns"] <= _ns(rule["within"]):
         return True
     if shown["runs"] < rule.get("least_runs", 1):

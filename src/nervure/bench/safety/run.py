@@ -13,16 +13,21 @@ from typing import Any
 
 import msgspec
 
+from nervure.bench.forecast.run import Task, work_through
 from nervure.bench.safety.chaos import Chaos, play
-from nervure.bench.safety.guarded import PLANTS, Guarded, try_guard
+from nervure.bench.safety.guarded import Guarded, try_guard
 from nervure.bench.safety.hostile import KINDS
 from nervure.bench.safety.judged import Judged, decisions_ms, try_kind
+from nervure.bench.safety.plant import PLANTS
+from nervure.bench.safety.street import SIDES, Street, Streets
+from nervure.bench.safety.verdict import unlike
 from nervure.bench.safety.wire import delays_ms
 from nervure.bench.speed.machine import machine
+from nervure.core.error import DataError
 
 __all__ = ["PARTS", "Delay", "Safety", "failed", "measure", "put"]
 
-PARTS = ("judge", "guard", "decision", "wire", "chaos")
+PARTS = ("judge", "guard", "decision", "wire", "chaos", "street")
 DECISION_MS, WIRE_MS = 5.0, 100.0
 _PIECE = 50_000
 Tell = Callable[[float, str], None]
@@ -51,13 +56,14 @@ class Safety(msgspec.Struct, kw_only=True):
     decision: Delay | None = None
     wire: Delay | None = None
     chaos: Chaos | None = None
+    street: list[Street] = []
 
 
 def measure(
-    *, parts: tuple[str, ...] = PARTS, commands: int, orders: int, wire: int, kills: int, seed: int = 0,
-    workers: int = 1, tell: Tell,
+    *, parts: tuple[str, ...] = PARTS, commands: int, orders: int, wire: int, kills: int, hours: int = 10,
+    seed: int = 0, workers: int = 1, tell: Tell,
 ) -> Safety:  # fmt: skip
-    """Run the parts; ``commands`` are per kind of interlock, ``orders`` per plant."""
+    """Run the parts; ``commands`` are per kind of interlock, ``orders`` per plant, ``hours`` of each side."""
     begun, found = time.monotonic(), Safety(machine=machine())
     if "judge" in parts:
         found.judge = [_judged(kind, commands, seed, workers, tell) for kind in KINDS]
@@ -78,6 +84,8 @@ def measure(
             found.chaos = asyncio.run(
                 play(Path(folder), kills, seed, lambda share, text: tell(share, f"chaos: {text}"))
             )
+    if "street" in parts:
+        found.street = _street(hours, seed, workers, tell)
     found.seconds = round(time.monotonic() - begun, 1)
     return found
 
@@ -98,6 +106,26 @@ def _judged(kind: str, commands: int, seed: int, workers: int, tell: Tell) -> Ju
             setattr(whole, name, getattr(whole, name) + getattr(part, name))
         whole.first = whole.first or part.first
     return whole
+
+
+def _street(hours: int, seed: int, workers: int, tell: Tell) -> list[Street]:
+    """Run an hour of every side for so many seeds, each seed in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="nervure-street-") as place:
+        folder = Path(place)
+        tasks = [
+            Task(
+                label=f"an hour of the crossing, seed {one}",
+                request={"out": str(path), "sides": SIDES, "seeds": [one], "minutes": 60.0},
+                path=path, limit_s=1800.0, module="nervure.bench.safety.street",
+            )
+            for one in range(201 + 1000 * seed, 201 + 1000 * seed + hours)
+            for path in [folder / f"{one}.json"]
+        ]  # fmt: skip
+        for done in work_through(tasks, folder / "log", jobs=workers, tell=tell):
+            if done.error:
+                raise DataError(f"an hour of the crossing failed: {done.error}", where=done.task.label)
+        read = [msgspec.json.decode(one.path.read_bytes(), type=Streets) for one in tasks]
+        return [run for one in read for run in one.runs]
 
 
 def _delay(taken: list[float]) -> Delay:
@@ -136,7 +164,7 @@ def failed(found: Safety) -> list[str]:
     if chaos is not None:
         counts = {name: getattr(chaos, name) for name in ("late", "unsafe", "not_in_log", "broken")}
         wrong += [f"chaos: {name} {count}: {chaos.first}" for name, count in counts.items() if count]
-    return wrong
+    return wrong + unlike(found.street)
 
 
 def put(found: Safety, folder: Path) -> list[Path]:

@@ -11,19 +11,20 @@ import httpx
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from nervure.act.device import Device
-from nervure.act.guard import Guard, steady_ns
+from nervure.act.device import installed
+from nervure.act.guard import steady_ns
 from nervure.core.error import DataError
 from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import declared
+from nervure.core.papers import Papers, papers
 
 __all__ = ["Station", "made", "read"]
 
 _STEP_S = 0.05
 
 
-def made(api: httpx.Client, name: str, act: Mapping[str, Any], fields: Mapping[str, str]) -> tuple[int, int]:
-    """Make a Thing with an actuator and its capability over the public API; returns both ids."""
+def made(api: httpx.Client, name: str, act: Mapping[str, Any], fields: Mapping[str, str]) -> Papers:
+    """Make a Thing with an actuator and its capability over the public API; returns its guard's papers."""
     actuator = {
         "name": "drive",
         "description": "A drive",
@@ -40,7 +41,10 @@ def made(api: httpx.Client, name: str, act: Mapping[str, Any], fields: Mapping[s
         raise DataError(f"the station cannot be made: {answer.text}")
     thing = int(answer.json()["@iot.id"])
     found = api.get(f"/v1.1/Things({thing})/TaskingCapabilities").json()["value"]
-    return thing, int(found[0]["@iot.id"])
+    given = api.post(f"/api/loops/{found[0]['@iot.id']}/guard", json={})
+    if given.is_error:
+        raise DataError(f"the station gets no papers: {given.text}")
+    return papers(given.content)
 
 
 def read(act: Mapping[str, Any], fields: Mapping[str, str]) -> Declared:
@@ -69,16 +73,14 @@ class Station:
     def __init__(
         self,
         port: int,
-        rules: Declared,
-        thing: int,
-        capability: int,
+        given: Papers,
         start: Mapping[str, Value],
         *,
         skew_ns: int = 0,
     ) -> None:
         self._skew_ns = skew_ns
-        self.guard = Guard(rules, start, self.now_ns())
-        self.device = Device(self.guard, thing=thing, capability=capability, clock=self.now_ns)
+        self.device = installed(given, start, clock=self.now_ns)
+        self.guard = self.device.guard
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.reconnect_delay_set(1, 1)
         self.values: dict[str, Value] = dict(start)

@@ -20,7 +20,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench.process import NodeProcess, free_settings
-from nervure.bench.safety.station import Station, made, read
+from nervure.bench.safety.station import Station, made
 from nervure.core.error import DataError
 
 __all__ = ["delays_ms"]
@@ -52,11 +52,11 @@ async def delays_ms(folder: Path, commands: int, rate_s: float, tell: Any = None
 def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> list[float]:
     port = node.settings.nats.mqtt_port
     with httpx.Client(base_url=node.url, timeout=10.0) as api:
-        thing, loop = made(api, "drive", _ACT, _FIELDS)
-        stream = _stream(api, thing)
+        given = made(api, "drive", _ACT, _FIELDS)
+        stream, loop = _stream(api, given.thing), given.capability
         forced = {"mode": "auto", "because": "the protocol of the bench"}
         api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
-        with Station(port, read(_ACT, _FIELDS), thing, loop, {"speed": 0.0}) as station:
+        with Station(port, given, {"speed": 0.0}) as station:
             _here(api, loop)
             controller, sensor = _client(port), _client(port)
             _listen(controller, stream, loop)

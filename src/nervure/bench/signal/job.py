@@ -29,8 +29,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     demand: float = 1.0
     scenario: tuple[tuple[str, float], ...] = ()
     """More quantities of the scenario."""
-    commands: tuple[tuple[str, float], ...] = ()
-    """What is set at the start and held, for a controller called ``commands``."""
     faults: float = 0.0
     shield: bool = True
     train_s: float = 0.0

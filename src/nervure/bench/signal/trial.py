@@ -46,23 +46,10 @@ class _Starve:
         return self._commands
 
 
-class _Hold:
-    """Commands that are given once and held."""
-
-    def __init__(self, commands: Mapping[str, float]) -> None:
-        self.name, self.every_s, self._commands = "commands", 10.0, dict(commands)
-
-    def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
-        """Return the same as ever."""
-        return self._commands
-
-
 def _maker(job: Job) -> Make | None:
     """Return what makes the controller of a job for junctions; None for the plans of the net itself."""
     if job.controller in PLANS:
         return None
-    if job.controller == "commands":
-        return lambda _: _Hold(dict(job.commands))
     inner = _inner(job)
     return (lambda junctions: Shield(inner(junctions), junctions)) if job.shield else inner
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from nervure.core.interlock import Value
+from nervure.core.papers import Papers
 from nervure.core.task import Mode
 from nervure.serve.control.route import Call, Desk, Done, Route, number
 from nervure.serve.control.steering import Steering
@@ -15,12 +16,15 @@ from nervure.store.scope import Scope
 
 __all__ = [
     "ROUTES",
+    "Giving",
     "Handing",
     "LineView",
     "LogQuery",
     "LogView",
     "LoopView",
+    "ModesView",
     "Moding",
+    "PromotionView",
     "Saying",
     "SlotView",
     "TaskQuery",
@@ -28,12 +32,15 @@ __all__ = [
     "VerdictView",
     "approve",
     "give_back",
+    "guard",
     "loop",
     "loop_log",
     "loops",
     "mode",
+    "modes",
     "reset",
     "take_hand",
+    "task",
     "tasks",
     "turn_down",
 ]
@@ -63,6 +70,12 @@ class Saying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Why, if one likes to say."""
 
     why: Reason = ""
+
+
+class Giving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the guard is to get a new key: the old one, and whoever has it, is believed no more."""
+
+    renew: bool = False
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,10 +112,19 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
     left_s: float | None = None
 
 
+class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a loop has to show before it may do more: commands judged, and the share refused at most."""
+
+    least: int
+    refused: float
+
+
 class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
 
-    ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last.
+    ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
+    would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
+    ``lease`` is the longest that a model's command holds, ``promote`` what a higher mode takes.
     """
 
     id: int
@@ -117,6 +139,8 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     trips: list[dict[str, Any]]
     guard: str
     heard: str | None
+    unfit: str
+    damaged: int
     values: dict[str, Value]
     holder: str
     slots: list[SlotView]
@@ -124,6 +148,17 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     plan: list[dict[str, Any]]
     fields: dict[str, str]
     verdicts: list[VerdictView]
+    waiting: int
+    lease: str
+    promote: PromotionView
+
+
+class ModesView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many loops are in each mode; how many have tripped, miss their guard; how many Tasks wait."""
+
+    modes: dict[Mode, int]
+    tripped: int
+    away: int
     waiting: int
 
 
@@ -176,6 +211,12 @@ def loops(desk: Desk, call: Call) -> list[LoopView]:
     return found
 
 
+def modes(desk: Desk, call: Call) -> ModesView:
+    """Count the control loops by their modes, those that tripped, and the Tasks that wait."""
+    found: ModesView = _steering(desk).modes(_scope(call))
+    return found
+
+
 def loop(desk: Desk, call: Call) -> LoopView:
     """Show one control loop."""
     found: LoopView = _steering(desk).view(number(call.names["id"]), _scope(call))
@@ -203,6 +244,12 @@ def give_back(desk: Desk, call: Call) -> Done:
     return Done()
 
 
+def guard(desk: Desk, call: Call) -> Papers:
+    """Write the papers of a loop's guard: what it keeps to, and the key by which it knows our orders."""
+    found: Papers = _steering(desk).guard(number(call.names["id"]), _scope(call), renew=call.body.renew)
+    return found
+
+
 def mode(desk: Desk, call: Call) -> LoopView:
     """Change the mode of a loop: down for whoever may act, up on evidence or for a reason."""
     wish: Moding = call.body
@@ -228,6 +275,12 @@ def tasks(desk: Desk, call: Call) -> list[TaskView]:
     return found
 
 
+def task(desk: Desk, call: Call) -> TaskView:
+    """Show one Task of a loop."""
+    found: TaskView = _steering(desk).task(number(call.names["id"]), _scope(call))
+    return found
+
+
 def approve(desk: Desk, call: Call) -> TaskView:
     """Say yes to a Task; with enough of them it is sent."""
     found: TaskView = _steering(desk).approve(number(call.names["id"]), _scope(call))
@@ -245,13 +298,19 @@ _ACT: dict[str, Any] = {"method": "POST", "right": "act"}
 
 ROUTES: tuple[Route, ...] = (
     Route(path="/api/loops", work=loops, answer=list[LoopView], **_READ),
+    Route(path="/api/loops/modes", work=modes, answer=ModesView, **_READ),
     Route(path="/api/loops/{id}", work=loop, answer=LoopView, **_READ),
     Route(path="/api/loops/{id}/log", work=loop_log, query=LogQuery, answer=LogView, **_READ),
     Route(path="/api/loops/{id}/hand", work=take_hand, body=Handing, answer=TaskView, **_ACT),
     Route(path="/api/loops/{id}/auto", work=give_back, **_ACT),
+    Route(
+        path="/api/loops/{id}/guard", work=guard, body=Giving, answer=Papers, method="POST",
+        right="manage-devices",
+    ),
     Route(path="/api/loops/{id}/mode", work=mode, body=Moding, answer=LoopView, **_ACT),
     Route(path="/api/loops/{id}/reset", work=reset, body=Saying, **_ACT),
     Route(path="/api/tasks", work=tasks, query=TaskQuery, answer=list[TaskView], **_READ),
+    Route(path="/api/tasks/{id}", work=task, answer=TaskView, **_READ),
     Route(path="/api/tasks/{id}/approve", work=approve, answer=TaskView, **_ACT),
     Route(path="/api/tasks/{id}/refuse", work=turn_down, body=Saying, answer=TaskView, **_ACT),
-)
+)  # fmt: skip

@@ -20,7 +20,7 @@ from nervure.serve.control.route import Call, Desk, Route, number
 from nervure.serve.control.study import Study
 from nervure.serve.control.vital import reporting
 from nervure.serve.site import streams_in_sight
-from nervure.store.curve import Curve
+from nervure.store.hindsight import held, mean
 from nervure.store.model import Model
 from nervure.store.site import Site
 
@@ -202,16 +202,16 @@ def errors(desk: Desk, call: Call) -> ErrorsView:
         if shadow
         else {one: curves[told[one]] for one in read if told[one] in curves}
     )
-    parts = [_judged(curves.get(one), foretold.get(one)) for one in read]
+    parts = [held(curves.get(one), foretold.get(one)) for one in read]
     middle = (start + end) // 2000
     whole = np.concatenate([np.zeros((0, 3)), *parts])
     halves = [whole[whole[:, 0] < middle], whole[whole[:, 0] >= middle]]
     earlier, later = _period(halves[0], start, middle * 1000), _period(halves[1], middle * 1000, end)
     return ErrorsView(
         stream=read, thing=[int(table.thing[row]) for row in rows],
-        mae=numbers(np.array([_mean(np.abs(part[:, 1])) for part in parts])),
-        bias=numbers(np.array([_mean(part[:, 1]) for part in parts])),
-        coverage=numbers(np.array([_mean(part[:, 2]) for part in parts])),
+        mae=numbers(np.array([mean(np.abs(part[:, 1])) for part in parts])),
+        bias=numbers(np.array([mean(part[:, 1]) for part in parts])),
+        coverage=numbers(np.array([mean(part[:, 2]) for part in parts])),
         rows=[len(part) for part in parts], whole=_period(whole, start, end), earlier=earlier, later=later,
         drift=_over(later.mae, earlier.mae), promised=_promised(found.card), shadow=shadow,
     )  # fmt: skip
@@ -234,27 +234,9 @@ def _study(desk: Desk) -> Study:
     return desk.study
 
 
-def _judged(read: Curve | None, told: Curve | None) -> Floats:
-    """Return time (us), error and whether the reading lay inside the interval, of each instant foretold."""
-    if read is None or told is None:
-        return np.zeros((0, 3))
-    _, mine, theirs = np.intersect1d(read.time, told.time, assume_unique=True, return_indices=True)
-    value, low, high = read.value[mine], told.low, told.high
-    inside = np.full(len(mine), np.nan)
-    if low is not None and high is not None:
-        known = np.isfinite(low[theirs]) & np.isfinite(high[theirs])
-        inside[known] = ((value >= low[theirs]) & (value <= high[theirs]))[known]
-    return np.stack([read.time[mine].astype(np.float64), told.value[theirs] - value, inside], axis=1)
-
-
 def _period(rows: Floats, start_ns: int, end_ns: int) -> Period:
-    mae, covered = numbers(np.array([_mean(np.abs(rows[:, 1])), _mean(rows[:, 2])]))
+    mae, covered = numbers(np.array([mean(np.abs(rows[:, 1])), mean(rows[:, 2])]))
     return Period(start=start_ns // MS, end=end_ns // MS, mae=mae, coverage=covered, rows=len(rows))
-
-
-def _mean(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 _READ: dict[str, Any] = {"method": "GET", "right": "read"}

@@ -13,6 +13,7 @@ from nervure.core.access import Access
 from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
+from nervure.serve.control.inquiry import Inquiries
 from nervure.serve.control.steering import Steering, nothing
 from nervure.serve.control.study import Study
 from nervure.serve.control.vital import Vital
@@ -50,6 +51,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     study: Study | None = None
     basemap: Path | None = None
     steering: Callable[[], Steering] = nothing
+    inquiries: Inquiries | None = None
 
     def tell(self, changed: Alert) -> Alert:
         """Tell pages of an alert that a person changed, and return it."""

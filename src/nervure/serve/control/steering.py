@@ -20,6 +20,10 @@ class Steering(Protocol):
         """Return every loop in sight."""
         ...
 
+    def modes(self, scope: Scope, /) -> Any:
+        """Return how many loops are in each mode."""
+        ...
+
     def view(self, loop: int, scope: Scope, /) -> Any:
         """Return one loop, or raise ``NotFoundError``."""
         ...
@@ -36,6 +40,10 @@ class Steering(Protocol):
         """Release a person's hand."""
         ...
 
+    def guard(self, loop: int, scope: Scope, /, *, renew: bool) -> Any:
+        """Return what the guard of a loop is to be given, with a new key where the old one got about."""
+        ...
+
     def rises(self, loop: int, scope: Scope, mode: Mode, /) -> bool:
         """Tell whether a mode lets a loop do more than it may now."""
         ...
@@ -50,6 +58,10 @@ class Steering(Protocol):
 
     def tasks(self, scope: Scope, status: str, limit: int, /) -> Any:
         """Return the Tasks of loops in a state."""
+        ...
+
+    def task(self, task: int, scope: Scope, /) -> Any:
+        """Return one Task of a loop, or raise ``NotFoundError``."""
         ...
 
     def approve(self, task: int, scope: Scope, /) -> Any:

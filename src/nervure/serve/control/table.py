@@ -23,6 +23,7 @@ from nervure.serve.control import (
     session,
     training,
     tuning,
+    twins,
     watching,
     work,
 )  # fmt: skip
@@ -47,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *incident.ROUTES,
     *watching.ROUTES,
     *loops.ROUTES,
+    *twins.ROUTES,
     *overview.ROUTES,
     *history.ROUTES,
     *label.ROUTES,

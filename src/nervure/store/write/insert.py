@@ -164,6 +164,7 @@ def _completed(
     elif kind.name == "Task":
         values |= task.asked(work, values, where)
     elif kind.name == "TaskingCapability":
+        values |= task.filled(work, values, where)
         task.keeps(work, {}, values, where)
     elif kind.name in {"Thing", "Location"}:
         work.touched = True

@@ -8,16 +8,19 @@ from typing import Any
 from nervure.core.error import ConflictError, DeclarationError, DeniedError, QueryError
 from nervure.core.instant import iso
 from nervure.core.interlock_check import ACT, declared
+from nervure.core.loop import LOOP, capability
 from nervure.core.sensorthings import BY_NAME
 from nervure.core.task import STATES, State, ways, word
+from nervure.solutions import find, names
 from nervure.store.write import swe
 from nervure.store.write.form import Touched
 from nervure.store.write.work import Work
 
-__all__ = ["asked", "check", "keeps", "note"]
+__all__ = ["asked", "check", "filled", "keeps", "note"]
 
 _TASK = BY_NAME["Task"]
 _CAPABILITY = BY_NAME["TaskingCapability"]
+_THING = BY_NAME["Thing"]
 
 
 def asked(work: Work, values: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -31,6 +34,29 @@ def check(work: Work, capability: int, parameters: object, where: str) -> None:
     """Check what is asked against what may be asked."""
     description = work.find(_CAPABILITY, capability)["tasking_parameters"]
     swe.check(description, parameters, f"{where}.taskingParameters")
+
+
+def filled(work: Work, values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a new TaskingCapability gets from the solution whose loop it says it is, if it says so."""
+    properties = values.get("properties")
+    if not isinstance(properties, Mapping) or ACT in properties:
+        return {}
+    mark = properties.get(LOOP)
+    if not isinstance(mark, str):
+        return {}
+    solution, _, command = mark.partition("/")
+    if solution not in names():  # not a file: who writes names what is installed
+        raise QueryError(
+            f"there is no solution {solution!r}", where=f"{where}.properties.{LOOP}",
+            hint=f"there are: {', '.join(names())}",
+        )  # fmt: skip
+    try:
+        known = find(solution)
+        thing = str(work.find(_THING, values["thing_id"])["name"])
+        asked, declares = capability(known.loop(command), solution, known.inputs(thing))
+    except DeclarationError as cause:
+        raise QueryError(cause.what, where=f"{where}.properties.{LOOP}", hint=cause.hint) from cause
+    return {"tasking_parameters": asked, "properties": {**properties, **declares}}
 
 
 def keeps(work: Work, before: Mapping[str, Any], after: Mapping[str, Any], where: str) -> None:

@@ -1,0 +1,191 @@
+"""A crossing in SUMO behind the guard: a policy that starves an approach, and a platform that is killed.
+
+The real judge and guard stand between the controller and the twin, as beside a signal's field controller.
+Every five simulated seconds the controller asks for a phase with a lease of twenty. Held against the fixed
+plan on the same seeds: what starving costs where the guard has no other help, how long anybody saw red, and
+what it costs that the platform is gone at random instants, for one to five minutes each time.
+It runs in a process of its own, as libsumo cannot live beside pyarrow.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nervure.act.controller.api import Controller
+from nervure.act.controller.pressure import MaxPressure
+from nervure.act.controller.shield import Shield
+from nervure.act.loop import Loop
+from nervure.bench.forecast.job import write
+from nervure.core.interlock import Declared, Value
+from nervure.core.interlock_check import declared
+from nervure.core.junction import Junction
+from nervure.twin.roads import Roads
+
+__all__ = [
+    "BENCH",
+    "LEASE_S",
+    "MOST_RED_S",
+    "SIDES",
+    "STEP_S",
+    "Street",
+    "Streets",
+    "main",
+    "perform",
+    "rules",
+]
+
+SIDES = ("fixed", "starved", "starved, not benched", "max-pressure", "max-pressure, killed")
+STEP_S, LEASE_S, MOST_RED_S = 5.0, 20.0, 120.0
+_S = 1_000_000_000
+_GREEN_S, BENCH = 5.0, "30min"
+
+
+class Street(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one side and seed.
+
+    ``back_s`` is the longest until the guard was on its plan after a kill, ``kills`` how many there were,
+    ``orders`` what the guard took, ``served_s`` the longest that a phase waited to be shown.
+    """
+
+    side: str
+    seed: int
+    delay_s: float
+    longest_red_s: float
+    standstill_s: float
+    served_s: float = 0.0
+    kills: int = 0
+    back_s: float = 0.0
+    orders: int = 0
+    refused: int = 0
+
+
+class Streets(msgspec.Struct, frozen=True, kw_only=True):
+    """Every run of a process."""
+
+    runs: list[Street]
+
+
+class _Always:
+    """Shows its phase for ever, whoever waits."""
+
+    name, every_s = "starve", STEP_S
+
+    def __init__(self, junction: Junction) -> None:
+        self._commands = {junction.command: 0.0}
+
+    def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
+        """Return the same as ever."""
+        return self._commands
+
+
+def rules(junction: Junction, *, bench: bool = True) -> Declared:
+    """Return what a signal's capability declares: least green, most red for every phase, a bench."""
+    phases = [str(at) for at in range(len(junction.phases))]
+    act: dict[str, Any] = {
+        "lease": f"{LEASE_S:g}s", "age": "10s", "every": f"{STEP_S:g}s", "promote": {"demote": 1.0},
+        "interlocks": [
+            {"kind": "range", "of": "phase", "low": 0, "high": len(phases) - 1},
+            {"kind": "sequence", "of": "phase", "least": dict.fromkeys(phases, f"{_GREEN_S:g}s"),
+             "after": {one: [other for other in phases if other != one] for one in phases}},
+            {"kind": "starve", "of": "phase", "states": phases, "most": f"{MOST_RED_S:g}s"}
+            | ({"bench": BENCH} if bench else {}),
+        ],
+        "plan": [
+            {"hold": f"{hold + junction.yellow_s:g}s", "values": {"phase": float(at)}}
+            for at, hold in enumerate(junction.plan_s)
+        ],
+    }  # fmt: skip
+    field = {"name": "phase", "type": "Quantity"}
+    found = declared({"act": act}, {"type": "DataRecord", "field": [field]})
+    if found is None:
+        raise AssertionError("nothing is declared")
+    return found
+
+
+def perform(sides: tuple[str, ...], seeds: tuple[int, ...], minutes: float) -> list[Street]:
+    """Run every side with every seed."""
+    twin = Roads("crossing", step_s=STEP_S)
+    try:
+        about = twin.describe().actuators[0].about["junction"]
+        junction = msgspec.convert(about, Junction)
+        return [_run(twin, junction, side, seed, minutes) for seed in seeds for side in sides]
+    finally:
+        twin.close()
+
+
+def _run(twin: Roads, junction: Junction, side: str, seed: int, minutes: float) -> Street:
+    steps = round(minutes * 60 / STEP_S)
+    readings: Mapping[str, float] = twin.reset(seed=seed)
+    if side == "fixed":
+        for _ in range(steps):
+            twin.step()
+        return _told(twin, side, seed)
+    loop = Loop(rules(junction, bench=side != "starved, not benched"), {"phase": 0.0}, model=side, now_ns=0)
+    control = _controller(side, junction)
+    gone = _outages(seed, minutes * 60) if side.endswith("killed") else []
+    left, served, back, shown = dict.fromkeys(range(len(junction.phases)), 0.0), 0.0, 0.0, 0.0
+    for step in range(steps):
+        now_s = step * STEP_S
+        dead = next((begin for begin, end in gone if begin <= now_s < end), None)
+        if dead is None:
+            wish = control.decide(readings, now_s).get(junction.command)
+            if wish is not None:
+                loop.command({"phase": wish}, round(now_s * _S), lease_s=LEASE_S)
+        values: dict[str, Value] = loop.step(round(now_s * _S))
+        if dead is not None and loop.guard.holder not in ("plan", "starve"):
+            back = max(back, now_s - dead + STEP_S)
+        shown = float(values["phase"])
+        left[int(shown)] = now_s
+        served = max(served, now_s - min(left.values()))
+        twin.apply({junction.command: shown})
+        readings = twin.step()
+    refused = sum(count for state, count in loop.rulings.items() if state != "checked")
+    return _told(
+        twin, side, seed, served_s=served, kills=len(gone), back_s=back, refused=refused,
+        orders=loop.rulings.get("checked", 0),
+    )  # fmt: skip
+
+
+def _controller(side: str, junction: Junction) -> Controller:
+    if side.startswith("starved"):
+        return _Always(junction)  # no shield: the guard is all that there is
+    return Shield(MaxPressure((junction,)), (junction,))
+
+
+def _outages(seed: int, span_s: float) -> list[tuple[float, float]]:
+    """Return when the platform is gone, ``(from, to)`` in seconds: about every ten minutes, at any time."""
+    chance, found, at = random.Random(f"street {seed}"), list[tuple[float, float]](), 0.0
+    while True:
+        begin = at + chance.uniform(30, 900)
+        at = begin + chance.uniform(60, 300)
+        if at >= span_s:
+            return found
+        found.append((begin, at))
+
+
+def _told(twin: Roads, side: str, seed: int, **more: Any) -> Street:
+    kpis = twin.kpis()
+    return Street(
+        side=side, seed=seed, delay_s=kpis["delay"], longest_red_s=kpis["longest_red"],
+        standstill_s=kpis["standstill"], **more,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Read a request, run it, write the result."""
+    request = msgspec.json.decode(sys.stdin.buffer.read())
+    runs = perform(tuple(request["sides"]), tuple(request["seeds"]), request["minutes"])
+    write(Path(request["out"]), Streets(runs=runs))
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # libsumo's threads end in disorder otherwise

@@ -1,0 +1,182 @@
+"""Asking what if: both sides on the same seeds, in processes of their own, and what differs.
+
+What comes out is told with intervals, and of a question that sets values it is the evidence of a command.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from nervure.bench.forecast.run import Task, work_through
+from nervure.bench.whatif.control import known
+from nervure.bench.whatif.question import Measure, WhatIf
+from nervure.bench.whatif.trial import Job, Kept
+from nervure.core.command import Evidence, digest
+from nervure.core.error import DataError, UsageError
+from nervure.core.paired import Paired, paired
+
+__all__ = ["Change", "Outcome", "ask", "evidence", "show"]
+
+Tell = Callable[[float, str], None]
+_LIMIT_S = 1800.0
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A key figure without and with the measure, means over the seeds, and the difference pair by pair.
+
+    ``low`` and ``high`` are its lowest and highest run with the measure; NaN (null) where a run has none.
+    """
+
+    kpi: str
+    unit: str
+    base: float
+    do: float
+    low: float
+    high: float
+    difference: Paired
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer; ``begun_ns`` is when it was asked, ``signals`` what the commanded actuators set."""
+
+    name: str
+    question: WhatIf
+    seeds: tuple[int, ...]
+    begun_ns: int
+    signals: dict[str, str]
+    changes: tuple[Change, ...]
+
+
+def ask(
+    name: str, question: WhatIf, *, seeds: int = 10, at_once: int = 2, tell: Tell | None = None
+) -> Outcome:
+    """Run both sides on the same seeds and return what differs.
+
+    Raises UsageError for fewer than two seeds, DataError where a run failed, with its last words.
+    """
+    if seeds < 2 or at_once < 1:
+        raise UsageError("a what-if takes two seeds at least, and a process")
+    _checked(question)
+    begun_ns, chosen = time.time_ns(), tuple(range(1, seeds + 1))
+    parts = [part for part in np.array_split(np.array(chosen), min(at_once, seeds)) if len(part)]
+    sides = {"base": question.base, "do": question.do}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        tasks = {
+            (side, number): _task(question, measure, [int(one) for one in part], folder, f"{side}-{number}")
+            for side, measure in sides.items()
+            for number, part in enumerate(parts)
+        }
+        for done in work_through(list(tasks.values()), folder / "log", jobs=at_once, tell=tell):
+            if done.error:
+                raise DataError(f"a run of the what-if failed: {done.error}", where=done.task.label)
+        found = {side: [_kept(tasks[side, number]) for number in range(len(parts))] for side in sides}
+    runs = {side: [run for one in kept for run in one.runs] for side, kept in found.items()}
+    first = found["do"][0]
+    return Outcome(
+        name=name, question=question, seeds=chosen, begun_ns=begun_ns,
+        signals={one: first.signals[one] for one in question.do.commands},
+        changes=tuple(_change(kpi, unit, runs["base"], runs["do"]) for kpi, unit in first.units.items()),
+    )  # fmt: skip
+
+
+def evidence(found: Outcome) -> Evidence:
+    """Return an answer as the evidence of a command, not yet signed.
+
+    The values are those of a capability whose fields are called as the twin's signals (``phase``). A figure
+    stands in it twice: from the lowest run to the highest, and, as ``NAME change``, the 95 % interval of
+    what the measure changes. Raises UsageError for a question that is not about values alone.
+    """
+    do, base = found.question.do, found.question.base
+    if not do.commands or do.controller or do.then or do.scenario or base != Measure():
+        raise UsageError(
+            "only a what-if that holds values, beside doing nothing, is evidence of a command",
+            hint="give [do.commands] and nothing else below [do] or [base]",
+        )
+    values = {found.signals[name]: value for name, value in do.commands.items()}
+    if len(values) < len(do.commands):
+        values = dict(do.commands)
+    kpis: dict[str, tuple[float, float]] = {}
+    for one in found.changes:
+        if math.isfinite(one.low) and math.isfinite(one.high):
+            kpis[one.kpi] = (one.low, one.high)
+            kpis[f"{one.kpi} change"] = (one.difference.low, one.difference.high)
+    return Evidence(
+        of=digest(values), time_ns=found.begun_ns, kpis=kpis, runs=len(found.seeds),
+        twin=found.question.place, commands=do.commands, scenario=found.question.scenario,
+        minutes=found.question.minutes, seeds=found.seeds,
+    )  # fmt: skip
+
+
+def show(question: WhatIf, *, seed: int = 1, tell: Tell | None = None) -> bytes:
+    """Return the film of one seed of a question (:class:`.film.Film`, as JSON), made in a process of its own.
+
+    Raises DataError where it failed, with its last words.
+    """
+    _checked(question)
+    sides = {"base": question.base, "do": question.do}
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "film.json"
+        jobs = {side: msgspec.to_builtins(_job(question, one, [seed])) for side, one in sides.items()}
+        task = Task(
+            label=f"filming {question.place}", request={"out": str(path), **jobs}, path=path,
+            limit_s=_LIMIT_S, module="nervure.bench.whatif.film",
+        )  # fmt: skip
+        for done in work_through([task], Path(place) / "log", jobs=1, tell=tell):
+            if done.error:
+                raise DataError(f"the film of the what-if failed: {done.error}", where=question.place)
+        return path.read_bytes()
+
+
+def _checked(question: WhatIf) -> None:
+    from nervure.twin.find import names
+
+    if question.twin not in names():
+        raise UsageError(f"there is no twin {question.twin!r}", hint=f"there are {', '.join(names())}")
+    for measure in (question.do, question.base):
+        known(question.twin, measure.controller)
+
+
+def _job(question: WhatIf, measure: Measure, seeds: Sequence[int]) -> Job:
+    return Job(
+        twin=question.twin, net=question.net, minutes=question.minutes, scenario=question.scenario,
+        measure=measure, seeds=tuple(seeds),
+    )  # fmt: skip
+
+
+def _task(question: WhatIf, measure: Measure, seeds: Sequence[int], folder: Path, name: str) -> Task:
+    job = _job(question, measure, seeds)
+    path = folder / f"{name}.json"
+    return Task(
+        label=f"{question.place}, {len(seeds)} runs",
+        request={"out": str(path), "job": msgspec.to_builtins(job)},
+        path=path,
+        limit_s=_LIMIT_S,
+        weight=len(seeds),
+        module="nervure.bench.whatif.trial",
+    )
+
+
+def _kept(task: Task) -> Kept:
+    return msgspec.json.decode(task.path.read_bytes(), type=Kept)
+
+
+def _change(kpi: str, unit: str, base: Sequence[dict[str, float]], do: Sequence[dict[str, float]]) -> Change:
+    one = np.array([run[kpi] for run in do], np.float64)
+    other = np.array([run[kpi] for run in base], np.float64)
+    if np.isfinite(one).all() and np.isfinite(other).all():
+        difference = paired(one.tolist(), other.tolist())
+    else:
+        nothing = float("nan")
+        difference = Paired(mean=nothing, low=nothing, high=nothing, p=nothing, pairs=len(one))
+    return Change(
+        kpi=kpi, unit=unit, base=float(other.mean()), do=float(one.mean()), low=float(one.min()),
+        high=float(one.max()), difference=difference,
+    )  # fmt: skip

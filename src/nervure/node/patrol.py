@@ -1,0 +1,101 @@
+"""Walks past all loops once a second, and sees whose guard is away or would not do what it is told.
+
+Every ten minutes it asks how the models do that loops rest on; where one drifts the loop loses a step.
+What it sees it rings for (:mod:`nervure.node.bell`), and takes it back when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from nervure.core.error import NervureError, StoreError
+from nervure.core.instant import SECOND_NS
+from nervure.core.interlock import Declared
+from nervure.node.bell import AWAY_S
+from nervure.node.drift import Drifts, drifting
+from nervure.node.loops import Loops
+from nervure.node.wish import unlike
+from nervure.store import loop as rows
+from nervure.store.catalogue import Catalogue
+
+__all__ = ["Patrol"]
+
+EVERY_S = 1.0
+_READ_NS = 5 * SECOND_NS
+_JUDGE_NS = 600 * SECOND_NS
+
+_log = logging.getLogger("nervure.node")
+
+
+class Patrol:
+    """Looks after the loops of a node; ``look`` may be called from any thread, one at a time."""
+
+    def __init__(self, catalogue: Catalogue, loops: Loops, drifts: Drifts | None = None) -> None:
+        self._catalogue, self._loops, self._drifts = catalogue, loops, drifts
+        self._judged_ns = 0
+        self._begun_ns = time.time_ns()
+        self._read_ns = 0
+        self._there: dict[int, Declared] = {}
+
+    async def run(self) -> None:
+        """Walk, for ever."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            with contextlib.suppress(StoreError):  # the catalogue is away: next time
+                await asyncio.to_thread(self.look, time.time_ns())
+                await asyncio.to_thread(self.judge, time.time_ns())
+
+    def look(self, now_ns: int) -> None:
+        """Look once."""
+        if now_ns - self._read_ns >= _READ_NS:
+            self._there, self._read_ns = self._read(), now_ns
+        bell, away, unfit = self._loops.bell, dict[int, int | None](), dict[int, str]()
+        for loop, read in self._there.items():
+            if read.guarded:
+                away[loop] = self._away_ns(loop, now_ns)
+                unfit[loop] = unlike(self._loops.report(loop), read, self._loops.key(loop), loop)
+        if not bell.loops and not any(away.values()) and not any(unfit.values()):
+            return
+        with self._loops.turn():
+            bell.gone(self._there, now_ns)
+            for loop, since_ns in away.items():
+                bell.away(loop, since_ns, now_ns)
+                bell.unfit(loop, unfit[loop], now_ns)
+
+    def judge(self, now_ns: int, *, every_ns: int = _JUDGE_NS) -> None:
+        """Hold the forecasts of models that loops rest on against what came true, if it is time to."""
+        if self._drifts is None or now_ns - self._judged_ns < every_ns:
+            return
+        self._judged_ns = now_ns
+        rests = {
+            loop: {*read.rests, *self._loops.standing(loop).models} for loop, read in self._there.items()
+        }
+        told = self._drifts.look(set().union(*rests.values()))
+        for loop, read in self._there.items():
+            found = {
+                f"{name} {told[name].version}": drifting(told[name], read.promote)
+                for name in sorted(rests[loop] & told.keys())
+            }
+            self._loops.drifts(loop, {model: why for model, why in found.items() if why}, now_ns)
+
+    def _away_ns(self, loop: int, now_ns: int) -> int | None:
+        """Return since when nothing is heard of a guard that was there once; None where it is there."""
+        heard = self._loops.report(loop)
+        if heard is None and not self._loops.standing(loop).boot:
+            return None  # nobody has put one there yet
+        last = self._begun_ns if heard is None else heard.at_ns
+        return last if now_ns - last > AWAY_S * SECOND_NS else None
+
+    def _read(self) -> dict[int, Declared]:
+        with self._catalogue.database.read() as connection:
+            found = [row for row in rows.capabilities(connection) if "act" in row["properties"]]
+        there = {}
+        for row in found:
+            try:
+                there[int(row["id"])] = self._loops.declaration(row)
+            except NervureError as cause:  # it is said where it is asked for
+                _log.debug("capability %s: %s", row["id"], cause.what)
+        return there
