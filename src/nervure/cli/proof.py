@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["PROOFS", "prove"]
 
 PROOFS = {
+    "gates": "nervure.bench.twin.gates",
     "hvac": "nervure.bench.twin.hvac",
     "pipes": "nervure.bench.twin.pipes",
+    "pumps": "nervure.bench.twin.pumps",
     "structure": "nervure.bench.twin.structure",
 }
 

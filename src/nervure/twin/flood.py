@@ -3,8 +3,8 @@
 Excess rain by the curve number (USDA, National Engineering Handbook, part 630, chapter 10, 2004), the
 dimensionless unit hydrograph of the same handbook's chapter 16 (a gamma curve), routing by McCarthy's
 Muskingum as in Chow, Maidment & Mays, Applied Hydrology, 1988, section 8.4. Two tributaries meet above a
-basin with a gate, which keeps water back from the town below. Levels follow from a rating curve. Backwater
-and water beside the river are not in it, nor sewers.
+basin with a gate, which keeps water back from the town below, and an outlet, which gives it back. Levels
+follow from a rating curve. Backwater and water beside the river are not in it, nor sewers.
 """
 
 from __future__ import annotations
@@ -17,16 +17,30 @@ from numpy.typing import NDArray
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given, pack, unpack
 
-__all__ = ["Flood", "muskingum", "runoff", "unit_hydrograph"]
+__all__ = [
+    "BANK_M3_S",
+    "BASIN_M3",
+    "GATE_M3_S",
+    "OUTLET_M3_S",
+    "Flood",
+    "muskingum",
+    "runoff",
+    "unit_hydrograph",
+]
 
 Floats = NDArray[np.float64]
 STEP_S = 900.0
 _KNOWN = {
     "rain_mm": 80.0, "rain_h": 12.0, "rain_after_h": 6.0, "curve_number": 75.0, "area_km2": 120.0,
     "lag_h": 4.0, "base_m3_s": 6.0, "k_h": 2.0, "x": 0.2,
+    "again_mm": 0.0, "again_h": 8.0, "again_after_h": 30.0,
 }  # fmt: skip
-_HOURS, _BASIN_M3, _BANK_M = 96, 1.5e6, 3.2
-_STATE = ("at", "given", "seed", "gate", "stored", "routed", "sums", "rain", "last")
+_HOURS, _BANK_M = 96, 3.2
+_STATE = ("at", "given", "seed", "gate", "outlet", "stored", "routed", "sums", "rain", "last")
+GATE_M3_S, OUTLET_M3_S, BASIN_M3 = 40.0, 20.0, 1.5e6
+"""What the open gate takes at most, what the open outlet gives back, and what the basin holds."""
+BANK_M3_S = 25 * 0.001**0.5 / 0.035 * _BANK_M ** (1 / 0.6)
+"""The flow at which the town's bank is reached, by the rating curve."""
 
 
 def unit_hydrograph(lag_h: float, step_h: float) -> Floats:
@@ -79,15 +93,35 @@ def muskingum(inflow: Floats, k_h: float, x: float, step_h: float, reaches: int 
     return flow
 
 
+def tributaries(rain_mm: Floats, scenario: Mapping[str, float]) -> Floats:
+    """Return what both tributaries bring to the gate, ``[2, step]`` in m3/s, of rain ``[2, step]`` in mm.
+
+    A step is 15 minutes; the scenario tells the curve number, area, lag, base flow, and the reach.
+    """
+    hours = STEP_S / 3600
+    out = np.empty_like(rain_mm)
+    for branch, share in enumerate((0.6, 0.4)):
+        excess = runoff(rain_mm[branch], scenario["curve_number"])
+        volume = excess / 1000 * scenario["area_km2"] * share * 1e6 / STEP_S
+        flow = np.convolve(volume, unit_hydrograph(scenario["lag_h"] * (1 + 0.3 * branch), hours))
+        flow = flow[: rain_mm.shape[1]] + scenario["base_m3_s"] * share
+        pieces = max(1, round(scenario["k_h"] / hours / 2))
+        out[branch] = muskingum(flow, scenario["k_h"] / pieces, scenario["x"], hours, pieces)
+    return out
+
+
 class Flood:
     """A storm over two tributaries, and a gate that fills a basin above the town; a step is 15 minutes.
 
-    Its local plan leaves the gate shut: 0 keeps nothing back, 1 takes up to 40 m3/s into the basin.
+    Its local plan leaves both shut: a gate of 0 keeps nothing back, of 1 takes up to 40 m3/s into the basin;
+    an outlet of 1 gives up to 20 m3/s back. ``again_mm`` is a second storm, ``again_after_h`` after the
+    first began.
     """
 
     def __init__(self) -> None:
         gate = Actuator(name="basin/gate", thing="basin", signal="gate", unit="1", low=0, high=1, rest=0)
-        self._actuators = {gate.name: gate}
+        outlet = Actuator(name="basin/outlet", thing="basin", signal="gate", unit="1", low=0, high=1, rest=0)
+        self._actuators = {gate.name: gate, outlet.name: outlet}
         self.reset()
 
     def describe(self) -> Description:
@@ -102,16 +136,22 @@ class Flood:
             step_s=STEP_S,
             sensors=tuple(Sensor(name=a, thing=a.split("/")[0], signal=b, unit=c) for a, b, c in named),
             actuators=tuple(self._actuators.values()),
-            kpis={"peak_flow": "m3/s", "peak_level": "m", "over_bank": "h", "stored": "m3"},
+            kpis={
+                "peak_flow": "m3/s",
+                "peak_level": "m",
+                "over_bank": "h",
+                "over_volume": "m3",
+                "stored": "m3",
+            },
         )
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew; the seed sets how the storm's rain falls in time and over the two tributaries."""
         self._given = given(scenario, _KNOWN)
-        self._seed, self._at, self._gate = seed, 0, 0.0
-        self._stored, self._sums = 0.0, np.zeros(3)
+        self._seed, self._at, self._gate, self._outlet = seed, 0, 0.0, 0.0
+        self._stored, self._sums = 0.0, np.zeros(4)
         self._rain, self._last = self._storm(seed), 2 * self._given["base_m3_s"]
-        self._routed = self._branches()
+        self._routed = tributaries(self._rain, self._given)
         return self._read()
 
     def step(self) -> Mapping[str, float]:
@@ -120,8 +160,9 @@ class Flood:
             raise TwinError(f"the run has ended after {_HOURS} h", hint="reset")
         self._at += 1
         coming = float(self._routed[:, self._at].sum())
-        kept = min(40.0 * self._gate, max(coming - self._given["base_m3_s"], 0.0))
-        kept = min(kept, (_BASIN_M3 - self._stored) / STEP_S)
+        back = min(OUTLET_M3_S * self._outlet, self._stored / STEP_S)
+        kept = min(GATE_M3_S * self._gate, max(coming - self._given["base_m3_s"], 0.0))
+        kept = min(kept, (BASIN_M3 - self._stored) / STEP_S + back) - back
         self._stored += kept * STEP_S
         low, high = 2 * 0.5 * 0.1, 2 * 0.5 * 0.9  # the last reach to the town: half an hour
         step = STEP_S / 3600
@@ -133,28 +174,44 @@ class Flood:
                 max(self._sums[0], self._last),
                 max(self._sums[1], level),
                 self._sums[2] + (level > _BANK_M) * step,
+                self._sums[3] + max(self._last - BANK_M3_S, 0.0) * STEP_S,
             ]
         )
         return self._read()
 
+    @property
+    def rain_mm(self) -> Floats:
+        """The storm's rain in mm a step, ``[step]``, mean of both tributaries: what a forecast aims at."""
+        found: Floats = self._rain.mean(axis=0)
+        return found
+
+    @property
+    def scenario(self) -> Mapping[str, float]:
+        """All quantities of the scenario that runs."""
+        return dict(self._given)
+
     def apply(self, commands: Mapping[str, float]) -> None:
-        """Set the gate."""
-        self._gate = checked(commands, self._actuators).get("basin/gate", self._gate)
+        """Set the gates."""
+        wanted = checked(commands, self._actuators)
+        self._gate = wanted.get("basin/gate", self._gate)
+        self._outlet = wanted.get("basin/outlet", self._outlet)
 
     def release(self, names: tuple[str, ...] | None = None) -> None:
-        """Shut the gate."""
-        for name in names or ():
+        """Shut the gates."""
+        back = names if names is not None else tuple(self._actuators)
+        for name in back:
             if name not in self._actuators:
                 raise TwinError(f"there is no actuator {name!r}")
-        self._gate = 0.0
+        self._gate = 0.0 if "basin/gate" in back else self._gate
+        self._outlet = 0.0 if "basin/outlet" in back else self._outlet
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
         return pack(
             {
                 "at": self._at, "given": self._given, "seed": self._seed, "gate": self._gate,
-                "stored": self._stored, "routed": self._routed, "sums": self._sums, "rain": self._rain,
-                "last": self._last,
+                "outlet": self._outlet, "stored": self._stored, "routed": self._routed,
+                "sums": self._sums, "rain": self._rain, "last": self._last,
             }
         )  # fmt: skip
 
@@ -162,7 +219,8 @@ class Flood:
         """Go back to a state."""
         found = unpack(state, _STATE)
         self.reset(seed=found["seed"], scenario=found["given"])
-        self._at, self._gate, self._stored = found["at"], found["gate"], found["stored"]
+        self._at, self._gate, self._outlet = found["at"], found["gate"], found["outlet"]
+        self._stored = found["stored"]
         self._sums, self._last = found["sums"], found["last"]
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
@@ -182,7 +240,7 @@ class Flood:
             twin.reset(scenario={**self._given, "lag_h": float(np.exp(x[0])), "curve_number": float(x[1])})
             twin._rain = np.zeros_like(twin._rain)
             twin._rain[:, : len(rain)] = rain * STEP_S / 3600
-            twin._routed = twin._branches()
+            twin._routed = tributaries(twin._rain, twin._given)
             return np.array([twin.step()["town/flow"] for _ in range(len(flow))])
 
         fit = minimize(
@@ -199,37 +257,35 @@ class Flood:
         }
 
     def kpis(self) -> Mapping[str, float]:
-        """Return the town's highest flow and level, hours over the bank, and what the basin holds."""
-        flow, level, over = self._sums.tolist()
-        return {"peak_flow": flow, "peak_level": level, "over_bank": over, "stored": self._stored}
+        """Return the town's highest flow and level, hours and m3 over the bank, and what the basin holds."""
+        flow, level, over, volume = self._sums.tolist()
+        return {
+            "peak_flow": flow, "peak_level": level, "over_bank": over, "over_volume": volume,
+            "stored": self._stored,
+        }  # fmt: skip
 
     def close(self) -> None:
         """Nothing is to be ended."""
 
     def _storm(self, seed: int) -> Floats:
         """Return rain in mm a step on each tributary, ``[2, step]``."""
-        rng, steps = np.random.default_rng(seed), round(_HOURS * 3600 / STEP_S)
-        begin, count = (round(self._given[one] * 3600 / STEP_S) for one in ("rain_after_h", "rain_h"))
-        rain = np.zeros((2, steps))
-        if begin + count > steps:
+        rng, rain = np.random.default_rng(seed), np.zeros((2, round(_HOURS * 3600 / STEP_S)))
+        first, again = self._given["rain_after_h"], self._given["again_after_h"]
+        self._burst(rng, rain, self._given["rain_mm"], first, self._given["rain_h"])
+        if self._given["again_mm"] > 0:
+            self._burst(rng, rain, self._given["again_mm"], first + again, self._given["again_h"])
+        return rain
+
+    def _burst(
+        self, rng: np.random.Generator, rain: Floats, total_mm: float, after_h: float, h: float
+    ) -> None:
+        """Let so much rain fall on both tributaries, heaviest in the middle."""
+        begin, count = round(after_h * 3600 / STEP_S), round(h * 3600 / STEP_S)
+        if begin + count > rain.shape[1]:
             raise TwinError(f"the rain would end after {_HOURS} h", hint="let it begin sooner")
         for branch in range(2):
             burst = rng.gamma(0.8, 1.0, count) * np.bartlett(count + 2)[1:-1]
-            rain[branch, begin : begin + count] = self._given["rain_mm"] * burst / max(burst.sum(), 1e-9)
-        return rain
-
-    def _branches(self) -> Floats:
-        """Return what both tributaries bring to the gate, ``[2, step]`` in m3/s."""
-        hours = STEP_S / 3600
-        out = np.empty_like(self._rain)
-        for branch, share in enumerate((0.6, 0.4)):
-            excess = runoff(self._rain[branch], self._given["curve_number"])
-            volume = excess / 1000 * self._given["area_km2"] * share * 1e6 / STEP_S
-            flow = np.convolve(volume, unit_hydrograph(self._given["lag_h"] * (1 + 0.3 * branch), hours))
-            flow = flow[: self._rain.shape[1]] + self._given["base_m3_s"] * share
-            pieces = max(1, round(self._given["k_h"] / hours / 2))
-            out[branch] = muskingum(flow, self._given["k_h"] / pieces, self._given["x"], hours, pieces)
-        return out
+            rain[branch, begin : begin + count] += total_mm * burst / max(burst.sum(), 1e-9)
 
     def _read(self) -> Mapping[str, float]:
         at = self._at
@@ -237,7 +293,7 @@ class Flood:
             "hills/rain": float(self._rain[:, at].mean()) * 3600 / STEP_S,
             "north/flow": float(self._routed[0, at]), "south/flow": float(self._routed[1, at]),
             "town/flow": self._last, "town/level": _level(self._last),
-            "basin/filled": 100 * self._stored / _BASIN_M3,
+            "basin/filled": 100 * self._stored / BASIN_M3,
         }  # fmt: skip
 
 

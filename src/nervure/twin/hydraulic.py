@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nervure.core.error import EnvironmentMissing
 from nervure.twin.api import TwinError
 
-__all__ = ["Net"]
+__all__ = ["Net", "fed"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -155,12 +155,29 @@ class Net:
         if share > 0:
             self._tool.setlinkvalue(self._project, link + 1, what, share)
 
-    def follow_controls(self, link: int, *, on: bool) -> None:
-        """Let the file's own controls of a link act, or not: who commands a pump has it alone."""
+    def hold(self, link: int, *, held: bool) -> bool:
+        """Keep the file's own controls and rules from a link, or let them at it again.
+
+        Returns whether there are any.
+        """
+        tool, project, found = self._tool, self._project, False
+        for number in range(1, tool.getcount(project, tool.CONTROLCOUNT) + 1):
+            if int(tool.getcontrol(project, number)[1]) == link + 1:
+                tool.setcontrolenabled(project, number, int(not held))
+                found = True
+        for number in range(1, tool.getcount(project, tool.RULECOUNT) + 1):
+            if link + 1 in self._ruled(number):
+                tool.setruleenabled(project, number, int(not held))
+                found = True
+        return found
+
+    def _ruled(self, number: int) -> Iterator[int]:
+        """Yield the links, from 1, that a rule of the file acts on."""
         tool, project = self._tool, self._project
-        for at in range(1, tool.getcount(project, tool.CONTROLCOUNT) + 1):
-            if int(tool.getcontrol(project, at)[1]) == link + 1:
-                tool.setcontrolenabled(project, at, int(on))
+        _, then, other, _ = tool.getrule(project, number)
+        for get, count in ((tool.getthenaction, int(then)), (tool.getelseaction, int(other))):
+            for action in range(1, count + 1):
+                yield int(get(project, number, action)[0])
 
     def scale_roughness(self, factor: Floats) -> None:
         """Multiply pipes' roughness coefficients, ``[link]``."""
@@ -237,6 +254,19 @@ class Net:
     def _values(self, get: Callable[[Any, int, int], float], count: int, what: str) -> Floats:
         code = int(getattr(self._tool, what))
         return np.array([get(self._project, at, code) for at in range(1, count + 1)], dtype=np.float64)
+
+
+def fed(net: Net, shut: set[int]) -> NDArray[np.bool_]:
+    """Return which nodes have a way to a reservoir or tank that no closed pipe blocks, ``[node]``."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    way = np.array([at for at in range(len(net.links)) if at not in shut])
+    ends, count = net.ends[way], len(net.nodes)
+    graph = coo_matrix((np.ones(len(way)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    label = connected_components(graph, directed=False)[1]
+    found: NDArray[np.bool_] = np.isin(label, label[net.is_source])
+    return found
 
 
 def _toolkit() -> Any:

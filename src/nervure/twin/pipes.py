@@ -3,7 +3,8 @@
 The network is the user's own ``.inp`` file. Such files have no isolating valves, so they are put where the
 n-1 rule has them (Walski, J. AWWA 85(7), 1993): where three pipes or more meet, on all but the longest.
 People draw more or less than the file's pattern, junction by junction and minute by minute; pipes are
-rougher or smoother than it says. Its local plan leaves valves open and pumps to the file's own controls.
+rougher or smoother than it says. Its local plan leaves valves open and pumps to the file's own controls,
+which leave alone a pump that was commanded until it is given back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given
-from nervure.twin.hydraulic import Net
+from nervure.twin.hydraulic import Net, fed
 from nervure.twin.replay import Course, replay
 
 __all__ = ["Pipes", "valves"]
@@ -27,8 +28,8 @@ Longs = NDArray[np.int64]
 STEP_S = 60
 _KNOWN = {
     "hour": 10.0, "burst_pipe": -1.0, "burst_share": 0.5, "burst_size": 6.0, "burst_after_min": 30.0,
-    "noise": 0.1, "rough": 0.05, "demand": 1.0, "read_m": 0.03, "chlorine": 0.0, "decay_per_day": 0.5,
-    "poison_node": -1.0, "poison_mg_l": 0.0,
+    "noise": 0.1, "rough": 0.05, "demand": 1.0, "town": 0.0, "read_m": 0.03, "read_mg_l": 0.0,
+    "chlorine": 0.0, "decay_per_day": 0.5, "poison_node": -1.0, "poison_mg_l": 0.0,
 }  # fmt: skip
 _HOURS = 24 * 14
 
@@ -116,7 +117,7 @@ class Pipes:
         net.take_demand(self._users)
         spread = np.exp(self._given["rough"] * self._rng.standard_normal(len(net.links)))
         self._own = np.exp(self._given["rough"] * self._rng.standard_normal(len(self._users)))
-        self._swing = np.zeros(len(self._users))
+        self._swing, self._town = np.zeros(len(self._users)), 0.0
         net.scale_roughness(spread)
         self._cut()
         self._taste()
@@ -138,7 +139,7 @@ class Pipes:
                 at = next(at for at in range(len(self.valves)) if self.valve(at) == name)
                 (self._closed.discard if value >= 0.5 else self._closed.add)(at)
             elif what == "pump":
-                net.follow_controls(net.links.index(thing), on=False)
+                net.hold(net.links.index(thing), held=True)
                 net.set_speed(net.links.index(thing), value)
                 self._speed[thing] = value
             else:
@@ -158,8 +159,8 @@ class Pipes:
             elif what == "dose":
                 net.dose(net.nodes.index(thing), self._given["chlorine"])
             elif thing in self._speed:
-                net.set_speed(net.links.index(thing), 1.0)
-                net.follow_controls(net.links.index(thing), on=True)
+                if not net.hold(net.links.index(thing), held=False) or self._speed[thing] > 0:
+                    net.set_speed(net.links.index(thing), 1.0)
                 del self._speed[thing]
         self._shut()
         self._course.note(dict.fromkeys(back))
@@ -245,6 +246,12 @@ class Pipes:
         """Return what every junction draws or would like to draw now, in m3/h."""
         return dict(zip(self._users_id, self._asked.tolist(), strict=True))
 
+    def tastes(self) -> Mapping[str, float]:
+        """Return what the water at every junction that consumes truly carries, in mg/L."""
+        net = self._running()
+        found = net.node_values("QUALITY")
+        return {net.nodes[at]: float(found[at]) for at in self._users.tolist()}
+
     def _running(self) -> Net:
         if self._net is None:
             raise TwinError("the twin is not running", hint="reset it first")
@@ -284,6 +291,10 @@ class Pipes:
             raise TwinError("the twin is not running", hint="reset it first")
         mean = self._base[:, low] * (1 - share) + self._base[:, (low + 1) % 24] * share
         factor = self._given["demand"] * self._own * np.exp(self._given["noise"] * self._swing)
+        if self._given["town"] > 0:  # what all of them do alike lasts some three hours
+            lasts = float(np.exp(-1 / 180))
+            self._town = lasts * self._town + float(np.sqrt(1 - lasts**2) * self._rng.standard_normal())
+            factor = factor * float(np.exp(self._given["town"] * self._town))
         self._asked = mean * factor
         self._running().set_demand(self._users, self._asked)
 
@@ -306,7 +317,7 @@ class Pipes:
             if link in shut or link in self._was_shut:
                 net.set_open(link, link not in shut)
         self._was_shut = shut
-        self._fed = _fed(net, shut)
+        self._fed = fed(net, shut)
 
     def _read(self, now: int) -> Mapping[str, float]:
         """Count this minute, and return what is measured of it."""
@@ -320,8 +331,8 @@ class Pipes:
         fed = self._fed[self._users]
         self._dry = int((~fed).sum())
         self._lowest = min(self._lowest, float(pressure[self._users[fed]].min())) if fed.any() else 0.0
-        if net.is_pump.any():
-            self._pumped += float(net.link_values("ENERGY")[net.is_pump].sum()) * minute
+        power = net.link_values("ENERGY") if self._pumps else np.zeros(len(net.links))
+        self._pumped += float(power[net.is_pump].sum()) * minute
         noise = self._given["read_m"] * self._rng.standard_normal(len(self.pressure))
         places = [net.nodes.index(one) for one in self.pressure]
         values = {
@@ -330,16 +341,20 @@ class Pipes:
         }
         values |= {f"{one}/flow": float(flow[net.links.index(one)]) for one in self.flow}
         values |= {f"{one}/level": float(pressure[net.nodes.index(one)]) for one in self.tanks}
+        values |= {f"{one}/power": float(power[net.links.index(one)]) for one in self._pumps}
         if self._given["chlorine"] > 0 or self._given["poison_node"] >= 0:
-            quality = net.node_values("QUALITY")
-            values |= {
-                f"{one}/quality": float(quality[at]) for one, at in zip(self.pressure, places, strict=True)
-            }
+            quality = net.node_values("QUALITY")[places]
+            if self._given["read_mg_l"] > 0:
+                off = self._given["read_mg_l"] * self._rng.standard_normal(len(places))
+                quality = np.maximum(quality + off, 0.0)
+            names = (f"{one}/quality" for one in self.pressure)
+            values |= dict(zip(names, quality.tolist(), strict=True))
         return values
 
     def _sensors(self) -> tuple[Sensor, ...]:
         named = [(one, "pressure", "m[H2O]") for one in self.pressure]
         named += [(one, "flow", "m3/h") for one in self.flow] + [(one, "level", "m") for one in self.tanks]
+        named += [(one, "power", "kW") for one in self._pumps]
         named += [(one, "quality", "mg/L") for one in self.pressure]
         return tuple(Sensor(name=f"{a}/{b}", thing="network", signal=b, unit=c) for a, b, c in named)
 
@@ -365,16 +380,3 @@ class Pipes:
             for one in self.sources
         ]
         return tuple(found)
-
-
-def _fed(net: Net, shut: set[int]) -> NDArray[np.bool_]:
-    """Return which nodes have a way to a reservoir or tank that no closed pipe blocks, ``[node]``."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    way = np.array([at for at in range(len(net.links)) if at not in shut])
-    ends, count = net.ends[way], len(net.nodes)
-    graph = coo_matrix((np.ones(len(way)), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    label = connected_components(graph, directed=False)[1]
-    found: NDArray[np.bool_] = np.isin(label, label[net.is_source])
-    return found
