@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["PROOFS", "prove"]
 
 PROOFS = {
+    "chlorine": "nervure.bench.twin.chlorine",
     "gates": "nervure.bench.twin.gates",
     "hvac": "nervure.bench.twin.hvac",
     "pipes": "nervure.bench.twin.pipes",
     "pumps": "nervure.bench.twin.pumps",
     "structure": "nervure.bench.twin.structure",
+    "wear": "nervure.bench.twin.wear",
 }
 
 

@@ -198,10 +198,11 @@ class Net:
         self._tasting = True
 
     def dose(self, node: int, mg_l: float) -> None:
-        """Let water leave a node with at least so much of the substance."""
+        """Let water leave a reservoir with so much of the substance, any other node with at least so much."""
         tool, project = self._tool, self._project
-        tool.setnodevalue(project, node + 1, tool.SOURCEQUAL, mg_l)
-        tool.setnodevalue(project, node + 1, tool.SOURCETYPE, tool.SETPOINT)
+        held = self.is_source[node] and not self.is_tank[node]  # a set point there would never come down
+        tool.setnodevalue(project, node + 1, tool.SOURCEQUAL, max(mg_l, 1e-9))  # at 0 the last one would stay
+        tool.setnodevalue(project, node + 1, tool.SOURCETYPE, tool.CONCEN if held else tool.SETPOINT)
 
     def start(self, step_s: int, hours: float) -> None:
         """Begin to run, for so long at most."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given
 from nervure.twin.hydraulic import Net, fed
+from nervure.twin.raw import Raw
 from nervure.twin.replay import Course, replay
 
 __all__ = ["Pipes", "valves"]
@@ -29,7 +30,8 @@ STEP_S = 60
 _KNOWN = {
     "hour": 10.0, "burst_pipe": -1.0, "burst_share": 0.5, "burst_size": 6.0, "burst_after_min": 30.0,
     "noise": 0.1, "rough": 0.05, "demand": 1.0, "town": 0.0, "read_m": 0.03, "read_mg_l": 0.0,
-    "chlorine": 0.0, "decay_per_day": 0.5, "poison_node": -1.0, "poison_mg_l": 0.0,
+    "chlorine": 0.0, "raw_mg_l": 0.0, "rain_h": -1.0, "decay_per_day": 0.5, "poison_node": -1.0,
+    "poison_mg_l": 0.0,
 }  # fmt: skip
 _HOURS = 24 * 14
 
@@ -143,7 +145,8 @@ class Pipes:
                 net.set_speed(net.links.index(thing), value)
                 self._speed[thing] = value
             else:
-                net.dose(net.nodes.index(thing), value)
+                self._dose[thing] = value
+        self._dosed()
         self._shut()
         self._course.note(dict(commands))
 
@@ -157,11 +160,12 @@ class Pipes:
             if what == "valve":
                 self._closed -= {at for at in self._closed if self.valve(at) == name}
             elif what == "dose":
-                net.dose(net.nodes.index(thing), self._given["chlorine"])
+                self._dose[thing] = self._given["chlorine"]
             elif thing in self._speed:
                 if not net.hold(net.links.index(thing), held=False) or self._speed[thing] > 0:
                     net.set_speed(net.links.index(thing), 1.0)
                 del self._speed[thing]
+        self._dosed()
         self._shut()
         self._course.note(dict.fromkeys(back))
 
@@ -172,6 +176,9 @@ class Pipes:
         due = self._course.steps * STEP_S
         if self._course.steps == int(self._given["burst_after_min"]) and self._burst is not None:
             net.set_leak(self._burst, self._given["burst_size"])
+        if self._given["raw_mg_l"] > 0:
+            self._used = self._raw.minute(due / 3600)
+            self._dosed()
         self._settled()
         while True:  # a tank that runs full ends a step of EPANET's before ours
             left = net.go_on()
@@ -275,11 +282,17 @@ class Pipes:
         net, poison = self._running(), int(self._given["poison_node"])
         if self._given["chlorine"] > 0 or poison >= 0:
             net.carry("substance", self._given["decay_per_day"])
-        if self._given["chlorine"] > 0:
-            for one in self.sources:
-                net.dose(net.nodes.index(one), self._given["chlorine"])
+        self._raw, self._used = Raw(self._course.seed, self._given["raw_mg_l"], self._given["rain_h"]), 0.0
+        self._dose = dict.fromkeys(self.sources, self._given["chlorine"])
+        self._dosed()
         if poison >= 0:
             net.dose(net.nodes.index(self.nodes[poison]), self._given["poison_mg_l"])
+
+    def _dosed(self) -> None:
+        """Let water leave the works with what raw water leaves of the doses."""
+        net = self._running()
+        for thing, dose in self._dose.items() if self._given["chlorine"] > 0 else ():
+            net.dose(net.nodes.index(thing), max(dose - self._used, 0.0))
 
     def _settled(self) -> None:
         """Set what everybody draws in the coming minute."""

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 _SHORT = 50.0  # money for an hour with a level one metre outside
 _KEEP = 0.98  # of an old mean, where a new reading of five minutes comes in
 _NEWEST_H = 24 * 14
+_SPARE = (0.1, 0.02, 0.3)  # m kept from a level's limits: in the first hour, more every hour, at most
+_STILL_H = 0.4  # a level that says the same for longer is not believed
 
 
 class Tank(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,14 +257,17 @@ def _levels(rows: _Rows, station: Station, tanks: Tanks, pumps: Pumps, now: Now,
                 parts += [(at - 1, level + j, float(weight[2 + j]) + (j == k)) for j in range(size)]
             else:
                 steady += float(weight[2 : 2 + size] @ now.levels + now.levels[k])
-            here, spare = (at, level + k, 1.0), min(0.1 + 0.04 * at, 0.4)  # farther ahead is less sure
+            here, spare = (
+                (at, level + k, 1.0),
+                min(_SPARE[0] + _SPARE[1] * at, _SPARE[2]),
+            )  # farther ahead is less sure
             rows.add(-steady, -steady, (at, level + k, -1.0), *parts)
             rows.add(tank.low_m + spare, np.inf, here, (at, level + size + k, 1.0))
             rows.add(-np.inf, tank.high_m - spare, here, (at, level + 2 * size + k, -1.0))
 
 
 class Pumping:
-    """Float switches for half a day, then a plan every hour, from what was learned until then.
+    """Float switches for a few hours, then a plan every hour, from what was learned until then.
 
     ``foresee(hour, count)`` returns what will be drawn in m3/h, ``[hour]``. ``spent_s`` keeps the
     processor's time of every solve.
@@ -275,7 +280,7 @@ class Pumping:
         until_then: Levels,
         *,
         horizon_h: int = 36,
-        learn_h: int = 12,
+        learn_h: int = 6,
     ) -> None:
         self._station, self._foresee, self._first = station, foresee, until_then
         self._horizon, self._learn_h = horizon_h, learn_h
@@ -288,15 +293,20 @@ class Pumping:
         self._flows: list[float] = []
         self._wanted: int | None = None
         self._last = -1
+        self._moved = [(np.nan, 0.0)] * len(station.tanks)
         self.spent_s: list[float] = []
 
     def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
-        """Return 0 or 1 by pump, ``P1/pump``, every few minutes; nothing where something was not read."""
+        """Return 0 or 1 by pump, ``P1/pump``, every few minutes.
+
+        Nothing where something was not read, or where a level stands still.
+        """
         names = self._station.pumps
         level = np.array([readings.get(f"{one.name}/level", np.nan) for one in self._station.tanks])
         flow = sum(readings.get(f"{one}/flow", np.nan) for one in names)
         power = [readings.get(f"{one}/power", np.nan) for one in names]
-        if not (np.isfinite(level).all() and np.isfinite(flow) and np.isfinite(power).all()):
+        sound = np.isfinite(level).all() and np.isfinite(flow) and np.isfinite(power).all()
+        if not sound or self._still(hour, level):
             return {}
         self._flows.append(flow)
         self._watch(sum(one > 0 for one in power), flow, sum(power))
@@ -307,6 +317,14 @@ class Pumping:
         if self._wanted is None:
             return self._turns.to(self._first.count(hour, float(level[0]), now), hour)
         return self._turns.to(self._safe(self._wanted, now, level), hour)
+
+    def _still(self, hour: float, level: Floats) -> bool:
+        """Return whether a gauge has said the very same for too long."""
+        self._moved = [
+            was if was[0] == one else (one, hour)
+            for was, one in zip(self._moved, level.tolist(), strict=True)
+        ]
+        return any(hour - since > _STILL_H for _, since in self._moved)
 
     def _watch(self, now: int, flow: float, power: float) -> None:
         """Learn what so many pumps lift and draw."""

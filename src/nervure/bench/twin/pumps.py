@@ -52,7 +52,7 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
             goal("cost beside float switches", "≤", -15, _beside(found, PLANNED, PLAIN), "%"),
             goal("cost beside float switches by tariff", "≤", -3, _beside(found, PLANNED, TARIFFED), "%"),
             goal("chance alone makes so much of that", "≤", 0.05, _gain(found, PLANNED, TARIFFED)["p"]),
-            goal("starts a day, mean", "≤", 20, _mean(found[PLANNED], lambda one: one.starts / count)),
+            goal("starts a day of the three pumps, mean", "≤", 12, _mean(found[PLANNED], lambda one: one.starts / count)),
             goal("minutes with a tank outside its limits, all runs", "≤", 0, _total(found, failed, "outside_min"), "min"),
             goal("minutes with a pressure below the least, all runs", "≤", 0, _total(found, failed, "low_pressure_min"), "min"),
             goal("a solve, 99 of 100 within", "≤", 1000, max(one.solve_ms[1] for one in found[PLANNED] if one.solve_ms), "ms of CPU"),
@@ -68,9 +68,10 @@ _SAID = (
     " {peak} from 16 to 21, {day} otherwise. Levels have to stay between {low_m:g} and {high_m:g} m, pressures above {pressure_m:g} m. Every"
     " controller works through the loop of `act`: a pump stays on or off for 20 minutes at least, six changes an hour are allowed,"
     " none starts while a tank is full, and without fresh gauges the station's own float switches have the pumps. Float switches"
-    " turn on the first pump at 4.2 m and off at 4.8 m, the others lower; by tariff, they do so 0.7 m higher while electricity is"
-    " cheaper than its mean, and 0.7 m lower while it is dearer. The planner begins as float switches, learns pumps and tanks from"
-    " half a day of readings, and reads forecasts of what is drawn that are off by 4 % in the first hour and 10 % a day ahead. Water"
+    " turn on the first pump at 4.2 m and off at 4.8 m, the others lower. By tariff, they do so from 3 to 3.6 m, 1.2 m higher while electricity is"
+    " cheaper than its mean, and 1.2 m lower while it is dearer: the cheapest of five such settings that kept the limits on other seeds."
+    " The planner begins as float switches, learns pumps and tanks from what it reads, plans from the sixth hour"
+    " on, and is given forecasts of what is drawn that are off by 4 % in the first hour and 10 % a day ahead. Water"
     " that tanks hold less at the end than at the beginning is paid for at the lowest price."
 )
 
@@ -141,7 +142,7 @@ def _beside_part(found: dict[str, list[Days]]) -> Part:
 def _failed(failed: dict[str, list[Days]], count: int) -> Part:
     return Part(
         title="A gauge fails",
-        said="The level of the larger tank, under the planner. A command that rests on it is refused once it has said the same for"
-        " half an hour, or nothing for ten minutes; when the lease of a quarter of an hour ends, the station is back on its float switches.",
+        said="The level of the larger tank, under the planner, which says nothing once a gauge is silent, or has said the very same for 24 minutes"
+        " (the interlock refuses after 30); when the lease of a quarter of an hour ends, the station is back on its float switches.",
         rows=tuple((name, _row(runs, count)) for name, runs in failed.items()),
     )

@@ -134,7 +134,7 @@ def _controller(kind: str, usual: Floats, seed: int) -> _Controller:
     if kind == KINDS[0]:
         return Levels(own, on, off)
     if kind == KINDS[1]:
-        return Levels(own, (3.6, 2.8, 1.9), (4.2, 3.8, 3.0), price=own.price, shift_m=0.7)
+        return Levels(own, (3.0, 2.6, 2.3), (3.6, 3.3, 3.0), price=own.price, shift_m=1.2)
     return Pumping(own, Foresight(usual, seed), Levels(own, on, off))
 
 

@@ -1,0 +1,99 @@
+"""A learned controller of heat: a signed ONNX file that rates setpoints, behind a shield of its own.
+
+The shield: no setpoint outside the band of the hour; every band is prepared as a schedule would, whatever the
+net wants; what is not a rating is the schedule. So a bad net costs money, not comfort.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from nervure.act.controller.thermostat import Schedule, setpoints
+from nervure.core.card import CARD_KEY, Card
+from nervure.core.comfort import Comfort
+from nervure.core.error import ModelError
+from nervure.core.hearth import CHOICES, FEATURES, Hearth
+from nervure.core.problem import Control
+from nervure.trust.signature import verify
+
+__all__ = ["LearnedHeat", "shielded"]
+
+Floats = NDArray[np.float64]
+Foresee = Callable[[float, int], tuple[Floats, Floats]]
+LEAD_H = 2.0
+
+
+def shielded(
+    hour: float, wanted: Mapping[str, tuple[float, float]], schedule: Schedule, readings: Mapping[str, float]
+) -> dict[str, float]:
+    """Return setpoints as wanted by zone, heat and cold in Cel, but never less than a schedule has them."""
+    least = schedule.decide(hour, readings)
+    found: dict[str, float] = {}
+    for zone, (heat, cold) in wanted.items():
+        low, high = least[f"{zone}/heat_setpoint"], least[f"{zone}/cool_setpoint"]
+        warm = min(max(heat, low), high - 0.5)
+        found |= setpoints(zone, warm, max(min(cold, high), warm + 0.5))
+    return found
+
+
+class LearnedHeat:
+    """A net that was taught in a twin; decides every half hour, and holds in between.
+
+    ``foresee(hour, count)`` returns outdoors in Cel and sun in W/m2, ``[hour]`` each. ``verdicts`` counts
+    what became of its choices: ``passed``, ``raised`` (the schedule wanted more), ``invalid``. Nothing of
+    the file is read before its signature holds; raises ``ModelError`` for a file that nobody trusted has
+    signed, or that is no controller of heat.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        trusted: Iterable[bytes],
+        zones: Sequence[str],
+        comfort: Comfort,
+        price: Callable[[float], float],
+        foresee: Foresee,
+    ) -> None:
+        verify(model, trusted)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            text = self._session.get_modelmeta().custom_metadata_map[CARD_KEY]
+            self.card = msgspec.json.decode(text, type=Card)
+        except Exception as cause:  # ONNX Runtime's errors share no class of their own
+            raise ModelError(f"this controller cannot be loaded: {cause}") from cause
+        told = tuple(one.signal for one in self.card.channels)
+        if not isinstance(self.card.problem, Control) or told != FEATURES:
+            raise ModelError(f"{self.card.name} is no controller of heat", hint=f"it is told {told}")
+        self._zones, self._hearth = tuple(zones), Hearth(zones, comfort, price)
+        self._schedule, self._foresee = Schedule(zones, comfort, LEAD_H), foresee
+        self.verdicts: Counter[str] = Counter()
+        self._held: dict[str, int] | None = {}
+
+    def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
+        """Return setpoints in Cel; hours since a Monday's midnight."""
+        if abs(hour * 2 - round(hour * 2)) < 1e-6:
+            self._held = self._chosen(hour, readings)
+        if not self._held:
+            return self._schedule.decide(hour, readings)
+        wanted = {zone: self._hearth.setpoints(hour, one) for zone, one in self._held.items()}
+        return shielded(hour, wanted, self._schedule, readings)
+
+    def _chosen(self, hour: float, readings: Mapping[str, float]) -> dict[str, int] | None:
+        """Return the choice of every zone; None where the net says nothing of use."""
+        outdoor, sun = self._foresee(hour, 12)
+        views = self._hearth.look(hour, readings, outdoor, sun)
+        rated: NDArray[np.float32] = self._session.run(["y"], {"x": views})[0]
+        if not (np.isfinite(views).all() and np.isfinite(rated).all() and rated.shape[1] == len(CHOICES)):
+            self.verdicts["invalid"] += 1
+            return None
+        self.verdicts["passed"] += 1
+        return dict(zip(self._zones, rated.argmax(axis=1).tolist(), strict=True))
