@@ -15,6 +15,7 @@ from nervure.twin.building import Building
 from nervure.twin.flood import Flood, muskingum, runoff, unit_hydrograph
 from nervure.twin.machine import Machine, orders
 from nervure.twin.pipes import Pipes
+from nervure.twin.sewer import Sewer
 from nervure.twin.structure import Structure, beam, drifts, earthquakes, modes, shear_building
 
 Make = Callable[[Path], Twin]
@@ -31,6 +32,7 @@ TWINS: dict[str, Make] = {
     "flood": lambda _: Flood(),
     "machine": lambda _: Machine(),
     "pipes": _pipes,
+    "sewer": lambda _: Sewer(),
     "structure": lambda _: Structure(3),
 }
 each = pytest.mark.parametrize("name", sorted(TWINS))
@@ -38,8 +40,9 @@ each = pytest.mark.parametrize("name", sorted(TWINS))
 
 @pytest.fixture
 def twin(name: str, tmp_path: Path) -> Twin:
-    if name == "pipes":
-        pytest.importorskip("epanet")
+    for one, engine in (("pipes", "epanet"), ("sewer", "pyswmm")):
+        if name == one:
+            pytest.importorskip(engine)
     return TWINS[name](tmp_path)
 
 

@@ -20,7 +20,7 @@ from nervure.twin.pipes import Pipes
 __all__ = ["KINDS", "MOST", "USUAL", "Water", "scenario", "water", "works"]
 
 KINDS = ("constant dose", "PI", "planned")
-USUAL = 0.65
+USUAL = 0.6
 MOST = 0.8
 """What nobody is to get, in mg/L: well below what WHO allows, and above what most people taste."""
 _PUMPS, _FAR, _USERS = ("P1", "P2", "P3"), ("C", "F", "G", "I"), tuple("ABCDEFGHI")
@@ -45,7 +45,7 @@ class _Controller(Protocol):
 
 
 def works() -> Works:
-    """Return the works, with 0.65 mg/L as the constant dose."""
+    """Return the works, with the constant dose."""
     return Works(dose="W/dose", near="A", far=_FAR, pumps=_PUMPS, volume_m3=111.0, usual=USUAL)
 
 
