@@ -45,7 +45,7 @@ Judged = Annotated[
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
         " detection: all sets of detection, and the report on them; signals: the same of signal control; or"
-        " hvac, pipes, structure: proofs on twins."
+        " chlorine, gates, heating, hvac, pipes, pumps, structure, wear: proofs on twins."
     ),
 ]
 Package = Annotated[

@@ -1,4 +1,4 @@
-"""``nervure evaluate hvac``, ``pipes``, ``structure``: proofs of twins and of what controls them."""
+"""``nervure evaluate hvac``, ``pipes``, ``pumps``, …: proofs of twins and of what controls them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = ["PROOFS", "prove"]
 PROOFS = {
     "chlorine": "nervure.bench.twin.chlorine",
     "gates": "nervure.bench.twin.gates",
+    "heating": "nervure.bench.twin.heating",
     "hvac": "nervure.bench.twin.hvac",
     "pipes": "nervure.bench.twin.pipes",
     "pumps": "nervure.bench.twin.pumps",

@@ -18,6 +18,7 @@ from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given, pack, unpack
 
 __all__ = [
+    "BANK_M",
     "BANK_M3_S",
     "BASIN_M3",
     "GATE_M3_S",
@@ -35,12 +36,14 @@ _KNOWN = {
     "lag_h": 4.0, "base_m3_s": 6.0, "k_h": 2.0, "x": 0.2,
     "again_mm": 0.0, "again_h": 8.0, "again_after_h": 30.0,
 }  # fmt: skip
-_HOURS, _BANK_M = 96, 3.2
+_HOURS = 96
 _STATE = ("at", "given", "seed", "gate", "outlet", "stored", "routed", "sums", "rain", "last")
 GATE_M3_S, OUTLET_M3_S, BASIN_M3 = 40.0, 20.0, 1.5e6
 """What the open gate takes at most, what the open outlet gives back, and what the basin holds."""
-BANK_M3_S = 25 * 0.001**0.5 / 0.035 * _BANK_M ** (1 / 0.6)
-"""The flow at which the town's bank is reached, by the rating curve."""
+BANK_M = 3.2
+"""The level at the town that reaches its bank."""
+BANK_M3_S = 25 * 0.001**0.5 / 0.035 * BANK_M ** (1 / 0.6)
+"""The flow that does, by the rating curve."""
 
 
 def unit_hydrograph(lag_h: float, step_h: float) -> Floats:
@@ -173,7 +176,7 @@ class Flood:
             [
                 max(self._sums[0], self._last),
                 max(self._sums[1], level),
-                self._sums[2] + (level > _BANK_M) * step,
+                self._sums[2] + (level > BANK_M) * step,
                 self._sums[3] + max(self._last - BANK_M3_S, 0.0) * STEP_S,
             ]
         )

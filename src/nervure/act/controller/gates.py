@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
-__all__ = ["Basin", "FixedGate", "Gates", "RuleCurve", "plan"]
+__all__ = ["Basin", "FixedGate", "Gates", "HoldLevel", "RuleCurve", "plan"]
 
 Floats = NDArray[np.float64]
 STEP_H = 0.5
@@ -89,6 +89,23 @@ class _Moves:
         if self._gate > _CLOSE:  # what comes in is not let out again
             self._outlet = 0.0
         return {"basin/gate": self._gate, "basin/outlet": self._outlet}
+
+
+class HoldLevel:
+    """Throttle a sewer's gate as the level below it rises: open below ``low_m``, shut above ``high_m``."""
+
+    def __init__(self, gate: str, of: str, low_m: float, high_m: float, *, swing: float = 0.2) -> None:
+        self._gate, self._of, self._low, self._high = gate, of, low_m, high_m
+        self._swing, self._share = swing, 1.0
+
+    def decide(self, _hour: float, readings: Mapping[str, float]) -> dict[str, float]:
+        """Return the gate's share; nothing where the level is not known."""
+        level = readings.get(self._of, np.nan)
+        if not np.isfinite(level):
+            return {}
+        share = min(max((self._high - level) / (self._high - self._low), 0.0), 1.0)
+        self._share = min(max(share, self._share - self._swing), self._share + self._swing)
+        return {self._gate: self._share}
 
 
 class Plan(NamedTuple):

@@ -88,7 +88,7 @@ _SAID = (
     " and people who are out on weekdays; its planner knows neither the model nor the weather, only readings and noisy"
     " forecasts. The office is the five-zone building that papers on control compare themselves on, simulated by"
     " EnergyPlus. No controller was trained on the year it is judged on: all learn while they run, and their first weeks count."
-    " There is no row of deep reinforcement learning: none was built for these twins yet."
+    " Deep reinforcement learning on the house has [a page of its own](heating.md)."
 )
 
 

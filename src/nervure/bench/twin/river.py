@@ -14,7 +14,7 @@ from nervure.act.loop import Loop
 from nervure.core.error import DataError
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
-from nervure.twin.flood import BANK_M3_S, BASIN_M3, GATE_M3_S, OUTLET_M3_S, STEP_S, Flood, tributaries
+from nervure.twin.flood import BANK_M, BANK_M3_S, BASIN_M3, GATE_M3_S, OUTLET_M3_S, STEP_S, Flood, tributaries
 
 __all__ = ["FIXED", "KINDS", "Storm", "basin", "one_storm", "storm"]
 
@@ -70,7 +70,7 @@ def _rules() -> Declared:
         {"kind": "fresh", "inputs": ["north/flow", "south/flow", "town/level"], "within": "40min"},
         {
             "kind": "require", "doing": [{"of": "basin/outlet", **low}],
-            "needs": [{"of": "town/level", "low": 0.0, "high": 3.2}],
+            "needs": [{"of": "town/level", "low": 0.0, "high": BANK_M}],
         },
     ]  # fmt: skip
     plan = [{"hold": "1h", "values": {"basin/gate": FIXED, "basin/outlet": 0.0}}]
