@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nervure.act.controller.gates import Basin, Gates, RuleCurve, plan
+from nervure.act.controller.gates import Basin, Gates, HoldLevel, RuleCurve, plan
+from nervure.bench.twin.drains import SEWERS, drained
 from nervure.bench.twin.river import KINDS, one_storm
 from nervure.twin.flood import BANK_M3_S, Flood
 
@@ -93,3 +94,16 @@ def test_a_planned_gate_does_better_than_one_that_stands_open(seed: int) -> None
     assert curve.over_m3 < fixed.over_m3
     assert planned.peak_m < fixed.peak_m
     assert planned.refused == 0
+
+
+def test_a_sewers_gate_shuts_as_the_street_fills_and_keeps_it_dry() -> None:
+    pytest.importorskip("pyswmm")
+    hold = HoldLevel("Gate/gate", "J5/level", (3.0, 4.0), start=1.0)
+    assert hold.decide(0.0, {"J5/level": 1.0}) == {"Gate/gate": 1.0}
+    shares = [hold.decide(0.0, {"J5/level": 3.5})["Gate/gate"] for _ in range(4)]
+    assert shares == pytest.approx([0.8, 0.6, 0.5, 0.5])
+    assert hold.decide(0.0, {}) == {}
+    opened, _, worked = (drained(kind, 4) for kind in SEWERS)
+    assert worked.flooded_m3 < 0.1 * opened.flooded_m3
+    assert worked.brook_m3 > opened.brook_m3
+    assert worked.refused == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from nervure.twin.house import Tariff
 from nervure.twin.weather import made_up
 
 AIR = {"living/temperature": 21.0, "sleeping/temperature": 20.0}
-KEY = SigningKey.generate()
+KEY = SigningKey(os.urandom(32))
 
 
 def _file(bias: int | None = None) -> bytes:
@@ -78,7 +80,7 @@ def test_what_the_net_rates_highest_is_held_for_half_an_hour() -> None:
 
 def test_a_file_of_somebody_else_is_refused() -> None:
     with pytest.raises(ModelError):
-        _controller(_file(), SigningKey.generate().public)
+        _controller(_file(), SigningKey(os.urandom(32)).public)
 
 
 def test_the_file_answers_as_torch_does_and_lives_through_days() -> None:
@@ -116,7 +118,7 @@ class _Toy:
 
 
 def test_it_learns_what_pays() -> None:
-    net = train_warm(_Toy(), WarmRecipe(budget_s=2.5, gamma=0.1, first=100, exam_every=0.1))
+    net = train_warm(_Toy(), WarmRecipe(budget_s=100.0, most=25, batch=32, rate=2e-3, gamma=0.1, first=100))
     x = torch.zeros(2, len(FEATURES))
     x[:, 0] = torch.tensor([1.0, -1.0])
     assert net(x).argmax(dim=1).tolist() == [2, 5]

@@ -92,11 +92,16 @@ class _Moves:
 
 
 class HoldLevel:
-    """Throttle a sewer's gate as the level below it rises: open below ``low_m``, shut above ``high_m``."""
+    """Throttle a sewer's gate as the level below it rises: open below ``band_m``, shut above it.
 
-    def __init__(self, gate: str, of: str, low_m: float, high_m: float, *, swing: float = 0.2) -> None:
-        self._gate, self._of, self._low, self._high = gate, of, low_m, high_m
-        self._swing, self._share = swing, 1.0
+    ``start`` is where the gate stands, ``swing`` how far it moves in a step.
+    """
+
+    def __init__(
+        self, gate: str, of: str, band_m: tuple[float, float], *, start: float, swing: float = 0.2
+    ) -> None:
+        self._gate, self._of, (self._low, self._high) = gate, of, band_m
+        self._swing, self._share = swing, start
 
     def decide(self, _hour: float, readings: Mapping[str, float]) -> dict[str, float]:
         """Return the gate's share; nothing where the level is not known."""

@@ -16,7 +16,7 @@ __all__ = ["SEWERS", "THROTTLED", "Drained", "drained"]
 
 SEWERS = ("gate open", "gate throttled", "gate by the level below")
 THROTTLED = 0.6
-BAND_M = (2.8, 3.8)
+BAND_M = (3.0, 3.9)
 _GATE, _LEVEL = "Gate/gate", "J5/level"
 
 
@@ -55,7 +55,7 @@ def drained(kind: str, seed: int, *, throttled: float = THROTTLED) -> Drained:
     twin = Sewer()
     readings = twin.reset(seed=seed, scenario=_storm(seed))
     loop = Loop(_rules(), {_GATE: THROTTLED}, model=kind, now_ns=0)
-    control = HoldLevel(_GATE, _LEVEL, *BAND_M) if kind == SEWERS[2] else None
+    control = HoldLevel(_GATE, _LEVEL, BAND_M, start=THROTTLED) if kind == SEWERS[2] else None
     for step in range(40 * 12):
         now_ns = (step + 1) * 300 * 1_000_000_000
         if control is not None:

@@ -58,6 +58,8 @@ class WarmRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """How it is trained; ``budget_s`` are processor seconds for all of it, episodes in the twin too."""
 
     budget_s: float = 400.0
+    most: int = 1_000_000
+    """How many episodes at most."""
     gamma: float = 0.98
     rate: float = 5e-4
     batch: int = 128
@@ -153,7 +155,7 @@ def train_warm(home: Home, recipe: WarmRecipe, *, seed: int = 0, tell: Tell | No
     """Learn ratings of choices until the budget is spent; returns the net that did best in its exams."""
     begun, learner, episode = time.process_time(), _Learner(home, recipe, seed), 0
     best, score, last = copy.deepcopy(learner.net), _exam(home, learner.net), 0.0
-    while (spent := (time.process_time() - begun) / recipe.budget_s) < 1.0:
+    while (spent := (time.process_time() - begun) / recipe.budget_s) < 1.0 and episode < recipe.most:
         first, end = recipe.explore
         epsilon = first + (end - first) * min(1.0, spent / 0.7)
         mean = learner.episode(seed * 10_000 + episode, epsilon)
@@ -164,7 +166,7 @@ def train_warm(home: Home, recipe: WarmRecipe, *, seed: int = 0, tell: Tell | No
                 best, score = copy.deepcopy(learner.net), own
         if tell is not None:
             tell(min(spent, 1.0), f"episode {episode}, reward {mean:.3f}, best {score:.3f}")
-    return best
+    return learner.net if _exam(home, learner.net) > score else best
 
 
 def _exam(home: Home, net: WarmNet) -> float:
