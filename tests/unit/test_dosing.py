@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from nervure.act.controller.dosing import DosePI, DosePlan, Works, plan
+from nervure.act.loop import Loop
 from nervure.bench.twin.dosing import KINDS, MOST, water
 from nervure.bench.twin.station import ridge
+from nervure.core.interlock_check import declared
 from nervure.twin.fault import Fault
 from nervure.twin.pipes import Pipes
 from nervure.twin.raw import Raw
@@ -82,3 +86,15 @@ def test_an_analyser_that_lies_overdoses_nobody_behind_interlocks() -> None:
     safe, bare = (water(KINDS[1], 3, days=1, fault=lie, guarded=guarded) for guarded in (True, False))
     assert safe.highest < MOST < bare.highest
     assert safe.refused > 0
+
+
+@pytest.mark.parametrize("start", [0.9865410864655755, 1.0386155154762466, 0.9])
+def test_a_dose_goes_all_the_way_back_to_the_plan_when_its_lease_ends(start: float) -> None:
+    rate = {"kind": "rate", "of": "dose", "most": 0.3, "per": "14min"}
+    act = {"every": "1min", "interlocks": [rate], "plan": [{"hold": "1h", "values": {"dose": 0.1}}]}
+    rules = declared({"act": act}, {"type": "DataRecord", "field": [{"name": "dose", "type": "Quantity"}]})
+    assert rules is not None
+    loop = Loop(rules, {"dose": start}, model="none", now_ns=0)
+    doses = [float(loop.step(minute * 60_000_000_000)["dose"]) for minute in range(60)]
+    assert doses[-1] == 0.1  # a step of the whole rate is too long by its last digit
+    assert max(before - after for before, after in pairwise(doses)) <= 0.3

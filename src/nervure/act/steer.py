@@ -16,6 +16,8 @@ from nervure.core.interlock_check import span_ns, way
 
 __all__ = ["planned", "steer"]
 
+_SHORT = 1 - 1e-9  # of what a rate allows: a step of all of it may be too long by its last digit, for ever
+
 
 def planned(declared: Declared, rest: Mapping[str, Value], known: Known, since_ns: int) -> dict[str, Value]:
     """Return what the local plan says now; it began anew at ``since_ns``, with the step that fits best."""
@@ -67,8 +69,9 @@ def _next(name: str, value: Value, declared: Declared, known: Known) -> Value:
         if rate.of == name:
             held = [one.value for one in _lately(rate, known)]
             numbers = [float(one) for one in held if not isinstance(one, str)]
-            low = max(low, max(numbers) - rate.most)
-            high = min(high, min(numbers) + rate.most)
+            most = rate.most * _SHORT
+            low = max(low, max(numbers) - most)
+            high = min(high, min(numbers) + most)
     for bound in declared.of(Range):
         if bound.of == name:
             low = low if bound.low is None else max(low, min(bound.low, now))

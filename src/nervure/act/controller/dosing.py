@@ -33,6 +33,8 @@ _SLOW = 0.85  # of an old mean by hour of the day, where a new day comes in
 class Works(msgspec.Struct, frozen=True, kw_only=True):
     """Where chlorine is dosed, in mg/L, and where it is measured.
 
+    A reading by the name of ``dose`` is what is in force: interlocks may have had another word than we.
+
     ``volume_m3`` is that of the pipes from the works to the analyser ``near``, ``pumps`` measure the flow;
     ``swing`` is by how much a dose may change in a step of a quarter of an hour.
     """
@@ -85,6 +87,8 @@ class DosePI:
         if seen is None:
             return {}
         near, far, flow = seen
+        force = readings.get(works.dose, self._dose)
+        self._sum, self._dose = self._sum + force - self._dose, force
         self._lowest.append(float(far.min()))
         if flow > 0:  # standing water says nothing of the dose
             self._trim()
@@ -168,6 +172,7 @@ class DosePlan:
             return {}
         near, far, flow = seen
         self._steps += 1
+        self._dose = readings.get(works.dose, self._dose)
         self._sent.append((self._dose, flow * STEP_H))
         if flow > 0:
             self._watch(near)

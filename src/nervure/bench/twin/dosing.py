@@ -64,15 +64,16 @@ def _rules() -> Declared:
     gauges = ["S/quality", "A/quality"]
     rules: list[dict[str, Any]] = [
         {"kind": "range", "of": "W/dose", "low": 0.0, "high": 1.5},
-        {"kind": "rate", "of": "W/dose", "most": 0.25, "per": "14min"},
+        {"kind": "rate", "of": "W/dose", "most": 0.3, "per": "14min"},
         {"kind": "fresh", "inputs": gauges, "within": "20min", "stuck": "90min"},
         {
-            "kind": "require", "doing": [{"of": "W/dose", "low": USUAL + 0.01}],
-            "needs": [{"of": "S/quality", "low": 0.0, "high": 0.58}],
+            "kind": "require", "binds": "models",  # the way back to the plan goes through high doses too
+            "doing": [{"of": "W/dose", "low": USUAL + 0.01}],
+            "needs": [{"of": "S/quality", "low": 0.0, "high": 0.6}],
         },
     ]  # fmt: skip
     plan = [{"hold": "1h", "values": {"W/dose": USUAL}}]
-    act = {"lease": "35min", "age": "1min", "every": "1min", "interlocks": rules, "plan": plan}
+    act = {"lease": "20min", "age": "1min", "every": "1min", "interlocks": rules, "plan": plan}
     found = declared({"act": act}, {"type": "DataRecord", "field": [{"name": "W/dose", "type": "Quantity"}]})
     if found is None:
         raise DataError("the dosing pump declares nothing")
@@ -89,13 +90,15 @@ def water(kind: str, seed: int, *, days: int = 7, fault: Fault | None = None, gu
     control = {KINDS[0]: ConstantDose, KINDS[1]: DosePI, KINDS[2]: DosePlan}[kind](works())
     names = [one.name for one in twin.describe().sensors]
     faults = Faults([fault] if fault is not None else [], names, seed=seed)
+    wish: dict[str, float] = {}
     loop, done = Loop(_rules(), {"W/dose": USUAL}, model=kind, now_ns=0), _Count()
     for minute in range((_WARM_H + days * 24) * 60):
         now_ns = (minute + 60) * 60 * _NS
         if minute % _EVERY_MIN == 0:
             seen = faults.through(readings, minute * 60.0)
             loop.sense({one: seen[one] for one in ("S/quality", "A/quality")}, now_ns)
-            wish = control.decide(minute / 60, seen)
+            force = float(loop.values["W/dose"]) if guarded else wish.get("W/dose", USUAL)
+            wish = control.decide(minute / 60, seen | {"W/dose": force})
             if wish:
                 loop.command(wish, now_ns)
             if not guarded and wish:
