@@ -23,6 +23,7 @@ from scipy.sparse import coo_matrix
 __all__ = ["Basin", "FixedGate", "Gates", "HoldLevel", "RuleCurve", "plan"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 STEP_H = 0.5
 _PEAK, _EMPTY, _MOVE = 8.0, 1e-3, 1e-4  # beside 1 for m3/s over the bank for an hour
 _CLOSE = 0.02
@@ -185,20 +186,20 @@ class _Table:
 
     def __init__(self, wide: int) -> None:
         self._wide = wide
-        self._parts: dict[bool, list[tuple[Floats, Floats, Floats]]] = {True: [], False: []}
+        self._parts: dict[bool, list[tuple[Longs, Longs, Floats]]] = {True: [], False: []}
         self._ends: dict[bool, list[Floats]] = {True: [], False: []}
         self._rows = {True: 0, False: 0}
 
-    def equal(self, parts: list[tuple[NDArray[np.int64], float]], value: Floats) -> None:
+    def equal(self, parts: list[tuple[Longs, float]], value: Floats) -> None:
         """Add rows whose parts sum to a value."""
         self._add(parts, value, even=True)
 
-    def most(self, parts: list[tuple[NDArray[np.int64], float]], value: Floats) -> None:
+    def most(self, parts: list[tuple[Longs, float]], value: Floats) -> None:
         """Add rows whose parts sum to a value at most."""
         self._add(parts, value, even=False)
 
-    def _add(self, parts: list[tuple[NDArray[np.int64], float]], value: Floats, *, even: bool) -> None:
-        row = self._rows[even] + np.arange(value.size)
+    def _add(self, parts: list[tuple[Longs, float]], value: Floats, *, even: bool) -> None:
+        row = self._rows[even] + np.arange(value.size, dtype=np.int64)
         for column, factor in parts:
             flat = column.reshape(-1)
             there = flat >= 0

@@ -161,12 +161,12 @@ def _paired(found: dict[str, list[Storm]]) -> Part:
 
 
 def _storms(found: dict[str, list[Storm]], seeds: Sequence[int]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = [
-        (f"{seed}", {f"{kind}, m": runs[at].peak_m for kind, runs in found.items()} | {
-            f"{kind}, million m3": _volume(found[kind][at]) for kind in (FIXED_GATE, CURVE, PLANNED)
-        })
-        for at, seed in enumerate(seeds)
-    ]  # fmt: skip
+    rows: list[tuple[str, dict[str, float | str | None]]] = []
+    for at, seed in enumerate(seeds):
+        row: dict[str, float | str | None] = {f"{kind}, m": runs[at].peak_m for kind, runs in found.items()}
+        for kind in (FIXED_GATE, CURVE, PLANNED):
+            row[f"{kind}, million m3"] = _volume(found[kind][at])
+        rows.append((f"{seed}", row))
     return Part(
         title="Every storm", said="Peaks, and water over the bank, by the storm's seed.", rows=tuple(rows)
     )

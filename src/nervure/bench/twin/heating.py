@@ -43,15 +43,13 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
     plain = min(RULES[:3], key=lambda kind: _mean(found[kind]))
     beside = {kind: _pair(found, kind) for kind in RULES}
     better = -100 * beside[best].mean / _mean(found[best])
-    promoted = better >= _LEAST and beside[best].p < 0.05
     return Proof(
         name="heating",
         title="Heating by deep reinforcement learning, beside rules and a plan",
         command="nervure evaluate heating --json --out docs/report",
         said=_SAID.format(
             seeds=len(seeds), days=days, taught=taught_s, best=best, better=better,
-            verdict="It is promoted." if promoted else "It is not promoted, and the planner stays."
-            if best == PLANNED else f"It is not promoted, and {best} stays.",
+            verdict=_verdict(better, beside[best].p, best),
         ),
         engine="RC model of 4 nodes with pvlib, Chicago O'Hare TMY3; torch, ONNX Runtime; HiGHS by scipy",
         cpu_s=time.process_time() - begun,
@@ -78,6 +76,12 @@ _SAID = (
     " only if it beats the best rule by 3 % with p < .05. It costs {better:.2f} % less than the best one ({best}). {verdict}"
     " Five zones in EnergyPlus were not tried with it."
 )
+
+
+def _verdict(better: float, chance: float, best: str) -> str:
+    if better >= _LEAST and chance < 0.05:
+        return "It is promoted."
+    return f"It is not promoted, and {'the planner' if best == PLANNED else best} stays."
 
 
 def _mean(runs: Sequence[Weeks]) -> float:

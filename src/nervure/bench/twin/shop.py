@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -131,6 +131,7 @@ class _Months:
         self._events = dict.fromkeys(("broken", "planned", "called"), 0)
         self._hour = self._cost = self._ran = self._fast = 0.0
         self._number = -1
+        self._readings: Mapping[str, float] = {}
         self._renew()
 
     def lived(self, hours: float) -> Months:
