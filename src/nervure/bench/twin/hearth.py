@@ -107,7 +107,7 @@ def _rules() -> Declared:
     rules: list[dict[str, Any]] = [
         {
             "kind": "range", "of": one,
-            "low": 12.0 if "heat" in one else 18.0, "high": 25.0 if "heat" in one else 40.0,
+            "low": 12.0 if "heat" in one else 16.0, "high": 28.0 if "heat" in one else 40.0,
         }
         for one in fields
     ]  # fmt: skip
