@@ -6,6 +6,7 @@ and what cannot move yet stays where it is until it can.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from nervure.act import track
@@ -15,8 +16,6 @@ from nervure.core.interlock import Declared, Range, Rate, Sequence, Value, label
 from nervure.core.interlock_check import span_ns, way
 
 __all__ = ["planned", "steer"]
-
-_SHORT = 1 - 1e-9  # of what a rate allows: a step of all of it may be too long by its last digit, for ever
 
 
 def planned(declared: Declared, rest: Mapping[str, Value], known: Known, since_ns: int) -> dict[str, Value]:
@@ -69,14 +68,27 @@ def _next(name: str, value: Value, declared: Declared, known: Known) -> Value:
         if rate.of == name:
             held = [one.value for one in _lately(rate, known)]
             numbers = [float(one) for one in held if not isinstance(one, str)]
-            most = rate.most * _SHORT
-            low = max(low, max(numbers) - most)
-            high = min(high, min(numbers) + most)
+            low = max(low, _within(max(numbers), -rate.most))
+            high = min(high, _within(min(numbers), rate.most))
     for bound in declared.of(Range):
         if bound.of == name:
             low = low if bound.low is None else max(low, min(bound.low, now))
             high = high if bound.high is None else min(high, max(bound.high, now))
     return min(max(float(value), low), high) if low <= high else now
+
+
+def _within(was: float, most: float) -> float:
+    """Return ``was + most``, or as much less as its last digit needs for the judge to find it no farther.
+
+    >>> abs(0.9865410864655755 - 0.3 - 0.9865410864655755) > 0.3, _within(1.0, 0.5)
+    (True, 1.5)
+    >>> abs(_within(0.9865410864655755, -0.3) - 0.9865410864655755) <= 0.3
+    True
+    """
+    found = was + most
+    while abs(found - was) > abs(most):
+        found = math.nextafter(found, was)
+    return found
 
 
 def _lately(rate: Rate, known: Known) -> list[Held]:
