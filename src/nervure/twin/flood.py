@@ -23,9 +23,11 @@ __all__ = [
     "BASIN_M3",
     "GATE_M3_S",
     "OUTLET_M3_S",
+    "STEP_S",
     "Flood",
     "muskingum",
     "runoff",
+    "tributaries",
     "unit_hydrograph",
 ]
 

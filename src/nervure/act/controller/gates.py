@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 
-__all__ = ["Basin", "FixedGate", "Gates", "HoldLevel", "RuleCurve", "plan"]
+__all__ = ["STEP_H", "Basin", "FixedGate", "Gates", "HoldLevel", "Plan", "RuleCurve", "plan"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 STEP_H = 0.5
+"""Hours between two decisions, and a step of a forecast."""
 _PEAK, _EMPTY, _MOVE = 8.0, 1e-3, 1e-4  # beside 1 for m3/s over the bank for an hour
 _CLOSE = 0.02
 _MARGIN = 0.97  # of the bank's flow: where what is done begins

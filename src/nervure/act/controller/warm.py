@@ -22,11 +22,12 @@ from nervure.core.hearth import CHOICES, FEATURES, Hearth
 from nervure.core.problem import Control
 from nervure.trust.signature import verify
 
-__all__ = ["LearnedHeat", "shielded"]
+__all__ = ["LEAD_H", "LearnedHeat", "shielded"]
 
 Floats = NDArray[np.float64]
 Foresee = Callable[[float, int], tuple[Floats, Floats]]
 LEAD_H = 2.0
+"""How long before a band begins the shield prepares it."""
 
 
 def shielded(

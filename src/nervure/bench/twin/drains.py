@@ -12,7 +12,7 @@ from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
 from nervure.twin.sewer import Sewer
 
-__all__ = ["SEWERS", "THROTTLED", "Drained", "drained"]
+__all__ = ["BAND_M", "SEWERS", "THROTTLED", "Drained", "drained"]
 
 SEWERS = ("gate open", "gate throttled", "gate by the level below")
 THROTTLED = 0.6

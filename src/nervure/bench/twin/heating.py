@@ -55,7 +55,6 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
         cpu_s=time.process_time() - begun,
         goals=(
             goal(f"promotion: cheaper than the best rule ({best})", "≥", _LEAST, better, "%"),
-            goal("promotion: chance alone makes so much of that", "≤", 0.05, beside[best].p),
             goal(f"cheaper than the best rule that does not plan ({plain})", "≥", _LEAST, -100 * beside[plain].mean / _mean(found[plain]), "%"),
             goal("discomfort, worst weeks", "≤", 0.1, max(one.comfort_kh for one in found[LEARNED]), "K·h"),
             goal("training", "≤", 480, taught_s, "CPU-s"),

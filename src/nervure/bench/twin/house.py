@@ -16,7 +16,7 @@ from nervure.twin.building import Building
 from nervure.twin.house import ZONES, Tariff, cooling_ratio, heating_ratio
 from nervure.twin.weather import Weather, on_plane
 
-__all__ = ["BARE", "FULL", "Foresight", "Year", "year"]
+__all__ = ["BARE", "FULL", "NAMES", "Foresight", "Year", "year"]
 
 Floats = NDArray[np.float64]
 BARE = {"pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0}

@@ -16,7 +16,7 @@ from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
 from nervure.twin.flood import BANK_M, BANK_M3_S, BASIN_M3, GATE_M3_S, OUTLET_M3_S, STEP_S, Flood, tributaries
 
-__all__ = ["FIXED", "KINDS", "Storm", "basin", "one_storm", "storm"]
+__all__ = ["FIXED", "KINDS", "Foresight", "Storm", "basin", "one_storm", "storm"]
 
 Floats = NDArray[np.float64]
 KINDS = ("no basin", "fixed gate", "rule curve", "planned", "planned, forecasts without error")

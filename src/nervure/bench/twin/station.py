@@ -20,7 +20,7 @@ from nervure.twin.fault import Fault, Faults
 from nervure.twin.house import Tariff
 from nervure.twin.pipes import Pipes
 
-__all__ = ["KINDS", "LIMITS", "Days", "days", "pattern", "ridge", "station"]
+__all__ = ["KINDS", "LIMITS", "TARIFF", "Days", "Foresight", "days", "pattern", "ridge", "station"]
 
 Floats = NDArray[np.float64]
 KINDS = ("float switches", "float switches, by tariff", "planned by the hour")
