@@ -35,7 +35,8 @@ def open_twin(name: str, **options: Any) -> Twin:
     made = getattr(import_module(f"nervure.twin.{name}"), kind)
     known = inspect.signature(made).parameters
     given = {one: value for one, value in options.items() if value is not None}
-    if "path" in known and "net" not in known and "path" not in given:  # a network that is a file
+    file = "path" in known and "net" not in known and "path" not in given  # a network that is a file
+    if file and ("net" in given or known["path"].default is inspect.Parameter.empty):
         given["path"] = _network(str(given.pop("net", _OWN)))
     if odd := sorted(set(given) - set(known)):
         raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")

@@ -107,6 +107,9 @@ SCENARIOS: Mapping[str, WhatIf] = {
                     do=Measure(scenario=_STORM)),
     "gate": WhatIf(title="A storm of 110 mm: the gate of the basin opens", twin="flood", minutes=2880.0,
                    scenario=_STORM, do=Measure(commands={"basin/gate": 1.0})),
+    "throttle": WhatIf(title="A cloudburst of 55 mm: a sewer's gate is half shut", twin="sewer",
+                       minutes=1440.0, scenario={"rain_mm": 55.0},
+                       do=Measure(commands={"Gate/gate": 0.5})),
 }  # fmt: skip
 """Questions to begin with; a TOML file asks others."""
 
