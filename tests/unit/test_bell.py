@@ -171,6 +171,20 @@ def test_one_that_was_there_before_a_restart_and_is_not_heard_since_is_away(
     assert not catalogue.alerts(solution="act", active=True)  # also the trip: nobody could reset it
 
 
+def test_what_rings_for_a_loop_that_was_made_a_moment_ago_rings_on(
+    catalogue: Catalogue, writer: Writer, loops: Loops
+) -> None:
+    loop_of(writer, "old", ACT, SPEED)
+    patrol = Patrol(catalogue, loops)
+    now = patrol._begun_ns
+    patrol.look(now)  # the list of loops is read, and not again for some seconds
+    thing, loop = loop_of(writer, "new", ACT, SPEED)
+    hear(loops, thing, loop, tripped(loops, loop, now).report(now), now)
+    patrol.look(now + S)
+    (alert,) = rung(catalogue, "trip", active=None)
+    assert alert.active
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

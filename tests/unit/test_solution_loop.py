@@ -106,7 +106,7 @@ def test_a_solution_may_be_toml_or_have_its_loops_in_toml_beside_it(tmp_path: Pa
         ' signals=(Signal(name="level", unit="dB", every="1min"),))\n'
     )
     assert find(str(plain)).loops == ()
-    beside = tmp_path / "noise.toml"
+    beside = tmp_path / "noise.loops.toml"
     beside.write_text('[[loops]]\ncommand = "speed"\nsets = [{ name = "limit", unit = "km/h" }]\n')
     assert [one.command for one in find(str(plain)).loops] == ["speed"]
     beside.write_text('[[loops]]\ncommand = "speed"\nset = []\n')

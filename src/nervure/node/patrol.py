@@ -50,9 +50,12 @@ class Patrol:
 
     def look(self, now_ns: int) -> None:
         """Look once."""
-        if now_ns - self._read_ns >= _READ_NS:
-            self._there, self._read_ns = self._read(), now_ns
         bell, away, unfit = self._loops.bell, dict[int, int | None](), dict[int, str]()
+        rings = bell.loops
+        if (
+            now_ns - self._read_ns >= _READ_NS or rings - self._there.keys()
+        ):  # one may be younger than the list
+            self._there, self._read_ns = self._read(), now_ns
         for loop, read in self._there.items():
             if read.guarded:
                 away[loop] = self._away_ns(loop, now_ns)
@@ -60,7 +63,7 @@ class Patrol:
         if not bell.loops and not any(away.values()) and not any(unfit.values()):
             return
         with self._loops.turn():
-            bell.gone(self._there, now_ns)
+            bell.gone({*self._there, *(bell.loops - rings)}, now_ns)
             for loop, since_ns in away.items():
                 bell.away(loop, since_ns, now_ns)
                 bell.unfit(loop, unfit[loop], now_ns)

@@ -1,7 +1,7 @@
 """The solutions: one declarative file a domain, found by name.
 
 Other packages add theirs through the entry point group ``nervure.solutions``; a name that ends in
-``.py`` or ``.toml`` is a file of one's own. Beside a Python file may lie a TOML file of its name that adds
+``.py`` or ``.toml`` is a file of one's own. Beside ``water.py`` may lie ``water.loops.toml`` that adds
 ``[[loops]]``: numbers that an engineer of the plant sets, and no programmer.
 """
 
@@ -78,7 +78,7 @@ class _Loops(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _with_loops(solution: Solution, file: str | None) -> Solution:
     """Return a solution with the loops that stand beside it."""
-    beside = Path(file).with_suffix(".toml") if file else None
+    beside = Path(file).with_suffix(".loops.toml") if file else None
     if beside is None or not beside.is_file():
         return solution
     return replace(solution, loops=(*solution.loops, *_read(beside, _Loops).loops))
