@@ -322,7 +322,7 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         async with asyncio.timeout(10):
             await flood.ended
         assert flood.answer == 0
-        assert flood.acknowledged > 50, "half a second's worth may come at once"
+        assert flood.acknowledged, "it is let in until it floods; up to a thousand more are on their way then"
         found = await collect(place.log, 0, flood.acknowledged)
         assert {int(one) for one in found.payload} >= set(range(1, flood.acknowledged + 1))
         begun = time.monotonic()
