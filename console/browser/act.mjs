@@ -1,23 +1,12 @@
 // Somebody looks after loops: raises a mode on evidence, says yes, sets by hand and gives back, resets a trip, reads
 // the log; each time it is asked what became of it at the device. First the map of the ground, of vector tiles.
-import { ask, axe, overflows, run, show, theme, told } from './page.mjs'
+import { ask, axe, look, run, show, theme, told } from './page.mjs'
 
 await run(async ({ page }) => {
   const found = { violations: {}, wide: {} }
   const sure = async (name) => {
     await page.getByRole('button', { name, exact: true }).click()
     await page.getByRole('group', { name, exact: true }).getByRole('button', { name: 'Yes' }).click()
-  }
-  const look = async (name) => {
-    for (const shade of ['light', 'dark']) {
-      await theme(page, shade)
-      found.violations[`${name} ${shade}`] = await axe(page)
-      await page.screenshot({ path: `${told.out}/${name}-${shade}.png`, fullPage: true })
-    }
-    await page.setViewportSize({ width: 360, height: 740 })
-    found.wide[name] = await overflows(page)
-    await page.screenshot({ path: `${told.out}/${name}-small.png` })
-    await page.setViewportSize({ width: 1280, height: 900 })
   }
 
   const pieces = []
@@ -37,7 +26,7 @@ await run(async ({ page }) => {
   await page.locator('.loops a.shadow').click()
   await page.waitForURL(/act\?mode=shadow$/)
   await page.getByRole('link', { name: told.pump }).waitFor()
-  await look('loops')
+  await look(page, found, 'loops')
 
   await page.getByRole('link', { name: told.pump }).click()
   await page.getByText('speed from 0 to 100').waitFor()
@@ -50,7 +39,7 @@ await run(async ({ page }) => {
 
   await ask('propose')
   await page.getByRole('cell', { name: 'speed = 40', exact: true }).waitFor()
-  await look('loop')
+  await look(page, found, 'loop')
   await sure('Approve')
   found.approved = await ask('approved')
   await page.locator('td.number', { hasText: / s$/ }).first().waitFor() // its lease runs

@@ -91,3 +91,16 @@ export async function theme(page, name) {
 export function overflows(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 }
+
+/** Look at a screen in both themes and on a telephone: what axe finds, whether it is too wide, pictures. */
+export async function look(page, found, name) {
+  for (const shade of ['light', 'dark']) {
+    await theme(page, shade)
+    found.violations[`${name} ${shade}`] = await axe(page)
+    await page.screenshot({ path: `${told.out}/${name}-${shade}.png`, fullPage: true })
+  }
+  await page.setViewportSize({ width: 360, height: 740 })
+  found.wide[name] = await overflows(page)
+  await page.screenshot({ path: `${told.out}/${name}-small.png` })
+  await page.setViewportSize({ width: 1280, height: 900 })
+}

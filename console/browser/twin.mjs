@@ -1,20 +1,9 @@
 // Somebody asks what would be if: the question runs to its end beside the node, another is cancelled; the answer is
 // looked at as a plot, a table and a film, and is there after the page was loaded anew.
-import { ask, axe, overflows, run, show, theme, told } from './page.mjs'
+import { ask, axe, look, run, show } from './page.mjs'
 
 await run(async ({ page }) => {
   const found = { violations: {}, wide: {} }
-  const look = async (name) => {
-    for (const shade of ['light', 'dark']) {
-      await theme(page, shade)
-      found.violations[`${name} ${shade}`] = await axe(page)
-      await page.screenshot({ path: `${told.out}/${name}-${shade}.png`, fullPage: true })
-    }
-    await page.setViewportSize({ width: 360, height: 740 })
-    found.wide[name] = await overflows(page)
-    await page.screenshot({ path: `${told.out}/${name}-small.png` })
-    await page.setViewportSize({ width: 1280, height: 900 })
-  }
   const rows = page.getByRole('group', { name: 'What was asked' }).locator('tbody tr')
 
   await show(page, 'twin')
@@ -33,7 +22,7 @@ await run(async ({ page }) => {
   await rows.first().getByRole('button', { name: 'Cancel' }).click()
   await rows.first().getByRole('button', { name: 'Yes' }).click()
   await rows.first().getByText('Cancelled').waitFor()
-  await look('twin')
+  await look(page, found, 'twin')
 
   await rows.nth(1).getByText('Done', { exact: true }).waitFor({ timeout: 60_000 })
   found.elsewhere = await ask('elsewhere')
@@ -53,7 +42,7 @@ await run(async ({ page }) => {
   await page.getByLabel('Moment of the run').focus()
   await page.keyboard.press('Home')
   await page.waitForFunction(() => document.querySelector('.film').dataset.step === '0')
-  await look('whatif')
+  await look(page, found, 'whatif')
   await page.locator('.film').getByRole('button', { name: 'Table' }).click()
   await page.locator('.film tr.line').first().waitFor()
   found.lanes = await page.locator('.film tr.line').count()
@@ -68,6 +57,6 @@ await run(async ({ page }) => {
   await page.locator('.boards .bars').first().waitFor()
   found.boards = await page.locator('.boards figure').count()
   await page.getByRole('combobox', { name: 'Over the run' }).selectOption({ index: 1 })
-  await look('board')
+  await look(page, found, 'board')
   return found
 })

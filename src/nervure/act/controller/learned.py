@@ -8,17 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from nervure.core.card import CARD_KEY, Card
-from nervure.core.error import ModelError
+from nervure.act.controller.package import open_net
 from nervure.core.junction import Junction
-from nervure.core.problem import Control
 from nervure.core.sight import FEATURES, Sight
-from nervure.trust.signature import verify
 
 __all__ = ["Learned"]
 
@@ -33,20 +28,8 @@ class Learned:
     def __init__(
         self, model: bytes, trusted: Iterable[bytes], junctions: Sequence[Junction], *, every_s: float = 10.0
     ) -> None:
-        verify(model, trusted)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            text = self._session.get_modelmeta().custom_metadata_map[CARD_KEY]
-            self.card = msgspec.json.decode(text, type=Card)
-        except Exception as cause:  # ONNX Runtime's errors share no class of their own
-            raise ModelError(f"this controller cannot be loaded: {cause}") from cause
-        told = tuple(one.signal for one in self.card.channels)
-        if not isinstance(self.card.problem, Control) or told != FEATURES:
-            raise ModelError(f"{self.card.name} is no controller of signals", hint=f"it is told {told}")
-        self.name = f"{self.card.problem.by}"
+        self._session, self.card, problem = open_net(model, trusted, FEATURES, of="signals")
+        self.name = f"{problem.by}"
         self.every_s = every_s
         self._sights = [Sight(one) for one in junctions]
 

@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import msgspec
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from nervure.act.controller.package import open_net
 from nervure.act.controller.thermostat import Schedule, setpoints
-from nervure.core.card import CARD_KEY, Card
 from nervure.core.comfort import Comfort
-from nervure.core.error import ModelError
 from nervure.core.hearth import CHOICES, FEATURES, Hearth
-from nervure.core.problem import Control
-from nervure.trust.signature import verify
 
 __all__ = ["LEAD_H", "LearnedHeat", "shielded"]
 
@@ -61,19 +56,7 @@ class LearnedHeat:
         price: Callable[[float], float],
         foresee: Foresee,
     ) -> None:
-        verify(model, trusted)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            text = self._session.get_modelmeta().custom_metadata_map[CARD_KEY]
-            self.card = msgspec.json.decode(text, type=Card)
-        except Exception as cause:  # ONNX Runtime's errors share no class of their own
-            raise ModelError(f"this controller cannot be loaded: {cause}") from cause
-        told = tuple(one.signal for one in self.card.channels)
-        if not isinstance(self.card.problem, Control) or told != FEATURES:
-            raise ModelError(f"{self.card.name} is no controller of heat", hint=f"it is told {told}")
+        self._session, self.card, _ = open_net(model, trusted, FEATURES, of="heat")
         self._zones, self._hearth = tuple(zones), Hearth(zones, comfort, price)
         self._schedule, self._foresee = Schedule(zones, comfort, LEAD_H), foresee
         self.verdicts: Counter[str] = Counter()

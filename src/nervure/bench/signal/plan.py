@@ -47,7 +47,10 @@ _STARVE = 3  # phases that a starving policy holds
 
 _RUNNING = (
     *(f"twin/{one}.py" for one in ("api", "ask", "fault", "roads", "scene", "sumo", "survey")),
-    *(f"act/controller/{one}.py" for one in ("greedy", "learned", "pressure", "shield", "webster")),
+    *(
+        f"act/controller/{one}.py"
+        for one in ("greedy", "learned", "package", "pressure", "shield", "webster")
+    ),
     *(f"core/{one}.py" for one in ("junction", "sight")),
     *(f"bench/signal/{one}.py" for one in ("job", "street", "trial")),
 )

@@ -9,26 +9,23 @@ house that is far from those it was taught in.
 from __future__ import annotations
 
 import copy
-import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nervure.core.card import CARD_KEY, Card, Channel
+from nervure.core.card import Card, Channel
 from nervure.core.hearth import CHOICES, FEATURES
 from nervure.core.instant import SECOND_NS, iso, to_ns
 from nervure.core.problem import Control
-from nervure.trust.signature import SigningKey, sign
+from nervure.learn.control.ship import pack
+from nervure.trust.signature import SigningKey
 
 __all__ = ["Home", "WarmNet", "WarmRecipe", "ship_warm", "train_warm"]
 
@@ -182,15 +179,6 @@ def _exam(home: Home, net: WarmNet) -> float:
 
 def ship_warm(net: WarmNet, *, name: str, key: SigningKey, train_cpu_s: float, notes: str = "") -> bytes:
     """Return the net as a signed ONNX file, with its Card: ``x [zone, feature]`` to ``y [zone, choice]``."""
-    probe = torch.zeros(2, len(FEATURES))
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        file = Path(folder) / "model.onnx"
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net.eval(), (probe,), file, dynamo=False, input_names=["x"], output_names=["y"], opset_version=17,
-            dynamic_axes={"x": {0: "zone"}, "y": {0: "zone"}},
-        )  # fmt: skip
-        model = onnx.load_from_string(file.read_bytes())
     created = iso(to_ns(datetime.now(UTC)))
     card = Card(
         name=name,
@@ -206,5 +194,4 @@ def ship_warm(net: WarmNet, *, name: str, key: SigningKey, train_cpu_s: float, n
         train_cpu_s=train_cpu_s,
         notes=notes,
     )
-    onnx.helper.set_model_props(model, {CARD_KEY: msgspec.json.encode(card).decode()})
-    return sign(model.SerializeToString(deterministic=True), key)
+    return pack(net, card, key, axes=("zone",), sizes=((5,), (1,), (16,)))
