@@ -113,7 +113,7 @@ def test_what_is_dealt_is_what_came_once_to_each_that_needs_it(cuts: list[int], 
         dealer.learn(known)
         for first, last in pairwise([start, *sorted(one for one in cuts if start < one < rows), rows]):
             dealer.take(batch.take(np.arange(first, last)), last)
-            for number, payload in dealer.waiting():
+            for number, payload in dealer.turn().messages:
                 heard[number].append(read(payload))
     for number, hands in heard.items():
         mine = [one == 4 or (one < 9 and partition_of(one, 3) == number) for one in stream.tolist()]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,8 +15,9 @@ from nervure.core.alert import Alert
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
-from nervure.node.deal import Dealer
+from nervure.node.deal import Dealer, Hand
 from nervure.node.meter import Meter
+from nervure.node.pulse import Pulse
 from nervure.node.share import Known, Share
 from nervure.node.worker import Hands
 from nervure.solutions import find
@@ -61,7 +64,7 @@ class River:
                 value=[value],
             )
             self._dealer.take(batch, number)
-        await self._partitions.put(self._dealer.waiting(all_of_them=True))
+        await self._partitions.put(self._dealer.turn(all_of_them=True).messages)
 
     async def reached(self, position: int) -> None:
         """Wait until the partition is committed up to there."""
@@ -115,6 +118,47 @@ def test_a_catalogue_that_is_away_when_an_alert_comes_does_not_end_the_work(sett
             assert [one.rule for one in town.alerts()] == ["flood.high-water"]
 
     asyncio.run(run())
+
+
+def test_who_works_on_something_long_is_not_taken_for_dead(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear, beats = Share.hear, list[int]()
+
+    def slow(share: Share, messages: Sequence[tuple[int, Hand]]) -> int:
+        leases = Leases(share._catalogue.database)
+        for _ in range(30):  # a heavy model: the loop stands still for three seconds
+            time.sleep(0.1)
+            beats.append(leases.standing().workers[0].beat)
+        return hear(share, messages)
+
+    async def run() -> None:
+        async with river(settings) as town:
+            monkeypatch.setattr(Share, "hear", slow)
+            await town.send(2, [100.0])
+            await town.reached(2)
+
+    asyncio.run(run())
+    assert len(set(beats[:30])) >= 4
+
+
+def test_who_hangs_is_not_spoken_for(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(tmp_path / "catalogue.db")
+    leases = Leases(catalogue.database)
+    pulse = Pulse(leases, "one", every_s=0.02, stuck_s=0.4)
+    pulse.start()
+    time.sleep(0.1)
+    assert not leases.standing().workers  # its loop has not said anything yet
+    leases.attend("one", {"rows": 7})
+    pulse.felt({"rows": 7})
+    time.sleep(0.8)
+    last = leases.standing().workers[0]
+    assert last.beat > 2
+    assert last.about == {"rows": 7}
+    time.sleep(0.2)
+    assert leases.standing().workers[0].beat == last.beat
+    pulse.stop()
+    catalogue.close()
 
 
 def test_a_partition_whose_last_commit_fails_when_it_is_given_away_is_not_left_with_nobody(

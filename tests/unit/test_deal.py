@@ -10,7 +10,7 @@ import numpy as np
 from nervure.core.entity import Datastream
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, observation_id
-from nervure.node.deal import Dealer, batch_of, read
+from nervure.node.deal import Dealer, Hand, batch_of, read
 
 SOLUTION = "flood"
 
@@ -48,11 +48,33 @@ def test_messages_are_as_small_as_the_server_wants_them() -> None:
     dealer = _dealer()
     dealer.most_bytes = 20_000
     dealer.take(_batch(1, 3_000), 1)
-    messages = [payload for _, payload in dealer.waiting()]
+    messages = [payload for _, payload in dealer.turn().messages]
     assert max(map(len, messages)) <= 20_000
     assert min(map(len, messages[:-1])) > 19_000
     found = Batch.concat([batch_of(read(one)) for one in messages])
     assert found.id.tolist() == _batch(1, 3_000).id.tolist()
+
+
+def test_what_waits_is_dealt_in_turns_that_a_worker_is_soon_done_with() -> None:
+    heard: list[Hand] = []
+
+    async def put(messages: Sequence[tuple[int, bytes]]) -> None:
+        heard.extend(read(payload) for _, payload in messages)
+
+    async def scenario() -> None:
+        dealer = _dealer(put)
+        for entry in range(1, 41):
+            dealer.take(_batch(entry, 1_000), entry)
+        dealer.take(_batch(41, 0), 41)  # nothing for anybody, but the log is at 41
+        dealing = asyncio.create_task(dealer.run())
+        await dealer.calm()
+        dealing.cancel()
+
+    asyncio.run(scenario())
+    groups = sorted({(one.after, one.upto) for one in heard})
+    assert groups == [(0, 16), (16, 32), (32, 41)]
+    found = Batch.concat([batch_of(one) for one in heard])
+    assert found.id.tolist() == [one for entry in range(1, 41) for one in _batch(entry, 1_000).id.tolist()]
 
 
 def test_what_was_begun_anew_while_a_message_was_on_its_way_is_counted_once() -> None:

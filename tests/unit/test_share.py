@@ -46,7 +46,7 @@ class Gauges:
             value=[1.0] * count,
         )
         dealer.take(batch, upto)
-        return [read(payload) for _, payload in dealer.waiting(all_of_them=True)]
+        return [read(payload) for _, payload in dealer.turn(all_of_them=True).messages]
 
 
 async def _nowhere(_: object) -> None:

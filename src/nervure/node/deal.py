@@ -16,7 +16,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from nervure.core.error import AwayError
 from nervure.core.observation import PACK_BITS, Batch
 from nervure.core.scale import partition_of
 
-__all__ = ["Dealer", "Hand", "batch_of", "read"]
+__all__ = ["Dealer", "Hand", "Turn", "batch_of", "read"]
 
 Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -43,6 +43,10 @@ MOST_ROWS = 400_000
 
 MOST_BYTES = 1 << 20
 _ROWS = 8_000
+TURN_ROWS = 16_000
+"""About so many readings are dealt at once: what is dealt together is scored in one go, and a worker does
+nothing else meanwhile."""
+
 _AGAIN_S = 0.5
 _KINDS = ("reading", ANSWER)
 _NAMES = ("id", "datastream", "time", "result_time", "value", "low", "high", "quality")
@@ -72,6 +76,14 @@ class Hand(msgspec.Struct, frozen=True, array_like=True):
 read = msgspec.msgpack.Decoder(Hand).decode
 
 
+class Turn(NamedTuple):
+    """What is dealt at once: messages ``(partition, payload)``, their readings, up to which log position."""
+
+    messages: list[tuple[int, bytes]]
+    rows: int
+    upto: int
+
+
 class Dealer:
     """Lays readings out by partition; ``put`` brings messages to where workers read them."""
 
@@ -88,7 +100,7 @@ class Dealer:
         self._solutions: tuple[str, ...] = ()
         self._guests: Mapping[str, Mapping[str, Collection[int]]] = {}
         self._told: tuple[tuple[int, int, str, tuple[int, ...]], ...] = ()
-        self._queue: deque[tuple[Batch, Flags]] = deque()
+        self._queue: deque[tuple[Batch, Flags, int]] = deque()
         self._waiting = 0
         self._after: list[int] = []
         self._marked = 0.0
@@ -153,7 +165,7 @@ class Dealer:
             if len(rows):
                 batch, where = _plain(batch, rows), where[rows]
                 np.maximum.at(self._clocks, self._solution[where], batch.time)
-                self._queue.append((batch, self._wanted[:, where]))
+                self._queue.append((batch, self._wanted[:, where], upto))
                 self._waiting += len(rows)
                 self.rows += len(rows)
         self._calm.clear()
@@ -188,27 +200,33 @@ class Dealer:
 
     async def _deal(self) -> None:
         """Put what waits, one message a partition, and the next only when these are there."""
-        upto, begun, rows = self.taken, self._begun, self._waiting
+        begun = self._begun
         mark = time.monotonic() - self._marked >= MARK_S
-        messages = self.waiting(all_of_them=mark)
-        if messages and not await self._patiently(messages, begun):
+        turn = self.turn(all_of_them=mark)
+        if turn.messages and not await self._patiently(turn.messages, begun):
             return
-        self._waiting -= rows
+        self._waiting -= turn.rows
         if mark:
             self._marked = time.monotonic()
-        if not self._queue and self.taken == upto and all(one == upto for one in self._after):
+        if not self._queue and self.taken == turn.upto and all(one == turn.upto for one in self._after):
             self._calm.set()
         else:
             self._wake.set()
 
-    def waiting(self, *, all_of_them: bool = False) -> list[tuple[int, bytes]]:
-        """Return what waits as messages; ``all_of_them``: also for partitions for which there is nothing."""
-        queue = list(self._queue)
-        self._queue.clear()
-        batch = Batch.concat([one for one, _ in queue])
+    def turn(self, *, all_of_them: bool = False) -> Turn:
+        """Return what is dealt next; ``all_of_them``: also to partitions for which there is nothing."""
+        some: list[tuple[Batch, Flags]] = []
+        rows, upto = 0, self.taken
+        while self._queue and rows < TURN_ROWS:
+            batch, wanted, upto = self._queue.popleft()
+            some.append((batch, wanted))
+            rows += len(batch)
+        if not self._queue:
+            upto = self.taken
         none = np.zeros((self.count, 0), dtype=bool)
-        wanted = np.concatenate([none, *(one for _, one in queue)], axis=1)
-        return list(self._messages(batch, wanted, self.taken, all_of_them=all_of_them))
+        wanted = np.concatenate([none, *(one for _, one in some)], axis=1)
+        batch = Batch.concat([one for one, _ in some])
+        return Turn(list(self._messages(batch, wanted, upto, all_of_them=all_of_them)), rows, upto)
 
     async def _patiently(self, messages: list[tuple[int, bytes]], begun: int) -> bool:
         """Put messages, however long the server is away; false if they are of no use any more."""

@@ -26,6 +26,7 @@ from nervure.core.error import NervureError, StoreError, StreamError
 from nervure.core.settings import Settings
 from nervure.node.deal import Hand, read
 from nervure.node.meter import Meter
+from nervure.node.pulse import Pulse
 from nervure.node.share import Known, Library, Share
 from nervure.node.trouble import Troubles
 from nervure.solutions import find
@@ -43,7 +44,7 @@ COMMIT_S = 1.0
 LEARN_S = 1.0
 _AGAIN_S = 0.5
 _FULL_S = 0.02
-_TURN_BYTES = 1 << 18
+_TURN_BYTES = 1 << 16
 
 
 class _Held:
@@ -71,6 +72,7 @@ class Hands:
         self._rows = 0
         self._troubles = Troubles()
         self._stamp: tuple[int, ...] = ()
+        self._turn = asyncio.Lock()
 
     @staticmethod
     def named() -> str:
@@ -93,6 +95,8 @@ class Hands:
         self._log = await Log.connect(settings)
         self._library = Library(self._log, settings)
         self._partitions = await Partitions.connect(settings)
+        self._pulse = Pulse(self._leases, self.name, LOOK_S)
+        self._pulse.start()
         jobs = [
             asyncio.create_task(self._every(LOOK_S, "leases", self._look)),
             asyncio.create_task(self._every(COMMIT_S, "commit", self._commit)),
@@ -113,6 +117,7 @@ class Hands:
         for number in list(self._held):
             with contextlib.suppress(NervureError):  # who takes over does again what is not committed
                 await self._give(number)
+        await asyncio.to_thread(self._pulse.stop)
         with contextlib.suppress(NervureError):
             await asyncio.to_thread(self._leases.free, self.name)
         self._partitions.close()
@@ -128,7 +133,9 @@ class Hands:
 
     async def _look(self) -> None:
         """Say that we live, see who else does, and hold what is ours."""
-        standing = await asyncio.to_thread(self._leases.attend, self.name, self._about())
+        about = self._about()
+        standing = await asyncio.to_thread(self._leases.attend, self.name, about)
+        self._pulse.felt(about)
         await self._bury(standing)
         for lease in standing.leases:
             held = self._held.get(lease.partition)
@@ -237,18 +244,19 @@ class Hands:
         for some in _portions(entries):
             while share.full:  # noqa: ASYNC110 - what is full is emptied by commits
                 await asyncio.sleep(_FULL_S)
-            try:
-                self._rows += share.hear(some)
-            except StreamError as cause:
-                held.lacks = True
-                self._troubles.note(place, str(cause))
-            else:
-                held.lacks = False
-                self._troubles.over(place)
+            async with self._turn:  # one partition a turn of the loop: leases and commits have theirs
+                try:
+                    self._rows += share.hear(some)
+                except StreamError as cause:
+                    held.lacks = True
+                    self._troubles.note(place, str(cause))
+                else:
+                    held.lacks = False
+                    self._troubles.over(place)
+                await asyncio.sleep(0)
             if share.pressing:  # what fails is tried again; whoever has the lease now does it again
                 with contextlib.suppress(StoreError):
                     await share.backpressure()
-            await asyncio.sleep(0)
 
     async def _commit(self) -> None:
         """Commit all partitions, and have forgotten what their commits hold."""
