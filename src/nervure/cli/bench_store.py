@@ -18,7 +18,10 @@ ROWS = 10_000_000
 def store(
     *,
     rows: Annotated[
-        list[int] | None, Parameter(help="How many rows, one case each; 10000000 if it is not said.")
+        list[int] | None,
+        Parameter(
+            help="How many rows, one case each; 10000000 if it is not said. Others stay in the report."
+        ),
     ] = None,
     postgres: Annotated[
         bool, Parameter(negative="--no-postgres", help="Measure PostgreSQL too, in a server of its own.")
@@ -37,6 +40,7 @@ def store(
         packages=("psycopg",),
         notes=NOTES,
         quick=quick,
+        part=bool(rows),  # other numbers of rows are other cases
         out=out,
         json=json,
     )
