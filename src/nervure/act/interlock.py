@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from nervure.act.check import PASS, RULES, Said, changes, kind, seconds, title
-from nervure.core.command import AHEAD_NS, HAND, Known, Proposal, Verdict
+from nervure.core.command import AHEAD_NS, HAND, Known, Proposal, Verdict, digest
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
 
@@ -25,8 +25,9 @@ CHANGES = 4096
 def judge(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict, ...]:
     """Return what every rule says of a command: it may be given only if all of them let it pass.
 
-    First come those that nobody has to declare (``form``, ``lease``, ``authority``, ``trip``), then
-    the declared ones, each under its name. A malformed command gets no further than ``form``.
+    First come those that are no interlocks (``form``, ``seen`` where the declaration has it, ``lease``,
+    ``authority``, ``trip``), then the declared ones, each under its name. A malformed command gets no
+    further than ``form``.
 
     >>> from nervure.core.interlock import Range
     >>> speed = Declared(fields={"speed": "number"}, interlocks=(Range(of="speed", low=0, high=100),))
@@ -38,7 +39,7 @@ def judge(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict
     found = [Verdict(rule="form", kind="form", outcome=formed[0], why=formed[1])]
     if formed != PASS:
         return tuple(found)
-    for name, rule in (("lease", _lease), ("authority", _slot), ("trip", _trip)):
+    for name, rule in _ALWAYS if isinstance(declared.seen, str) else _ALWAYS[1:]:
         outcome, why = rule(proposal, declared, known)
         found.append(Verdict(rule=name, kind=name, outcome=outcome, why=why))
     for one in declared.interlocks:
@@ -88,6 +89,23 @@ def _lease(proposal: Proposal, declared: Declared, known: Known) -> Said:
     return PASS
 
 
+def _seen(proposal: Proposal, declared: Declared, known: Known) -> Said:
+    """Say whether what a model's command rests on was read lately, by the time of the device."""
+    if not isinstance(declared.seen, str) or proposal.by != "model":
+        return PASS
+    of = digest(proposal.values)
+    if any(one.of == of and one.who and one.who != proposal.actor for one in proposal.approvals):
+        return PASS  # somebody has looked at it since
+    if proposal.seen_ns is None:
+        return "refuse", "it does not say of when the readings are that it rests on"
+    age = known.now_ns - proposal.seen_ns
+    if age < -AHEAD_NS and not declared.simulated:  # what is simulated may be farther than we were told
+        return "refuse", f"it rests on readings {seconds(-age)} in the future"
+    if age > span_ns(declared.seen):
+        return "refuse", f"it rests on readings {seconds(age)} old; {declared.seen} is allowed"
+    return PASS
+
+
 def _slot(proposal: Proposal, _declared: Declared, _known: Known) -> Said:
     if proposal.by == "model" and proposal.slot <= HAND:
         return "refuse", f"slot {proposal.slot} belongs to people; models command from {HAND + 1} on"
@@ -101,3 +119,6 @@ def _trip(proposal: Proposal, _declared: Declared, known: Known) -> Said:
         first = known.trips[0]
         return "refuse", f"tripped by {first.rule}: {first.why}; a person has to reset it"
     return PASS
+
+
+_ALWAYS = (("seen", _seen), ("lease", _lease), ("authority", _slot), ("trip", _trip))

@@ -66,8 +66,12 @@ class Loop:
         lease_s: float | None = None,
         evidence: Evidence | None = None,
         inputs: str = "",
+        seen_ns: int | None = None,
     ) -> Ruling:
-        """Wish for values, for a lease (else the longest allowed); the ruling says what became of it."""
+        """Wish for values, for a lease (else the longest allowed); the ruling says what became of it.
+
+        ``seen_ns`` is of when the readings are that it rests on; without, they are of now.
+        """
         self._count += 1
         lease_ns = span_ns(self.declared.lease) if lease_s is None else round(lease_s * 1e9)
         proposal = Proposal(
@@ -78,9 +82,10 @@ class Loop:
             model=self.model,
             slot=MODEL_SLOT,
             issued_ns=now_ns,
-            until_ns=now_ns + lease_ns,
+            until_ns=(now_ns if seen_ns is None else min(now_ns, seen_ns)) + lease_ns,
             evidence=evidence,
             inputs=inputs,
+            seen_ns=now_ns if seen_ns is None else seen_ns,
         )
         standing = replace(self.standing, known=self.guard.known, slots=self.guard.slots)
         self.standing, ruling = rule(proposal, self.declared, standing, now_ns)

@@ -224,6 +224,7 @@ class Seat:
             "model": self._controller.name,
             "lease_s": self._lease_s[draft.capability],
             "inputs": draft.inputs,
+            "seen": iso(draft.moment_ns),
         }
         body: dict[str, object] = {"taskingParameters": draft.values, "properties": {"act": act}}
         try:

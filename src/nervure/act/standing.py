@@ -164,7 +164,10 @@ def _counted(
     """Count a model's command as evidence; a loop that trips, or is refused too often, loses its mode."""
     if proposal.by != "model" or proposal.approvals:  # what people said yes to was counted when it was asked
         return standing, ""
-    bad = any(one.outcome in ("refuse", "trip") for one in verdicts if one.kind != "mode")
+    late = proposal.seen_ns is not None and any(
+        one.outcome == "refuse" for one in verdicts if one.kind == "seen"
+    )  # which says how the platform does, not its controller
+    bad = not late and any(one.outcome in ("refuse", "trip") for one in verdicts if one.kind != "mode")
     trip = any(one.outcome == "trip" for one in verdicts)
     recent = (*standing.recent, int(bad))[-RECENT:]
     after = replace(

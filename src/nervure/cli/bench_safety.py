@@ -21,7 +21,8 @@ __all__ = ["safety"]
 def safety(
     *,
     only: Annotated[
-        tuple[str, ...], Parameter(help="judge, guard, decision, wire, chaos or street; may be repeated.")
+        tuple[str, ...],
+        Parameter(help="judge, guard, decision, wire, chaos, street, late; may be repeated."),
     ] = (),
     commands: Annotated[int, Parameter(help="Commands per interlock.", show_default=True)] = 1_000_000,
     orders: Annotated[
@@ -29,9 +30,9 @@ def safety(
     ] = 1_000_000,
     wire: Annotated[int, Parameter(help="Commands from sensor to actuator.", show_default=True)] = 1_000,
     kills: Annotated[int, Parameter(help="How often the platform is killed.", show_default=True)] = 50,
-    hours: Annotated[int, Parameter(help="Hours of a crossing, each side.", show_default=True)] = 10,
+    hours: Annotated[int, Parameter(help="Hours of a street, each side.", show_default=True)] = 10,
     seed: Annotated[int, Parameter(help="Where the chances begin.", show_default=True)] = 0,
-    workers: Annotated[int, Parameter(help="Processes for judge and street.", show_default=True)] = 1,
+    workers: Annotated[int, Parameter(help="Processes for judge, street and late.", show_default=True)] = 1,
     out: Out = None,
     json: Json = False,
 ) -> int:

@@ -89,7 +89,8 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A command before it is one.
 
     ``number`` rises with every command to the same capability. ``until_ns`` ends its lease; None is
-    for people only. ``inputs`` is the hash of what the model saw, ``rests`` the models that it rests on.
+    for people only. ``inputs`` is the hash of what the model saw, ``rests`` the models that it rests on,
+    ``seen_ns`` the instant of the readings that it rests on, by the clock of whoever judges.
     """
 
     id: Text
@@ -102,6 +103,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int | None = None
     model: Text = ""
     inputs: Text = ""
+    seen_ns: int | None = None
     rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     approvals: Annotated[tuple[Approval, ...], Meta(max_length=50)] = ()
     evidence: Evidence | None = None
@@ -198,14 +200,16 @@ def digest(values: Mapping[str, Value]) -> str:
 def moved(proposal: Proposal, issued_ns: int, now_ns: int) -> Proposal:
     """Return a proposal with its times by another clock, at which it was issued then and it is so late now.
 
-    Its lease lasts as long as before, from now on; approvals and evidence stay as old as they were.
+    Its lease lasts as long as before, from now on, or from what it has seen, where it says that: ``seen_ns``
+    is of the other clock already. Approvals and evidence stay as old as they were.
     """
     shift = issued_ns - proposal.issued_ns
     shown = proposal.evidence
+    begin_ns = now_ns if proposal.seen_ns is None else min(now_ns, proposal.seen_ns)
     return replace(
         proposal,
         issued_ns=issued_ns,
-        until_ns=None if proposal.until_ns is None else now_ns + (proposal.until_ns - proposal.issued_ns),
+        until_ns=None if proposal.until_ns is None else begin_ns + (proposal.until_ns - proposal.issued_ns),
         approvals=tuple(replace(one, time_ns=one.time_ns + shift) for one in proposal.approvals),
         evidence=None if shown is None else replace(shown, time_ns=shown.time_ns + shift),
     )

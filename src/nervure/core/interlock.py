@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 __all__ = [
     "Approve",
@@ -263,17 +263,20 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What one TaskingCapability keeps to.
 
     ``lease`` is the longest that a model's command holds, ``age`` the oldest that a command may be when
-    it gets there, ``every`` the longest between two steps of the device, ``plan`` what the device does by
-    itself, over and over. ``rests`` are the names of models in the catalogue that its controllers rest on,
-    beside those that its Tasks name. ``guarded`` says that a guard stands beside the actuator: no command
-    goes there before it has reported. ``simulated`` says that its time is not ours: everything here is in
-    the time of the device, by which the platform judges too, as far as it was told. ``fields`` come from
-    ``taskingParameters``, by :func:`nervure.core.interlock_check.declared`, which also checks the whole.
+    it gets there, ``seen`` the oldest that the readings may be then that a model's command rests on (unset,
+    nobody asks, and the digest is that of guards that knew no such thing), ``every`` the longest between two
+    steps of the device, ``plan`` what the device does by itself, over and over. ``rests`` are the names of
+    models in the catalogue that its controllers rest on, beside those that its Tasks name. ``guarded`` says
+    that a guard stands beside the actuator: no command goes there before it has reported. ``simulated`` says
+    that its time is not ours: everything here is in the time of the device, by which the platform judges too,
+    as far as it was told. ``fields`` come from ``taskingParameters``, by
+    :func:`nervure.core.interlock_check.declared`, which also checks the whole.
     """
 
     interlocks: Annotated[tuple[Interlock, ...], Meta(max_length=100)] = ()
     lease: str = "1min"
     age: str = "10s"
+    seen: str | UnsetType = UNSET
     every: str = "1s"
     guarded: bool = True
     simulated: bool = False

@@ -104,8 +104,10 @@ def _check(read: Declared, where: str) -> None:
         raise DeclarationError(
             "nothing can be commanded", where=where, hint="name fields in taskingParameters"
         )
-    for name in ("lease", "age", "every"):
-        duration_ns(getattr(read, name), where=f"{where}.{name}")
+    for name in ("lease", "age", "seen", "every"):
+        text = getattr(read, name)
+        if isinstance(text, str):
+            duration_ns(text, where=f"{where}.{name}")
     if read.simulated and not read.guarded:
         raise DeclarationError(
             "time is simulated and nobody tells it: that takes a guard", where=f"{where}.guarded"

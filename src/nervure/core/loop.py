@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from nervure.core.error import DeclarationError
 from nervure.core.interlock import Authority, Declared, Interlock, Promotion, Step
@@ -40,7 +40,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ``policy`` is the controller or model that may command (empty: any). ``rests`` are problems of the
     solution whose forecasts it rests on: when such a model drifts the loop loses a step. ``plan`` is what
     the device does by itself. Interlocks name signals of the solution (``level``), and stand for those of
-    the Thing. ``lease``, ``age``, ``every``, ``guarded`` and ``promote`` are as in
+    the Thing. ``lease``, ``age``, ``seen``, ``every``, ``guarded`` and ``promote`` are as in
     :class:`nervure.core.interlock.Declared`.
     """
 
@@ -52,6 +52,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     plan: tuple[Step, ...] = ()
     lease: str = "1min"
     age: str = "10s"
+    seen: str | UnsetType = UNSET
     every: str = "1s"
     guarded: bool = True
     promote: Promotion = Promotion()
@@ -82,7 +83,8 @@ def act_of(loop: Loop, solution: str, inputs: Mapping[str, str]) -> dict[str, An
     rules = [_named(msgspec.to_builtins(one), fields, inputs) for one in loop.interlocks]
     if loop.policy and not any(isinstance(one, Authority) for one in loop.interlocks):
         rules.append({"kind": "authority", "models": [loop.policy]})
-    return {
+    seen = {"seen": loop.seen} if isinstance(loop.seen, str) else {}
+    return seen | {
         "lease": loop.lease, "age": loop.age, "every": loop.every, "guarded": loop.guarded,
         "promote": msgspec.to_builtins(loop.promote),
         "rests": [f"{solution}-{one}" for one in loop.rests],

@@ -34,6 +34,7 @@ from nervure.node.wish import (
     Ask,
     Doubt,
     Heard,
+    by_its_clock,
     cleared,
     informed,
     is_open,
@@ -211,7 +212,7 @@ class Loops:
             number = self._number(found.capability, heard.report)
             order = Order(
                 capability=found.capability, number=number, boot=heard.report.boot,
-                echo_ns=heard.report.clock_ns, task=task, proposal=proposal,
+                echo_ns=heard.report.clock_ns, task=task, proposal=by_its_clock(proposal, read, heard),
             )  # fmt: skip
             return sealed(order, self.key(found.capability))
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from nervure.act import array, track
@@ -36,6 +38,7 @@ __all__ = [
     "Doubt",
     "Heard",
     "Wish",
+    "by_its_clock",
     "cleared",
     "informed",
     "is_open",
@@ -50,12 +53,13 @@ Doubt = Callable[[Evidence], str]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Task may say of itself, under ``act`` in its properties."""
+    """What a Task may say of itself, under ``act`` in its properties; ``seen``: of when its readings are."""
 
     model: str = ""
     slot: int | None = None
     lease_s: float | None = None
     inputs: str = ""
+    seen: Annotated[datetime, Meta(tz=True)] | None = None
     rests: tuple[str, ...] = ()
     evidence: Evidence | None = None
 
@@ -109,10 +113,22 @@ def proposal_of(
         issued_ns=since,
         until_ns=until,
         inputs=wish.inputs,
+        seen_ns=None if wish.seen is None or approvals else to_ns(wish.seen),  # people have looked since
         rests=wish.rests,
         approvals=approvals,
         evidence=None if wish.evidence is None else replace(wish.evidence, wrong=doubt(wish.evidence)[:200]),
     )
+
+
+def by_its_clock(proposal: Proposal, read: Declared, heard: Heard) -> Proposal:
+    """Return a proposal whose readings have their instant by the clock of its guard, or an earlier one.
+
+    What is simulated reads by the guard's clock. Elsewhere the newest report says how the clocks stand: it
+    had been said when it was heard, so the readings are taken for older than they are, never for younger.
+    """
+    if proposal.seen_ns is None or read.simulated:
+        return proposal
+    return replace(proposal, seen_ns=heard.report.clock_ns - (heard.at_ns - proposal.seen_ns))
 
 
 def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> Standing:

@@ -4,6 +4,8 @@ One TaskingCapability a Thing, with a field for each of its actuators. What a qu
 rules it has, as it does on real devices; ranges come from the actuators themselves. Times are those of the
 twin. Two spans are about the way from the platform to the device, which takes as long as it takes however
 fast the twin goes: how old a command may be, and how long one holds at least. They grow with the speed.
+Not so at signals: what rests on who stood there a minute ago does harm, whoever was slow, so there readings
+may be two steps old and a command holds for three, and a platform that is late leaves them to their plan.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ Act = dict[str, Any]
 _AGE_S, _LEASE_S = 5.0, 1.0  # of ours: a command on its way, the shortest lease worth having
 _LEAST_S = 10.0
 _LEASE_STEPS = 12
+_BRIEF = ("phase",)  # what rests on who stands there now: of a minute ago it is worse than a plan
+_BRIEF_S, _SEEN_S = 30.0, 20.0
 
 
 def keeps(about: Description, *, speed: float = 1.0, lease_s: float | None = None) -> dict[str, Act]:
@@ -46,7 +50,9 @@ def wants(about: Description) -> dict[str, list[Actuator]]:
 def _act(about: Description, parts: Sequence[Actuator], *, speed: float, lease_s: float | None) -> Act:
     step_s, known = about.step_s, frozenset(one.name for one in about.sensors)
     least = max(_LEAST_S, 2 * step_s) if step_s >= 1 else 2.0
-    lease = max(_LEASE_STEPS * step_s, _LEASE_S * speed, least) if lease_s is None else lease_s
+    brief = all(one.signal in _BRIEF for one in parts)
+    longest = max(_BRIEF_S, 3 * step_s) if brief else max(_LEASE_STEPS * step_s, _LEASE_S * speed, least)
+    lease = longest if lease_s is None else lease_s
     rules: list[Act] = [
         {"kind": "range", "of": one.signal, "low": one.low, "high": one.high} for one in parts
     ]
@@ -60,6 +66,7 @@ def _act(about: Description, parts: Sequence[Actuator], *, speed: float, lease_s
     return {
         "simulated": True, "lease": _span(lease), "age": _span(max(least, _AGE_S * speed)),
         "every": _span(max(step_s, 0.001)), "interlocks": rules, "plan": plan,
+        **({"seen": _span(max(_SEEN_S, 2 * step_s))} if brief else {}),
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nervure.bench.markdown import table
 from nervure.bench.safety.street import BENCH
+from nervure.bench.safety.tardy import section
 from nervure.bench.safety.verdict import sides
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def page(found: Safety) -> str:
         *_times(found),
         *_chaos(found),
         *_street(found),
+        *section(found.late),
     ]
     return "\n".join(parts).rstrip() + "\n"
 

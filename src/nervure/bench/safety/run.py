@@ -18,8 +18,10 @@ from nervure.bench.safety.chaos import Chaos, play
 from nervure.bench.safety.guarded import Guarded, try_guard
 from nervure.bench.safety.hostile import KINDS
 from nervure.bench.safety.judged import Judged, decisions_ms, try_kind
+from nervure.bench.safety.late import Late
 from nervure.bench.safety.plant import PLANTS
 from nervure.bench.safety.street import SIDES, Street, Streets
+from nervure.bench.safety.tardy import behind, streets
 from nervure.bench.safety.verdict import unlike
 from nervure.bench.safety.wire import delays_ms
 from nervure.bench.speed.machine import machine
@@ -27,7 +29,7 @@ from nervure.core.error import DataError
 
 __all__ = ["PARTS", "Delay", "Safety", "failed", "measure", "put"]
 
-PARTS = ("judge", "guard", "decision", "wire", "chaos", "street")
+PARTS = ("judge", "guard", "decision", "wire", "chaos", "street", "late")
 DECISION_MS, WIRE_MS = 5.0, 100.0
 _PIECE = 50_000
 Tell = Callable[[float, str], None]
@@ -57,6 +59,7 @@ class Safety(msgspec.Struct, kw_only=True):
     wire: Delay | None = None
     chaos: Chaos | None = None
     street: list[Street] = []
+    late: list[Late] = []
 
 
 def measure(
@@ -86,6 +89,8 @@ def measure(
             )
     if "street" in parts:
         found.street = _street(hours, seed, workers, tell)
+    if "late" in parts:
+        found.late = streets(hours, seed, workers, tell)
     found.seconds = round(time.monotonic() - begun, 1)
     return found
 
@@ -164,7 +169,7 @@ def failed(found: Safety) -> list[str]:
     if chaos is not None:
         counts = {name: getattr(chaos, name) for name in ("late", "unsafe", "not_in_log", "broken")}
         wrong += [f"chaos: {name} {count}: {chaos.first}" for name, count in counts.items() if count]
-    return wrong + unlike(found.street)
+    return wrong + unlike(found.street) + behind(found.late)
 
 
 def put(found: Safety, folder: Path) -> list[Path]:
