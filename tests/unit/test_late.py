@@ -111,8 +111,9 @@ def test_readings_are_told_by_the_clock_of_the_guard() -> None:
 def test_a_task_says_of_when_its_readings_are() -> None:
     def told(seen: Any) -> int | None:
         asked = Asked(
-            task=1, capability=2, thing=3, project=0, status="requested", values={"speed": 30.0}, creation_ns=NOW,
-            properties={"act": {"seen": seen}}, parameters={}, declared={}, run_log=[],
+            task=1, capability=2, thing=3, project=0, status="requested", creation_ns=NOW,
+            values={"speed": 30.0}, properties={"act": {"seen": seen}}, parameters={}, declared={},
+            run_log=[],
         )  # fmt: skip
         return proposal_of(asked, pump(), (), NOW, lambda _: "").seen_ns
 

@@ -5,8 +5,9 @@
     seat.step(0.1)                               # decides when the readings of a moment are there
 
 The seat goes by the time of the readings, never by ours: a city that is played back decides as it would have
-then. A moment is whole when everybody has spoken who spoke the last time, or when a little while has passed
-without them. What is not asked again ends with its lease, so a seat that dies leaves the field to its plan.
+then. A moment is whole when everybody has spoken who spoke the last two times, or when a little while has
+passed without them. What is not asked again ends with its lease, so a seat that dies leaves the field to its
+plan.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Seat:
         self._rounds: dict[int, _Round] = {}
         self._newest: dict[str, tuple[int, float]] = {}
         self._expected: frozenset[str] = frozenset()
+        self._spoke: frozenset[str] = frozenset()
         self._closed_ns: int | None = None
         self._gap_ns = 0
         self._decided_ns: int | None = None
@@ -174,7 +176,9 @@ class Seat:
         one = self._rounds.pop(moment)
         if self._closed_ns is not None:
             self._gap_ns = moment - self._closed_ns
-        self._closed_ns, self._expected = moment, frozenset(one.values)
+        spoke = frozenset(one.values)  # who speaks now and then is not waited for
+        self._expected = spoke & self._spoke if self._spoke & spoke else spoke
+        self._closed_ns, self._spoke = moment, spoke
         self._newest |= {name: (moment, value) for name, value in one.values.items()}
         self.counts["rounds"] += 1
         every = round(self._controller.every_s * SECOND_NS)
@@ -220,12 +224,14 @@ class Seat:
         return moment - last.moment_ns >= self._lease_s[capability] * SECOND_NS / 2
 
     def _put(self, draft: Asked) -> None:
-        act = {
+        act: dict[str, object] = {
             "model": self._controller.name,
             "lease_s": self._lease_s[draft.capability],
             "inputs": draft.inputs,
             "seen": iso(draft.moment_ns),
         }
+        if rests := getattr(self._controller, "rests", ()):
+            act["rests"] = list(rests)
         body: dict[str, object] = {"taskingParameters": draft.values, "properties": {"act": act}}
         try:
             draft.task = self._ask(draft.capability, body)

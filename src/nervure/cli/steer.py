@@ -7,15 +7,16 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
+from nervure.cli.foresee import Foreseen, foreseen, teller
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
 from nervure.core.error import NervureError, NotFoundError, UsageError
@@ -56,6 +57,10 @@ class Joining:
     learn_h: Annotated[
         int, Parameter(help="Of climate: hours of learning before its first plan, 96 at least.")
     ] = 168
+    foresee: Annotated[
+        str | None,
+        Parameter(help="Of climate: a Thing whose forecasts of temperature and sun it plans with."),
+    ] = None
     lease: Annotated[
         float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
     ] = None
@@ -91,9 +96,10 @@ def run(
     loaded = read(settings, change)[0]
     with client(loaded, asked.token) as api, tempfile.TemporaryDirectory() as folder:
         node = _Node(api)
-        seat, made = _seat(controller, asked, loaded, node, Path(folder))
+        ahead = foreseen(node.pages, asked.foresee)
+        seat, made = _seat(controller, asked, loaded, node, Path(folder), ahead)
         _teach(seat, node, asked.history)
-        _drive(seat, loaded, node, asked)
+        _drive(seat, loaded, node, asked, _Forecasts(ahead.streams, teller(made, ahead)))
         found = {"controller": controller, "counts": dict(seat.counts), "trouble": seat.trouble} | _said(made)
     if json:
         write_json(found)
@@ -106,8 +112,12 @@ def _said(made: Controller) -> dict[str, Any]:
     """Return what a controller has to say of itself."""
     import msgspec
 
-    from nervure.act.controller.joined import Isolation
+    from nervure.act.controller.foretold import Foretold
+    from nervure.act.controller.joined import Isolation, Rooms
     from nervure.act.controller.shield import Shield
+
+    if isinstance(made, Rooms) and isinstance(made.ahead, Foretold):
+        return {"planned_with": dict(made.ahead.counts)}
 
     if isinstance(made, Isolation):
         return {"begun_s": made.begun_s, "events": msgspec.to_builtins(list(made.events))}
@@ -159,8 +169,18 @@ class _Node:
         return answer
 
 
-def _seat(name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path) -> tuple[Seat, Controller]:
+class _Forecasts(NamedTuple):
+    """The Datastreams of forecasts that are heard, and who is told of them."""
+
+    streams: Mapping[int, Any]
+    tell: Callable[[int, Mapping[str, Any]], bool]
+
+
+def _seat(
+    name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path, ahead: Foreseen
+) -> tuple[Seat, Controller]:  # fmt: skip
     """Find the loops and readings, make the controller, and seat it."""
+    from nervure.act.controller.foretold import FORECAST
     from nervure.act.seat import Loop, Seat
 
     prefix = asked.prefix if asked.prefix is not None else _prefix(name)
@@ -175,9 +195,9 @@ def _seat(name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path
         if int(one["Thing"]["@iot.id"]) in things and "act" in (one.get("properties") or {})
     ]
     streams = {
-        int(one["@iot.id"]): one["name"]
+        int(one["@iot.id"]): one["name"].removeprefix(prefix)
         for one in node.pages("Datastreams?$select=id,name&$expand=Thing($select=id)&$top=1000")
-        if int(one["Thing"]["@iot.id"]) in things
+        if int(one["Thing"]["@iot.id"]) in things and not one["name"].endswith(FORECAST)
     }
     if not capabilities or not streams:
         raise NotFoundError(f"no Thing {prefix}... has loops and readings", hint="nervure twin run; --prefix")
@@ -187,7 +207,7 @@ def _seat(name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path
         for part in one["taskingParameters"]["field"]
     }
     leases = {int(one["@iot.id"]): _lease(one["properties"]["act"], asked.lease) for one in capabilities}
-    made = _made(name, asked, loaded, [one["properties"] for one in capabilities], folder)
+    made = _made(name, asked, loaded, [one["properties"] for one in capabilities], folder, ahead.rests)
     written = asked.trace.open("a", encoding="utf-8") if asked.trace is not None else None
 
     def tell(one: Asked) -> None:
@@ -215,12 +235,13 @@ def _lease(act: Mapping[str, Any], wanted: float | None) -> float:
 
 
 def _made(
-    name: str, asked: Joining, loaded: Settings, told: list[dict[str, Any]], folder: Path
-) -> Controller:
+    name: str, asked: Joining, loaded: Settings, told: list[dict[str, Any]], folder: Path,
+    rests: tuple[str, ...],
+) -> Controller:  # fmt: skip
     from nervure.act.controller.joined import ROOMS, rooms, signals
 
     if name in ROOMS:
-        return rooms(name, told, learn_h=asked.learn_h)
+        return rooms(name, told, learn_h=asked.learn_h, rests=rests)
     if name == "isolation":
         return _isolation(asked.net, asked.hours, folder)
     if name != "learned":
@@ -269,14 +290,17 @@ def _teach(seat: Seat, node: _Node, hours: float) -> None:
         seat.teach(moment, moments[moment])
 
 
-def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:
+def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Forecasts) -> None:
     """Hear and decide until told to stop."""
+    import gc
     import time
 
     stopped = threading.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: stopped.set())
-    ear = _ear(seat, loaded, node, asked)
+    ear = _ear(seat, loaded, node, asked, ahead)
+    gc.collect()
+    gc.freeze()  # else the collector of cycles looks at all that was loaded while orders wait
     print(f"listening to {len(seat.names)} Datastreams", file=sys.stderr, flush=True)
     end = time.monotonic() + (asked.seconds if asked.seconds is not None else float("inf"))
     try:
@@ -287,7 +311,7 @@ def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> None:
         ear.loop_stop()
 
 
-def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> paho.Client:
+def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Forecasts) -> paho.Client:
     """Connect to the node's MQTT door, again and again if need be, and hear all readings of the seat."""
     import os
 
@@ -304,7 +328,7 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> paho.Clie
     if door.tls is not None:
         client.tls_set_context(door.tls)
     client.reconnect_delay_set(1, 5)
-    topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in seat.names]
+    topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in (*seat.names, *ahead.streams)]
 
     def connected(client: paho.Client, *_: Any) -> None:
         for begin in range(0, len(topics), 100):
@@ -314,6 +338,8 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining) -> paho.Clie
         stream = int(message.topic.partition("(")[2].partition(")")[0])
         with suppress(ValueError, KeyError, TypeError):
             told = plain.loads(message.payload)
+            if ahead.tell(stream, told):
+                return
             seat.hear(stream, _ns(told["phenomenonTime"]), float(told["result"]), _ns(told.get("resultTime")))
 
     client.on_connect, client.on_message = connected, heard

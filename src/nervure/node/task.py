@@ -44,6 +44,7 @@ _log = logging.getLogger("nervure.node")
 
 VIEW = "task"
 LOOK_S = 0.5
+_TOGETHER = 32
 _TREE = "nervure.tasks.>"
 _ANY = "nervure.tasks.*"
 _CAPABILITY = BY_NAME["TaskingCapability"]
@@ -153,8 +154,10 @@ class Tasking:
             self._wake.clear()
             try:
                 while self._queue:
-                    await asyncio.to_thread(self._keep, self._queue[0])
-                    self._queue.popleft()
+                    some = [self._queue[place] for place in range(min(len(self._queue), _TOGETHER))]
+                    await asyncio.to_thread(self._keep_all, some)
+                    for _ in some:
+                        self._queue.popleft()
                 if self._waiting:
                     self._waiting = False  # what is asked meanwhile says so again
                     if await self._dispatch():
@@ -170,6 +173,21 @@ class Tasking:
             with contextlib.suppress(StoreError):  # the catalogue is away: next time
                 await asyncio.to_thread(self._catalogue.commit_view, VIEW, taken, b"")
                 self.position = max(self.position, taken)
+
+    def _keep_all(self, entries: Sequence[_Entry]) -> None:
+        """Keep what came at the same time in one transaction, or one by one where something is wrong."""
+        try:
+            with self._loops.turn():
+                for entry in entries:
+                    self._read(entry)
+                self._catalogue.commit_view(VIEW, entries[-1].sequence, b"")
+        except StoreError:
+            raise
+        except NervureError:
+            for entry in entries:
+                self._keep(entry)
+        else:
+            self.position = entries[-1].sequence
 
     def _keep(self, entry: _Entry) -> None:
         """Keep one message and the position together, so that it counts once."""
@@ -278,18 +296,19 @@ class Tasking:
 
     def _judged(self, task: int, there: bool) -> tuple[Sealed | None, Literal["go", "wait", "over"]]:
         """Judge a Task; returns its order for a guard, and whether it goes now, has to wait, or is over."""
-        ruling = self._loops.decide(task)
-        if ruling is None:
-            return None, "go"
-        if ruling.state != "checked":
-            return None, "over"
-        if not self._loops.guarded(task):
-            return None, "go"
-        now_ns = time.time_ns()
-        order = self._loops.order(task, now_ns) if there else None
-        if order is not None:
-            return order, "go"
-        return None, "over" if self._loops.expired(task, now_ns) else "wait"
+        with self._loops.turn():
+            ruling = self._loops.decide(task)
+            if ruling is None:
+                return None, "go"
+            if ruling.state != "checked":
+                return None, "over"
+            if not self._loops.guarded(task):
+                return None, "go"
+            now_ns = time.time_ns()
+            order = self._loops.order(task, now_ns) if there else None
+            if order is not None:
+                return order, "go"
+            return None, "over" if self._loops.expired(task, now_ns) else "wait"
 
     def _sent(self, task: int) -> None:
         with self._loops.turn():

@@ -105,6 +105,14 @@ class Building:
                 )
             self._set[name] = np.nan
 
+    def weather(self, day: float, hours: int) -> tuple[Floats, Floats]:
+        """Return what a station reads when so many hours begin, from a day of the year on, ``[hour]`` each.
+
+        They are outdoors in Cel and the sun on a window to the south in W/m2.
+        """
+        rows = (int(day * 24) + np.arange(hours)) % len(self._glass)
+        return self._weather.outdoor[rows], self._glass[rows]
+
     def step(self) -> Mapping[str, float]:
         """Simulate five minutes."""
         outdoor, glass, roof = self._outside()
@@ -267,6 +275,8 @@ class Building:
         values = {
             "outdoor/temperature": outdoor,
             "outdoor/sun": glass,
+            "station/temperature": outdoor,
+            "station/sun": glass,
             "battery/level": 100 * self._charge / size if size > 0 else 0.0,
             "roof/power": float(self._flow[0]),
             "grid/power": float(self._flow[1]),
@@ -315,4 +325,8 @@ def _sensors() -> tuple[Sensor, ...]:
             ("roof", "power", "W"), ("grid", "power", "W"), ("pump", "power", "W"),
         )
     ]  # fmt: skip
-    return (*zones, *rest)
+    station = [
+        Sensor(name=f"station/{signal}", thing="station", signal=signal, unit=unit, every_s=3600.0)
+        for signal, unit in (("temperature", "Cel"), ("sun", "W/m2"))
+    ]
+    return (*zones, *rest, *station)

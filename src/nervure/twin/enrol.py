@@ -55,7 +55,7 @@ def enrol(
     """
     api = _Api(client)
     things = dict.fromkeys([*(one.thing for one in about.sensors), *(one.thing for one in about.actuators)])
-    return tuple(_thing(api, about, name, f"{prefix}{name}", kept, sign_in=sign_in) for name in things)
+    return tuple(_thing(api, about, name, prefix, kept, sign_in=sign_in) for name in things)
 
 
 def unknown(about: Description, kept: Mapping[str, Mapping[str, Any]]) -> tuple[Place, ...]:
@@ -77,9 +77,10 @@ def unknown(about: Description, kept: Mapping[str, Mapping[str, Any]]) -> tuple[
 
 
 def _thing(
-    api: _Api, about: Description, thing: str, name: str, kept: Mapping[str, Mapping[str, Any]], *,
+    api: _Api, about: Description, thing: str, prefix: str, kept: Mapping[str, Mapping[str, Any]], *,
     sign_in: bool,
 ) -> Place:  # fmt: skip
+    name = f"{prefix}{thing}"
     sensors = [one for one in about.sensors if one.thing == thing]
     key = api.found("Things", name)
     if key is None:
@@ -88,6 +89,8 @@ def _thing(
         )
     streams = api.names(f"Things({key})/Datastreams")
     for one in sensors:
+        if (declared := f"{prefix}{one.name}") in streams:  # by a solution that watches this Thing
+            streams[one.name] = streams[declared]
         if one.name not in streams:
             streams[one.name] = api.made(f"Things({key})/Datastreams", _datastream(api, about, one))
     actuators = [one for one in about.actuators if one.thing == thing]

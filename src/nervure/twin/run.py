@@ -198,6 +198,9 @@ class Field:
         self._twin, self._pace, self._faults = twin, pace, faults
         self._about = twin.describe()
         self._stream = {name: (place, key) for place in places for name, key in place.datastreams.items()}
+        self._seldom = {
+            one.name: round(one.every_s * SECOND_NS) for one in self._about.sensors if one.every_s
+        }
         self._stopped, self._woken = threading.Event(), threading.Event()
         self._forced: dict[str, float] = {}
         self._posts = [guard(one, lambda: self.now_ns) for one in places if one.capability is not None]
@@ -289,6 +292,8 @@ class Field:
     def _send(self, readings: Mapping[str, float]) -> None:
         stamp, now = iso(self.now_ns), iso(self._pace.clock())
         for name, value in readings.items():
+            if name in self._seldom and self.now_ns % self._seldom[name]:
+                continue
             if not math.isfinite(value):
                 self.counts.silent += 1
                 continue

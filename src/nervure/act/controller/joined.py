@@ -16,6 +16,7 @@ from nervure.act.controller.api import Controller
 from nervure.act.controller.burst import Burst, Event, Ways
 from nervure.act.controller.climate import Ahead, Climate, Machine
 from nervure.act.controller.fixed import FixedPlan
+from nervure.act.controller.foretold import Foretold
 from nervure.act.controller.greedy import GreedyQueue
 from nervure.act.controller.pressure import MaxPressure
 from nervure.act.controller.shield import Shield
@@ -25,7 +26,7 @@ from nervure.core.error import UsageError
 from nervure.core.junction import Junction
 from nervure.core.room import Room
 
-__all__ = ["ROOMS", "SIGNALS", "Isolation", "Rooms", "Yesterday", "rooms", "signals"]
+__all__ = ["ROOMS", "SIGNALS", "Isolation", "Rooms", "Yesterday", "rooms", "signals", "week_hour"]
 
 _LEAST_C, _MOST_C = 0.0, 45.0
 _MONDAY_H = 96.0  # hours from 1970 to its first Monday
@@ -52,6 +53,15 @@ def signals(
             "no loop here is a signal", hint="run nervure twin run roads, or name another --prefix"
         )
     return Shield((make or SIGNALS[name])(junctions), junctions)
+
+
+def week_hour(now_s: float) -> float:
+    """Return hours since the midnight of a Monday, to the second.
+
+    >>> week_hour(96 * 3600.0), week_hour(96.5 * 3600)
+    (0.0, 0.5)
+    """
+    return round((now_s / 3600 - _MONDAY_H) * 3600) / 3600
 
 
 class _Hourly(Protocol):
@@ -98,29 +108,39 @@ class Rooms:
     """
 
     def __init__(
-        self, name: str, inner: _Hourly, ahead: Yesterday, rooms: Sequence[str], *, every_s: float = 300.0
-    ) -> None:
+        self, name: str, inner: _Hourly, ahead: Yesterday | Foretold, rooms: Sequence[str], *,
+        every_s: float = 300.0, rests: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.name, self.every_s = name, every_s
         self.inner = inner
-        self._ahead = ahead
+        self.ahead = ahead
+        self._rests = rests
         self._air = [f"{one}/temperature" for one in rooms]
         self._true: dict[str, float] = {}
 
+    @property
+    def rests(self) -> tuple[str, ...]:
+        """The models that the present plan rests on."""
+        return self._rests if isinstance(self.ahead, Foretold) and self.ahead.rests else ()
+
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
         """Return setpoints; raises KeyError where a reading is missing, and nothing is asked then."""
-        hour = round((now_s / 3600 - _MONDAY_H) * 3600) / 3600
-        self._ahead.note(hour, seen["outdoor/temperature"], seen["outdoor/sun"])
+        hour = week_hour(now_s)
+        self.ahead.note(hour, seen["outdoor/temperature"], seen["outdoor/sun"])
         for name in self._air:
             if _LEAST_C <= seen[name] <= _MOST_C:
                 self._true[name] = seen[name]
         return self.inner.decide(hour, {**seen, **self._true})
 
 
-def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 168) -> Rooms:
+def rooms(
+    name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 168, rests: tuple[str, ...] = ()
+) -> Rooms:  # fmt: skip
     """Return a controller of all rooms that capabilities tell of: schedule, learned-start or climate.
 
-    Climate learns the rooms for ``learn_h`` hours, four days at least, before its first plan. Batteries are
-    left to their own plan.
+    With ``rests``, the names of models, climate plans with their forecasts as it is told of them
+    (``ahead.tell``), else with the last day. It learns the rooms for ``learn_h`` hours, four days at least,
+    before its first plan. Batteries are left to their own plan.
     Raises UsageError where no room is told of.
     """
     known = [msgspec.convert(one["room"], Room) for one in told if "room" in one]
@@ -128,7 +148,8 @@ def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 168) -
         raise UsageError(
             "no loop here is a room", hint="run nervure twin run building, or name another --prefix"
         )
-    names, first, ahead = [one.name for one in known], known[0], Yesterday()
+    names, first = [one.name for one in known], known[0]
+    ahead: Yesterday | Foretold = Foretold(Yesterday()) if rests else Yesterday()
     inner: _Hourly
     if name == "schedule":
         inner = Schedule(names, first.comfort)
@@ -143,7 +164,7 @@ def rooms(name: str, told: Sequence[Mapping[str, Any]], *, learn_h: int = 168) -
             sold=first.sold,
         )
         inner = Climate(names, first.comfort, machine, ahead, learn_h=learn_h)
-    return Rooms(name, inner, ahead, names)
+    return Rooms(name, inner, ahead, names, rests=rests)
 
 
 class Isolation:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
+from nervure.act.controller.foretold import FORECAST
 from nervure.act.seat import Asked
 from nervure.bench.city.outcome import Delay, Happened, Loop
 from nervure.bench.city.parts import Yard
@@ -64,9 +65,12 @@ def _sent(yard: Yard) -> int:
 
 
 def _stored(api: httpx.Client) -> tuple[int, int]:
-    """Return how many readings the store has, and how many different ones, by stream and time."""
+    """Return how many readings the store has, and how many different ones; forecasts are none."""
     total, keys = 0, set[tuple[int, str]]()
-    for one in api.get("/v1.1/Datastreams?$select=id&$top=10000").raise_for_status().json()["value"]:
+    path = "/v1.1/Datastreams?$select=id,name&$top=10000"
+    for one in api.get(path).raise_for_status().json()["value"]:
+        if one["name"].endswith(FORECAST):
+            continue
         stream = int(one["@iot.id"])
         page: str | None = (
             f"/v1.1/Datastreams({stream})/Observations?$resultFormat=dataArray&$select=phenomenonTime"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Delay", "Happened", "Kpi", "Loop", "Outcome", "Refusal", "Side"]
+__all__ = ["Delay", "Foresight", "Happened", "Kpi", "Lead", "Loop", "Outcome", "Refusal", "Side"]
 
 
 class Kpi(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +89,34 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
+class Lead(msgspec.Struct, frozen=True, kw_only=True):
+    """Errors so many hours ahead, over the run: of the trained forecast, of the last value, of the last day.
+
+    All are mean absolute errors on the same instants; ``inside`` is the share of readings that lay in the
+    band of eight in ten.
+    """
+
+    hours: int
+    count: int
+    mae: float
+    last_value: float
+    last_day: float
+    inside: float
+
+
+class Foresight(msgspec.Struct, frozen=True, kw_only=True):
+    """How well something was foreseen live: by which model, trained how long on what, with which errors."""
+
+    twin: str
+    what: str
+    unit: str
+    model: str
+    version: str
+    train_s: float
+    slots: int
+    leads: tuple[Lead, ...]
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
@@ -108,6 +136,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Commands that interlocks refused as an input could not be believed, by the rule."""
     loops: tuple[Loop, ...]
     happened: tuple[Happened, ...]
+    foresight: tuple[Foresight, ...] = ()
     machine: str = ""
 
     @property

@@ -26,6 +26,7 @@ def write(outcome: Outcome, path: Path) -> Path:
             _head(outcome),
             _tiles(outcome),
             *(_side(outcome, one) for one in outcome.sides),
+            _foreseen(outcome),
             _ways(outcome),
             _hostile(outcome),
             _distrusted(outcome),
@@ -91,6 +92,26 @@ def _side(outcome: Outcome, side: Side) -> str:
         f"<p>{escape(side.engine)}. {side.simulated_h:g} h in {side.wall_s:,.0f} s, {side.speed:,.0f}"
         f" times as fast as life; {side.readings:,} readings; {guards}.</p>"
         f"{_table(('figure', 'own plan alone', 'joined', 'difference'), rows)}<ul>{story}</ul></section>"
+    )
+
+
+def _foreseen(outcome: Outcome) -> str:
+    if not outcome.foresight:
+        return ""
+    rows = [
+        (
+            f"{one.what}, {one.unit}", f"{lead.hours} h", f"{lead.mae:.3g}", f"{lead.last_value:.3g}",
+            f"{lead.last_day:.3g}", f"{lead.inside:.0%}",
+        )
+        for one in outcome.foresight
+        for lead in one.leads
+    ]  # fmt: skip
+    models = ", ".join(f"{one.model} {one.version}" for one in outcome.foresight)
+    columns = ("what", "ahead", "trained", "as it is now", "as a day before", "in the band of eight in ten")
+    return (
+        f"<section><h2>What was foreseen</h2><p>{escape(models)}, trained before the run on winters of other"
+        " seeds, scored live, and planned with. Mean absolute errors on the hours of the run.</p>"
+        f"{_table(columns, rows)}</section>"
     )
 
 

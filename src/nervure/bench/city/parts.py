@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,17 +20,22 @@ from nervure.stream.child import tied
 __all__ = ["Program", "Yard"]
 
 _END_S = 60.0
+_NICE = 10  # what learns while a city runs goes behind all that decides
 
 
 class Program:
     """A command of ours in a process of its own; it ends with us. Its words go to a log, its JSON to us."""
 
-    def __init__(self, words: Sequence[str], folder: Path, name: str, token: str) -> None:
+    def __init__(
+        self, words: Sequence[str], folder: Path, name: str, token: str, *, gently: bool = False
+    ) -> None:  # fmt: skip
         self.name, self._log, self._out = name, folder / f"{name}.log", folder / f"{name}.json"
         known = {key: value for key, value in os.environ.items() if not key.startswith("NERVURE_")}
+        nice = shutil.which("nice") if gently else None
+        before = [nice, "-n", str(_NICE)] if nice else []
         with self._log.open("ab") as log, self._out.open("wb") as out:
             self._process = subprocess.Popen(
-                tied(sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.PIPE, stdout=out,
+                tied(*before, sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.PIPE, stdout=out,
                 stderr=log, env={**known, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
 
@@ -93,11 +99,25 @@ class Yard:
         words = ["act", "run", part.controller, *part.options, "--trace", str(self.trace(part))]
         return self._start(f"act-{part.twin}", words)
 
+    def learner(self, solution: str, problem: str, budget_s: float) -> Program:
+        """Train a model on what the node has stored, and hand it to the node."""
+        words = [
+            "train",
+            solution,
+            "--problem",
+            problem,
+            "--live",
+            "--no-compare",
+            "--budget",
+            f"{budget_s:g}",
+        ]
+        return self._start(f"train-{problem}", words)
+
     def monitor(self, part: Part, project: str) -> Program:
         """Fit a monitor to what has come of a Thing, and hand it to the node."""
         thing = part.watched.thing if part.watched is not None else ""
         words = ["watch", "--project", project, "--thing", thing, "--quick", "--seconds", "1"]
-        return self._start(f"watch-{part.twin}", words)
+        return self._start(f"watch-{part.twin}", words, gently=True)
 
     def trace(self, part: Part) -> Path:
         """Return where a controller writes its Tasks."""
@@ -108,9 +128,8 @@ class Yard:
         for one in self.programs:
             one.stop()
 
-    def _start(self, name: str, words: Sequence[str]) -> Program:
-        found = Program(
-            [*words, "--json", "--settings", str(self._settings)], self._folder, name, self._token
-        )
+    def _start(self, name: str, words: Sequence[str], *, gently: bool = False) -> Program:
+        told = [*words, "--json", "--settings", str(self._settings)]
+        found = Program(told, self._folder, name, self._token, gently=gently)
         self.programs.append(found)
         return found

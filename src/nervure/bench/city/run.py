@@ -20,6 +20,7 @@ import msgspec
 
 import nervure
 from nervure.bench.city.count import counted
+from nervure.bench.city.foresight import WEATHER, Learned, foreseen, learned, learning
 from nervure.bench.city.history import lived
 from nervure.bench.city.hostile import Hostile
 from nervure.bench.city.outcome import Kpi, Outcome, Side
@@ -28,7 +29,7 @@ from nervure.bench.city.plan import Part, Plan, plan
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.core.access import Access
 from nervure.core.error import EnvironmentMissing, NervureError
-from nervure.core.settings import Project, Settings
+from nervure.core.settings import Project, Settings, Watched
 from nervure.store.catalogue import Catalogue
 from nervure.trust.office import MACHINE, Office
 from nervure.trust.register import Register
@@ -64,10 +65,14 @@ class _City:
         self.options, self.tell = options, tell
         self.plan: Plan = plan(quick=options.quick, seed=options.seed, only=options.only)
         self.begun = time.monotonic()
+        seen = [Watched(name=part.foresee, solution=WEATHER) for part in self.plan.parts if part.foresee]
         self.settings: Settings = free_settings(
-            options.folder, project=Project(name="city", solutions=()), access=Access()
-        )
+            options.folder, project=Project(name="city", solutions=(WEATHER,) if seen else ()),
+            access=Access(), thing=tuple(seen),
+        )  # fmt: skip
         self.words = options.folder / "words"
+        self.courses: dict[str, Program] = {}
+        self.learned: dict[str, Learned] = {}
 
     def run(self) -> Outcome:
         self.words.mkdir(parents=True, exist_ok=True)
@@ -86,11 +91,12 @@ class _City:
                 self.settle()
                 self.tell(1.0, "counting")
                 counts = counted(self.plan, api, self.settings, self.yard, told, self.lived)
+                foresight = foreseen(self.plan, self.settings, self.learned)
                 engines = _engines(api)
         finally:
             self.yard.stop()
             asyncio.run(self.node.stop())
-        return self.outcome((found, told, engines), counts, hostile)
+        return self.outcome((found, told, engines), counts | {"foresight": foresight}, hostile)
 
     def accounts(self) -> tuple[str, str]:
         """Make who runs the city, and a stranger who may act, too; returns their tokens."""
@@ -116,6 +122,9 @@ class _City:
             forced = {"mode": "auto", "because": "a demonstration in front of twins"}
             api.post(f"/api/loops/{loop['id']}/mode", json=forced).raise_for_status()
         self.lived = sum(lived(api, part, self.plan.seed) for part in self.plan.parts)
+        if any(part.foresee for part in self.plan.parts):
+            self.sealed()
+            self.courses = learning(self.yard)
         return twins
 
     def join(self) -> dict[str, Program]:
@@ -124,6 +133,8 @@ class _City:
         found = {part.twin: self.yard.controller(part) for part in self.plan.parts}
         for one in found.values():
             one.wait_for("listening", _JOIN_S)
+        self.tell(0.0, "models are trained")
+        self.learned = learned(self.courses)
         return found
 
     def play(self, api: httpx.Client, stranger: str, twins: Mapping[str, Program]) -> Hostile:
@@ -163,6 +174,17 @@ class _City:
         for one in self.yard.programs:
             one.stop()
         return {name: one.result() for name, one in controllers.items()}
+
+    def sealed(self) -> None:
+        """Wait until what came so far is on the disk, where others read it."""
+        end = time.monotonic() + 30.0
+        behind = asyncio.run(self.node.status())["log"]["end"]
+        time.sleep(self.settings.store.seal_s)
+        while time.monotonic() < end:
+            status = asyncio.run(self.node.status())
+            if status["sealed_position"] >= min(behind, status["log"]["taken"]):
+                return
+            time.sleep(0.2)
 
     def settle(self) -> None:
         """Wait until everything in the log is stored."""
@@ -238,6 +260,8 @@ def _engines(api: httpx.Client) -> dict[str, tuple[str, Mapping[str, str]]]:
     found: dict[str, tuple[str, Mapping[str, str]]] = {}
     for one in answer.json()["value"]:
         engine = str(one["description"]).partition("simulated by ")[2]
+        if not engine:  # a Thing that a solution has made
+            continue
         found.setdefault(str(one["name"]).partition("/")[0], (engine, UNITS))
     return found
 

@@ -118,6 +118,7 @@ def _times(found: Safety) -> list[str]:
         rows.append(("decision, all interlocks declared", one, "5 ms"))
     if found.wire is not None:
         rows.append(("sensor → command in force, by MQTT", found.wire, "100 ms"))
+    rows += [(f"of it, {name}", one, "") for name, one in found.ways.items()]
     if not rows:
         return []
     said = [

@@ -57,6 +57,8 @@ class Safety(msgspec.Struct, kw_only=True):
     guard: list[Guarded] = []
     decision: Delay | None = None
     wire: Delay | None = None
+    ways: dict[str, Delay] = {}
+    """Where on the wire the time goes."""
     chaos: Chaos | None = None
     street: list[Street] = []
     late: list[Late] = []
@@ -81,7 +83,8 @@ def measure(
             taken = asyncio.run(
                 delays_ms(Path(folder), wire, 10.0, lambda share, text: tell(share, f"wire: {text}"))
             )
-        found.wire = _delay(taken)
+        found.wire = _delay(taken.whole)
+        found.ways = {name: _delay(each) for name, each in taken.ways.items()}
     if "chaos" in parts:
         with tempfile.TemporaryDirectory(prefix="nervure-safety-") as folder:
             found.chaos = asyncio.run(
@@ -178,6 +181,8 @@ def put(found: Safety, folder: Path) -> list[Path]:
 
     file, text = folder / "safety.json", folder / "safety.md"
     whole = msgspec.json.decode(file.read_bytes(), type=Safety) if file.exists() else Safety()
+    if found.ways:
+        whole.ways = found.ways
     for name in PARTS:
         if getattr(found, name):
             setattr(whole, name, getattr(found, name))

@@ -12,8 +12,9 @@ import asyncio
 import json
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import paho.mqtt.client as mqtt
@@ -22,8 +23,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.bench.safety.station import Station, made
 from nervure.core.error import DataError
+from nervure.core.instant import to_ns
 
-__all__ = ["delays_ms"]
+__all__ = ["WAYS", "Taken", "delays_ms"]
 
 _FIELDS = {"speed": "Quantity"}
 _ACT: dict[str, Any] = {
@@ -39,8 +41,19 @@ _ACT: dict[str, Any] = {
 }  # fmt: skip
 
 
-async def delays_ms(folder: Path, commands: int, rate_s: float, tell: Any = None) -> list[float]:
-    """Return the delay of every command, in milliseconds; one that never came counts as infinite."""
+WAYS = ("sensor to controller", "controller to Task", "Task to judged", "judged to in force", "to be noted")
+"""Where the time goes; after the last, which is not on the way, the node has written that the guard obeys."""
+
+
+class Taken(NamedTuple):
+    """Milliseconds of every command, one that never came counts as infinite; and of the parts of its way."""
+
+    whole: list[float]
+    ways: dict[str, list[float]]
+
+
+async def delays_ms(folder: Path, commands: int, rate_s: float, tell: Any = None) -> Taken:
+    """Return how long commands took, and where."""
     node = NodeProcess(free_settings(folder))
     await node.start()
     try:
@@ -49,7 +62,7 @@ async def delays_ms(folder: Path, commands: int, rate_s: float, tell: Any = None
         await node.stop()
 
 
-def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> list[float]:
+def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> Taken:
     port = node.settings.nats.mqtt_port
     with httpx.Client(base_url=node.url, timeout=10.0) as api:
         given = made(api, "drive", _ACT, _FIELDS)
@@ -59,7 +72,7 @@ def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> lis
         with Station(port, given, {"speed": 0.0}) as station:
             _here(api, loop)
             controller, sensor = _client(port), _client(port)
-            _listen(controller, stream, loop)
+            heard = _listen(controller, stream, loop)
             sent = _send(sensor, stream, commands, rate_s, tell)
             end = time.monotonic() + 5.0
             while time.monotonic() < end and station.values["speed"] != float(commands):
@@ -67,11 +80,33 @@ def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> lis
             for client in (controller, sensor):
                 client.disconnect()
                 client.loop_stop()
-            came = {float(one.value): one.since_ns for one in station.guard.known.held["speed"]}
-    return [
-        (came[float(number)] - when) / 1e6 if float(number) in came else float("inf")
-        for number, when in sent.items()
-    ]
+            came = {round(one.value): one.since_ns for one in station.guard.known.held["speed"]}
+        tasks = _logs(api)
+    states = ("requested", "checked", "acknowledged")
+    marks = []
+    for one, when in sent.items():
+        log = tasks.get(one, {})
+        if one in came and one in heard and all(state in log for state in states):
+            asked, judged, noted = (log[state] for state in states)
+            marks.append((when, heard[one], asked, judged, came[one], noted))
+    return Taken(
+        whole=[(came[one] - when) / 1e6 if one in came else float("inf") for one, when in sent.items()],
+        ways={name: [(each[at + 1] - each[at]) / 1e6 for each in marks] for at, name in enumerate(WAYS)},
+    )
+
+
+def _logs(api: httpx.Client) -> dict[int, dict[str, int]]:
+    """Return when each Task came to its states, by the value that it asks for."""
+    page: str | None = "/v1.1/Tasks?$select=taskingParameters,runLog&$top=1000"
+    found: dict[int, dict[str, int]] = {}
+    while page:
+        answer = api.get(page).raise_for_status().json()
+        for one in answer["value"]:
+            log = {line["status"]: to_ns(datetime.fromisoformat(line["time"])) for line in one["runLog"]}
+            found[round(one["taskingParameters"]["speed"])] = log
+        link = answer.get("@iot.nextLink")
+        page = link[link.index("/v1.1/") :] if link else None
+    return found
 
 
 def _stream(api: httpx.Client, thing: int) -> int:
@@ -106,12 +141,15 @@ def _client(port: int) -> mqtt.Client:
     return client
 
 
-def _listen(client: mqtt.Client, stream: int, loop: int) -> None:
-    """Let a controller follow the readings, and ask for what each of them says."""
-    ready = threading.Event()
+def _listen(client: mqtt.Client, stream: int, loop: int) -> dict[int, int]:
+    """Let a controller follow the readings, and ask for what each says; returns when it heard which."""
+    from nervure.act.guard import steady_ns
+
+    ready, heard = threading.Event(), dict[int, int]()
 
     def decide(_client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         value = float(json.loads(message.payload)["result"])
+        heard[round(value)] = steady_ns()
         task = {
             "taskingParameters": {"speed": value},
             "properties": {"act": {"model": "straight", "lease_s": 20}},
@@ -123,6 +161,7 @@ def _listen(client: mqtt.Client, stream: int, loop: int) -> None:
     client.subscribe(f"v1.1/Datastreams({stream})/Observations", 1)
     if not ready.wait(10):
         raise DataError("nobody may follow the readings")
+    return heard
 
 
 def _send(client: mqtt.Client, stream: int, commands: int, rate_s: float, tell: Any) -> dict[int, int]:
