@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.bench.safety.station import Station, made
 from nervure.cli import main
+from nervure.core.instant import iso
 from nervure.core.papers import papers
 from tests.acting import PUMP, SPEED
 from tests.opened import Opened, opened
@@ -218,3 +219,32 @@ def test_loops_are_counted_and_slots_of_a_device_without_a_guard_are_shown(
     after = api.get("/api/loops/modes").json()
     assert after["modes"]["shadow"] == before["modes"]["shadow"] + 2
     assert after["away"] == before["away"] + 1
+
+
+def test_a_command_on_old_readings_is_refused(node: Opened, api: httpx.Client) -> None:
+    """What a Task says of when its readings are goes to the guard, by whose clock they have an age."""
+    given = made(api, "late pump", PUMP | {"seen": "2s"}, SPEED)
+    loop = given.capability
+    with Station(node.mqtt_port, given, {"speed": 20.0}, skew_ns=300 * 10**9) as device:
+        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
+        forced = {"mode": "auto", "because": "a test of lateness"}
+        api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
+
+        def asked(seen_s: float | None) -> tuple[str, str]:
+            act: dict[str, Any] = {"model": "mpc", "lease_s": 3}
+            if seen_s is not None:
+                act["seen"] = iso(time.time_ns() - round(seen_s * 1e9))
+            body = {"taskingParameters": {"speed": 40.0}, "properties": {"act": act}}
+            made = api.post(f"/v1.1/TaskingCapabilities({loop})/Tasks", json=body).raise_for_status().json()
+            task = int(made["@iot.id"])
+            until(lambda: status(api, task) in ("rejected", "running", "completed"))
+            found = api.get(f"/v1.1/Tasks({task})").json()
+            return found["status"], found["runLog"][-1].get("detail", "")
+
+        assert asked(None) == ("rejected", "seen: it does not say of when the readings are that it rests on")
+        state, why = asked(60.0)
+        assert state == "rejected"
+        assert why.startswith("seen: it rests on readings 60")
+        assert asked(0.0)[0] in ("running", "completed")
+        assert device.trace[-1][1] in ({"speed": 40.0}, {"speed": 20.0})
+        assert any(values == {"speed": 40.0} for _, values, _ in device.trace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nervure.bench.city.hostile import Hostile
-from nervure.bench.city.outcome import Delay, Happened, Kpi, Loop, Outcome, Refusal, Side
+from nervure.bench.city.outcome import Delay, Foresight, Happened, Kpi, Lead, Loop, Outcome, Refusal, Side
 from nervure.bench.city.page import write
 from nervure.bench.city.text import page, publish, read
 
@@ -45,6 +45,22 @@ def test_pages_say_what_was_measured(tmp_path: Path) -> None:
     assert text == page(read(tmp_path / "city.json"))
     assert "| delay, s | 40 | 30 | -25.0% |" in text
     assert "sequence / no" in text
+
+
+def test_a_page_sets_forecasts_beside_what_needs_no_model(tmp_path: Path) -> None:
+    lead = Lead(hours=6, count=90, mae=0.875, last_value=3.764, last_day=1.53, inside=0.86)
+    foresight = Foresight(
+        twin="roads", what="temperature of a & b", unit="Cel", model="weather-forecast-temperature",
+        version="20261101-abc", train_s=10.2, slots=17_135, leads=(lead,), cost_last_day=23.67,
+        cost_foretold=23.5,
+    )  # fmt: skip
+    outcome = _outcome(foresight=(foresight,), resting=880)
+    text = page(outcome)
+    assert "| temperature of a & b | Cel | 6 | 90 | 0.875 | 3.764 | 1.53 | 86% |" in text
+    assert "880 Tasks say that they rest on it" in text
+    assert "cost 23.67 planned with the last day" in text
+    assert "temperature of a &amp; b" in write(outcome, tmp_path / "report.html").read_text("utf-8")
+    assert "foreseen" not in page(_outcome())
 
 
 def test_what_is_lost_or_gets_through_is_not_good() -> None:

@@ -167,4 +167,4 @@ def test_what_is_learned_from_ends_where_the_run_begins() -> None:
     assert [len(one["dataArray"]) for one in station] == [10 * 70 * 24, 14 * 24]
     assert count == sum(len(one["dataArray"]) for one in sent)
     assert max(row[0] for one in sent for row in one["dataArray"]) == part.since
-    assert {one.of for one in find(WEATHER).problems} == {"temperature", "sun"}  # type: ignore[union-attr]
+    assert {one.of for one in find(WEATHER).problems} == {"temperature"}  # type: ignore[union-attr]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nervure.core.error import UsageError
 from nervure.core.instant import SECOND_NS, to_ns
@@ -40,7 +40,7 @@ def foreseen(pages: Callable[[str], list[dict[str, Any]]], thing: str | None) ->
         name = str(one["name"])
         what = name.removesuffix(FORECAST).rpartition("/")[2]
         if name.endswith(FORECAST) and what in WHAT:
-            streams[int(one["@iot.id"])] = cast("What", what)
+            streams[int(one["@iot.id"])] = what
             solution = (one["Thing"].get("properties") or {}).get("solution", "")
             rests.append(f"{solution}-forecast-{what}")
     if not streams:

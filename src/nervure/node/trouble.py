@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -107,10 +108,15 @@ async def patiently(work: Callable[..., Found], *given: object) -> Found:
 
 
 _CYCLES = (10_000, 20, 20)  # Python's own are (700, 10, 10), which a stream reaches several times a second
+_SWITCH_S = 0.001  # Python's own is 5 ms: so long the loop waits for a thread that works in the catalogue
 
 
 def calm() -> None:
-    """Keep the collector of cycles away from what lives as long as the node: a look at it takes 50 ms."""
+    """Keep the collector of cycles away from what lives as long as the node: a look at it takes 50 ms.
+
+    And let threads take turns more often: a command goes to and fro between the loop and threads.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_CYCLES)
+    sys.setswitchinterval(_SWITCH_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import warnings
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,7 +88,7 @@ def made_up(seed: int = 0, latitude: float = 47.0) -> Weather:
     outdoor = 10.0 + season + 4.0 * np.sin(2 * np.pi * (hour % 24 - 9) / 24) + 3.5 * slow
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sun = pvlib.solarposition.get_solarposition(index, latitude, 0.0)
+        sun = _sun(latitude, 0.0, 0.0)
         clear = pvlib.clearsky.haurwitz(sun["apparent_zenith"])["ghi"].to_numpy()
         level = clear * np.clip(0.65 + 0.3 * cloud, 0.12, 1.0)
         parts = pvlib.irradiance.erbs(level, sun["zenith"], index)
@@ -100,10 +101,10 @@ def on_plane(weather: Weather, tilt: float, azimuth: float) -> Floats:
 
     Sun and sky by pvlib (isotropic sky, ground reflecting 0.2).
     """
-    pvlib, index = _pvlib(), _hours(weather.zone_h)
+    pvlib = _pvlib()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sun = pvlib.solarposition.get_solarposition(index, weather.latitude, weather.longitude)
+        sun = _sun(weather.latitude, weather.longitude, weather.zone_h)
         found = pvlib.irradiance.get_total_irradiance(
             tilt, azimuth, sun["apparent_zenith"], sun["azimuth"], weather.beam, weather.level, weather.sky
         )
@@ -119,6 +120,12 @@ def _lasting(rng: np.random.Generator, hours: float) -> Floats:
         last = keep * last + float(np.sqrt(1 - keep**2)) * draws[at]
         out[at] = last
     return out
+
+
+@lru_cache(maxsize=4)
+def _sun(latitude: float, longitude: float, zone_h: float) -> Any:
+    """Return where the sun stands in the middles of the hours of a year: the same whatever the weather."""
+    return _pvlib().solarposition.get_solarposition(_hours(zone_h), latitude, longitude)
 
 
 def _hours(zone_h: float) -> Any:

@@ -38,6 +38,8 @@ def counted(
     with catalogue.database.read() as connection:
         states = sa.select(_TASK.c.status, sa.func.count()).group_by(_TASK.c.status)
         tasks = {str(status): int(count) for status, count in connection.execute(states)}
+        wishes = connection.execute(sa.select(_TASK.c.properties)).scalars()
+        resting = sum(bool(((one or {}).get("act") or {}).get("rests")) for one in wishes)
         logs = {row.id: row.run_log for row in connection.execute(sa.select(_TASK.c.id, _TASK.c.run_log))}
     alerts = catalogue.alerts()
     catalogue.close()
@@ -55,6 +57,7 @@ def counted(
         "distrusted": distrusted,
         "loops": loops,
         "happened": tuple(happened),
+        "resting": resting,
     }
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nervure.bench.city.outcome import Foresight, Lead
 from nervure.bench.city.parts import Program, Yard
 from nervure.bench.city.plan import Plan
+from nervure.bench.city.worth import worth
 from nervure.core.instant import DAY_NS, HOUR_NS, to_ns
 from nervure.core.observation import Batch
 from nervure.core.settings import Settings
@@ -73,12 +74,14 @@ def foreseen(plan: Plan, settings: Settings, models: dict[str, Learned]) -> tupl
                 begin_ns = to_ns(datetime.fromisoformat(part.since))
                 read, told = store.series([one.source or 0]), store.series([one.id])
                 model = models[f"forecast-{one.signal}"]
+                costs = worth(part, told.take(told.result_time >= begin_ns), plan.seed)
                 found.append(
                     Foresight(
                         twin=part.twin, what=f"{one.signal} of {part.foresee}", unit=one.unit,
                         model=f"{solution.name}-{model.problem}", version=model.version,
                         train_s=model.train_s, slots=int((read.time < begin_ns).sum()),
                         leads=leads(read, told, begin_ns, begin_ns + round(part.minutes * 60e9)),
+                        cost_last_day=costs[0], cost_foretold=costs[1],
                     )
                 )  # fmt: skip
     finally:

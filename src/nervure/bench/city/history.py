@@ -6,7 +6,7 @@ of other seeds than the demo's weather: nothing of what is to come can be in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import httpx
@@ -17,7 +17,7 @@ from nervure.core.instant import HOUR_NS, SECOND_NS, iso, to_ns
 from nervure.twin.building import Building
 from nervure.twin.weather import made_up
 
-__all__ = ["lived"]
+__all__ = ["lived", "weeks"]
 
 Rows = dict[str, list[list[object]]]
 _SEEDS = tuple(range(901, 911))
@@ -65,28 +65,35 @@ def _winters(part: Part) -> Rows:
 
 
 def _weeks(part: Part, seed: int) -> Rows:
-    """Return what was read in the last days before.
+    """Return what was read in the last days before."""
+    rows: Rows = {}
+    sensors = Building().describe().sensors
+    seldom = {one.name: one.every_s for one in sensors if one.every_s is not None}
+    for moment_s, readings in weeks(part, seed):
+        stamp = iso(round(moment_s * SECOND_NS))
+        for name, value in readings.items():
+            if moment_s % seldom.get(name, 1.0) == 0:
+                rows.setdefault(name, []).append([stamp, value])
+    return rows
+
+
+def weeks(part: Part, seed: int) -> Iterator[tuple[float, Mapping[str, float]]]:
+    """Yield the moments of the last days before, in seconds since 1970, with what was read then.
 
     The house was heated as the climate controller heats while it learns: by the schedule, a little warmer at
     times.
     """
-    rows: Rows = {}
     begin_s = to_ns(datetime.fromisoformat(part.since)) / SECOND_NS - part.lived_days * 86_400
     twin = Building()
     start = part.scenario.get("start_day", 0.0) - part.lived_days
     readings = twin.reset(seed=seed, scenario={**part.scenario, "start_day": start})
     about = twin.describe()
-    seldom = {one.name: one.every_s for one in about.sensors if one.every_s is not None}
     learning = rooms("climate", [one.about for one in about.actuators if one.signal == "heat_setpoint"])
     for step in range(round(part.lived_days * 86_400 / about.step_s)):
         moment_s = begin_s + step * about.step_s
         twin.apply(learning.decide(readings, moment_s))
-        readings, moment_s = twin.step(), moment_s + about.step_s
-        stamp = iso(round(moment_s * SECOND_NS))
-        for name, value in readings.items():
-            if moment_s % seldom.get(name, about.step_s) == 0:
-                rows.setdefault(name, []).append([stamp, value])
-    return rows
+        readings = twin.step()
+        yield moment_s + about.step_s, readings
 
 
 def _streams(api: httpx.Client, prefix: str) -> Mapping[str, int]:

@@ -115,6 +115,10 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
     train_s: float
     slots: int
     leads: tuple[Lead, ...]
+    cost_last_day: float
+    """What the days of the house cost in one process, planned with the last day."""
+    cost_foretold: float
+    """The same, planned with the forecasts of the run."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +141,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     loops: tuple[Loop, ...]
     happened: tuple[Happened, ...]
     foresight: tuple[Foresight, ...] = ()
+    resting: int = 0
+    """How many Tasks said that they rest on models."""
     machine: str = ""
 
     @property

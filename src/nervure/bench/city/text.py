@@ -78,16 +78,19 @@ def _foreseen(outcome: Outcome) -> tuple[str, ...]:
         f"`{one.model}` {one.version} in {one.train_s:.0f} s on {one.slots:,} hours"
         for one in outcome.foresight
     ]
-    planned = next((one.told["planned_with"] for one in outcome.sides if "planned_with" in one.told), {})
+    planned: dict[str, int] = next(
+        (one.told["planned_with"] for one in outcome.sides if "planned_with" in one.told), {}
+    )
     used = ", ".join(f"{count:,} of {name}" for name, count in sorted(planned.items()))
+    first = outcome.foresight[0]
     return (
         "## What was foreseen",
         (
             f"The node learned {' and '.join(models)}: what a weather station had read in winters of other seeds, and in"
-            " the two weeks before. The models scored live, their forecasts are Observations of Datastreams of their own, and the"
-            " plans of the house were made with them: each Task says that it rests on these models. Of the hours that were planned"
-            f" with: {used}. Mean absolute errors on the hours of the run, beside what needs no model; the band is that of eight in"
-            " ten."
+            " the two weeks before. The model scored live, its forecasts are Observations of a Datastream of their own, and the"
+            f" plans of the house were made with them: {outcome.resting:,} Tasks say that they rest on it. Of the hours that were"
+            f" planned with: {used}. Mean absolute errors on the hours of the run, beside what needs no model; the band is that of"
+            " eight in ten."
         ),
         _table(
             (
@@ -101,6 +104,10 @@ def _foreseen(outcome: Outcome) -> tuple[str, ...]:
                 "in the band",
             ),
             rows,
+        ),
+        (
+            f"What it is worth: the same days in one process cost {first.cost_last_day:.2f} planned with the last day, moved to how"
+            f" it is now, and {first.cost_foretold:.2f} with the forecasts of the run."
         ),
     )
 

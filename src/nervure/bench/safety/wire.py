@@ -80,7 +80,7 @@ def _measured(node: NodeProcess, commands: int, rate_s: float, tell: Any) -> Tak
             for client in (controller, sensor):
                 client.disconnect()
                 client.loop_stop()
-            came = {round(one.value): one.since_ns for one in station.guard.known.held["speed"]}
+            came = {round(float(one.value)): one.since_ns for one in station.guard.known.held["speed"]}
         tasks = _logs(api)
     states = ("requested", "checked", "acknowledged")
     marks = []
