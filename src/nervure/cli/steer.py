@@ -180,7 +180,6 @@ def _seat(
     name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path, ahead: Foreseen
 ) -> tuple[Seat, Controller]:  # fmt: skip
     """Find the loops and readings, make the controller, and seat it."""
-    from nervure.act.controller.foretold import FORECAST
     from nervure.act.seat import Loop, Seat
 
     prefix = asked.prefix if asked.prefix is not None else _prefix(name)
@@ -194,11 +193,7 @@ def _seat(
         for one in node.pages("TaskingCapabilities?$expand=Thing($select=id)&$top=1000")
         if int(one["Thing"]["@iot.id"]) in things and "act" in (one.get("properties") or {})
     ]
-    streams = {
-        int(one["@iot.id"]): one["name"].removeprefix(prefix)
-        for one in node.pages("Datastreams?$select=id,name&$expand=Thing($select=id)&$top=1000")
-        if int(one["Thing"]["@iot.id"]) in things and not one["name"].endswith(FORECAST)
-    }
+    streams = _streams(node, things, prefix)
     if not capabilities or not streams:
         raise NotFoundError(f"no Thing {prefix}... has loops and readings", hint="nervure twin run; --prefix")
     loops = {
@@ -218,6 +213,17 @@ def _seat(
             written.flush()
 
     return Seat(made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, tell=tell), made
+
+
+def _streams(node: _Node, things: set[int], prefix: str) -> dict[int, str]:
+    """Return what the Things read, by the names that their twin has for it; forecasts are no readings."""
+    from nervure.act.controller.foretold import FORECAST
+
+    return {
+        int(one["@iot.id"]): str(one["name"]).removeprefix(prefix)
+        for one in node.pages("Datastreams?$select=id,name&$expand=Thing($select=id)&$top=1000")
+        if int(one["Thing"]["@iot.id"]) in things and not one["name"].endswith(FORECAST)
+    }
 
 
 def _prefix(name: str) -> str:

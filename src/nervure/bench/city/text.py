@@ -65,6 +65,18 @@ def page(outcome: Outcome) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_AHEAD = (
+    "what",
+    "unit",
+    "hours ahead",
+    "judged",
+    "trained",
+    "as it is now",
+    "as a day before",
+    "in the band",
+)
+
+
 def _foreseen(outcome: Outcome) -> tuple[str, ...]:
     if not outcome.foresight:
         return ()
@@ -78,10 +90,6 @@ def _foreseen(outcome: Outcome) -> tuple[str, ...]:
         f"`{one.model}` {one.version} in {one.train_s:.0f} s on {one.slots:,} hours"
         for one in outcome.foresight
     ]
-    planned: dict[str, int] = next(
-        (one.told["planned_with"] for one in outcome.sides if "planned_with" in one.told), {}
-    )
-    used = ", ".join(f"{count:,} of {name}" for name, count in sorted(planned.items()))
     first = outcome.foresight[0]
     return (
         "## What was foreseen",
@@ -89,27 +97,23 @@ def _foreseen(outcome: Outcome) -> tuple[str, ...]:
             f"The node learned {' and '.join(models)}: what a weather station had read in winters of other seeds, and in"
             " the two weeks before. The model scored live, its forecasts are Observations of a Datastream of their own, and the"
             f" plans of the house were made with them: {outcome.resting:,} Tasks say that they rest on it. Of the hours that were"
-            f" planned with: {used}. Mean absolute errors on the hours of the run, beside what needs no model; the band is that of"
+            f" planned with: {_planned(outcome)}. Mean absolute errors on the hours of the run, beside what needs no model; the band is that of"
             " eight in ten."
         ),
-        _table(
-            (
-                "what",
-                "unit",
-                "hours ahead",
-                "hours judged",
-                "trained",
-                "as it is now",
-                "as a day before",
-                "in the band",
-            ),
-            rows,
-        ),
+        _table(_AHEAD, rows),
         (
             f"What it is worth: the same days in one process cost {first.cost_last_day:.2f} planned with the last day, moved to how"
             f" it is now, and {first.cost_foretold:.2f} with the forecasts of the run."
         ),
     )
+
+
+def _planned(outcome: Outcome) -> str:
+    """Say how many hours of plans stood on what."""
+    told: dict[str, int] = next(
+        (one.told["planned_with"] for one in outcome.sides if "planned_with" in one.told), {}
+    )
+    return ", ".join(f"{count:,} of {name}" for name, count in sorted(told.items()))
 
 
 def _side(outcome: Outcome, side: Side) -> tuple[str, ...]:
