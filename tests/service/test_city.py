@@ -25,7 +25,7 @@ def test_a_city_of_one_house_in_seconds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)
     assert found["good"]
-    assert found["sent"] == found["stored"] == 1_440
+    assert found["sent"] == found["stored"] == 1_464
     assert (found["lost"], found["doubled"], found["quarantined"]) == (0, 0, 0)
     (building,) = found["sides"]
     cost = next(one for one in building["kpis"] if one["name"] == "cost")

@@ -52,7 +52,7 @@ def test_a_page_sets_forecasts_beside_what_needs_no_model(tmp_path: Path) -> Non
     foresight = Foresight(
         twin="roads", what="temperature of a & b", unit="Cel", model="weather-forecast-temperature",
         version="20261101-abc", train_s=10.2, slots=17_135, leads=(lead,), cost_last_day=23.67,
-        cost_foretold=23.5,
+        cost_foretold=23.5, cost_known=23.25,
     )  # fmt: skip
     outcome = _outcome(foresight=(foresight,), resting=880)
     text = page(outcome)

@@ -81,7 +81,7 @@ def foreseen(plan: Plan, settings: Settings, models: dict[str, Learned]) -> tupl
                         model=f"{solution.name}-{model.problem}", version=model.version,
                         train_s=model.train_s, slots=int((read.time < begin_ns).sum()),
                         leads=leads(read, told, begin_ns, begin_ns + round(part.minutes * 60e9)),
-                        cost_last_day=costs[0], cost_foretold=costs[1],
+                        cost_last_day=costs.last_day, cost_foretold=costs.foretold, cost_known=costs.known,
                     )
                 )  # fmt: skip
     finally:

@@ -119,6 +119,8 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
     """What the days of the house cost in one process, planned with the last day."""
     cost_foretold: float
     """The same, planned with the forecasts of the run."""
+    cost_known: float
+    """The same, had somebody known temperature and sun of the coming day."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

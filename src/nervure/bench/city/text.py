@@ -103,7 +103,8 @@ def _foreseen(outcome: Outcome) -> tuple[str, ...]:
         _table(_AHEAD, rows),
         (
             f"What it is worth: the same days in one process cost {first.cost_last_day:.2f} planned with the last day, moved to how"
-            f" it is now, and {first.cost_foretold:.2f} with the forecasts of the run."
+            f" it is now, {first.cost_foretold:.2f} with the forecasts of the run, and {first.cost_known:.2f} knowing temperature and"
+            " sun beforehand."
         ),
     )
 

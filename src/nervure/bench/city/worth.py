@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from nervure.act.controller.foretold import Foretold
+from nervure.act.controller.foretold import WHAT, Foretold, What
 from nervure.act.controller.joined import Rooms, rooms, week_hour
 from nervure.bench.city.history import weeks
 from nervure.bench.city.plan import Part
@@ -17,28 +18,50 @@ from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.observation import Batch
 from nervure.twin.building import Building
 
-__all__ = ["worth"]
+__all__ = ["Worth", "worth"]
 
 _LEARN_H = 328
-Told = tuple[float, float, float]
+_AHEAD_H = 24
+Told = tuple[float, float, What, float]
 
 
-def worth(part: Part, told: Batch, seed: int) -> tuple[float, float]:
-    """Return what the days of a house cost, planned with the last day and with forecasts that were made."""
-    past = [(moment_s, readings) for moment_s, readings in weeks(part, seed)]
-    known = [
-        (week_hour(issued / SECOND_NS), week_hour(about / SECOND_NS), value)
+class Worth(NamedTuple):
+    """What the days cost, planned with the last day, with the forecasts of a run, and knowing what comes."""
+
+    last_day: float
+    foretold: float
+    known: float
+
+
+def worth(part: Part, told: Batch, seed: int) -> Worth:
+    """Return what the days of a house cost with forecasts of temperature that were made, and without."""
+    past = list(weeks(part, seed))
+    made: list[Told] = [
+        (week_hour(issued / SECOND_NS), week_hour(about / SECOND_NS), "temperature", value)
         for issued, about, value in zip(
             told.result_time.tolist(), told.time.tolist(), told.value.tolist(), strict=True
         )
     ]
-    found = []
-    for rests in ((), ("forecast",)):
+    costs = []
+    for rests, known in (((), []), (("forecast",), made), (("forecast",), _known(part))):
         control = _control(rests)
         for moment_s, readings in past:
             control.decide(readings, moment_s)
-        found.append(_cost(part, control, sorted(known) if rests else [], seed))
-    return found[0], found[1]
+        costs.append(_cost(part, control, sorted(known), seed))
+    return Worth(*costs)
+
+
+def _known(part: Part) -> list[Told]:
+    """Return the weather of the days as somebody would tell it every hour who knew it."""
+    hours = round(part.minutes / 60)
+    begin_h = week_hour(to_ns(datetime.fromisoformat(part.since)) / SECOND_NS)
+    read = Building().weather(part.scenario.get("start_day", 0.0), hours + _AHEAD_H)
+    return [
+        (begin_h + issued, begin_h + issued + ahead, what, float(values[issued + ahead]))
+        for issued in range(-1, hours)
+        for ahead in range(1, _AHEAD_H + 1)
+        for what, values in zip(WHAT, read, strict=True)
+    ]
 
 
 def _control(rests: tuple[str, ...]) -> Rooms:
@@ -55,9 +78,9 @@ def _cost(part: Part, control: Rooms, told: Sequence[Told], seed: int) -> float:
     for step in range(round(part.minutes * 60 / step_s)):
         now_h = week_hour(begin_s + step * step_s)
         while at < len(told) and told[at][0] < now_h:
-            issued_h, about_h, value = told[at]
+            issued_h, about_h, what, value = told[at]
             if isinstance(control.ahead, Foretold):
-                control.ahead.tell("temperature", about_h, issued_h, value)
+                control.ahead.tell(what, about_h, issued_h, value)
             at += 1
         twin.apply(control.decide(readings, begin_s + step * step_s))
         readings = twin.step()
