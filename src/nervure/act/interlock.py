@@ -10,6 +10,7 @@ This is no safety-instrumented system (IEC 61511): the hardware interlocks of th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from nervure.act.check import PASS, RULES, Said, changes, kind, seconds, title
 from nervure.core.command import AHEAD_NS, HAND, Known, Proposal, Verdict, digest
@@ -26,8 +27,8 @@ def judge(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict
     """Return what every rule says of a command: it may be given only if all of them let it pass.
 
     First come those that are no interlocks (``form``, ``seen`` where the declaration has it, ``lease``,
-    ``authority``, ``trip``), then the declared ones, each under its name. A malformed command gets no
-    further than ``form``.
+    ``authority``, ``trip``), then the declared ones, each under its name, and that a command does not say
+    what it has ``seen``. A malformed command gets no further than ``form``.
 
     >>> from nervure.core.interlock import Range
     >>> speed = Declared(fields={"speed": "number"}, interlocks=(Range(of="speed", low=0, high=100),))
@@ -39,15 +40,27 @@ def judge(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict
     found = [Verdict(rule="form", kind="form", outcome=formed[0], why=formed[1])]
     if formed != PASS:
         return tuple(found)
-    for name, rule in _ALWAYS if isinstance(declared.seen, str) else _ALWAYS[1:]:
-        outcome, why = rule(proposal, declared, known)
-        found.append(Verdict(rule=name, kind=name, outcome=outcome, why=why))
+    bound = isinstance(declared.seen, str)
+    if bound and proposal.seen_ns is not None:  # what is late is wrong in other ways too
+        found.append(_always("seen", _seen, proposal, declared, known))
+    for name, rule in (("lease", _lease), ("authority", _slot), ("trip", _trip)):
+        found.append(_always(name, rule, proposal, declared, known))
     for one in declared.interlocks:
         outcome, why = PASS
         if one.binds == "all" or proposal.by == "model":
             outcome, why = RULES[type(one)](one, proposal, declared, known)
         found.append(Verdict(rule=title(one), kind=kind(one), outcome=outcome, why=why))
+    if bound and proposal.seen_ns is None:
+        found.append(_always("seen", _seen, proposal, declared, known))
     return tuple(found)
+
+
+def _always(
+    name: str, rule: Callable[[Proposal, Declared, Known], Said], proposal: Proposal, declared: Declared,
+    known: Known,
+) -> Verdict:  # fmt: skip
+    outcome, why = rule(proposal, declared, known)
+    return Verdict(rule=name, kind=name, outcome=outcome, why=why)
 
 
 # --- what nobody has to declare -----------------------------------------------------------------------
@@ -119,6 +132,3 @@ def _trip(proposal: Proposal, _declared: Declared, known: Known) -> Said:
         first = known.trips[0]
         return "refuse", f"tripped by {first.rule}: {first.why}; a person has to reset it"
     return PASS
-
-
-_ALWAYS = (("seen", _seen), ("lease", _lease), ("authority", _slot), ("trip", _trip))
