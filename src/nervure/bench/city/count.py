@@ -44,7 +44,7 @@ def counted(
     alerts = catalogue.alerts()
     catalogue.close()
     traces = [one for part in plan.parts for one in _traces(yard, part)]
-    loops, distrusted = _loops(api)
+    loops, distrusted, late = _loops(api)
     sent = lived + _sent(yard)
     happened = [one for part in plan.parts for one in _happened(part, told[part.twin], alerts)]
     return {
@@ -58,6 +58,7 @@ def counted(
         "loops": loops,
         "happened": tuple(happened),
         "resting": resting,
+        "late": late,
     }
 
 
@@ -121,9 +122,9 @@ def _part(each: list[float], percent: float) -> float:
     return float(np.percentile(each, percent))
 
 
-def _loops(api: httpx.Client) -> tuple[tuple[Loop, ...], dict[str, int]]:
-    """Return how the loops stand with their logs, and how often which input was not believed."""
-    found, distrusted = [], Counter[str]()
+def _loops(api: httpx.Client) -> tuple[tuple[Loop, ...], dict[str, int], int]:
+    """Return how loops stand with their logs, how often which input was not believed, what came too late."""
+    found, distrusted, late = [], Counter[str](), set[int]()
     for one in api.get("/api/loops").raise_for_status().json():
         log = api.get(f"/api/loops/{one['id']}/log?limit=10000").raise_for_status().json()
         lines = Counter(str(line["what"]) for line in log["lines"])
@@ -132,12 +133,14 @@ def _loops(api: httpx.Client) -> tuple[tuple[Loop, ...], dict[str, int]]:
         for line in log["lines"]:
             if line["what"] != "rejected":
                 continue
+            if line["task"] is not None and str(line["detail"].get("why", "")).startswith("seen:"):
+                late.add(int(line["task"]))
             distrusted.update(
                 f"{one['name']}: {said['rule']}"
                 for said in line["detail"].get("verdicts", [])
                 if said["kind"] in _DISTRUST and said["outcome"] == "refuse"
             )
-    return tuple(found), dict(distrusted)
+    return tuple(found), dict(distrusted), len(late)
 
 
 def _happened(part: Part, told: dict[str, Any], alerts: Any) -> list[Happened]:

@@ -143,6 +143,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     loops: tuple[Loop, ...]
     happened: tuple[Happened, ...]
     foresight: tuple[Foresight, ...] = ()
+    late: int = 0
+    """Commands that were refused as the readings were too old that they rested on."""
     resting: int = 0
     """How many Tasks said that they rest on models."""
     machine: str = ""

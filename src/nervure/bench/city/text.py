@@ -39,16 +39,7 @@ def page(outcome: Outcome) -> str:
         ),
         *(text for side in outcome.sides for text in _side(outcome, side)),
         *_foreseen(outcome),
-        "## From sensor to actuator",
-        (
-            f"{outcome.sent:,} readings were sent, {outcome.lost} lost, {outcome.doubled} stored twice, {outcome.quarantined} in"
-            f" quarantine. Tasks by state: {', '.join(f'{name} {count:,}' for name, count in outcome.tasks.items())}."
-        ),
-        "Milliseconds of ours. A Task counts as acknowledged when the node has written down that its guard said so.",
-        _table(
-            ("way", "commands", "p50", "p99", "longest"),
-            ((one.what, one.count, one.p50, one.p99, one.longest) for one in outcome.delays),
-        ),
+        *_ways(outcome),
         "## Hostile commands",
         "By somebody with a token that may act, and no right to change interlocks.",
         _table(("asked", "became of it", "why"), ((one.what, one.state, one.why) for one in outcome.hostile)),
@@ -63,6 +54,25 @@ def page(outcome: Outcome) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _ways(outcome: Outcome) -> tuple[str, ...]:
+    return (
+        "## From sensor to actuator",
+        (
+            f"{outcome.sent:,} readings were sent, {outcome.lost} lost, {outcome.doubled} stored twice, {outcome.quarantined} in"
+            f" quarantine. Tasks by state: {', '.join(f'{name} {count:,}' for name, count in outcome.tasks.items())}."
+        ),
+        "Milliseconds of ours. A Task counts as acknowledged when the node has written down that its guard said so.",
+        _table(
+            ("way", "commands", "p50", "p99", "longest"),
+            ((one.what, one.count, one.p50, one.p99, one.longest) for one in outcome.delays),
+        ),
+        (
+            f"{outcome.late:,} commands were refused as the readings that they rested on were too old: a node that is late leaves"
+            " signals to their plan, and does [no harm](safety.md#a-node-that-is-late)."
+        ),
+    )
 
 
 _AHEAD = (
