@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both build .venv first, from nothing but Python 3.11 or newer.
 #
 #   make demo ARGS="--headless --json"   only the JSON on stdout, everything else on stderr
+#   make city                            a small city of simulators, four minutes; ARGS="--quick" takes one
 #   make test ARGS="-k water"            checks, then the tests chosen
 #   make lint | format | clean
 
