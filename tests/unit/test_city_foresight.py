@@ -30,8 +30,8 @@ TOLD = [one.about for one in Building().describe().actuators if one.signal == "h
 
 def test_of_every_hour_the_newest_forecast_counts_while_it_is_not_old() -> None:
     seen = Foretold(Yesterday())
-    for hour in range(24):
-        seen.note(float(hour), 1.0, 50.0)
+    for past in range(24):
+        seen.note(float(past), 1.0, 50.0)
     seen.note(24.0, 2.0, 100.0)
     for issued in (22.0, 23.0, 21.0):
         for hour in (25.0, 26.0):
@@ -167,4 +167,4 @@ def test_what_is_learned_from_ends_where_the_run_begins() -> None:
     assert [len(one["dataArray"]) for one in station] == [10 * 70 * 24, 14 * 24]
     assert count == sum(len(one["dataArray"]) for one in sent)
     assert max(row[0] for one in sent for row in one["dataArray"]) == part.since
-    assert {one.of for one in find(WEATHER).problems} == {"temperature"}  # type: ignore[union-attr]
+    assert {one.of for one in find(WEATHER).problems} == {"temperature"}
