@@ -1,11 +1,12 @@
 """A guard on the wire: beside a real actuator or a twin, it hears orders by MQTT and says how it stands.
 
-    device = installed(papers(file.read_bytes()), values)  # what nervure act guard 5 --out wrote
+    device = installed(papers(file.read_bytes()), values, memory=Path("guard.memory"))
     device.connect(client)                                 # a paho client with the device's own credentials
     while True:
         device.sense(readings)                             # inputs that rules ask for, from its own sensors
         actuator.set(device.step())                        # at least every `every` of the declaration
 
+`file` is what `nervure act guard 5 --out` wrote, `guard.memory` is the guard's own: what outlives a restart.
 The network may come and go as it likes: paho connects again by itself, and `step` needs none.
 """
 
@@ -14,12 +15,14 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nervure.act import array
 from nervure.act.guard import MOST_BYTES, Guard, steady_ns
+from nervure.act.memory import Memory
 from nervure.core.interlock import Value
 from nervure.core.mac import whose
 from nervure.core.order import Answer
@@ -55,18 +58,22 @@ class Device:
 
     ``clock`` is nanoseconds of a clock that nobody sets. What is said while there is no network waits in
     paho, at most so much as its queue holds. Where the clock is simulated, reports go by ours, and at once
-    when something else is in force, as much may happen there in one second of ours.
+    when something else is in force, as much may happen there in one second of ours. What the guard has to
+    remember is in its ``memory`` before anybody hears of it; where that cannot be written it says so, and
+    goes on.
     """
 
     def __init__(
-        self, guard: Guard, *, thing: int, capability: int, clock: Callable[[], int] = steady_ns
-    ) -> None:
+        self, guard: Guard, *, thing: int, capability: int, clock: Callable[[], int] = steady_ns,
+        memory: Memory | None = None,
+    ) -> None:  # fmt: skip
         self.guard = guard
         self.said: Counter[str] = Counter()
         """How many answers there were of each kind, in the words of a Task's states."""
         self._clock = clock
         self._beat = steady_ns if guard.declared.simulated else clock
         self._told: tuple[object, ...] = ()
+        self._memory, self._forgets = memory, ""
         self._topic = f"nervure/tasks/{thing}"
         self.capability = capability
         self._came: deque[bytes] = deque(maxlen=_WAITING)
@@ -121,6 +128,7 @@ class Device:
             while self._came:
                 self._follow(self._came.popleft(), now_ns)
             values = self.guard.step(now_ns)
+            self._remember()
             answers = self.guard.answers()
             beat_ns = self._beat()
             due = self._moved(values) or beat_ns >= self._next_ns
@@ -133,6 +141,13 @@ class Device:
         if report is not None:
             self._say(f"{self._topic}/guard-{self.capability}/status", report)
         return values
+
+    def _remember(self) -> None:
+        """Write down what the guard has to remember; what is wrong with that is said once."""
+        why = "" if self._memory is None else self._memory.keep(self.guard.kept())
+        if why and why != self._forgets:
+            self.guard.forgets(why)
+        self._forgets = why
 
     def _moved(self, values: Mapping[str, Value]) -> bool:
         """Tell whether simulated time has brought something that the platform has yet to hear of."""
@@ -174,7 +189,19 @@ class Device:
             self._wake()
 
 
-def installed(given: Papers, values: Mapping[str, Value], *, clock: Callable[[], int] = steady_ns) -> Device:
-    """Return the guard of these papers as it begins, with what is in force at its actuator."""
-    guard = Guard(given.declared, values, clock(), key=given.secret)
-    return Device(guard, thing=given.thing, capability=given.capability, clock=clock)
+def installed(
+    given: Papers,
+    values: Mapping[str, Value],
+    *,
+    clock: Callable[[], int] = steady_ns,
+    memory: Path | None = None,
+) -> Device:
+    """Return the guard of these papers as it begins, with what is in force at its actuator.
+
+    With ``memory`` it goes on where it was when it was stopped or killed: that file is its own.
+    """
+    kept = None if memory is None else Memory(memory, given.capability)
+    guard = Guard(
+        given.declared, values, clock(), key=given.secret, kept=None if kept is None else kept.read()
+    )
+    return Device(guard, thing=given.thing, capability=given.capability, clock=clock, memory=kept)

@@ -3,7 +3,7 @@
 It keeps the priority array, judges every command once more, and moves the actuator step by step towards
 what the strongest slot says, as fast as the rules let it. When a lease ends and nothing else holds, it
 follows its local plan: that needs no platform, no network and no clock but its own. What it needs of us
-is this file, :mod:`nervure.act.interlock`, ``track``, ``array``, ``steer`` and ``nervure.core``.
+is this file, :mod:`nervure.act.interlock`, ``track``, ``array``, ``steer``, ``memory`` and ``nervure.core``.
 
 The clock that callers give (``now_ns``) must not be set while it runs: use :func:`steady_ns`.
 """
@@ -21,6 +21,7 @@ import msgspec
 from nervure.act import array, track
 from nervure.act.check import starving, title
 from nervure.act.interlock import judge
+from nervure.act.memory import Kept, resumed
 from nervure.act.steer import planned, steer
 from nervure.core.command import AHEAD_NS, HAND, Proposal, Trip, foremost, moved
 from nervure.core.error import QueryError
@@ -57,11 +58,12 @@ class Guard:
     ``values`` are what is in force at the start: all fields, for what is not known cannot be changed.
     Without a local plan they are what it goes back to. ``key`` is that of its papers
     (:mod:`nervure.core.papers`): without it no order is believed, only what is offered at the device.
+    ``kept`` is what it remembered when it was last here (:mod:`nervure.act.memory`).
     """
 
     def __init__(
         self, declared: Declared, values: Mapping[str, Value], now_ns: int, *, boot: str | None = None,
-        key: bytes = b"",
+        key: bytes = b"", kept: Kept | None = None,
     ) -> None:  # fmt: skip
         self.declared = declared
         self.damaged = 0
@@ -72,11 +74,14 @@ class Guard:
         self.boot = boot or os.urandom(12).hex()
         self.known = track.began(declared, values, now_ns)
         self.slots: array.Slots = ()
+        if kept is not None:
+            self._benches |= kept.benches
+            self.known, self.slots = resumed(kept, declared, values, now_ns)
         self.number = 0
         self.holder = "plan"
         self._rest = dict(values)
         self._rules = rules(declared)
-        self._since_ns = now_ns
+        self._since_ns = self._start_ns = now_ns
         self._answers: deque[Answer] = deque(maxlen=_REMEMBERED)
         self._remembered: dict[str, Answer] = {}
         self._running: set[str] = set()
@@ -212,6 +217,15 @@ class Guard:
         self._ran()
         return self.values
 
+    def kept(self) -> Kept:
+        """Return what has to outlive a restart: all that it knows, what people hold, how often it benched."""
+        hands = tuple(one for one in self.slots if one.by == "person")
+        return Kept(known=self.known, hands=hands, benches=dict(self._benches))
+
+    def forgets(self, why: str) -> None:
+        """Say that what has to outlive a restart could not be written."""
+        self._note("forgets", {"why": why[:300]})
+
     def answers(self) -> list[Answer]:
         """Return what is to be said of Tasks since the last time."""
         found = list(self._answers)
@@ -270,18 +284,18 @@ class Guard:
 
     def _bench(self) -> None:
         """Take models out of force that let somebody wait so long, and hear them no more for a while."""
-        held = array.decide(self.slots)
+        held, now = array.decide(self.slots), self.known.now_ns
         for one in self.declared.of(Starve):
             who = held.get(one.of)
             if one.bench is None or who is None or who[1].by != "model":
                 continue
             state = starving(one, self.declared, self.known)
-            if state is None:
-                continue
+            if state is None or self.known.left.get(f"{one.of}={state}", now) < self._start_ns:
+                continue  # whoever waits since before this start is served, and nobody is blamed
             name, count = title(one), self._benches.get(title(one), 0)
             span = min(span_ns(one.bench) << count, _LONGEST_BENCH_NS)
             self._benches[name] = min(count + 1, 16)
-            self.known = track.benched(self.known, name, self.known.now_ns + span)
+            self.known = track.benched(self.known, name, now + span)
             why = f"{name}: {state} waited too long under it"
             self._note("benched", {"rule": name, "why": why, "seconds": span / 1e9})
             for entry in self.slots:

@@ -1,0 +1,160 @@
+"""What a guard remembers over a restart, in a file of its own.
+
+Whom it does not hear and for how much longer, trips, what people hold, and what was in force when.
+
+    memory = Memory(Path("guard.memory"), capability=5)
+    guard = Guard(declared, values, now_ns, key=key, kept=memory.read())
+    memory.keep(guard.kept())                       # after every step; writes only what has changed
+
+A file that is there but cannot be read is a trip: nobody knows who was to be kept from it, so a person says.
+The clock may be another one after a restart, so each span is taken as the stricter one: time that the guard
+was off does not count towards what lets somebody in again, and counts as waiting for those who may starve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from nervure.act import array, track
+from nervure.act.check import title
+from nervure.core.command import Held, Input, Known, Pending, Trip
+from nervure.core.interlock import Declared, Effect, Starve, Value
+
+__all__ = ["Kept", "Memory", "resumed"]
+
+AGAIN_NS = 60_000_000_000
+"""How often what runs out is written again: so much longer at most is somebody kept out by a restart."""
+
+_MOST_BYTES = 1 << 22
+_DIGEST = 32
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guard remembers: all that it knows, people's slots, how often models were benched by a rule."""
+
+    known: Known
+    hands: array.Slots = ()
+    benches: Mapping[str, int] = {}
+    capability: int = 0
+
+
+class Memory:
+    """The file of one guard's memory; not thread-safe."""
+
+    def __init__(self, path: Path, capability: int = 0) -> None:
+        self._path, self._capability = path, capability
+        self._hard: tuple[Any, ...] | None = None
+        self._soft: tuple[Any, ...] | None = None
+        self._seen: tuple[Any, ...] | None = None
+        self._written_ns = 0
+
+    def read(self) -> Kept | None:
+        """Return what was kept, nothing at the very first start, a trip where it cannot be read."""
+        try:
+            data = self._load()
+        except OSError as cause:
+            return _lost(f"{self._path} cannot be read: {cause.strerror}")
+        if data is None:
+            return None
+        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+            return _lost(f"{self._path} is damaged")
+        try:
+            kept = msgspec.msgpack.decode(data[_DIGEST:], type=Kept)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
+            return _lost(f"{self._path} is of another release: {cause}")
+        if kept.capability != self._capability:
+            return _lost(f"{self._path} is of capability {kept.capability}, not {self._capability}")
+        return kept
+
+    def keep(self, kept: Kept) -> str:
+        """Write what has changed; why that did not succeed, or nothing.
+
+        Whom the guard does not hear and what people hold is written at once, what was put into force with
+        the next step: no command waits for a disk, and what is in force the actuator itself knows.
+        """
+        known = kept.known
+        hard = (known.benched, known.trips, kept.hands)
+        soft, last = (known.held, known.acted, known.left, known.pending), self._seen
+        self._seen = soft
+        runs_out = known.benched or any(one.until_ns is not None for one in kept.hands)
+        again = bool(runs_out) and known.now_ns - self._written_ns >= AGAIN_NS
+        if hard == self._hard and (last is None or last == self._soft) and not again:
+            return ""
+        body = msgspec.msgpack.encode(replace(kept, capability=self._capability))
+        try:
+            self._save(hashlib.sha256(body).digest() + body)
+        except OSError as cause:
+            return f"{self._path} cannot be written: {cause.strerror}"
+        self._hard, self._soft, self._written_ns = hard, soft, known.now_ns
+        return ""
+
+    def _load(self) -> bytes | None:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(_MOST_BYTES)
+        except FileNotFoundError:
+            return None
+
+    def _save(self, data: bytes) -> None:
+        """Write the file whole or not at all, so that it outlives this process and a power cut."""
+        beside = self._path.with_name(f"{self._path.name}.new")
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def resumed(
+    kept: Kept, declared: Declared, values: Mapping[str, Value], now_ns: int
+) -> tuple[Known, array.Slots]:
+    """Return what a guard knows when it starts again, and what people hold; ``values`` are in force now."""
+    was, late = kept.known, now_ns - kept.known.now_ns
+    back = min(0, late)  # a clock that was put back; else what has passed counts against the guard
+    begun = track.began(declared, values, now_ns)
+    effects = {title(one) for one in declared.of(Effect)}
+    starving = {title(one) for one in declared.of(Starve)}
+    known = Known(
+        now_ns=now_ns,
+        held={
+            name: tuple(Held(one.value, one.since_ns + late) for one in held)
+            for name, held in was.held.items()
+            if name in declared.fields
+        },
+        acted=tuple((when + late, name) for when, name in was.acted if name in declared.fields),
+        inputs={
+            name: Input(one.value, one.time_ns + back, one.since_ns + back)
+            for name, one in was.inputs.items()
+        },
+        left={**begun.left, **{name: one + back for name, one in was.left.items() if name in begun.left}},
+        pending={
+            name: Pending(one.since_ns + late, one.value, one.moved)
+            for name, one in was.pending.items()
+            if name in effects
+        },
+        trips=was.trips,
+        benched={name: until + late for name, until in was.benched.items() if name in starving},
+    )
+    hands = tuple(
+        one if one.until_ns is None else replace(one, until_ns=one.until_ns + late)
+        for one in kept.hands
+        if one.values.keys() <= declared.fields.keys()
+    )
+    return track.applied(known, declared, values), hands
+
+
+def _lost(why: str) -> Kept:
+    """Return the memory of a guard that has lost it: nobody is believed until a person has seen to it."""
+    return Kept(known=Known(trips=(Trip(rule="memory", time_ns=0, why=why[:500]),)))
