@@ -56,7 +56,7 @@ def safety(
         for path in put(found, out):
             say(f"wrote {path}") if not json else None
     for one in wrong:
-        complain(one[:2000])
+        complain(one[:20_000])
     return 1 if wrong else 0
 
 

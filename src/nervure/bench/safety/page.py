@@ -83,7 +83,7 @@ def _guard(found: Safety) -> list[str]:
             one.plant, f"{one.orders:,}", f"{one.taken:,}", f"{one.damaged:,}" if one.damaged else "",
             f"{one.changes:,}",
             f"{sum(one.wrong.values()):,}", f"{one.longest_wait_s:.1f} s" if one.longest_wait_s else "",
-            f"{one.trips:,}",
+            f"{one.trips:,}", f"{one.killed:,}", f"{one.benched:,}" if one.benched else "",
         )
         for one in found.guard
     ]  # fmt: skip
@@ -96,6 +96,8 @@ def _guard(found: Safety) -> list[str]:
         "unsafe",
         "longest wait",
         "trips",
+        "killed",
+        "benched",
     )
     return [
         "## The guard on a hostile wire",
@@ -103,12 +105,20 @@ def _guard(found: Safety) -> list[str]:
         "A controller that wants the worst; orders lost, delayed, doubled, reordered, replayed, damaged, and",
         "forged by somebody without the key (each of these last two refused and counted, or it is a fault);",
         "clocks five minutes wrong; inputs stuck, NaN, late and missing; people who take over and give back.",
+        "The guard itself is killed and begins again with its memory: trips, hands and benches outlive that.",
         "Each change of what is in force is held against the reference. On the crossing nobody may wait",
-        "longer than 45 s, at the four ways 180 s, whatever the controller does.",
+        "longer than 45 s, at the four ways 180 s, whatever the controller does; `unsafe` counts that, and",
+        "everything else that must not be.",
         "",
         table(head, rows),
         "",
+        *(line for one in found.guard for line in _tale(one.tale)),
     ]
+
+
+def _tale(lines: list[str]) -> list[str]:
+    """Show how it came to the first thing that must not be."""
+    return ["```", *lines, "```", ""] if lines else []
 
 
 def _times(found: Safety) -> list[str]:

@@ -39,7 +39,7 @@ PLANTS: tuple[Plant, ...] = (
             "interlocks": [
                 {"kind": "sequence", "of": "phase", "after": {"ns": ["y"], "y": ["ns", "ew"], "ew": ["y"]},
                  "least": {"ns": "5s", "ew": "5s", "y": "3s"}},
-                {"kind": "starve", "of": "phase", "states": ["ns", "ew"], "most": "45s"},
+                {"kind": "starve", "of": "phase", "states": ["ns", "ew"], "most": "45s", "bench": "30s"},
             ],
             "plan": [{"hold": "20s", "values": {"phase": "ns"}}, {"hold": "20s", "values": {"phase": "ew"}}],
         },

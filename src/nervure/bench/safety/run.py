@@ -161,7 +161,7 @@ def failed(found: Safety) -> list[str]:
         for one in found.judge
         if one.needless
     ]
-    wrong += [f"{one.plant}: {one.wrong}: {one.first}" for one in found.guard if one.wrong]
+    wrong += ["\n".join((f"{one.plant}: {one.wrong}", *one.tale)) for one in found.guard if one.wrong]
     if found.decision is not None and found.decision.p99_ms > DECISION_MS:
         wrong.append(f"a decision takes {found.decision.p99_ms} ms at p99, {DECISION_MS} are allowed")
     if found.wire is not None and (found.wire.p99_ms > WIRE_MS or found.wire.lost):
