@@ -125,6 +125,6 @@ class TaskingCapability(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     thing: int
-    actuator: int
+    actuator: int = 0
     tasking_parameters: dict[str, Any]
     properties: dict[str, Any] = {}

@@ -11,11 +11,13 @@ from typing import Any, Self
 from nervure.core.alert import Alert
 from nervure.core.card import Card
 from nervure.core.entity import (
+    Actuator,
     Datastream,
     FeatureOfInterest,
     Location,
     ObservedProperty,
     Sensor,
+    TaskingCapability,
     Thing,
 )
 from nervure.core.guard import Verdict
@@ -102,6 +104,11 @@ class Catalogue:
         """Return the Datastream of that Thing and name with its id, made or changed to what is given."""
         with self._database.write() as connection:
             return entity.ensure_datastream(connection, datastream)
+
+    def ensure_capability(self, capability: TaskingCapability, actuator: Actuator) -> TaskingCapability:
+        """Return the TaskingCapability of that Thing and name or loop, made if it was not there."""
+        with self._database.write() as connection:
+            return entity.ensure_capability(connection, capability, actuator)
 
     def things(self) -> list[Thing]:
         """Return every Thing by id."""

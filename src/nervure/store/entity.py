@@ -11,20 +11,24 @@ import sqlalchemy as sa
 
 from nervure.core.answer import ANSWER
 from nervure.core.entity import (
+    Actuator,
     Datastream,
     FeatureOfInterest,
     Location,
     ObservedProperty,
     Sensor,
+    TaskingCapability,
     Thing,
 )
 from nervure.core.error import NotFoundError
+from nervure.core.loop import LOOP
 from nervure.core.unit import describe
 from nervure.store import sql, tally
 
 __all__ = [
     "datastreams",
     "ensure",
+    "ensure_capability",
     "ensure_datastream",
     "ensure_feature",
     "ensure_property",
@@ -43,7 +47,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Named = TypeVar("Named", Sensor, ObservedProperty, FeatureOfInterest)
+Named = TypeVar("Named", Sensor, ObservedProperty, FeatureOfInterest, Actuator)
 
 MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _WORDS = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_CategoryObservation"
@@ -111,6 +115,26 @@ def ensure_datastream(connection: sa.Connection, datastream: Datastream) -> Data
     if datastream.kind == ANSWER and not datastream.unit:
         values["observation_type"] = _WORDS
     return msgspec.structs.replace(datastream, id=ensure(connection, sql.datastream, key, values))
+
+
+def ensure_capability(
+    connection: sa.Connection, capability: TaskingCapability, actuator: Actuator
+) -> TaskingCapability:
+    """Find or make a TaskingCapability of a Thing by its name, or by the loop that it says it is.
+
+    One that is there stays as it is: what it keeps to is for the engineer of the plant to change.
+    """
+    table, mark = sql.tasking_capability, capability.properties.get(LOOP)
+    mine = sa.select(table.c.id, table.c.name, table.c.properties).where(table.c.thing_id == capability.thing)
+    for row in connection.execute(mine.order_by(table.c.id)):
+        if row.name == capability.name or (mark and (row.properties or {}).get(LOOP) == mark):
+            return msgspec.structs.replace(capability, id=int(row.id))
+    drive = _by_name(connection, sql.actuator, actuator).id
+    values = {"definition": "", **msgspec.structs.asdict(capability), "actuator_id": drive}
+    values["thing_id"] = values.pop("thing")
+    del values["id"], values["actuator"]
+    made = connection.execute(sa.insert(table).values(values)).inserted_primary_key
+    return msgspec.structs.replace(capability, id=int(made[0]) if made else 0, actuator=drive)
 
 
 def things(connection: sa.Connection) -> list[Thing]:

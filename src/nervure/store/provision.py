@@ -1,4 +1,4 @@
-"""Fill the catalogue with what a solution declares: Things, Datastreams, and those of its forecasts."""
+"""Fill the catalogue with what a solution declares: Things, Datastreams, those of forecasts, loops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import msgspec
 
 from nervure.core.answer import ANSWER, Answer, answers
 from nervure.core.declaration import Signal, Solution
-from nervure.core.entity import Datastream, Location, ObservedProperty, Sensor, Thing
+from nervure.core.entity import (
+    Actuator,
+    Datastream,
+    Location,
+    ObservedProperty,
+    Sensor,
+    TaskingCapability,
+    Thing,
+)
+from nervure.core.loop import Loop, capability
 from nervure.core.problem import Forecast, Problem
 
 __all__ = ["Catalogue", "Place", "provision"]
@@ -42,6 +51,10 @@ class Catalogue(Protocol):
         """Return the Datastream of that Thing and name, made if it was not there."""
         ...
 
+    def ensure_capability(self, capability: TaskingCapability, actuator: Actuator) -> TaskingCapability:
+        """Return the TaskingCapability of that Thing and name or loop, made if it was not there."""
+        ...
+
 
 def provision(
     catalogue: Catalogue, solution: Solution, places: Iterable[Place], *, site: str = "site"
@@ -49,7 +62,9 @@ def provision(
     """Create what is missing and return the reading Datastreams by stream name.
 
     A stream is named ``<thing>/<signal>``, a site signal (weather) just ``<signal>``: the names
-    that data sets and model cards use. Doing it twice changes nothing.
+    that data sets and model cards use. Each loop becomes an Actuator and a TaskingCapability
+    ``<thing>/<command>`` of every Thing, with its interlocks; one that is there keeps to what it says, as
+    engineers change bounds. Doing it twice changes nothing.
     """
     streams: dict[str, Datastream] = {}
     local = [signal for signal in solution.signals if not signal.site]
@@ -69,6 +84,8 @@ def provision(
         for problem in solution.problems:
             for answer in answers(problem):
                 _answer(catalogue, solution, problem, answer, thing)
+        for loop in solution.loops:
+            _loop(catalogue, solution, loop, thing)
     if shared:
         thing = catalogue.ensure_thing(
             Thing(name=site, description=f"Site of {solution.title}", properties={"solution": solution.name})
@@ -158,4 +175,18 @@ def _answer(
             signal=answer.signal,
             kind=ANSWER,
         )
+    )
+
+
+def _loop(catalogue: Catalogue, solution: Solution, loop: Loop, thing: Thing) -> TaskingCapability:
+    """A loop is a TaskingCapability with its interlocks; in shadow, until somebody lets it do more."""
+    asked, properties = capability(loop, solution.name, solution.inputs(thing.name))
+    name = f"{thing.name}/{loop.command}"
+    what = ", ".join(one.label or one.name for one in loop.sets)
+    made = TaskingCapability(
+        name=name, description=f"Sets {what} of {thing.name}", thing=thing.id, tasking_parameters=asked,
+        properties=properties,
+    )  # fmt: skip
+    return catalogue.ensure_capability(
+        made, Actuator(name=name, description=f"Carries out what is asked of {name}", metadata="about:blank")
     )

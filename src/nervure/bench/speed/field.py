@@ -91,7 +91,8 @@ async def field(
         limits=limits or Limits(per_device_s=1e6),
     )
     catalogue = Catalogue.open(folder / "catalogue.db")
-    solution = find(SOLUTION) if told else msgspec.structs.replace(find(SOLUTION), problems=())
+    solution = msgspec.structs.replace(find(SOLUTION), loops=())  # nothing is set here
+    solution = solution if told else msgspec.structs.replace(solution, problems=())
     known = provision(catalogue, solution, places or [Place(name=f"D{one}") for one in range(streams)])
     names, node = tuple(one for one in known if one.endswith(f"/{SIGNAL}")), NodeProcess(settings)
     await node.start()
