@@ -19,7 +19,7 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Promotion
 from nervure.core.observation import Batch, observation_id
 from nervure.core.problem import Forecast
-from nervure.node.drift import LEAST_ROWS, Drifts, drifting
+from nervure.node.drift import LEAST_ROWS, Drifts, Told, drifting
 from nervure.node.loops import Loops
 from nervure.node.patrol import Patrol
 from nervure.store import loop as rows
@@ -85,13 +85,15 @@ def test_what_was_foretold_is_held_against_what_was_read(
     catalogue: Catalogue, observed: Observations
 ) -> None:
     found = told(catalogue, observed, errors(0.8)).look({NAME, "other"})
-    seen = found[NAME].found
+    mine = found[NAME]
+    assert isinstance(mine, Told)
+    seen = mine.found
     assert list(found) == [NAME]
     assert [seen.earlier, seen.later] == pytest.approx([0.5, 0.8], abs=0.01)
-    assert (seen.coverage, found[NAME].promised) == (1.0, 0.8)
-    assert "1.6 times that of half a week before (1.5 are allowed)" in drifting(found[NAME], Promotion())
-    assert drifting(found[NAME], Promotion(drift=2.0)) == ""
-    few = replace(found[NAME], found=replace(seen, rows=LEAST_ROWS - 1))
+    assert (seen.coverage, mine.promised) == (1.0, 0.8)
+    assert "1.6 times that of half a week before (1.5 are allowed)" in drifting(mine, Promotion())
+    assert drifting(mine, Promotion(drift=2.0)) == ""
+    few = replace(mine, found=replace(seen, rows=LEAST_ROWS - 1))
     assert drifting(few, Promotion()) == ""
 
 

@@ -249,7 +249,8 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ``least`` commands judged in its mode, of which at most the share ``refused`` was; of the last
     fifty, more than ``demote`` refused takes it one mode back. So does a model that it rests on, once its
     error is ``drift`` times what it was half a week before, or its interval holds so much less (``short``)
-    than it promised.
+    than it promised; a monitor that raises ``drift`` times the alarms that it promised; a class that is so
+    much less (``short``) sure of its answers.
     """
 
     least: Annotated[int, Meta(ge=1)] = 100

@@ -1,9 +1,11 @@
-"""Drift of the models that loops rest on: whether their forecasts still come true as they did.
+"""Drift of the models that loops rest on: whether they still are what they were.
 
 A loop rests on what its declaration names (``rests``), on the ``model`` of its Tasks, and on what those say
-they rest on; names are those of models in the catalogue (``water-forecast-inflow``). Every forecast of the
+they rest on; names are those of models in the catalogue (``water-forecast-inflow``), of anomaly problems
+(``water-anomaly-inflow``), or of the monitor of a Thing (``monitor:pump 7``). Every forecast of the
 last week is held against what was read. A model drifts when the error of the later half is so many times
-that of the earlier one, or its interval holds so much less than it promised.
+that of the earlier one, or its interval holds so much less than it promised. Monitors, classes and remaining
+lives are held against their own promises and answers (:mod:`nervure.node.constancy`).
 """
 
 from __future__ import annotations
@@ -13,22 +15,30 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from nervure.core.answer import ANSWER, answers
+from nervure.core.declaration import Solution
+from nervure.core.entity import Datastream
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.interlock import Promotion
-from nervure.core.problem import Forecast
+from nervure.core.problem import Classify, Forecast, RemainingLife
+from nervure.node.constancy import Alarmed, Unsure, aged, doubts, unlikely
+from nervure.node.promised import Promises
 from nervure.store.catalogue import Catalogue
 from nervure.store.curve import Curve
 from nervure.store.hindsight import Hindsight, held, hindsight
 from nervure.store.model import Model
 
-__all__ = ["LEAST_ROWS", "Drifts", "Observed", "Told", "drifting"]
+__all__ = ["LEAST_ROWS", "Drifts", "Found", "Observed", "Told", "drifting"]
 
 DAYS = 7.0
 LEAST_ROWS = 50
 """With fewer forecasts in a half nobody is accused."""
 
 _MOST_ROWS = 2_000_000
+
+Floats = NDArray[np.float64]
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +48,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     found: Hindsight
     promised: float | None
+
+
+Found = Told | Alarmed | Unsure
+"""How a model does: what it foretold, how many alarms it raised, how sure it is."""
 
 
 class Observed(Protocol):
@@ -59,51 +73,126 @@ class Observed(Protocol):
 class Drifts:
     """Holds forecasts against readings; called from a thread."""
 
-    def __init__(self, catalogue: Catalogue, observed: Observed) -> None:
+    def __init__(self, catalogue: Catalogue, observed: Observed, solutions: Sequence[Solution] = ()) -> None:
         self._catalogue, self._observed = catalogue, observed
+        self._promises = Promises(catalogue, observed, solutions)
 
-    def look(self, names: Collection[str]) -> dict[str, Told]:
-        """Return how the models of these names do that score now, as far as they foretell anything."""
+    def look(self, names: Collection[str]) -> dict[str, Found]:
+        """Return how the models of these names do that score now, as far as that can be said."""
         if not names:
             return {}
-        found = {}
-        for one in self._catalogue.models():
-            if one.promoted and one.name in names and isinstance(one.card.problem, Forecast):
-                said = self._one(one, one.card.problem)
-                if said is not None:
-                    found[one.name] = said
+        champions = [one for one in self._catalogue.models() if one.promoted]
+        found: dict[str, Found] = {one.name: one for one in self._promises.look(names, champions)}
+        for one in champions:
+            said = self._one(one) if one.name in names else None
+            if said is not None:
+                found[one.name] = said
         return found
 
-    def _one(self, model: Model, problem: Forecast) -> Told | None:
-        """Judge one; None where there is too little to say."""
+    def _one(self, model: Model) -> Found | None:
         known = self._catalogue.datastreams(solution=model.solution)
+        match model.card.problem:
+            case Forecast() as problem:
+                return self._forecast(model, problem, known)
+            case Classify() as problem:
+                return self._unsure(model, problem, known)
+            case RemainingLife() as problem:
+                return self._life(model, problem, known)
+            case _:  # who commands by itself says nothing that could be held against what came
+                return None
+
+    def _forecast(self, model: Model, problem: Forecast, known: Sequence[Datastream]) -> Told | None:
+        """Judge forecasts; None where there is too little to say."""
         told = {one.source: one.id for one in known if one.kind == "forecast" and one.source is not None}
         read = [
             one.id for one in known if one.kind == "reading" and one.signal == problem.of and one.id in told
         ]
-        last = max((when for when, _ in self._observed.last(read).values()), default=0)
+        span = self._span(read, [*read, *(told[one] for one in read)])
+        if span is None:
+            return None
+        curves = self._observed.curves([*read, *(told[one] for one in read)], *span)
+        return self._told(
+            model, [held(curves.get(one), curves.get(told[one])) for one in read], span, model.card.quantiles
+        )
+
+    def _life(self, model: Model, problem: RemainingLife, known: Sequence[Datastream]) -> Told | None:
+        """Hold remaining lives against what was said of the same machine later."""
+        lives = {one.thing: one.id for one in known if one.kind == ANSWER and one.signal == problem.name}
+        ages = {one.thing: one.id for one in known if one.kind == "reading" and one.signal == problem.age}
+        both = [(life, ages[thing]) for thing, life in lives.items() if thing in ages]
+        span = self._span([life for life, _ in both], [one for pair in both for one in pair])
+        if span is None:
+            return None
+        curves = self._observed.curves([one for pair in both for one in pair], *span)
+        parts = [
+            aged(curves[life], curves[age], problem.clip)
+            for life, age in both
+            if life in curves and age in curves
+        ]
+        return self._told(model, parts, span, ())  # its interval is of the end, not of later answers
+
+    def _unsure(self, model: Model, problem: Classify, known: Sequence[Datastream]) -> Unsure | None:
+        """See how sure a class is of its answers."""
+        wanted = {one.signal for one in answers(problem)[1:]}
+        shares = [one for one in known if one.kind == ANSWER and one.signal in wanted]
+        span = self._span([one.id for one in shares], [one.id for one in shares])
+        if span is None:
+            return None
+        curves = self._observed.curves([one.id for one in shares], *span)
+        things = {one.thing for one in shares}
+        each = [
+            doubts(
+                [curves[one.id] for one in shares if one.thing == thing and one.id in curves], _middle(span)
+            )
+            for thing in things
+        ]
+        each = [one for one in each if one.rows]
+        rows = sum(one.rows for one in each)
+        if not rows:
+            return None
+        earlier, later = (
+            1 - sum(getattr(one, half) * one.rows for one in each) / rows for half in ("earlier", "later")
+        )
+        return Unsure(name=model.name, version=model.version, rows=rows, earlier=earlier, later=later)
+
+    def _span(self, newest: Sequence[int], all_: Sequence[int]) -> tuple[int, int] | None:
+        """Return the last week of some Datastreams, or less of it where they have very many rows."""
+        last = max((when for when, _ in self._observed.last(newest).values()), default=0)
         if not last:
             return None
-        both, span = [*read, *(told[one] for one in read)], DAYS * DAY_NS
-        end = last + SECOND_NS
-        while span > DAY_NS and self._observed.about(both, round(end - span), end) > _MOST_ROWS:
+        span, end = DAYS * DAY_NS, last + SECOND_NS
+        while span > DAY_NS and self._observed.about(all_, round(end - span), end) > _MOST_ROWS:
             span /= 2
-        start = round(end - span)
-        curves = self._observed.curves(both, start, end)
-        parts = [held(curves.get(one), curves.get(told[one])) for one in read]
-        seen = hindsight(np.concatenate([np.zeros((0, 3)), *parts]), (start + end) / 2000)
-        quantiles = model.card.quantiles
+        return round(end - span), end
+
+    def _told(
+        self, model: Model, parts: Sequence[Floats], span: tuple[int, int], quantiles: tuple[float, ...]
+    ) -> Told:
+        seen = hindsight(np.concatenate([np.zeros((0, 3)), *parts]), _middle(span))
         promised = round(quantiles[-1] - quantiles[0], 6) if len(quantiles) > 1 else None
         return Told(name=model.name, version=model.version, found=seen, promised=promised)
 
 
-def drifting(told: Told, asked: Promotion) -> str:
+def _middle(span: tuple[int, int]) -> float:
+    """Return the middle of a span in microseconds."""
+    return (span[0] + span[1]) / 2000
+
+
+def drifting(told: Found, asked: Promotion) -> str:
     """Say how a model drifts, by what a loop asks of those that it rests on; or nothing.
 
     >>> seen = Hindsight(rows=400, earlier=1.0, later=2.0, coverage=0.79)
     >>> drifting(Told(name="a", version="1", found=seen, promised=0.8), Promotion())
     'the error of a 1 is 2.0 times that of half a week before (1.5 are allowed)'
     """
+    if isinstance(told, Alarmed):
+        often = told.raised > asked.drift * told.promised and unlikely(told.raised, told.promised)
+        said = f"{told.name} {told.version} has raised {told.raised} alarms in {told.days:.3g} days"
+        return f"{said}, {told.promised:.2g} were promised" if often else ""
+    if isinstance(told, Unsure):
+        less = told.rows >= LEAST_ROWS and told.later < told.earlier - asked.short
+        said = f"{told.name} {told.version} is sure of its answers by {told.later:.0%}"
+        return f"{said}, by {told.earlier:.0%} half a week before" if less else ""
     found = told.found
     if found.rows < LEAST_ROWS:
         return ""

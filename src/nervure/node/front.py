@@ -24,6 +24,7 @@ from nervure.serve.direct import Shortcut
 from nervure.serve.guard import Guard
 from nervure.serve.sensorthings import SensorThings
 from nervure.serve.service import Service
+from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
 from nervure.store.write.form import Touched
@@ -51,6 +52,7 @@ class Front:
         derived: Callable[[str], bytes],
         doubt: Doubt,
     ) -> None:
+        solutions = [find(one) for one in settings.project.solutions]
         self._catalogue = catalogue
         self._guard = guard
         base = f"{_address(settings)}/v1.1"
@@ -58,7 +60,7 @@ class Front:
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
         self.loops = Loops(catalogue, self.writer, observations.last, seal, derived, doubt)
-        self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations))
+        self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations, solutions))
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)
         self.service = Service(
