@@ -83,6 +83,13 @@ await run(async ({ page }) => {
   await sure('Reset')
   await page.getByRole('heading', { name: /^Tripped/ }).waitFor({ state: 'detached' })
 
+  await show(page, `act/${told.loop}`)
+  const [file] = await Promise.all([page.waitForEvent('download'), sure('Download it')])
+  await page.getByText(/lies among your downloads/).waitFor()
+  await file.saveAs(`${told.out}/${file.suggestedFilename()}`)
+  found.file = file.suggestedFilename()
+  found.violations.file = await axe(page)
+
   await page.route('**/api/me', async (route) => {
     const answer = await route.fetch()
     await route.fulfill({ response: answer, json: { ...(await answer.json()), rights: ['read'] } })

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from nervure.bench.safety.station import Station, made
+from nervure.core.papers import papers
 from tests.acting import PUMP, SPEED
 from tests.browser.ground import vector_pmtiles
 from tests.browser.stage import artefacts, drive_at
@@ -114,6 +115,10 @@ def test_loops_are_looked_after_from_a_browser(tmp_path: Path) -> None:
     assert "range of speed" in found["refused"]
     assert all(word in found["log"] for word in ("approval", "release asked", "shadow → advisory"))
     assert found["cut"].startswith("✕")
+    assert found["file"] == f"guard-{loop}.json"
+    given = artefacts() / found["file"]
+    assert papers(given.read_bytes()) == pump
+    given.unlink()  # it is a secret
     assert found["buttons"] == []  # who may only read is offered nothing to press
     assert counted["modes"]["shadow"] == 1
     assert counted["tripped"] == 0

@@ -19,7 +19,9 @@ from nervure.node import inquiry
 from nervure.node.inquiry import KEPT, MOST_WAITING, Inquiries
 from nervure.serve.control.inquiry import AskedView, Asking
 from nervure.store.scope import EVERYTHING, Scope
+from nervure.twin.find import open_twin
 from nervure.twin.roster import roster
+from nervure.twin.state import keep, path_of
 
 pytestmark = pytest.mark.service
 
@@ -58,6 +60,32 @@ def test_every_engine_of_a_twin_comes_with_the_extra() -> None:
         assert engine == "numpy" or f"{engine}>=" in comes, one
         assert one.installed, one
         assert one.about.startswith("The twin of "), one
+
+
+def test_a_question_may_begin_where_a_twin_is_that_runs(tmp_path: Path) -> None:
+    twin = open_twin("building")
+    twin.reset(scenario={"start_day": 196.0})
+    for _ in range(60):
+        twin.step()
+    keep(path_of(tmp_path, "building"), twin, 10**18, 60 * twin.describe().step_s, {"start_day": 196.0})
+
+    async def work(inquiries: Inquiries) -> None:
+        wish = Asking(question="shade", minutes=60.0, film=False, now=True)
+        with pytest.raises(UsageError, match="circumstances are those of the twin that runs"):
+            await asyncio.to_thread(
+                inquiries.ask, msgspec.structs.replace(wish, scenario={"warmer_k": 1.0}), EVERYTHING
+            )
+        key = (await asyncio.to_thread(inquiries.ask, wish, EVERYTHING)).id
+        found = await until(inquiries, key, "done", "failed")
+        assert (found.state, found.now, found.scenario) == ("done", True, {}), found.said
+        assert found.changes[0].mean is not None
+        assert found.changes[0].low is None
+        other = Asking(question="gate", minutes=60.0, film=False, now=True)
+        key = (await asyncio.to_thread(inquiries.ask, other, EVERYTHING)).id
+        found = await until(inquiries, key, "done", "failed")
+        assert "no twin has written down where it is" in found.said
+
+    within(tmp_path, work)
 
 
 def test_a_question_is_answered_and_there_after_a_restart(tmp_path: Path) -> None:

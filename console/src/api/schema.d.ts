@@ -1105,6 +1105,8 @@ export interface components {
             film: boolean;
             /** @default  */
             unfilmed: string;
+            /** @default false */
+            now: boolean;
         };
         /**
          * ChangeView
@@ -1127,7 +1129,8 @@ export interface components {
          * @description What to ask: a question by its name, over how many pairs of runs.
          *
          *         ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
-         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step.
+         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` both
+         *         runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``): one pair.
          */
         Asking: {
             question: string;
@@ -1145,6 +1148,8 @@ export interface components {
             };
             /** @default true */
             film: boolean;
+            /** @default false */
+            now: boolean;
         };
         /**
          * OverviewView

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nervure.twin.api import Description, Twin
     from nervure.twin.enrol import Place
     from nervure.twin.fault import Fault, Faults
-    from nervure.twin.run import Broker, Counts, Field, Post
+    from nervure.twin.run import Broker, Counts, Field, Keep, Post
 
 __all__ = ["broker", "client", "field", "network", "post"]
 
@@ -54,9 +54,8 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             faults = _faults(asked.fault, about, asked.seed)
             pace = Pace(start_ns=_begin_ns(asked), speed=asked.speed)
             door = None if asked.alone else broker(loaded)
-            found = _run(
-                Field(opened, places, door, pace, post, faults=faults), name, asked, about, quiet=quiet
-            )
+            going = Field(opened, places, door, pace, post, faults=faults, keep=_keeping(name, asked, loaded))
+            found = _run(going, name, asked, about, quiet=quiet)
             if asked.beside:
                 opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
                 alone = Field(opened, unknown(about, kept), None, pace, post)
@@ -64,6 +63,16 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             return found
         finally:
             opened.close()
+
+
+def _keeping(name: str, asked: Going, loaded: Settings) -> Keep | None:
+    """Return what writes down where the twin is, if that is wanted."""
+    from nervure.twin.state import keep, path_of
+
+    if not asked.keep:
+        return None
+    path, scenario = path_of(loaded.folder, name), _scenario(asked.scenario)
+    return lambda twin, moment_ns, elapsed_s: keep(path, twin, moment_ns, elapsed_s, scenario)
 
 
 def _run(going: Field, name: str, asked: Going, about: Description, *, quiet: bool) -> Counts:

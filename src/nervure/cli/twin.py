@@ -81,6 +81,9 @@ class Going:
         bool,
         Parameter(help="Run it once more afterwards, by its own plans alone, and tell what came of that."),
     ] = False
+    keep: Annotated[
+        bool, Parameter(help="Write down where it is, in the data folder, for nervure twin whatif --now.")
+    ] = False
     token: Token = None
 
 
@@ -131,6 +134,10 @@ def whatif(
     *,
     seeds: Annotated[int, Parameter(help="How many pairs of runs.", show_default=True)] = 10,
     jobs: Annotated[int, Parameter(help="How many processes at once.", show_default=True)] = 2,
+    now: Annotated[
+        bool,
+        Parameter(help="Begin where the twin that runs with --keep is now: one pair of runs.", negative=""),
+    ] = False,
     evidence: Annotated[
         Path | None, Parameter(help="Write it, signed with the node's key, as the evidence of a Task.")
     ] = None,
@@ -144,12 +151,15 @@ def whatif(
     """
     from nervure.bench.whatif import ask as asking
     from nervure.bench.whatif.question import find
+    from nervure.twin.state import path_of
 
     if scenario is None:
         return _questions(json=json)
-    question = find(scenario)
+    question, state = find(scenario), None
+    if now:
+        state = path_of(read(settings, change)[0].folder, question.twin)
     with progress(f"what if {scenario}") as tell:
-        found = asking.ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell)
+        found = asking.ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell, state=state)
     if evidence is not None:
         _swear(asking.evidence(found), evidence, read(settings, change)[0])
     if json:

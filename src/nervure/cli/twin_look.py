@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from nervure.cli.option import Json
+from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
 
@@ -44,13 +44,21 @@ def film(
     *,
     out: Annotated[Path | None, Parameter(help="Where to write it; else to standard output.")] = None,
     seed: Annotated[int, Parameter(help="Which of its seeds.", show_default=True)] = 1,
+    now: Annotated[
+        bool, Parameter(help="Begin where the twin that runs with --keep is now.", negative="")
+    ] = False,
+    settings: File = None,
+    change: Change = (),
 ) -> int:
     """Film one pair of runs of a what-if, step by step, as JSON: for the console, or a plot of your own."""
     from nervure.bench.whatif.ask import show
     from nervure.bench.whatif.question import find
+    from nervure.twin.state import path_of
 
+    question = find(scenario)
+    state = path_of(read(settings, change)[0].folder, question.twin) if now else None
     with progress(f"film of {scenario}") as tell:
-        found = show(find(scenario), seed=seed, tell=tell)
+        found = show(question, seed=seed, tell=tell, state=state)
     if out is None:
         say(found.decode())
         return 0

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,8 @@ class Inquiries:
         if found is None:
             names = ", ".join(one.name for one in view.questions)
             raise UsageError(f"there is no what-if {wish.question!r}", hint=f"there are {names}")
+        if wish.now and wish.scenario:
+            raise UsageError("from now on circumstances are those of the twin that runs", hint="no scenario")
         changed = _changed(bodies[found.name], found, wish)
         with self._lock:
             if sum(one.view.state == "waiting" for one in self._kept.values()) >= MOST_WAITING:
@@ -111,8 +113,10 @@ class Inquiries:
             self._next += 1  # never given twice, as what is being stopped still has its own
             asked = AskedView(
                 id=key, question=found.name, title=found.title, twin=found.twin, seeds=wish.seeds,
-                minutes=changed.get("minutes"), scenario={**found.scenario, **wish.scenario},
+                minutes=changed.get("minutes"),
+                scenario={} if wish.now else {**found.scenario, **wish.scenario},
                 measure={**found.measure, **wish.measure}, who=scope.who, state="waiting", asked=_now_ms(),
+                now=wish.now,
             )  # fmt: skip
             self._keep(_Kept(view=asked, body=changed, wants_film=wish.film, project=scope.project))
             self._forget()
@@ -196,7 +200,9 @@ class Inquiries:
         file = self._path(key, "toml")
         write_private(file, msgspec.toml.encode(_plain(found.body)).decode())
         seeds = str(found.view.seeds)
-        code, out, said = await self._run(key, "whatif", str(file), "--seeds", seeds, "--jobs", "1", "--json")
+        now = ["--now", "--set", f"data={self._folder.parent}"] if found.view.now else []
+        asked = ("whatif", str(file), "--seeds", seeds, "--jobs", "1", "--json", *now)
+        code, out, said = await self._run(key, *asked)
         if self._over(key):
             return
         try:
@@ -214,14 +220,14 @@ class Inquiries:
         ]  # fmt: skip
         self._now(key, changes=changes, share=1.0, said="")
         if found.wants_film:
-            await self._shoot(key, file)
+            await self._shoot(key, file, now)
         if not self._over(key):
             self._now(key, state="done", ended=_now_ms(), said="")
 
-    async def _shoot(self, key: int, file: Path) -> None:
+    async def _shoot(self, key: int, file: Path, more: Sequence[str]) -> None:
         """Film one pair of runs; a question is answered without."""
         path = self._path(key, "film")
-        _, _, said = await self._run(key, "film", str(file), "--out", str(path))
+        _, _, said = await self._run(key, "film", str(file), "--out", str(path), *more)
         if self._over(key):
             path.unlink(missing_ok=True)
             return

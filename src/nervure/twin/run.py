@@ -28,12 +28,17 @@ from nervure.twin.api import Twin
 from nervure.twin.enrol import Place
 from nervure.twin.fault import Faults
 
-__all__ = ["Broker", "Counts", "Field", "Guarded", "Pace", "Post"]
+__all__ = ["Broker", "Counts", "Field", "Guarded", "Keep", "Pace", "Post"]
 
 _CONNECT_S = 20.0
 _KEEPALIVE_S = 30
 _AHEAD = 2_000  # messages on their way at most
+_KEEP_S = 10.0  # how often, by our clock, it is written down where the twin is
 _BEAT_S = 0.5  # how often guards are asked to report while the twin waits for its time
+
+
+Keep = Callable[[Twin, int, float], None]
+"""Writes down where a twin is: at which moment (ns), after how many simulated seconds."""
 
 
 class Guarded(Protocol):
@@ -191,11 +196,13 @@ class Field:
         guard: Callable[[Place, Callable[[], int]], Post],
         *,
         faults: Faults | None = None,
+        keep: Keep | None = None,
     ) -> None:
         self.counts = Counts()
         self.now_ns = pace.start_ns
         """The twin's time."""
         self._twin, self._pace, self._faults = twin, pace, faults
+        self._keep, self._kept_s = keep, 0.0
         self._about = twin.describe()
         self._stream = {name: (place, key) for place in places for name, key in place.datastreams.items()}
         self._seldom = {
@@ -224,9 +231,11 @@ class Field:
                 readings = self._faults.through(readings, (self.now_ns - self._pace.start_ns) / SECOND_NS)
             self._guard(readings)
             self._send(readings)
+            self._note(_KEEP_S)
             if tell is not None:
                 tell(self.counts, self.now_ns)
         self.counts.wall_s = (self._pace.clock() - begun_ns) / SECOND_NS
+        self._note(0.0)
         self._drain()
         self.counts.kpis = dict(self._twin.kpis())
         return self.counts
@@ -239,6 +248,12 @@ class Field:
         """Let the devices sign off; the engine is whoever's who opened it."""
         for one in self._clients.values():
             one.close()
+
+    def _note(self, every_s: float) -> None:
+        """Write down where the twin is, if that is wanted and was so long ago."""
+        if self._keep is not None and time.monotonic() - self._kept_s >= every_s:
+            self._keep(self._twin, self.now_ns, (self.now_ns - self._pace.start_ns) / SECOND_NS)
+            self._kept_s = time.monotonic()
 
     def _hear(self, thing: int, payload: bytes) -> None:
         post = self._by_thing.get(thing)

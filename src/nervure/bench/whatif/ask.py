@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from nervure.bench.forecast.run import Task, work_through
 from nervure.bench.whatif.control import known
@@ -21,6 +22,7 @@ from nervure.bench.whatif.trial import Job, Kept
 from nervure.core.command import Evidence, digest
 from nervure.core.error import DataError, UsageError
 from nervure.core.paired import Paired, paired
+from nervure.twin.state import kept
 
 __all__ = ["Change", "Outcome", "ask", "evidence", "show"]
 
@@ -55,22 +57,34 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask(
-    name: str, question: WhatIf, *, seeds: int = 10, at_once: int = 2, tell: Tell | None = None
+    name: str,
+    question: WhatIf,
+    *,
+    seeds: int = 10,
+    at_once: int = 2,
+    tell: Tell | None = None,
+    state: Path | None = None,
 ) -> Outcome:
     """Run both sides on the same seeds and return what differs.
 
-    Raises UsageError for fewer than two seeds, DataError where a run failed, with its last words.
+    With ``state``, that of a twin that runs, both begin there, in its circumstances; it goes on in one way
+    only, so there is one pair and no interval. Raises UsageError for fewer than two seeds, DataError where a
+    run failed, with its last words.
     """
-    if seeds < 2 or at_once < 1:
+    if (seeds < 2 and state is None) or at_once < 1:
         raise UsageError("a what-if takes two seeds at least, and a process")
     _checked(question)
+    if state is not None:
+        question, seeds = _now(question, state), 1
     begun_ns, chosen = time.time_ns(), tuple(range(1, seeds + 1))
     parts = [part for part in np.array_split(np.array(chosen), min(at_once, seeds)) if len(part)]
     sides = {"base": question.base, "do": question.do}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         tasks = {
-            (side, number): _task(question, measure, [int(one) for one in part], folder, f"{side}-{number}")
+            (side, number): _task(
+                question, measure, [int(one) for one in part], folder, f"{side}-{number}", state
+            )
             for side, measure in sides.items()
             for number, part in enumerate(parts)
         }
@@ -115,16 +129,17 @@ def evidence(found: Outcome) -> Evidence:
     )  # fmt: skip
 
 
-def show(question: WhatIf, *, seed: int = 1, tell: Tell | None = None) -> bytes:
+def show(question: WhatIf, *, seed: int = 1, tell: Tell | None = None, state: Path | None = None) -> bytes:
     """Return the film of one seed of a question (:class:`.film.Film`, as JSON), made in a process of its own.
 
     Raises DataError where it failed, with its last words.
     """
     _checked(question)
+    question = question if state is None else _now(question, state)
     sides = {"base": question.base, "do": question.do}
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "film.json"
-        jobs = {side: msgspec.to_builtins(_job(question, one, [seed])) for side, one in sides.items()}
+        jobs = {side: msgspec.to_builtins(_job(question, one, [seed], state)) for side, one in sides.items()}
         task = Task(
             label=f"filming {question.place}", request={"out": str(path), **jobs}, path=path,
             limit_s=_LIMIT_S, module="nervure.bench.whatif.film",
@@ -144,15 +159,28 @@ def _checked(question: WhatIf) -> None:
         known(question.twin, measure.controller)
 
 
-def _job(question: WhatIf, measure: Measure, seeds: Sequence[int]) -> Job:
+def _now(question: WhatIf, state: Path) -> WhatIf:
+    """Return a question of the present: its circumstances are those of the twin that runs."""
+    kept(state)  # else it is found missing in a process, far from who asked
+    if question.do.scenario or question.base.scenario:
+        raise UsageError(
+            "from now on only what is done can be asked, not other circumstances",
+            hint="leave [do.scenario] out, or ask without --now",
+        )
+    return replace(question, scenario={})
+
+
+def _job(question: WhatIf, measure: Measure, seeds: Sequence[int], state: Path | None) -> Job:
     return Job(
         twin=question.twin, net=question.net, minutes=question.minutes, scenario=question.scenario,
-        measure=measure, seeds=tuple(seeds),
+        measure=measure, seeds=tuple(seeds), state="" if state is None else str(state.resolve()),
     )  # fmt: skip
 
 
-def _task(question: WhatIf, measure: Measure, seeds: Sequence[int], folder: Path, name: str) -> Task:
-    job = _job(question, measure, seeds)
+def _task(
+    question: WhatIf, measure: Measure, seeds: Sequence[int], folder: Path, name: str, state: Path | None
+) -> Task:
+    job = _job(question, measure, seeds, state)
     path = folder / f"{name}.json"
     return Task(
         label=f"{question.place}, {len(seeds)} runs",
@@ -171,11 +199,11 @@ def _kept(task: Task) -> Kept:
 def _change(kpi: str, unit: str, base: Sequence[dict[str, float]], do: Sequence[dict[str, float]]) -> Change:
     one = np.array([run[kpi] for run in do], np.float64)
     other = np.array([run[kpi] for run in base], np.float64)
-    if np.isfinite(one).all() and np.isfinite(other).all():
+    if len(one) > 1 and np.isfinite(one).all() and np.isfinite(other).all():
         difference = paired(one.tolist(), other.tolist())
     else:
-        nothing = float("nan")
-        difference = Paired(mean=nothing, low=nothing, high=nothing, p=nothing, pairs=len(one))
+        nothing, gap = float("nan"), float((one - other).mean())
+        difference = Paired(mean=gap, low=nothing, high=nothing, p=nothing, pairs=len(one))
     return Change(
         kpi=kpi, unit=unit, base=float(other.mean()), do=float(one.mean()), low=float(one.min()),
         high=float(one.max()), difference=difference,

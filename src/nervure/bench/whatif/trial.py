@@ -17,6 +17,7 @@ from nervure.bench.whatif.control import Decide, opened
 from nervure.bench.whatif.question import Measure
 from nervure.core.error import NervureError
 from nervure.twin.api import Twin
+from nervure.twin.state import again, kept
 
 __all__ = ["Job", "Kept", "main", "once", "perform"]
 
@@ -33,6 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     scenario: dict[str, float]
     measure: Measure
     seeds: tuple[int, ...]
+    state: str = ""
+    """A file with the state to begin at (:mod:`nervure.twin.state`); else it begins anew."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +66,14 @@ def once(
     look: Callable[[Mapping[str, float]], None] | None = None,
 ) -> dict[str, float]:
     """Run one seed and return its key figures; ``look`` is shown what is measured at every step."""
-    scenario = {**job.scenario, **job.measure.scenario}
+    scenario, begun_s = {**job.scenario, **job.measure.scenario}, 0.0
     readings = twin.reset(seed=seed, scenario=scenario)
     about = twin.describe()
+    if job.state:
+        found = kept(Path(job.state))
+        again(twin, found)
+        twin.release()  # who does nothing leaves it to its own plan
+        scenario, begun_s, readings = found.scenario, found.elapsed_s + about.step_s, twin.step()
     every = {one.name for one in about.actuators}
     decide = make(scenario.get("start_day", 0.0))
     held, then = dict(job.measure.commands), sorted(job.measure.then, key=lambda one: one.after)
@@ -77,7 +85,7 @@ def once(
             held = {name: value for name, value in held.items() if name not in one.release} | one.commands
             if one.release:
                 twin.release(one.release)
-        wish = dict(decide(readings, now_s)) if decide is not None else {}
+        wish = dict(decide(readings, begun_s + now_s)) if decide is not None else {}
         wish |= held
         if wish and (fresh or decide is not None or about.step_s >= _FINE_S):
             twin.apply(wish)

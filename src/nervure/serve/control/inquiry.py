@@ -30,7 +30,8 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What to ask: a question by its name, over how many pairs of runs.
 
     ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
-    that it does not have are refused. With ``film`` one pair of runs is kept step by step.
+    that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` both
+    runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``): one pair.
     """
 
     question: Name
@@ -39,6 +40,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     scenario: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
     measure: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
     film: bool = True
+    now: bool = False
 
 
 class TwinView(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,7 @@ class AskedView(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[ChangeView] = []
     film: bool = False
     unfilmed: str = ""
+    now: bool = False
 
 
 class Inquiries(Protocol):

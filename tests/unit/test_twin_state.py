@@ -1,0 +1,95 @@
+"""A what-if that begins where a running twin is now: its state in a file, of that twin and no other."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from nervure.bench.whatif.ask import ask, evidence
+from nervure.bench.whatif.control import opened
+from nervure.bench.whatif.question import SCENARIOS, Measure, WhatIf
+from nervure.bench.whatif.trial import Job, once
+from nervure.cli import main
+from nervure.core.error import UsageError
+from nervure.twin.api import TwinError
+from nervure.twin.find import open_twin
+from nervure.twin.state import again, keep, kept, path_of
+
+WARM = {"living/cool_setpoint": 27.0, "sleeping/cool_setpoint": 27.0}
+JULY = {"start_day": 196.0, "warmer_k": 6.0}
+
+
+def hot(path: Path, hours: int = 30) -> list[Mapping[str, float]]:
+    """Run a house through hot days, keep where it is, and return how it goes on."""
+    twin = open_twin("building")
+    twin.reset(seed=3, scenario=JULY)
+    step = twin.describe().step_s
+    for _ in range(round(hours * 3600 / step)):
+        twin.step()
+    keep(path, twin, 10**18, hours * 3600.0, JULY)
+    return [twin.step() for _ in range(8)]
+
+
+def test_both_sides_begin_where_the_twin_is(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "building")
+    on = hot(path)
+    for measure in (Measure(), Measure(commands=WARM)):
+        seen: list[Mapping[str, float]] = []
+        job = Job(
+            twin="building", net="", minutes=60.0, scenario={}, measure=measure, seeds=(1,), state=str(path)
+        )
+        once(*opened("building", "", ""), job, 1, seen.append)
+        rooms = [one for one in on[0] if one.endswith("/temperature")]
+        assert [seen[0][one] for one in rooms] == [on[1][one] for one in rooms]
+    fresh = open_twin("building")
+    fresh.reset(seed=1)
+    assert max(abs(fresh.step()[one] - on[0][one]) for one in rooms) > 1.0  # anew it would be elsewhere
+
+
+def test_from_now_there_is_one_pair_and_only_what_is_done_can_be_asked(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "building")
+    hot(path)
+    question = WhatIf(twin="building", minutes=600.0, scenario=JULY, do=Measure(commands=WARM))
+    found = ask("shade", question, seeds=10, state=path)
+    assert (found.seeds, found.question.scenario) == ((1,), {})
+    (hvac,) = [one for one in found.changes if one.kpi == "hvac"]
+    assert hvac.do < hvac.base
+    assert hvac.difference.mean == pytest.approx(hvac.do - hvac.base)
+    assert math.isnan(hvac.difference.low)
+    assert evidence(found).runs == 1  # an envelope that asks for more is not met
+    with pytest.raises(UsageError, match="not other circumstances"):
+        ask("heat-wave", SCENARIOS["heat-wave"], state=path)
+
+
+def test_the_state_of_another_twin_or_none_says_what_to_do(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "building")
+    with pytest.raises(TwinError, match="no twin has written down where it is") as caught:
+        kept(path)
+    assert caught.value.hint == "nervure twin run NAME --keep"
+    hot(path, hours=1)
+    with pytest.raises(TwinError, match="another twin"):
+        again(open_twin("machine"), kept(path))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(TwinError, match="cannot be read"):
+        kept(path)
+
+
+def test_a_twin_that_runs_with_keep_is_asked_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--set", f"data={tmp_path}"]
+    run = ["twin", "run", "building", "--alone", "--minutes", "600", "--scenario", "start_day=196", "--keep"]
+    assert main([*run, "--json", *place]) == 0
+    assert kept(path_of(tmp_path, "building")).elapsed_s == 36_000
+    file = tmp_path / "shade.toml"
+    file.write_text('twin = "building"\nminutes = 60.0\n[do.commands]\n"living/cool_setpoint" = 27.0\n')
+    capsys.readouterr()
+    assert main(["twin", "whatif", str(file), "--now", "--json", *place]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["seeds"] == [1]
+    assert told["changes"][0]["difference"]["low"] is None
+    assert main(["twin", "whatif", "gate", "--now", *place]) == 1  # that twin does not run
