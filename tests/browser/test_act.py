@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from nervure.bench.safety.station import Station, made
-from nervure.core.papers import papers
+from nervure.core.papers import Papers, papers
 from tests.acting import PUMP, SPEED
 from tests.browser.ground import vector_pmtiles
 from tests.browser.stage import artefacts, drive_at
@@ -79,6 +79,14 @@ def ground(shade: str) -> tuple[float, float, float]:
     return water, max(map(float, picture[at - 2 : at + 3, x]), key=lambda one: abs(one - none)), none
 
 
+def downloaded(name: str, given: Papers) -> None:
+    """See that the guard's file came whole to who may have it; it is a secret, so it does not stay."""
+    file = artefacts() / name
+    assert name == f"guard-{given.capability}.json"
+    assert papers(file.read_bytes()) == given
+    file.unlink()
+
+
 def test_loops_are_looked_after_from_a_browser(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "map.pmtiles").write_bytes(vector_pmtiles())
@@ -115,10 +123,7 @@ def test_loops_are_looked_after_from_a_browser(tmp_path: Path) -> None:
     assert "range of speed" in found["refused"]
     assert all(word in found["log"] for word in ("approval", "release asked", "shadow → advisory"))
     assert found["cut"].startswith("✕")
-    assert found["file"] == f"guard-{loop}.json"
-    given = artefacts() / found["file"]
-    assert papers(given.read_bytes()) == pump
-    given.unlink()  # it is a secret
+    downloaded(found["file"], pump)
     assert found["buttons"] == []  # who may only read is offered nothing to press
     assert counted["modes"]["shadow"] == 1
     assert counted["tripped"] == 0

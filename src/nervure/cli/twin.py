@@ -155,18 +155,15 @@ def whatif(
 
     if scenario is None:
         return _questions(json=json)
-    question, state = find(scenario), None
-    if now:
-        state = path_of(read(settings, change)[0].folder, question.twin)
+    question = find(scenario)
+    state = path_of(read(settings, change)[0].folder, question.twin) if now else None
     with progress(f"what if {scenario}") as tell:
         found = asking.ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell, state=state)
     if evidence is not None:
         _swear(asking.evidence(found), evidence, read(settings, change)[0])
-    if json:
-        write_json(found)
-    else:
-        _show(found)
-        say(f"wrote {evidence}") if evidence is not None else None
+    write_json(found) if json else _show(found)
+    if evidence is not None and not json:
+        say(f"wrote {evidence}")
     return 0
 
 

@@ -67,25 +67,9 @@ def provision(
     engineers change bounds. Doing it twice changes nothing.
     """
     streams: dict[str, Datastream] = {}
-    local = [signal for signal in solution.signals if not signal.site]
     shared = [signal for signal in solution.signals if signal.site]
     for place in places:
-        thing = catalogue.ensure_thing(
-            Thing(
-                name=place.name,
-                description=f"{solution.thing} {place.name}",
-                properties={"solution": solution.name, **place.properties},
-            ),
-            _location(place),
-        )
-        for signal in local:
-            name = f"{place.name}/{signal.name}"
-            streams[name] = _reading(catalogue, solution, signal, thing, name)
-        for problem in solution.problems:
-            for answer in answers(problem):
-                _answer(catalogue, solution, problem, answer, thing)
-        for loop in solution.loops:
-            _loop(catalogue, solution, loop, thing)
+        streams |= _placed(catalogue, solution, place)
     if shared:
         thing = catalogue.ensure_thing(
             Thing(name=site, description=f"Site of {solution.title}", properties={"solution": solution.name})
@@ -96,6 +80,29 @@ def provision(
         if isinstance(problem, Forecast):
             for source in [one for one in streams.values() if one.signal == problem.of]:
                 _forecast(catalogue, problem, source)
+    return streams
+
+
+def _placed(catalogue: Catalogue, solution: Solution, place: Place) -> dict[str, Datastream]:
+    """Create what belongs to one Thing, and return its reading Datastreams by name."""
+    thing = catalogue.ensure_thing(
+        Thing(
+            name=place.name,
+            description=f"{solution.thing} {place.name}",
+            properties={"solution": solution.name, **place.properties},
+        ),
+        _location(place),
+    )
+    streams = {}
+    for signal in solution.signals:
+        if not signal.site:
+            name = f"{place.name}/{signal.name}"
+            streams[name] = _reading(catalogue, solution, signal, thing, name)
+    for problem in solution.problems:
+        for answer in answers(problem):
+            _answer(catalogue, solution, problem, answer, thing)
+    for loop in solution.loops:
+        _loop(catalogue, solution, loop, thing)
     return streams
 
 

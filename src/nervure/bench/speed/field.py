@@ -91,8 +91,7 @@ async def field(
         limits=limits or Limits(per_device_s=1e6),
     )
     catalogue = Catalogue.open(folder / "catalogue.db")
-    solution = msgspec.structs.replace(find(SOLUTION), loops=())  # nothing is set here
-    solution = solution if told else msgspec.structs.replace(solution, problems=())
+    solution = msgspec.structs.replace(find(SOLUTION), loops=(), **({} if told else {"problems": ()}))
     known = provision(catalogue, solution, places or [Place(name=f"D{one}") for one in range(streams)])
     names, node = tuple(one for one in known if one.endswith(f"/{SIGNAL}")), NodeProcess(settings)
     await node.start()

@@ -77,7 +77,21 @@ def ask(
     if state is not None:
         question, seeds = _now(question, state), 1
     begun_ns, chosen = time.time_ns(), tuple(range(1, seeds + 1))
-    parts = [part for part in np.array_split(np.array(chosen), min(at_once, seeds)) if len(part)]
+    found = _run(question, chosen, at_once, tell, state)
+    runs = {side: [run for one in kept for run in one.runs] for side, kept in found.items()}
+    first = found["do"][0]
+    return Outcome(
+        name=name, question=question, seeds=chosen, begun_ns=begun_ns,
+        signals={one: first.signals[one] for one in question.do.commands},
+        changes=tuple(_change(kpi, unit, runs["base"], runs["do"]) for kpi, unit in first.units.items()),
+    )  # fmt: skip
+
+
+def _run(
+    question: WhatIf, chosen: Sequence[int], at_once: int, tell: Tell | None, state: Path | None
+) -> dict[str, list[Kept]]:
+    """Run both sides of a question, in processes of their own."""
+    parts = [part for part in np.array_split(np.array(chosen), min(at_once, len(chosen))) if len(part)]
     sides = {"base": question.base, "do": question.do}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -91,14 +105,7 @@ def ask(
         for done in work_through(list(tasks.values()), folder / "log", jobs=at_once, tell=tell):
             if done.error:
                 raise DataError(f"a run of the what-if failed: {done.error}", where=done.task.label)
-        found = {side: [_kept(tasks[side, number]) for number in range(len(parts))] for side in sides}
-    runs = {side: [run for one in kept for run in one.runs] for side, kept in found.items()}
-    first = found["do"][0]
-    return Outcome(
-        name=name, question=question, seeds=chosen, begun_ns=begun_ns,
-        signals={one: first.signals[one] for one in question.do.commands},
-        changes=tuple(_change(kpi, unit, runs["base"], runs["do"]) for kpi, unit in first.units.items()),
-    )  # fmt: skip
+        return {side: [_kept(tasks[side, number]) for number in range(len(parts))] for side in sides}
 
 
 def evidence(found: Outcome) -> Evidence:
