@@ -21,7 +21,8 @@ from nervure.act.guard import Guard
 from nervure.act.memory import AGAIN_NS, Memory
 from nervure.core.command import HAND, Proposal
 from nervure.core.interlock import Declared
-from nervure.core.order import Report
+from nervure.core.mac import sealed
+from nervure.core.order import Order, Report
 from nervure.core.papers import Papers
 from tests.acting import CROSSING, PUMP, crossing, pump
 
@@ -189,6 +190,21 @@ def test_trips_hands_and_what_rates_look_back_on_outlive_a_restart(tmp_path: Pat
     assert [one.rule for one in last.known.trips] == ["effect of speed"]
     last.reset("ann", 21 * S)
     assert again(last, last.declared, 22 * S, tmp_path / "c").known.trips == ()
+
+
+def test_the_order_of_a_hand_that_comes_again_after_a_restart_is_no_replay(tmp_path: Path) -> None:
+    key, declared = bytes(range(32)), pump()
+    guard = Guard(declared, {"speed": 20.0}, 0, boot="one", key=key)
+    hand = wish(1, {"speed": 35.0}, id="7", by="person", actor="ann", slot=HAND, until_ns=None)
+    order = Order(capability=5, number=1, boot="one", echo_ns=S, task=7, proposal=hand)
+    sent = msgspec.json.encode(sealed(order, key))
+    assert guard.receive(sent, S).status == "acknowledged"
+    other = again(guard, declared, 2 * S, tmp_path / "m", boot="two", key=key)
+    assert other.receive(sent, 2 * S).status == "acknowledged"  # it is in force: its Task is not rejected
+    assert other.step(3 * S) == {"speed": 35.0}
+    late = replace(order, number=2, task=8, proposal=replace(hand, id="8", values={"speed": 50.0}))
+    refused = other.receive(msgspec.json.encode(sealed(late, key)), 3 * S)
+    assert refused.detail == "replay: it is of another start of this device"
 
 
 def test_a_memory_that_is_damaged_or_of_somebody_else_is_a_trip_that_a_person_resets(tmp_path: Path) -> None:

@@ -74,9 +74,6 @@ class Guard:
         self.boot = boot or os.urandom(12).hex()
         self.known = track.began(declared, values, now_ns)
         self.slots: array.Slots = ()
-        if kept is not None:
-            self._benches |= kept.benches
-            self.known, self.slots = resumed(kept, declared, values, now_ns)
         self.number = 0
         self.holder = "plan"
         self._rest = dict(values)
@@ -88,6 +85,11 @@ class Guard:
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self.accepted: deque[str] = deque(maxlen=_ACCEPTED)
         """The newest commands that it took, by their ids."""
+        if kept is not None:
+            self._benches |= kept.benches
+            self.known, self.slots = resumed(kept, declared, values, now_ns)
+            taken = (Answer(task=one.id, status="acknowledged") for one in self.slots)
+            self._remembered |= {one.task: one for one in taken}
 
     @property
     def values(self) -> dict[str, Value]:
