@@ -192,6 +192,21 @@ def test_trips_hands_and_what_rates_look_back_on_outlive_a_restart(tmp_path: Pat
     assert again(last, last.declared, 22 * S, tmp_path / "c").known.trips == ()
 
 
+def test_what_an_input_said_before_a_restart_is_not_believed_after_it(tmp_path: Path) -> None:
+    """A basin was low when the guard was killed; what it is now nobody knows, so its inlet stays shut."""
+    full = {"kind": "conflict", "pairs": [[{"of": "speed", "low": 30}, {"of": "level", "low": 4.0}]]}
+    declared = pump(interlocks=[full])
+    guard = Guard(declared, {"speed": 20.0}, 0)
+    guard.sense({"level": 2.0}, S)
+    assert guard.offer(wish(1, {"speed": 50.0}), S).status == "acknowledged"
+    other = again(guard, declared, 5 * S, tmp_path / "m")
+    assert "not known to be apart" in other.offer(wish(5, {"speed": 60.0}), 5 * S).detail
+    other.sense({"level": 2.0}, 6 * S, time_ns=4 * S)  # late on its way: something newer may have been read
+    assert "not known to be apart" in other.offer(wish(6, {"speed": 59.0}), 6 * S).detail
+    other.sense({"level": 2.0}, 6 * S)
+    assert other.offer(wish(6, {"speed": 60.0}), 6 * S).status == "acknowledged"
+
+
 def test_the_order_of_a_hand_that_comes_again_after_a_restart_is_no_replay(tmp_path: Path) -> None:
     key, declared = bytes(range(32)), pump()
     guard = Guard(declared, {"speed": 20.0}, 0, boot="one", key=key)

@@ -85,6 +85,7 @@ class Guard:
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self.accepted: deque[str] = deque(maxlen=_ACCEPTED)
         """The newest commands that it took, by their ids."""
+        self._believes_ns = 0 if kept is None else now_ns
         if kept is not None:
             self._benches |= kept.benches
             self.known, self.slots = resumed(kept, declared, values, now_ns)
@@ -100,6 +101,8 @@ class Guard:
         """Take readings of the inputs that rules ask for, read at ``time_ns`` (else now) by our clock."""
         self.known = track.at(self.known, now_ns)
         when = self.known.now_ns if time_ns is None else time_ns
+        if when < self._believes_ns:
+            return  # something newer may have been read before the restart
         if when <= self.known.now_ns + AHEAD_NS:  # else it would hide what comes after
             told = {name: (value, when) for name, value in readings.items()}
             self.known = track.sensed(self.known, self.declared, told)

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from nervure.act import array, track
 from nervure.act.check import title
-from nervure.core.command import Held, Input, Known, Pending, Trip
+from nervure.core.command import Held, Known, Pending, Trip
 from nervure.core.interlock import Declared, Effect, Starve, Value
 
 __all__ = ["Kept", "Memory", "resumed"]
@@ -87,7 +87,8 @@ class Memory:
         again = bool(runs_out) and known.now_ns - self._written_ns >= AGAIN_NS
         if hard == self._hard and (last is None or last == self._soft) and not again:
             return ""
-        body = msgspec.msgpack.encode(replace(kept, capability=self._capability))
+        lasting = replace(kept, capability=self._capability, known=replace(known, inputs={}))
+        body = msgspec.msgpack.encode(lasting)
         try:
             self._save(hashlib.sha256(body).digest() + body)
         except OSError as cause:
@@ -120,7 +121,11 @@ class Memory:
 def resumed(
     kept: Kept, declared: Declared, values: Mapping[str, Value], now_ns: int
 ) -> tuple[Known, array.Slots]:
-    """Return what a guard knows when it starts again, and what people hold; ``values`` are in force now."""
+    """Return what a guard knows when it starts again, and what people hold; ``values`` are in force now.
+
+    What inputs said is forgotten, and what was read before the start is not believed any more: it may be
+    another by now, and what is not known counts as unsafe.
+    """
     was, late = kept.known, now_ns - kept.known.now_ns
     back = min(0, late)  # a clock that was put back; else what has passed counts against the guard
     begun = track.began(declared, values, now_ns)
@@ -134,10 +139,6 @@ def resumed(
             if name in declared.fields
         },
         acted=tuple((when + late, name) for when, name in was.acted if name in declared.fields),
-        inputs={
-            name: Input(one.value, one.time_ns + back, one.since_ns + back)
-            for name, one in was.inputs.items()
-        },
         left={**begun.left, **{name: one + back for name, one in was.left.items() if name in begun.left}},
         pending={
             name: Pending(one.since_ns + late, one.value, one.moved)

@@ -178,6 +178,7 @@ class _Episode:
         """Kill the guard: what it had not yet said or done is lost, the actuator stays as it is."""
         self.found.killed, self.starts = self.found.killed + 1, self.starts + 1
         self.tell("the guard is killed, in force is", self.in_force)
+        self._in_force_only()
         self.shelf, self.begun_ns, boot = _Shelf(self.shelf.data), self.now, f"b{self.starts}"
         kept, ended = self.shelf.read(), {one.id for one in self.guard.slots}
         self.guard = Guard(self.read, self.in_force, self.now, boot=boot, key=_KEY, kept=kept)
@@ -191,6 +192,14 @@ class _Episode:
             self.note("a bench that a restart has made shorter", (self.silent, known.benched))
         if not self.tripped <= {one.rule for one in known.trips}:
             self.note("a trip that a restart has reset", (self.tripped, known.trips))
+
+    def _in_force_only(self) -> None:
+        """Forget values that were over within the step in which they came: no actuator ever had them.
+
+        A guard that lives counts them all the same; one that was killed may.
+        """
+        newest = {(when, name): value for when, name, value in self.past.changes}
+        self.past.changes = [(when, name, value) for (when, name), value in newest.items()]
 
     def _send(self) -> None:
         self.number += 1
@@ -316,7 +325,9 @@ class _Episode:
         self.tripped = frozenset(one.rule for one in known.trips)
         report = self.guard.report(self.now)
         for one in report.notes:
-            if one.what == "benched":
+            if one.what == "reset":
+                self.silent = {}
+            elif one.what == "benched":
                 until = one.time_ns + round(float(str(one.detail["seconds"])) * SECOND)
                 self.silent, self.found.benched = {str(one.detail["rule"]): until}, self.found.benched + 1
                 self.tell("benched:", one.detail)
