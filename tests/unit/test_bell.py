@@ -18,9 +18,10 @@ from nervure.core.order import Report
 from nervure.node.bell import AWAY_S
 from nervure.node.loops import Loops
 from nervure.node.patrol import Patrol
+from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.scope import EVERYTHING
-from nervure.store.write.writer import Writer
+from nervure.store.write.writer import Parent, Writer
 from nervure.trust.signature import SigningKey
 from tests.acting import PUMP, SPEED, loop_of
 
@@ -95,6 +96,44 @@ def test_after_a_restart_of_the_node_it_is_the_same_alert(
     hear(again, thing, loop, guard.report(114 * S), 114 * S)
     assert len(rung(catalogue, "trip", active=None)) == 1
     assert len(catalogue.outbox()) == 1
+
+
+def test_tasks_that_a_guard_has_no_more_when_it_was_started_anew_have_failed(
+    catalogue: Catalogue, writer: Writer, loops: Loops
+) -> None:
+    """Else they would run for ever; what a person holds is in the guard's memory, and goes on."""
+    thing, loop = loop_of(writer, "pump", PUMP, SPEED)
+    parent = Parent(kind="TaskingCapability", id=loop, relation="Tasks")
+    model, hand, asked = (
+        writer.create("Task", {"taskingParameters": {"speed": 30.0}}, EVERYTHING, parent).id for _ in range(3)
+    )
+    for one in (model, hand):
+        writer.task_status(one, "running")
+    guard = Guard(read(PUMP, SPEED), {"speed": 20.0}, 100 * S, boot="one", key=loops.key(loop))
+    for id_, by, slot in ((model, "model", 12), (hand, "person", 8)):
+        guard.offer(
+            Proposal(
+                id=str(id_), values={"speed": 30.0}, by=by, actor="ann", model="mpc", slot=slot,  # type: ignore[arg-type]  # one of the two
+                issued_ns=100 * S, until_ns=103 * S,
+            ),
+            100 * S,
+        )  # fmt: skip
+    hear(loops, thing, loop, guard.report(101 * S), 101 * S)
+    assert [_status(catalogue, one) for one in (model, hand, asked)] == ["running", "running", "requested"]
+    again = Guard(
+        read(PUMP, SPEED), {"speed": 30.0}, 102 * S, boot="two", key=loops.key(loop), kept=guard.kept()
+    )
+    hear(loops, thing, loop, again.report(102 * S), 102 * S)
+    assert [_status(catalogue, one) for one in (model, hand, asked)] == ["failed", "running", "requested"]
+    with catalogue.database.read() as connection:
+        (line,) = [one for one in rows.lines(connection, loop, 10) if one.what == "failed"]
+    assert (line.task, line.who) == (model, "platform")
+
+
+def _status(catalogue: Catalogue, task: int) -> str:
+    with catalogue.database.read() as connection:
+        found = rows.asked(connection, task)
+    return "" if found is None else found.status
 
 
 def test_a_guard_that_was_started_anew_does_not_clear_what_tripped(

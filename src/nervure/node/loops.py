@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,6 +53,7 @@ __all__ = ["Loops"]
 Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
 Derived = Callable[[str], bytes]
 _AWAY_S = 5.0
+_ANEW = "its guard was started anew"
 
 
 class Loops:
@@ -105,6 +106,8 @@ class Loops:
             read = self.plates.of(capability)
             self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
             if read is not None:
+                if self.standing(capability).boot not in ("", report.boot):
+                    self._over(capability, {one.id for one in report.slots})
                 known = informed(self.standing(capability), read, report, at_ns)
                 self._standing[capability] = known
                 self.bell.trips(capability, known.known.trips, at_ns)
@@ -355,6 +358,14 @@ class Loops:
 
     def _proposal(self, found: Asked, read: Declared, yes: tuple[Approval, ...], now_ns: int) -> Proposal:
         return proposal_of(found, read, yes, now_ns, self._doubt)
+
+    def _over(self, capability: int, held: Collection[str]) -> None:
+        """End the Tasks that a guard does not hold any more since it was started anew."""
+        with self._catalogue.database.read() as connection:
+            lost = [one for one in rows.going(connection, capability) if str(one) not in held]
+        for task in lost:
+            self._writer.task_status(task, "failed", _ANEW)
+            self.write(capability, "platform", "failed", {"why": _ANEW}, task=task)
 
     def _number(self, capability: int, report: Report) -> int:
         standing = self.standing(capability)

@@ -18,8 +18,8 @@ from nervure.core.command import Approval
 from nervure.store import sql
 
 __all__ = [
-    "Asked", "Line", "append", "approvals", "approve", "asked", "broken", "capabilities", "head", "keep",
-    "lines", "numbers", "standing", "waiting",
+    "Asked", "Line", "append", "approvals", "approve", "asked", "broken", "capabilities", "going", "head",
+    "keep", "lines", "numbers", "standing", "waiting",
 ]  # fmt: skip
 
 _CAPABILITY = sql.METADATA.tables["tasking_capability"]
@@ -143,6 +143,12 @@ def asked(connection: sa.Connection, task: int) -> Asked | None:
         status=row.status, creation_ns=row.creation_ns, values=row.tasking_parameters,
         properties=row.properties, run_log=row.run_log, declared=row.declared, parameters=row.parameters,
     )  # fmt: skip
+
+
+def going(connection: sa.Connection, capability: int) -> list[int]:
+    """Return the Tasks of a capability that its device has taken and that have not ended."""
+    mine = (_TASK.c.tasking_capability_id == capability, _TASK.c.status.in_(("acknowledged", "running")))
+    return list(connection.execute(sa.select(_TASK.c.id).where(*mine).order_by(_TASK.c.id)).scalars())
 
 
 def standing(connection: sa.Connection, capability: int) -> bytes | None:
