@@ -169,6 +169,8 @@ def test_a_difference_is_chance_until_it_is_not() -> None:
     base = draw.normal(20.0, 3.0, 12)
     assert paired((base - 2.0 + draw.normal(0, 0.2, 12)).tolist(), base.tolist()).p < 0.01
     assert paired((base + draw.normal(0, 1.0, 12)).tolist(), base.tolist()).p > 0.05
+    large = [847409.6, 761736.5, 484997.3, 124444.3, 292748.4, 816721.9, 757086.0, 292082.4]
+    assert paired(large, [0.0] * 8).p == 2 / 2**8  # what is summed in another order is the same
     with pytest.raises(DataError):
         paired([1.0], [2.0])
 

@@ -49,7 +49,7 @@ def paired(one: Sequence[float], other: Sequence[float]) -> Paired:
         signs = np.array(list(product((-1.0, 1.0), repeat=count)))
     else:
         signs = np.random.default_rng(0).choice((-1.0, 1.0), (_DRAWS, count))
-    chance = np.abs(signs @ difference) >= abs(difference.sum()) - 1e-12
+    chance = np.abs(signs @ difference) >= abs(difference.sum()) * (1 - 1e-12)  # large ones lose more digits
     wide = _T[count - 2] if count - 2 < len(_T) else 1.96
     half = wide * float(difference.std(ddof=1)) / count**0.5
     return Paired(mean=mean, low=mean - half, high=mean + half, p=float(chance.mean()), pairs=count)
