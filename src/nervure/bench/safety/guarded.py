@@ -15,7 +15,7 @@ import math
 import random
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -35,6 +35,7 @@ __all__ = ["Guarded", "retold", "try_guard"]
 
 _STEPS = 160
 _KEY = bytes(range(32))
+_BY_PEOPLE: tuple[Literal["release", "reset"], ...] = ("release", "release", "reset")
 _SKEWS_NS = (0, 0, 0, 300 * SECOND, -300 * SECOND)
 _KILLED = 0.01
 """How likely the guard is killed within a step."""
@@ -218,10 +219,10 @@ class _Episode:
         boot = self.guard.boot if chance.random() < 0.97 else "other"
         person = chance.random() < 0.04
         if person and chance.random() < 0.6:
-            do = chance.choice(("release", "release", "reset"))
+            do = chance.choice(_BY_PEOPLE)
             return Order(
                 capability=1, number=number, boot=boot, echo_ns=self.echo, do=do, slot=HAND, who="ann"
-            )  # type: ignore[arg-type]  # one of the three
+            )
         values = {
             name: self.guard.values[name] if self.style == "hold" else self._worst(name)
             for name in self.plant.fields
