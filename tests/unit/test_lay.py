@@ -48,7 +48,7 @@ def test_every_row_is_laid_down_once_and_in_order(
         pq.write_table(_sorted(table), file)
     engine, target = Engine(tmp_path), tmp_path / "new.parquet"
     gone = Gone.of(ids=[int(parts[0]["id"][7].as_py())], position=99)
-    lay.lay(engine, Files(wide=files), target, memory=[parts[2]], gone=gone)
+    lay.lay(engine, Files({(): files}), target, memory=[parts[2]], gone=gone)
     engine.close()
     found = pq.read_table(target, schema=COLUMNS)
     left = [parts[0].take([row for row in range(1_000) if row != 7]), *parts[1:]]
@@ -69,14 +69,13 @@ def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
 
 def _shelf(rows: list[int], day: list[int] | None = None) -> Shelf:
     column: NDArray[np.int64] = np.zeros(len(rows), np.int64)
-    given = ("version", "path", "rows", "wide", "day")
+    given = ("version", "path", "rows", "day")
     rest = [name for name in Shelf.__struct_fields__ if name not in given]
     return Shelf(
         version=1,
         path=np.array([str(one) for one in range(len(rows))], dtype=np.object_),
         rows=np.array(rows, np.int64),
         day=column if day is None else np.array(day, np.int64),
-        wide=np.ones(len(rows), np.bool_),
         **dict.fromkeys(rest, column),
     )
 

@@ -25,7 +25,7 @@ from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream, Thing
 from nervure.core.event import NEVER, Hold
 from nervure.core.finding import Finding, Findings
-from nervure.core.group import Groups, Places, gathered, grouped
+from nervure.core.group import Groups, Places, gathered
 from nervure.core.instant import SECOND_NS
 from nervure.core.window import rounds
 
@@ -128,39 +128,40 @@ class Engine:
             findings = Findings.of(findings)
         if not len(findings) or not self._ids:
             return []
-        where = self._known.of(findings.datastream)
-        mine = self._sorted[where] == findings.datastream
-        place = self._order[where]
+        groups = gathered(findings.datastream)
+        streams = findings.datastream[groups.firsts]
+        where = self._known.of(streams)
+        mine = self._sorted[where] == streams
         if not every(mine):
-            rows = np.flatnonzero(mine)
-            if not len(rows):
-                return []
-            findings, place = findings.take(rows), place[rows]
+            rows = np.flatnonzero(groups.spread(mine))
+            return self.take(findings.take(rows)) if len(rows) else []
+        there = self._order[where]
         changed: list[Alert] = []
-        groups = gathered(place)
         if groups.single:
-            self._round(findings, np.arange(len(place)), place, changed)
+            self._round(findings, np.arange(len(findings)), groups.spread(there), changed)
         else:  # reading by reading only where something is, or may come to be, the matter
-            self._several(findings, place, groups, changed)
+            self._several(findings, there, groups, changed)
         self.clock_ns = max(self.clock_ns, int(most(findings.time)))
         return changed
 
-    def _several(self, findings: Findings, place: Longs, groups: Groups, changed: list[Alert]) -> None:
-        """Judge several findings a stream."""
-        stirred = self._stirred(findings, place, place[groups.order[groups.starts]])
+    def _several(self, findings: Findings, there: Longs, groups: Groups, changed: list[Alert]) -> None:
+        """Judge several findings a stream; ``there`` is where that of each group has its place."""
+        stirred = self._stirred(findings, there, groups)
         if not stirred.any():
-            self._recent.extend(place, findings, groups)
+            self._recent.extend(there, findings, groups)
             return
+        place = groups.spread(there)
         calm = ~stirred[place]
-        self._recent.extend(place[calm], findings.take(calm), grouped(place[calm]))
+        quiet = gathered(place[calm])
+        self._recent.extend(place[calm][quiet.firsts], findings.take(calm), quiet)
         judged = np.flatnonzero(~calm)
         for chosen in rounds(place[judged]):
             self._round(findings, judged[chosen], place[judged[chosen]], changed)
 
-    def _stirred(self, findings: Findings, place: Longs, there: Longs) -> Flags:
+    def _stirred(self, findings: Findings, there: Longs, groups: Groups) -> Flags:
         """Tell in which streams, ``[place]``, a condition is fulfilled, holds, or has an alert.
 
-        ``there`` are the streams that findings are of.
+        ``there`` are the streams that findings are of, by group.
         """
         stirred = self._broken.copy()
         for number_, ruling in enumerate(self.rulings):
@@ -171,7 +172,7 @@ class Engine:
             stirred[held[watched[held]]] = True
             met, known = above(ruling, findings)
             if known.any() and (met := met & known).any():
-                moved = place[met]
+                moved = groups.spread(there)[met]
                 stirred[moved[watched[moved]]] = True
         return stirred
 

@@ -38,16 +38,16 @@ class Recent:
         self.next[streams] = place
 
     def extend(self, streams: Longs, findings: Findings, groups: Groups) -> None:
-        """Keep the last of several findings a stream (``[row]``, in log order), ``groups`` of streams."""
+        """Keep the last of several findings a stream, in log order; ``streams`` are the groups'."""
         if not len(streams):
             return
         counts = groups.counts
         late = np.minimum(counts, KEPT)
         turn = np.arange(int(late.sum())) - np.repeat(np.cumsum(late) - late - (counts - late), late)
         rows = groups.order[turn + np.repeat(groups.starts, late)]
-        self._write(streams[rows], (self.next[streams[rows]] + turn) % KEPT, findings, rows)
-        there = streams[groups.order[groups.starts]]
-        self.next[there] = (self.next[there] + counts) % KEPT
+        place = (turn + np.repeat(self.next[streams], late)) % KEPT
+        self._write(np.repeat(streams, late), place, findings, rows)
+        self.next[streams] = (self.next[streams] + counts) % KEPT
 
     def _write(self, streams: Longs, place: Longs, findings: Findings, rows: Longs) -> None:
         """Write findings into places of their streams."""

@@ -61,6 +61,11 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.starts) == len(self.order)
 
     @property
+    def firsts(self) -> Longs:
+        """The first row of each group."""
+        return self.starts if self.same else self.order[self.starts]
+
+    @property
     def ends(self) -> Longs:
         """The last of each group, as a place in ``order``."""
         if self.single:
@@ -86,6 +91,10 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
         found[self.order] = column
         return found
 
+    def spread(self, column: NDArray[Some]) -> NDArray[Some]:
+        """Return what is said of each group of each of its rows ``[row]``."""
+        return column if self.single and self.same else self.back(np.repeat(column, self.counts))
+
     def rising(self, time: Longs) -> bool:
         """Tell whether time strictly rises within every group."""
         if self.single:
@@ -102,17 +111,49 @@ def grouped(place: Longs) -> Groups:
     ([1, 0, 2], [0, 1])
     """
     count = len(place)
-    fresh = np.ones(count, dtype=np.bool_)
-    order = np.arange(count)
     if count < 2:
-        return Groups(order=order, starts=order, fresh=fresh, same=True)
+        every = np.arange(count)
+        return Groups(order=every, starts=every, fresh=np.ones(count, dtype=np.bool_), same=True)
+    change = place[1:] != place[:-1]
+    if _RUN * np.count_nonzero(change) <= count:
+        return _of_runs(place, change, sort=True)
+    order, ranked = np.arange(count), place
     same = bool((place[1:] >= place[:-1]).all())
-    ranked = place
     if not same:
-        order = _order(place)
+        order = _ranked(place)
         ranked = place[order]
-    np.not_equal(ranked[1:], ranked[:-1], out=fresh[1:])
+        change = ranked[1:] != ranked[:-1]
+    fresh = np.ones(count, dtype=np.bool_)
+    fresh[1:] = change
     return Groups(order=order, starts=np.flatnonzero(fresh), fresh=fresh, same=same)
+
+
+def _of_runs(place: Longs, change: NDArray[np.bool_], *, sort: bool) -> Groups:
+    """Group rows of which those of one place stand together: run by run, with hardly a look at a row.
+
+    ``change`` tells which rows are of another place than the one before. Where groups need not be sorted
+    and no place comes again, rows are in order as they are.
+    """
+    count = len(place)
+    starts = np.append(0, np.flatnonzero(change) + 1)
+    keys = place[starts]
+    same = bool((keys[1:] > keys[:-1]).all()) or not (sort or _repeats(keys))
+    if same:
+        fresh = np.ones(count, dtype=np.bool_)
+        fresh[1:] = change
+        return Groups(order=np.arange(count), starts=starts, fresh=fresh, same=True)
+    runs = _ranked(keys)
+    counts, keys = np.diff(starts, append=count)[runs], keys[runs]
+    begin = np.cumsum(counts) - counts
+    order: Longs = np.arange(count) + np.repeat(starts[runs] - begin, counts)
+    first = np.append(True, keys[1:] != keys[:-1])
+    fresh = np.zeros(count, dtype=np.bool_)
+    fresh[begin[first]] = True
+    return Groups(order=order, starts=begin[first], fresh=fresh, same=False)
+
+
+def _repeats(keys: Longs) -> bool:
+    return len(np.unique(keys)) < len(keys)
 
 
 def _single(count: int) -> Groups:
@@ -127,24 +168,16 @@ _SINGLE = [_single(count) for count in range(_FEW + 1)]
 def gathered(place: Longs) -> Groups:
     """Group rows by their place as :func:`grouped` does, but groups may come in any order.
 
-    So a few rows, each of another place, as come when readings are scored one by one, are not sorted.
+    So neither a few rows, each of another place, as come when readings are scored one by one, nor packs,
+    each of another place, are sorted.
     """
     count = len(place)
-    if count <= _FEW and len(set(place.tolist())) == count:
-        return _SINGLE[count]
-    return grouped(place)
-
-
-def _order(place: Longs) -> Longs:
-    """Return the rows in the order of their places: run by run where rows of one stand together."""
+    if count <= _FEW:
+        return _SINGLE[count] if len(set(place.tolist())) == count else grouped(place)
     change = place[1:] != place[:-1]
-    if _RUN * np.count_nonzero(change) > len(place):
-        return _ranked(place)
-    starts = np.append(0, np.flatnonzero(change) + 1)
-    runs = _ranked(place[starts])
-    counts = np.diff(starts, append=len(place))[runs]
-    order: Longs = np.arange(len(place)) + np.repeat(starts[runs] - (np.cumsum(counts) - counts), counts)
-    return order
+    if _RUN * np.count_nonzero(change) <= count:
+        return _of_runs(place, change, sort=False)
+    return grouped(place)
 
 
 def _ranked(place: Longs) -> Longs:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.columnar import joined, taken
+from nervure.core.group import Groups, gathered
 
 __all__ = [
     "NEUTRAL",
@@ -131,7 +133,7 @@ def sequence_of(identity: int) -> int:
     return identity >> PACK_BITS
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
+class Batch(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Observations as columns, all of length ``[row]``, in log order.
 
     ``text`` is ``None`` when every result is a number; otherwise it holds the JSON text of results
@@ -161,6 +163,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.id)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The rows by Datastream, found once; in which order Datastreams come is left open."""
+        return gathered(self.datastream)
 
     @classmethod
     def of(

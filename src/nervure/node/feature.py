@@ -93,14 +93,15 @@ class Features:
         self._heed()
         if batch.feature is not None and some(batch.feature != 0):
             return await self._mixed(batch, batch.feature)
-        place = self._find(batch.datastream)
+        streams = batch.datastream[batch.groups.firsts]
+        place = self._find(streams)
         if place is None:
-            place = await self._places(batch.datastream, patient=True)
+            place = await self._places(streams, patient=True)
         feature = self._default[place]
         if not some(feature != 0):
             return batch, _NOBODY
-        self._tell(batch.datastream, place)
-        return msgspec.structs.replace(batch, feature=feature), _NOBODY
+        self._tell(streams, place)
+        return msgspec.structs.replace(batch, feature=batch.groups.spread(feature)), _NOBODY
 
     async def note(self) -> None:
         """Have the catalogue note what was observed for the first time, if it is there."""

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS, iso
 
-__all__ = ["Pack", "Word"]
+__all__ = ["Pack", "Word", "short"]
+
+_DIGITS = 6
 
 
 class Pack(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -89,3 +91,11 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 "resultTime": iso(self.issued_ns),
             }
         )
+
+
+def short(band: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round forecasts ``[row, horizon, 3]`` to six digits of each row's largest: messages halve."""
+    size = np.abs(band).max(axis=(1, 2), keepdims=True, initial=1e-9)
+    factor = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
+    found: NDArray[np.float64] = np.rint(band * factor) / factor
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.answer import ANSWER
-from nervure.core.columnar import endless, every, only
+from nervure.core.columnar import endless, every, only, some
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
@@ -26,8 +26,8 @@ from nervure.core.window import Table
 from nervure.score.asked import FOREVER, anomaly, node_of, ruled_by, stuck_ns
 from nervure.score.lane import Lane, Model, limit_in
 from nervure.score.order import stages
-from nervure.score.pack import Pack, Word
-from nervure.score.track import Seen, Track
+from nervure.score.pack import Pack, Word, short
+from nervure.score.track import Track
 from nervure.solutions import find
 
 __all__ = ["Scored", "Scorer"]
@@ -37,7 +37,6 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _KINDS = ("reading", ANSWER)
-_DIGITS = 6
 _FALSE, _ZERO = endless(np.bool_(False)), endless(0.0)
 
 
@@ -158,20 +157,15 @@ class Scorer:
 
     def take(self, batch: Batch) -> Scored:
         """Score a batch, in log order; batches may be cut anywhere."""
-        batch, place = self._mine(batch)
-        if not len(place):
+        batch, there = self._mine(batch)
+        if not len(batch):
             return Scored(packs=[], findings=_merged([]))
         time, value, issued = batch.time, batch.value, batch.result_time
         now = issued is time or not self._foretold
-        told = _FALSE[: len(time)] if now else self._early[place] & (time > issued)
-        if self._lane is None:
-            read = slice(None) if now or not told.any() else np.flatnonzero(~told)
-            known = (place[read], time[read], value[read])
-            seen = self._track.run(*known)
-            if seen is not None:
-                found = self._blank(*known, seen)
-                rows = np.arange(len(time))[read]
-                return Scored(packs=[], findings=self._answered(found, batch, rows, known[0]))
+        told = _FALSE[: len(time)] if now else batch.groups.spread(self._early[there]) & (time > issued)
+        if self._lane is None and (found := self._plain(batch, there, told)) is not None:
+            return Scored(packs=[], findings=found)
+        place = batch.groups.spread(there)
         good = batch.quality == Quality.GOOD
         packs, parts = list[Pack](), list[tuple[Longs, Findings]]()
         showing = self._lane.layout.showing if self._lane else None
@@ -191,24 +185,37 @@ class Scorer:
         return Scored(packs=packs, findings=_merged(parts))
 
     def _mine(self, batch: Batch) -> tuple[Batch, Longs]:
-        """Return the readings that anything here is made of, and the place of each one's stream."""
+        """Return the readings that anything here is made of, and where the stream of each group is."""
         if not len(self._ids):
-            return batch, self._ids
-        place = self._known.of(batch.datastream)
-        mine = self._ids[place] == batch.datastream
-        mine &= batch.value == batch.value
-        if only(batch.quality) != Quality.GOOD:
-            mine &= batch.quality != Quality.LATE
-        if every(mine):
+            return batch.take(self._ids), self._ids
+        streams = batch.datastream[batch.groups.firsts]
+        place = self._known.of(streams)
+        ours = self._ids[place] == streams
+        good = only(batch.quality) == Quality.GOOD
+        if good and batch.text is None and every(ours):  # what has no text is a number
             return batch, place
-        rows = np.flatnonzero(mine)
-        return batch.take(rows), place[rows]
+        mine = batch.groups.spread(ours) & (batch.value == batch.value)
+        if not good:
+            mine &= batch.quality != Quality.LATE
+        if not every(mine):
+            batch = batch.take(np.flatnonzero(mine))
+            place = self._known.of(batch.datastream[batch.groups.firsts])
+        return batch, place
 
-    def _blank(self, place: Longs, time: Longs, value: Floats, seen: Seen) -> Findings:
-        """Return findings about which no model has an opinion; only answers are written to."""
-        flat_s = _ZERO[: len(time)] if only(seen.flat_ns) == 0 else seen.flat_ns / SECOND_NS
-        lasting = not self._answers
-        return Findings.blank(self._ids[place], time, value, flat_s, model=self.model_name, lasting=lasting)
+    def _plain(self, batch: Batch, there: Longs, told: Flags) -> Findings | None:
+        """Take readings of which no model makes anything, but those ``told``; None if times do not rise."""
+        if some(told):
+            batch = batch.take(np.flatnonzero(~told))
+            there = self._known.of(batch.datastream[batch.groups.firsts])
+        seen = self._track.follow(there, batch.groups, batch.time, batch.value)
+        if seen is None:
+            return None
+        flat_s = _ZERO[: len(batch)] if only(seen.flat_ns) == 0 else seen.flat_ns / SECOND_NS
+        columns = batch.datastream, batch.time, batch.value, flat_s
+        if not self._answers:
+            return Findings.blank(*columns, model=self.model_name, lasting=True)
+        found = Findings.blank(*columns, model=self.model_name)
+        return self._answered(found, batch, np.arange(len(batch)), batch.groups.spread(there))
 
     def _answered(self, findings: Findings, batch: Batch, rows: Longs, place: Longs) -> Findings:
         """Give the answers among findings, ``rows`` of a batch, the intervals that they bring with them."""
@@ -300,7 +307,7 @@ class Scorer:
         """Put each forecast into the message that publishes it."""
         every_ns, version = lane.card.every_ns, lane.card.version
         outlets, issued = self._outlet[place].tolist(), time.tolist()
-        told = np.ascontiguousarray(_short(band).transpose(0, 2, 1))
+        told = np.ascontiguousarray(short(band).transpose(0, 2, 1))
         return [
             Pack(
                 datastream=outlet,
@@ -373,14 +380,6 @@ class Scorer:
         here, there = np.flatnonzero(np.isin(self._ids, before)), np.flatnonzero(np.isin(before, self._ids))
         self._track.restore(saved["track"], here, there)
         return self._lane is None or (saved["lane"] is not None and self._lane.restore(saved["lane"]))
-
-
-def _short(band: Floats) -> Floats:
-    """Round forecasts ``[row, horizon, 3]`` to six digits of each row's largest: messages halve."""
-    size = np.abs(band).max(axis=(1, 2), keepdims=True, initial=1e-9)
-    factor = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
-    short: Floats = np.rint(band * factor) / factor
-    return short
 
 
 def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.columnar import endless, every
-from nervure.core.group import gathered
+from nervure.core.group import Groups, gathered
 
 __all__ = ["Seen", "Track"]
 
@@ -73,10 +73,13 @@ class Track:
         It says and leaves what :meth:`step` would, one reading a stream after the other.
         """
         groups = gathered(streams)
+        return self.follow(streams[groups.firsts], groups, time, value)
+
+    def follow(self, stream: Longs, groups: Groups, time: Longs, value: Floats) -> Seen | None:
+        """Do the same with readings that are grouped by stream, where ``stream`` is that of each group."""
         if groups.single and groups.same:
-            return self._once(streams, time, value)
+            return self._once(stream, time, value)
         moment, shown, starts = groups.of(time), groups.of(value), groups.starts
-        stream = streams[groups.order[starts]]
         last = _before(moment, self.time, stream, starts)
         if not (moment > last).all():
             return None

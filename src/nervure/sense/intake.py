@@ -192,6 +192,7 @@ class Intake:
         row_of, busy = self._directory.plain.get, self._busy
         decode_reading, decode_pack = READING.decode, PACK.decode
         burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
+        most_rows = self.limits.pack
         arrivals = zip(entries.subject, entries.payload, entries.received_ns, strict=True)
         for number, (subject, payload, received) in enumerate(arrivals):
             row = row_of(subject)
@@ -205,24 +206,26 @@ class Intake:
                     found.flooded.append(number)
                     continue
                 busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
-            try:
-                if len(payload) > _LONG and b'"result"' not in payload:
-                    raise ValueError  # a pack, most likely: it is not read in vain
-                readings.append(decode_reading(payload))
-                reading_rows.append(row)
-                reading_entries.append(number)
-            except _UNREADABLE:
+            if len(payload) <= _LONG or b'"result"' in payload:  # else a pack, most likely
                 try:
-                    pack = decode_pack(payload)
+                    readings.append(decode_reading(payload))
                 except _UNREADABLE:
-                    found.other.append(number)
-                    continue
-                if plain_pack(pack, self.limits.pack):
-                    packs.append(pack)
-                    pack_rows.append(row)
-                    pack_entries.append(number)
+                    pass
                 else:
-                    found.other.append(number)
+                    reading_rows.append(row)
+                    reading_entries.append(number)
+                    continue
+            try:
+                pack = decode_pack(payload)
+            except _UNREADABLE:
+                found.other.append(number)
+                continue
+            if plain_pack(pack, most_rows):
+                packs.append(pack)
+                pack_rows.append(row)
+                pack_entries.append(number)
+            else:
+                found.other.append(number)
         return found
 
     def _over(self, subject: str, received: int) -> bool:

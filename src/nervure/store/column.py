@@ -6,6 +6,7 @@ before they are compared or kept. A result that is no number has a null ``value`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,11 +23,13 @@ __all__ = [
     "COLUMNS",
     "LATER",
     "NAMES",
-    "NARROW_NAMES",
+    "RARE",
     "SCHEMA",
     "by_day",
     "from_arrow",
     "in_order",
+    "names",
+    "slim",
     "to_arrow",
     "whole_microseconds",
 ]
@@ -52,22 +55,34 @@ COLUMNS: pa.Schema = pa.schema(
 )
 """What lies in a file."""
 
-LATER: dict[str, str] = {
+LATER = ("end_time", "feature", "marks", "extra")
+"""Columns that files of older versions do not have."""
+
+RARE: dict[str, str] = {
+    "low": "NULL::DOUBLE",
+    "high": "NULL::DOUBLE",
+    "text": "NULL::VARCHAR",
     "end_time": "NULL::TIMESTAMPTZ",
     "feature": "NULL::BIGINT",
     "marks": "0::TINYINT",
     "extra": "NULL::VARCHAR",
 }
-"""Columns that files of older versions do not have, and what SQL reads in their place."""
+"""Columns that a file need not have, and what SQL reads in their place."""
 
 SCHEMA: pa.Schema = COLUMNS.insert(0, pa.field("day", pa.date32()))
 """The table: the UTC day of ``time`` is its partition."""
 
 NAMES = ", ".join(COLUMNS.names)
-"""The columns of a file, as SQL lists them."""
+"""The columns of a row, as SQL lists them."""
 
-NARROW_NAMES = ", ".join(f"{LATER[name]} AS {name}" if name in LATER else name for name in COLUMNS.names)
-"""The same of a file of an older version."""
+
+def names(lacking: Sequence[str]) -> str:
+    """List the columns of a row, as SQL reads them from files that lack some.
+
+    >>> names(["low", "high", "text", "feature", "extra"])[:58]
+    'datastream, time, result_time, id, value, NULL::DOUBLE AS '
+    """
+    return ", ".join(f"{RARE[name]} AS {name}" if name in lacking else name for name in COLUMNS.names)
 
 
 def whole_microseconds(batch: Batch) -> Batch:
@@ -115,23 +130,46 @@ def by_day(batch: Batch) -> list[tuple[int, Batch]]:
 
 def to_arrow(batch: Batch) -> pa.Table:
     """Lay a Batch out as Arrow."""
-    time = _instants(batch.time)
-    columns = [
-        pa.array(batch.datastream),
-        time,
-        time if batch.result_time is batch.time else _instants(batch.result_time),
-        pa.array(batch.id),
-        _numbers(batch.value),
-        _numbers(batch.low),
-        _numbers(batch.high),
-        pa.array(np.ascontiguousarray(batch.quality)),
-        _words(batch.text, len(batch)),
-        _some(batch.end_time, NO_END, len(batch)).view(_INSTANT),
-        _some(batch.feature, 0, len(batch)),
-        pa.array(np.zeros(len(batch), np.int8) if batch.marks is None else np.ascontiguousarray(batch.marks)),
-        _words(batch.extra, len(batch)),
-    ]
+    found = _columns(batch)
+    columns = [pa.nulls(len(batch), one.type) if (had := found[one.name]) is None else had for one in COLUMNS]
     return pa.Table.from_arrays(columns, schema=COLUMNS)
+
+
+def slim(batch: Batch) -> pa.Table:
+    """Lay a Batch out as Arrow without the columns in which nothing is; of others say if all rows have some.
+
+    In a file a column costs the same whether it is empty or not, and so does a note of what each row has.
+
+    >>> slim(Batch.of(id=[1], datastream=[7], time=[0], value=[1.5])).column_names
+    ['datastream', 'time', 'result_time', 'id', 'value', 'quality', 'marks']
+    """
+    found = {name: column for name, column in _columns(batch).items() if column is not None}
+    found.setdefault("value", pa.nulls(len(batch), pa.float64()))
+    fields = [one.with_nullable(found[one.name].null_count > 0) for one in COLUMNS if one.name in found]
+    return pa.Table.from_arrays([found[one.name] for one in fields], schema=pa.schema(fields))
+
+
+def _columns(batch: Batch) -> dict[str, pa.Array | None]:
+    """Lay out every column in which there is something."""
+    time = _instants(batch.time)
+    end_time = _some(batch.end_time, NO_END)
+    return {
+        "datastream": pa.array(batch.datastream),
+        "time": time,
+        "result_time": time if batch.result_time is batch.time else _instants(batch.result_time),
+        "id": pa.array(batch.id),
+        "value": _numbers(batch.value),
+        "low": _numbers(batch.low),
+        "high": _numbers(batch.high),
+        "quality": pa.array(np.ascontiguousarray(batch.quality)),
+        "text": _words(batch.text),
+        "end_time": None if end_time is None else end_time.view(_INSTANT),
+        "feature": _some(batch.feature, 0),
+        "marks": pa.array(
+            np.zeros(len(batch), np.int8) if batch.marks is None else np.ascontiguousarray(batch.marks)
+        ),
+        "extra": _words(batch.extra),
+    }
 
 
 def from_arrow(table: pa.Table) -> Batch:
@@ -158,28 +196,33 @@ def _instants(ns: NDArray[np.int64]) -> pa.Array:
     return pa.array(ns // 1000).view(_INSTANT)
 
 
-def _numbers(values: NDArray[np.float64]) -> pa.Array:
+def _numbers(values: NDArray[np.float64]) -> pa.Array | None:
     """NaN means that there is no number: null in the table."""
     if (value := only(values)) is not None and np.isnan(value):
-        return pa.nulls(len(values), pa.float64())
+        return None
     values = np.ascontiguousarray(values)
     missing = np.isnan(values)
     if missing.all():
-        return pa.nulls(len(values), pa.float64())
+        return None
     return pa.array(values, mask=missing) if missing.any() else pa.array(values)
 
 
-def _some(values: NDArray[np.int64] | None, nothing: int, rows: int) -> pa.Array:
+def _some(values: NDArray[np.int64] | None, nothing: int) -> pa.Array | None:
     """Whole numbers that a row may lack; instants in microseconds."""
     if values is None:
-        return pa.nulls(rows, pa.int64())
+        return None
     values = np.ascontiguousarray(values)
     missing = values == nothing
+    if missing.all():
+        return None
     return pa.array(values // 1000 if nothing == NO_END else values, pa.int64(), mask=missing)
 
 
-def _words(texts: Any, rows: int) -> pa.Array:
-    return pa.nulls(rows, pa.string()) if texts is None else pa.array(texts, pa.string())
+def _words(texts: Any) -> pa.Array | None:
+    if texts is None:
+        return None
+    words = pa.array(texts, pa.string())
+    return words if words.null_count < len(words) else None
 
 
 def _empty(column: Any) -> bool:

@@ -195,7 +195,7 @@ class Delta:
 
     def file_for(self, day: int, kind: str = "merged") -> Path:
         """Return a fresh file name in a day's folder; :meth:`clear` may delete what is a ``part``."""
-        return self.folder / f"day={day_text(day)}" / f"{kind}-{uuid.uuid4()}.zstd.parquet"
+        return self.folder / f"day={day_text(day)}" / f"{kind}-{uuid.uuid4()}.parquet"
 
     def _mark(self) -> CommitProperties:
         """Every commit of ours ends with a transaction identifier: one that was cut off is recognised."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.columnar import endless, every
-from nervure.core.group import Groups, gathered, grouped
+from nervure.core.group import Groups, grouped
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Quality, Reject, sequence_of
 from nervure.store.latest import Latest
@@ -66,41 +66,41 @@ Find = Callable[[Keys], Mapping[Key, Result]]
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows to keep ``[row]``, and the positions of those that were there before or contradict.
 
-    ``groups`` are the rows by Datastream where each is newer than what came before it, so that nothing
-    has to be looked for.
+    ``newer`` are the places in ``latest`` of the batch's groups, if all rows have a key and each is newer
+    than what came before it, so that nothing has to be looked for.
     """
 
     keep: NDArray[np.bool_]
     duplicates: Longs
     conflicts: Longs
-    groups: Groups | None = None
+    newer: Longs | None = None
 
 
 _NONE = np.empty(0, np.int64)
 _ALL = endless(np.bool_(True))
 
 
-def judge(batch: Batch, slot: Longs, latest: Latest, find: Find) -> Verdict:
+def judge(batch: Batch, latest: Latest, find: Find) -> Verdict:
     """Sort the rows of a batch into new ones, duplicates and conflicts.
 
-    ``slot`` is each row's place in ``latest``; ``find`` returns what is stored under some keys. Rows
-    that have no key are all new.
+    ``find`` returns what is stored under some keys. Rows that have no key are all new.
     """
     if batch.keyed is not None and not every(batch.keyed):
-        return _judge_keyed(batch, slot, latest, find, np.flatnonzero(batch.keyed))
-    groups = gathered(slot)
-    first = slice(None) if groups.single and groups.same else groups.order[groups.starts]
-    if every(batch.time[first] > latest.time[slot[first]]) and groups.rising(batch.time):
-        return Verdict(keep=_ALL[: len(batch)], duplicates=_NONE, conflicts=_NONE, groups=groups)
-    return _compare(batch, slot, latest, find)
+        return _judge_keyed(batch, latest, find, np.flatnonzero(batch.keyed))
+    groups = batch.groups
+    first = groups.firsts
+    place = latest.slots(batch.datastream[first])
+    if every(batch.time[first] > latest.time[place]) and groups.rising(batch.time):
+        return Verdict(keep=_ALL[: len(batch)], duplicates=_NONE, conflicts=_NONE, newer=place)
+    return _compare(batch, latest.slots(batch.datastream), latest, find)
 
 
-def _judge_keyed(batch: Batch, slot: Longs, latest: Latest, find: Find, rows: Longs) -> Verdict:
+def _judge_keyed(batch: Batch, latest: Latest, find: Find, rows: Longs) -> Verdict:
     """Look only at the rows that have a key."""
     keep = np.ones(len(batch), np.bool_)
     if not len(rows):
         return Verdict(keep=keep, duplicates=_NONE, conflicts=_NONE)
-    found = judge(batch.take(rows), slot[rows], latest, find)
+    found = judge(batch.take(rows), latest, find)
     keep[rows] = found.keep
     return Verdict(keep=keep, duplicates=rows[found.duplicates], conflicts=rows[found.conflicts])
 

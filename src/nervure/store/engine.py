@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from nervure.core.error import QueryError, StoreError
-from nervure.store.column import COLUMNS, NAMES, NARROW_NAMES
+from nervure.store.column import COLUMNS, NAMES, names
 from nervure.store.failure import explained, is_full
 from nervure.store.gone import NOTHING, TABLE, Gone
 from nervure.store.shelf import Files
@@ -141,10 +141,9 @@ def _register(
 def _union(files: Files, gone: Gone, memory: Sequence[pa.Table]) -> str:
     """Write the rows in memory, and those in files that are not gone, as one SELECT."""
     found = []
-    for names, paths in ((NAMES, files.wide), (NARROW_NAMES, files.narrow)):
-        if paths:
-            listed = ", ".join(_quoted(Path(path)) for path in paths)
-            found.append(f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
+    for lacking, paths in files.lacking.items():
+        listed = ", ".join(_quoted(Path(path)) for path in paths)
+        found.append(f"SELECT {names(lacking)} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
     if gone:
         found = [f"SELECT {NAMES} FROM ({one}) WHERE NOT {gone.condition()}" for one in found]  # noqa: S608
     if memory:

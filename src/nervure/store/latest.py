@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.columnar import every, only
-from nervure.core.group import Groups, Places, grouped
+from nervure.core.group import Groups, Places
 from nervure.core.observation import NO_RESULT_TIME, Batch
 
 __all__ = ["ALWAYS", "NEVER", "Latest", "Span", "Summary"]
@@ -52,7 +52,7 @@ class Latest:
 
     >>> latest = Latest()
     >>> batch = Batch.of(id=[1, 2], datastream=[9, 9], time=[0, 5000], value=[1.0, 2.0])
-    >>> latest.add(batch, latest.slots(batch.datastream))
+    >>> latest.add(batch)
     >>> latest.last([9, 10])
     {9: (5000, 2.0)}
     """
@@ -122,22 +122,23 @@ class Latest:
         kept: Longs = slot[(self.datastream[slot] == wanted) & (self.time[slot] != NEVER)]
         return kept
 
-    def add(self, batch: Batch, slot: Longs, rising: Groups | None = None) -> None:
-        """Take up rows that were stored; ``slot`` is the place of each.
+    def add(self, batch: Batch, newer: Longs | None = None) -> None:
+        """Take up rows that were stored.
 
-        ``rising`` are the rows by their places, if it is known that their times rise.
+        ``newer`` are the places of the batch's groups, if it is known that their times rise, all of them
+        above what was there.
         """
         if not len(batch):
             return
-        groups = grouped(slot) if rising is None else rising
+        groups = batch.groups
         order, starts = groups.order, groups.starts
-        plain = rising is not None or groups.rising(batch.time)
+        place = self.slots(batch.datastream[groups.firsts]) if newer is None else newer
+        plain = newer is not None or groups.rising(batch.time)
         if not plain:
-            order = np.lexsort((batch.result_time, batch.time, slot))
+            order = np.lexsort((batch.result_time, batch.time, groups.spread(np.arange(len(starts)))))
         ends = order[groups.ends]
-        place = slot[ends]
         last, there = ends, place
-        if rising is None or not every(batch.time[ends] > self.time[place]):
+        if newer is None:
             newer = (batch.time[ends] > self.time[place]) | (
                 (batch.time[ends] == self.time[place])
                 & (batch.result_time[ends] >= self.result_of_time[place])
@@ -202,9 +203,13 @@ class Latest:
 
     def sink(self, batch: Batch) -> None:
         """Note that rows have left memory: from now on they are found in the files only."""
-        slot = self.slots(batch.datastream)
-        np.maximum.at(self.deep_time, slot, batch.time)
-        np.maximum.at(self.deep_result, slot, batch.result_time)
+        if not len(batch):
+            return
+        groups = batch.groups
+        place = self.slots(batch.datastream[groups.firsts])
+        for name, column in (("deep_time", batch.time), ("deep_result", batch.result_time)):
+            deep = getattr(self, name)
+            deep[place] = np.maximum(deep[place], np.maximum.reduceat(groups.of(column), groups.starts))
 
     def deep(self, datastream: int) -> int:
         """Return the newest time of a Datastream's rows that are found in the files only."""

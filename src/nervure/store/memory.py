@@ -22,6 +22,8 @@ __all__ = ["RECENT_ROWS", "Appended", "Memory"]
 RECENT_ROWS = 400_000
 """How many sealed rows stay in memory, where a late duplicate is found without opening a file."""
 
+_ROOM = 4096
+
 Search = Callable[[Keys], Mapping[Key, Result]]
 
 
@@ -114,20 +116,19 @@ class Memory:
     def append(self, batch: Batch, upto: int) -> Appended:
         """Take what is new of a batch."""
         batch = whole_microseconds(_after(batch, self.taken))
-        slot = self.latest.slots(batch.datastream)
-        verdict = judge(batch, slot, self.latest, self._find)
-        if verdict.groups is not None:
+        verdict = judge(batch, self.latest, self._find)
+        if verdict.newer is not None:
             self._tail.push(batch)
-            self.latest.add(batch, slot, verdict.groups)
+            self.latest.add(batch, verdict.newer)
             self.taken = max(self.taken, upto)
             return Appended(rows=len(batch))
         refused = conflicts(batch, verdict.conflicts, time.time_ns())
         doubles = batch.take(verdict.duplicates) if len(verdict.duplicates) else None
         if not verdict.keep.all():
-            batch, slot = batch.take(verdict.keep), slot[verdict.keep]
-        batch = lateness(batch, slot, self.latest)
+            batch = batch.take(verdict.keep)
+        batch = lateness(batch, self.latest.slots(batch.datastream), self.latest)
         self._tail.push(batch)
-        self.latest.add(batch, slot)
+        self.latest.add(batch)
         self.taken = max(self.taken, upto)
         count = len(verdict.duplicates)
         return Appended(rows=len(batch), duplicates=count, conflicts=tuple(refused), doubles=doubles)
@@ -153,7 +154,7 @@ class Memory:
     def begin(self) -> tuple[Batch, Gone]:
         """Take the rows that are to be written, and what is to go; what comes now waits for the next."""
         rows = self._tail.batch()
-        self._sealing, self._tail = rows, Tail()
+        self._sealing, self._tail = rows, Tail(max(_ROOM, len(rows)))  # as many come meanwhile, most likely
         self._before, self._later = self._later, NOTHING
         return rows, self._before
 

@@ -84,4 +84,4 @@ def statistics(engine: Engine, target: Path, rows: int) -> str:
     stream, time, identity = (
         (check[f"low_{name}"], check[f"high_{name}"]) for name in ("stream", "time", "id")
     )
-    return told(rows, stream, time, identity, bare=check["bare"])
+    return told(rows, stream, time, identity, nothing={"marks": check["bare"]})

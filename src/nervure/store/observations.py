@@ -31,6 +31,7 @@ from nervure.store.latest import Latest
 from nervure.store.look import View, among
 from nervure.store.memory import Appended, Memory
 from nervure.store.merge import merge, mergeable
+from nervure.store.pace import Pace
 from nervure.store.repair import recover, sweep
 from nervure.store.rewrite import rewritten
 from nervure.store.seal import files
@@ -43,14 +44,7 @@ Longs = NDArray[np.int64]
 FULL_SEALS, MOST_SEALS = 3, 20
 """With so many seals' worth of rows in memory no more should come; with so many no more are taken."""
 
-CHANGE_S = 10.0
-"""How long changes and deletions are gathered, as each time files are rewritten."""
-
-IDLE_S = 30.0
-"""How long a position without rows may wait for its commit."""
-
 VACUUM_S = 3600.0
-LONGEST_PAUSE_S = 30.0
 
 
 class Observations(Answers):
@@ -78,8 +72,8 @@ class Observations(Answers):
         self._position, self._safe = delta.position, delta.before
         self._digest = digest(self._files(self._shelf), self._position, load(folder))
         self._memory = Memory(Latest.of(self._digest.summary), self._position, self._search)
-        self._moved = self._vacuumed = time.monotonic()
-        self._failures, self._pause_until = 0, 0.0
+        self._pace, self._vacuumed = Pace(settings), time.monotonic()
+        self._stale = False  # the next seal digests anew
 
     @classmethod
     def open(
@@ -208,23 +202,17 @@ class Observations(Answers):
                 latest.restate(datastreams, summary)
             if more is not None:
                 more = more.take(~np.isin(more.datastream, datastreams))
-                latest.add(more, latest.slots(more.datastream))
+                latest.add(more)
 
     def _note(self) -> None:
         """Note when the first of what is not sealed came."""
         if self._memory.taken == self._position:
-            self._moved = time.monotonic()
+            self._pace.began()
 
     @property
     def due(self) -> bool:
         """Whether it is time to seal; after a seal that failed there is a pause, longer each time."""
-        now, memory = time.monotonic(), self._memory
-        if now < self._pause_until:
-            return False
-        if memory.waiting:
-            patience_s = max(CHANGE_S, self._settings.seal_s) if memory.gone else self._settings.seal_s
-            return memory.waiting >= self._settings.seal_rows or memory.age_s >= patience_s
-        return memory.taken > self._position and now - self._moved >= IDLE_S
+        return self._pace.due(self._memory, self._position)
 
     @property
     def full(self) -> bool:
@@ -245,7 +233,7 @@ class Observations(Answers):
                 if upto == self._position:
                     return 0
                 rows, gone = self._memory.begin()
-                standing = self._memory.latest.summary() if gone else None
+                standing = self._memory.latest.summary() if gone or self._stale else None
             began_ns = time.time_ns()
             try:
                 ranked = in_order(rows)
@@ -257,9 +245,9 @@ class Observations(Answers):
             with self._state:
                 self._memory.done(rows, ranked)
                 self._see(shelf)
-                self._failures = 0
+                self._pace.wrote()
             if standing is not None:
-                self._digest = Digest(position=upto, summary=standing)
+                self._digest, self._stale = Digest(position=upto, summary=standing), False
                 save(self.folder, self._digest)
             return len(rows)
 
@@ -360,12 +348,20 @@ class Observations(Answers):
             self._position, self._safe = self._delta.position, self._delta.before
 
     def _renew_digest(self, spare: int) -> None:
-        """Digest what came since the last one, if it was ``spare`` rows or more."""
+        """Digest what came since the last one, if it was ``spare`` rows or more: memory knows it.
+
+        While more waits the next seal does it; before the end, what memory knows too much is read.
+        """
         with self._state:
-            shelf, position, old = self._shelf, self._position, self._digest
-        if int(shelf.rows.sum()) - old.rows < spare:
+            shelf, position, old, memory = self._shelf, self._position, self._digest, self._memory
+            if int(shelf.rows.sum()) - old.rows < spare:
+                return
+            self._stale = bool(memory.rows or memory.gone)
+            found = Digest(position=position, summary=memory.latest.summary())
+        if self._stale and spare > 1:
             return
-        found = digest(self._files(shelf), position, old)
+        if self._stale:
+            found = digest(self._files(shelf), position, old)
         with self._writing:
             if self._digest is old:  # no change was sealed meanwhile
                 self._digest = found
@@ -375,8 +371,7 @@ class Observations(Answers):
         """Keep the rows of a seal that failed, clear away what it wrote, and let some time pass."""
         with self._state:
             self._memory.undo()
-            self._failures += 1
-            self._pause_until = time.monotonic() + min(LONGEST_PAUSE_S, 0.5 * 2.0**self._failures)
+            self._pace.failed()
         with contextlib.suppress(NervureError, OSError):  # the disk may refuse this too: at the next open
             self._certain()
             self._delta.clear(began_ns)

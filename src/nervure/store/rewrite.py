@@ -39,9 +39,9 @@ def _concerned(engine: Engine, shelf: Shelf, gone: Gone) -> Iterator[tuple[int, 
     """Yield the files that hold something that is gone, each with how many rows stay."""
     maybe: set[str] = set()
     for files in (shelf.choose(identity=list(gone.ids)), shelf.choose(ids=list(gone.datastreams))):
-        maybe.update(files.wide, files.narrow)
+        maybe.update(files.paths)
     if gone.features:
-        maybe.update(shelf.path[shelf.wide].tolist())
+        maybe.update(shelf.path[~shelf.without("feature")].tolist())
     for number in np.flatnonzero(np.isin(shelf.path.astype(str), list(maybe))).tolist():
         found = engine.rows(
             "SELECT count(*) AS rows FROM {observation}", shelf.files([number]), (), gone=gone

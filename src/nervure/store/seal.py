@@ -1,11 +1,13 @@
 """Sealing: readings become files of a day each, sorted as a file is, with what Delta says of them.
 
-pyarrow writes them: Delta's own writer takes twice as long for rows that are sorted already.
+pyarrow writes them: Delta's own writer takes twice as long for rows that are sorted already. They lie so
+until they are merged (`nervure.store.lay`), so they are written by what costs least, not what is smallest:
+without columns in which nothing is, without statistics that no question makes use of, and by LZ4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 
 from nervure.core.instant import from_ns
 from nervure.core.observation import Batch
-from nervure.store.column import COLUMNS, by_day, to_arrow
+from nervure.store.column import COLUMNS, RARE, by_day, slim
 from nervure.store.delta import Fresh
 from nervure.store.failure import storing
 
@@ -36,7 +38,16 @@ WRITTEN: dict[str, Any] = {
     "use_dictionary": [name for name in COLUMNS.names if name not in _WHOLE],
     "column_encoding": dict.fromkeys(_WHOLE, "DELTA_BINARY_PACKED"),
 }
-"""How every file is written: whole numbers that grow as differences, the rest by dictionary if it is less."""
+"""How a file that stays is written: whole numbers that grow as differences, others by dictionary if less."""
+
+_PLAIN = ("datastream", "quality", "marks")  # runs of one number, which LZ4 finds sooner than a dictionary
+_SEALED: dict[str, Any] = WRITTEN | {
+    "compression": "lz4",
+    "compression_level": None,
+    "use_dictionary": [name for name in COLUMNS.names if name not in {*_WHOLE, *_PLAIN}],
+    "column_encoding": WRITTEN["column_encoding"] | dict.fromkeys(_PLAIN, "PLAIN"),
+    "write_statistics": ["datastream", "time", "id", "value"],
+}
 
 
 def files(rows: Batch, place: Place, folder: Path) -> list[Fresh]:
@@ -48,26 +59,35 @@ def files(rows: Batch, place: Place, folder: Path) -> list[Fresh]:
 def _file(target: Path, day: int, rows: Batch) -> Fresh:
     target.parent.mkdir(exist_ok=True)
     half = target.with_name(f"{target.name}#")  # what a crash leaves of it is swept away
-    pq.write_table(to_arrow(rows), half, row_group_size=GROUP_ROWS, **WRITTEN)
+    table = slim(rows)
+    pq.write_table(table, half, row_group_size=GROUP_ROWS, **_SEALED)
     half.rename(target)
-    return Fresh(path=target, day=day, statistics=_statistics(rows))
+    lacking = [name for name in RARE if name not in table.column_names]
+    return Fresh(path=target, day=day, statistics=_statistics(rows, lacking))
 
 
-def _statistics(rows: Batch) -> str:
-    """Return what Delta says of rows in the order of a file."""
+def _statistics(rows: Batch, lacking: Sequence[str]) -> str:
+    """Return what Delta says of rows in the order of a file that lacks some columns."""
     streams = int(rows.datastream[0]), int(rows.datastream[-1])
     return told(
         len(rows),
         streams,
         (int(rows.time.min()) // 1000, int(rows.time.max()) // 1000),
         (int(rows.id.min()), int(rows.id.max())),
+        nothing={"marks": 0} | dict.fromkeys(lacking, len(rows)),
     )
 
 
-def told(rows: int, stream: tuple[int, int], us: tuple[int, int], id: tuple[int, int], bare: int = 0) -> str:
-    """Return statistics as Delta writes them: the least and the most; ``bare`` rows have no marks."""
+def told(
+    rows: int,
+    stream: tuple[int, int],
+    us: tuple[int, int],
+    id: tuple[int, int],
+    nothing: Mapping[str, int],
+) -> str:
+    """Return statistics as Delta writes them: the least and the most, and how many rows have ``nothing``."""
     low, high = ({"datastream": stream[edge], "time": _moment(us[edge]), "id": id[edge]} for edge in (0, 1))
-    found = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": {"marks": bare}}
+    found = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nothing}
     return msgspec.json.encode(found).decode()
 
 

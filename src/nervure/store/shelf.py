@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from nervure.core.instant import DAY_NS
+from nervure.store.column import LATER, RARE
 
 __all__ = ["Files", "Shelf", "day_text", "shelve"]
 
@@ -21,22 +22,30 @@ Longs = NDArray[np.int64]
 
 _LOWEST = np.iinfo(np.int64).min
 _HIGHEST = np.iinfo(np.int64).max
+_BITS = {name: bit for bit, name in enumerate(RARE)}
 _SLACK_NS = 1_000_000
 """Delta cuts the instants in its statistics to milliseconds."""
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Files to read: those with every column, and those of older versions, which lack some."""
+    """Files to read, by the columns that they lack."""
 
-    wide: list[str] = []
-    narrow: list[str] = []
+    lacking: dict[tuple[str, ...], list[str]] = {}
 
     def __len__(self) -> int:
-        return len(self.wide) + len(self.narrow)
+        return sum(map(len, self.lacking.values()))
+
+    @property
+    def paths(self) -> list[str]:
+        """All of them."""
+        return [one for some in self.lacking.values() for one in some]
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of one version of the table, as columns ``[file]``; ``low`` and ``high`` are inclusive."""
+    """The files of one version of the table, as columns ``[file]``; ``low`` and ``high`` are inclusive.
+
+    ``lacks`` has a bit for each of the columns that a file need not have, in the order of :data:`RARE`.
+    """
 
     version: int
     path: NDArray[np.object_]
@@ -49,7 +58,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     high_time: Longs
     low_id: Longs
     high_id: Longs
-    wide: NDArray[np.bool_]
+    lacks: Longs
 
     def __len__(self) -> int:
         return len(self.path)
@@ -86,8 +95,14 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
     def files(self, chosen: NDArray[np.bool_] | Sequence[int]) -> Files:
         """Return files by a mask or by their numbers."""
-        path, wide = self.path[chosen], self.wide[chosen]
-        return Files(wide=path[wide].tolist(), narrow=path[~wide].tolist())
+        path, lacks = self.path[chosen], self.lacks[chosen]
+        kinds = np.unique(lacks).tolist()
+        return Files({_named(kind): path[lacks == kind].tolist() for kind in kinds})
+
+    def without(self, name: str) -> NDArray[np.bool_]:
+        """Tell which files lack a column."""
+        lacking: NDArray[np.bool_] = (self.lacks & 1 << _BITS[name]) != 0
+        return lacking
 
 
 def shelve(table: DeltaTable, folder: Path) -> Shelf:
@@ -107,7 +122,7 @@ def shelve(table: DeltaTable, folder: Path) -> Shelf:
         high_time=_instant(found, "max.time", len(paths), _HIGHEST, _SLACK_NS),
         low_id=_bound(found, "min.id", len(paths), _LOWEST),
         high_id=_bound(found, "max.id", len(paths), _HIGHEST),
-        wide=_wide(found, paths),
+        lacks=_lacks(found, len(paths)),
     )
 
 
@@ -120,12 +135,22 @@ def day_text(day: int) -> str:
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
-def _wide(found: dict[str, Any], paths: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell which files have every column: what has been counted in one, is in it."""
+def _named(lacks: int) -> tuple[str, ...]:
+    return tuple(name for name, bit in _BITS.items() if lacks & 1 << bit)
+
+
+def _lacks(found: dict[str, Any], files: int) -> Longs:
+    """Tell what files lack: a column in which no row has anything, whether it is there or not.
+
+    What has not been counted of files of older versions are the columns that they do not have.
+    """
+    rows, lacks = _whole(found["num_records"], -1), np.zeros(files, dtype=np.int64)
+    for name, bit in _BITS.items():
+        if (counted := found.get(f"null_count.{name}")) is not None:
+            lacks |= np.where(_whole(counted, -1) == rows, 1 << bit, 0)
     counted = found.get("null_count.marks")
-    if counted is None:
-        return np.zeros(len(paths), dtype=np.bool_)
-    return np.asarray(counted.is_valid().to_numpy(), dtype=np.bool_)
+    old = np.ones(files, np.bool_) if counted is None else counted.is_null().to_numpy()
+    return np.where(old, lacks | sum(1 << _BITS[name] for name in LATER), lacks)
 
 
 def _whole(column: Any, missing: int) -> Longs:
