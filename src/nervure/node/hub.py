@@ -36,7 +36,7 @@ _log = logging.getLogger("nervure.node")
 
 SHORTEST_S, LONGEST_S = 0.005, 0.05
 EACH_S = 0.0005
-"""How long to wait between two looks: at least, at most, and for each change since."""
+"""How long to wait between two looks: at least, at most, and for each change since the last or before it."""
 
 BLIND_S = 60.0
 ROOM = 100_000
@@ -94,7 +94,7 @@ class Hub:
         self._follows = Follows()
         self._fresh: deque[Change] = deque()
         self._recent: deque[Change] = deque()
-        self._rows = 0
+        self._rows = self._lately = 0
         self._looked = 0.0
         self._blind_until = 0.0
         self._wake = asyncio.Event()
@@ -131,7 +131,7 @@ class Hub:
             await self._wake.wait()
             self._wake.clear()
             await self._tell_fresh()
-            wait = min(LONGEST_S, max(SHORTEST_S, EACH_S * self._rows))
+            wait = min(LONGEST_S, max(SHORTEST_S, EACH_S * max(self._rows, self._lately)))
             pause = self._looked + wait - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
@@ -149,7 +149,8 @@ class Hub:
         """See who follows what now, and tell the new ones what is recent."""
         recent = list(self._recent)
         self._recent.clear()
-        self._rows -= sum(len(one) if isinstance(one, Batch) else 1 for one in recent)
+        self._lately = sum(len(one) if isinstance(one, Batch) else 1 for one in recent)
+        self._rows -= self._lately
         self._looked = time.monotonic()
         if self._looked < self._blind_until:
             return

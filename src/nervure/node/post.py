@@ -1,9 +1,10 @@
 """Posts: single readings that come at the same time, appended to the log as one message.
 
 A message costs the log, its reader and the store about as much whatever it holds. So what is posted
-while some are under way waits for them, and goes together as one event of the log (``nv.change``) with
-all of them in it; a reading that comes alone is a message of its own, as a device's is. Either way an
-answer is given when the log has it and the store has taken it.
+while some are under way waits for them, and for a moment for those who were just answered, and goes
+together as one event of the log (``nv.change``) with all of them in it; a reading that comes alone is a
+message of its own, as a device's is. Either way an answer is given when the log has it and the store has
+taken it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ IN_FLIGHT = 2048
 STOPPED = "the node stops; it is not certain whether the log has it"
 PATIENCE_S = 0.01
 """So long at most those who come later wait for the store to take those before them."""
+
+LULL_S = 0.001
+"""So long at most a message waits for as many readings as the last had: who was answered posts again."""
 
 _MOST = 512
 _MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
@@ -84,6 +88,8 @@ class Posts:
         self._refused: dict[tuple[int, int], Reject] = {}
         self._number = self._count = self._taken = 0
         self._gate: asyncio.TimerHandle | None = None
+        self._lull: asyncio.TimerHandle | None = None
+        self._usual = 0  # as many readings came together lately
         self._closed = False
 
     @property
@@ -99,7 +105,10 @@ class Posts:
             raise BusyError("too many readings are under way to the log")
         self._count += 1
         self._queue.append(_Post(datastream, payload, tell))
-        if len(self._queue) == 1 and self._gate is None:  # none are under way, or they are late
+        if self._lull is not None:
+            if len(self._queue) >= self._usual:
+                self._send_queue()
+        elif len(self._queue) == 1 and self._gate is None:  # none are under way, or they are late
             asyncio.get_running_loop().call_soon(self._send_queue)
 
     async def one(self, datastream: int, payload: bytes) -> int:
@@ -130,6 +139,8 @@ class Posts:
     def close(self) -> None:
         """Tell those who still wait that nobody will answer them; what the log has is not lost."""
         self._closed = True
+        if self._lull is not None:
+            self._lull.cancel()
         for task in self._tasks:
             task.cancel()
         posts = [*self._queue, *(post for group in self._under_way.values() for post in group)]
@@ -144,9 +155,10 @@ class Posts:
 
     def _send_queue(self) -> None:
         """Send what waits, as one message, unless some are under way that are not late."""
-        if self._gate is not None:
-            self._gate.cancel()
-            self._gate = None
+        for timer in (self._gate, self._lull):
+            if timer is not None:
+                timer.cancel()
+        self._gate = self._lull = None
         if not self._queue:  # they were told that the node stops
             return
         group = self._cut()
@@ -223,8 +235,12 @@ class Posts:
         if not self._under_way and self._gate is not None:
             self._gate.cancel()
             self._gate = None
-            if self._queue:
-                asyncio.get_running_loop().call_soon(self._send_queue)
+            self._usual = len(group) + len(self._queue)
+            loop = asyncio.get_running_loop()
+            if self._usual > 1 and not self._closed:
+                self._lull = loop.call_later(LULL_S, self._send_queue)
+            elif self._queue:
+                loop.call_soon(self._send_queue)
         return group
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nervure.core.instant import SECOND_NS, iso, to_ns
 from nervure.sense.reason import MALFORMED, Unreadable, shown
 
-__all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "span_ns", "written"]
+__all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "span_ns", "texts_ns", "written"]
 
 LAST_NS = 9_223_372_036 * SECOND_NS
 """The last second that 64 bits of nanoseconds hold, in the year 2262; what is later is cut to it."""
@@ -82,6 +82,25 @@ def moments_ns(moments: Sequence[datetime]) -> Longs:
     np.maximum(micro, FIRST_NS // 1000, out=micro)
     micro *= 1000
     return micro
+
+
+def texts_ns(texts: Sequence[str]) -> Longs | None:
+    """Turn texts with a zone into nanoseconds since 1970, ``[row]``; None if one is not quite as usual.
+
+    Arrow reads them in a third of the time that it takes to make datetimes of them and to read those.
+
+    >>> texts_ns(["2023-03-01T01:00:00+01:00", "2023-03-01T00:00:00.5Z"]).tolist()
+    [1677628800000000000, 1677628800500000000]
+    >>> texts_ns(["2023-03-01T01:00:00"]), texts_ns(["2023-03-01T01:00:00.1234567Z"])
+    (None, None)
+    """
+    import pyarrow as pa
+
+    try:
+        micro = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+    except pa.ArrowException:
+        return None
+    return np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
 
 
 def written(ns: int) -> str:

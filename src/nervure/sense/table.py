@@ -14,7 +14,7 @@ import numpy as np
 
 from nervure.core.observation import NO_END
 from nervure.sense.extra import EXTRAS, extra_of, feature_of
-from nervure.sense.moment import moment_ns, moments_ns, span_ns
+from nervure.sense.moment import moment_ns, span_ns, texts_ns
 from nervure.sense.part import Fault, Part, Place, Rows, join, unissued
 from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM, Unreadable, shown
 
@@ -44,8 +44,8 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
 
 @lru_cache(maxsize=64)
 def _decoder(components: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    """Return a decoder of rows in which every time has a zone, and results and features are numbers."""
-    kinds: dict[str, Any] = {"phenomenonTime": Aware, "resultTime": Aware, "result": Exact, _FEATURE: int}
+    """Return a decoder of rows in which times are texts, and results and features are numbers."""
+    kinds: dict[str, Any] = {"phenomenonTime": str, "resultTime": str, "result": Exact, _FEATURE: int}
     row = GenericAlias(tuple, tuple(kinds.get(name, msgspec.Raw) for name in components))
     return msgspec.json.Decoder(GenericAlias(list, (row,)))
 
@@ -120,23 +120,25 @@ def _columns(table: _Opened, row: int, start: int) -> Part | None:
     count = len(table.rows)
     if not count or type(table.rows[0]) is not tuple or "result" not in table.components:
         return None
-    columns = dict(zip(table.components, zip(*table.rows, strict=True), strict=True))
-    times = columns.get("phenomenonTime")
-    if times is None or not columns.keys().isdisjoint(EXTRAS):
+    if "phenomenonTime" not in table.components or any(name in EXTRAS for name in table.components):
         return None
-    time = moments_ns(times)
-    issued, features = columns.get("resultTime"), columns.get(_FEATURE)
+    columns = {name: [cells[at] for cells in table.rows] for at, name in enumerate(table.components)}
+    features = columns.get(_FEATURE)
+    time = texts_ns(columns["phenomenonTime"])
+    issued = texts_ns(columns["resultTime"]) if "resultTime" in columns else time
+    if time is None or issued is None:
+        return None
     nothing = np.full(count, math.nan)
     return Part(
         stream=np.full(count, row, dtype=np.int64),
         index=np.arange(start, start + count, dtype=np.int64),
         time=time,
-        result_time=time if issued is None else moments_ns(issued),
+        result_time=issued,
         value=np.array(columns["result"], dtype=np.float64),
         low=nothing,
         high=nothing,
         feature=None if features is None else np.array(features, dtype=np.int64),
-        marks=unissued(count) if issued is None else None,
+        marks=unissued(count) if issued is time else None,
     )
 
 
