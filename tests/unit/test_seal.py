@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import NO_RESULT_TIME, Batch
 from nervure.store import observations
-from nervure.store.column import COLUMNS, RARE
+from nervure.store.column import COLUMNS, RARE, SCHEMA
 from nervure.store.digest import digest, load
 from nervure.store.gone import NOTHING
 from nervure.store.look import summary
@@ -21,7 +23,7 @@ from nervure.store.observations import Observations
 from nervure.store.seal import files
 from tests.reading import START
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "bounded": {"low": 0.5, "high": 9.5},
     "worded": {"text": True},
@@ -77,7 +79,12 @@ def test_a_sealed_file_lacks_what_no_row_has_and_delta_is_told(tmp_path: Path, k
     (made,) = files(batch, lambda day: tmp_path / str(day) / "part.parquet", tmp_path)
     schema = pq.read_schema(made.path)
     lacking = {name for name in RARE if name not in schema.names}
-    had = {"plain": set(), "bounded": {"low", "high"}, "worded": {"text"}, "about something": {"feature"}}
+    had: dict[str, set[str]] = {
+        "plain": set(),
+        "bounded": {"low", "high"},
+        "worded": {"text"},
+        "about something": {"feature"},
+    }
     wanted = had.get(kind, {"low", "text", "end_time", "feature", "extra"})
     assert lacking == set(RARE) - wanted - {"marks"}
     counted = json.loads(made.statistics)["nullCount"]
@@ -104,6 +111,10 @@ def test_files_that_lack_something_are_read_merged_and_reopened_beside_others(tm
             store = Observations.open(folder)
         assert same(store.series(streams), wanted), step
         assert store.count() == len(wanted)
+        theirs = DeltaTable(folder).to_pyarrow_table()  # as anybody reads the table
+        assert theirs.schema.names == SCHEMA.names
+        assert sorted(theirs["id"].to_pylist()) == sorted(wanted.id.tolist())
+        assert theirs["low"].null_count == np.isnan(wanted.low).sum()
     store.drop(features=[3], upto=len(made) + 1)
     store.seal()
     left = wanted.take(wanted.feature != 3 if wanted.feature is not None else np.ones(len(wanted), np.bool_))

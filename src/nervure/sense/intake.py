@@ -164,8 +164,10 @@ class Intake:
         first, latest = FIRST_NS, LAST_NS
         if self._directory.declared[row]:
             first, latest = self._bounds.oldest, received_ns + self._bounds.future
-        times = [moment_ns(one) for one in (reading.phenomenonTime, reading.resultTime) if one is not None]
-        return all(first <= one <= latest for one in times)
+        for one in (reading.phenomenonTime, reading.resultTime):
+            if one is not None and not first <= moment_ns(one) <= latest:
+                return False
+        return True
 
     def _take(self, entries: Entries, *, bounded: bool) -> tuple[Batch, list[Reject]]:
         arrival = np.array(entries.received_ns, dtype=np.int64)

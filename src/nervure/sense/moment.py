@@ -97,10 +97,12 @@ def texts_ns(texts: Sequence[str]) -> Longs | None:
     import pyarrow as pa
 
     try:
-        micro = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy()
+        instants = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC"))
     except pa.ArrowException:
         return None
-    return np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
+    micro: Longs = instants.view(pa.int64()).to_numpy()
+    found: Longs = np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
+    return found
 
 
 def written(ns: int) -> str:

@@ -21,7 +21,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from nervure.core.error import NervureError
-from nervure.serve.answer import Answer, Scope, failure, headers_of, made
+from nervure.serve.answer import Answer, Scope, failure, headers_of
 from nervure.serve.guard import Guard
 from nervure.serve.header import always
 from nervure.serve.request import base_of, link
@@ -74,7 +74,8 @@ class Things(Protocol):
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a head means: its Datastream, how long the body is, its scope, how links begin, the question.
 
-    ``more`` are the headers that its answers have in any case.
+    ``more`` are the headers that its answers have in any case; ``address`` is how that of an Observation
+    begins, ``quoted`` the same as JSON.
     """
 
     datastream: int
@@ -83,6 +84,8 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     query: str
     more: bytes
+    address: bytes
+    quoted: bytes
 
     @property
     def path(self) -> str:
@@ -115,15 +118,19 @@ class Shortcut:
             return
         if len(self._heads) >= _MOST_HEADS:
             del self._heads[next(iter(self._heads))]
+        base = f"{base_of(scope)}/v1.1"
+        address = link(base, "Observations", 0).removesuffix("0)")
         own = {name: scope[name] for name in ("type", "method", "path", "scheme", "headers")}
         fixed = headers_of(Answer(status=201, body=b"{}"))[1:]  # the length of the body comes first
         self._heads[data[:end]] = _Head(
             datastream=int(place[1]),
             length=length,
             scope=own,
-            base=f"{base_of(scope)}/v1.1",
+            base=base,
             query=scope["query_string"].decode("latin-1"),
             more=_lines([*fixed, *always(scope["scheme"], fixed)]),
+            address=address.encode(),
+            quoted=msgspec.json.encode(address).removesuffix(b'"'),
         )
 
     def take(self, head: _Head, body: bytes, own: Mapping[str, Any], tell: Tell) -> bool:
@@ -284,9 +291,8 @@ class Connection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_at(self._lasts, self.timeout_keep_alive_handler)
 
     def _made(self, head: _Head, identity: int) -> bytes:
-        answer = made(link(head.base, "Observations", identity), identity)
-        place = b"location: %b\r\n" % answer.headers[0][1].encode()
-        return self._begin(201) + _framed(head, place, answer.body)
+        body = b'{"@iot.id":%d,"@iot.selfLink":%b%d)"}' % (identity, head.quoted, identity)
+        return self._begin(201) + _framed(head, b"location: %b%d)\r\n" % (head.address, identity), body)
 
     def _failed(self, head: _Head, cause: NervureError) -> bytes:
         answer = failure(cause)
