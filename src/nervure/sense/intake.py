@@ -54,6 +54,13 @@ class _Sorted:
         self.other: list[int] = []
         self.flooded: list[int] = []
 
+    def add(self, pack: Pack, row: int, number: int) -> None:
+        """Take a regular pack."""
+        packs, rows, entries = self.pack
+        packs.append(pack)
+        rows.append(row)
+        entries.append(number)
+
 
 class Intake:
     """Decodes and screens what the log holds; bad input never raises.
@@ -190,7 +197,6 @@ class Intake:
         """Decode what is usual at once, and set aside what is not."""
         found = _Sorted()
         readings, reading_rows, reading_entries = found.reading
-        packs, pack_rows, pack_entries = found.pack
         row_of, busy = self._directory.plain.get, self._busy
         decode_reading, decode_pack = READING.decode, PACK.decode
         burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
@@ -223,9 +229,7 @@ class Intake:
                 found.other.append(number)
                 continue
             if plain_pack(pack, most_rows):
-                packs.append(pack)
-                pack_rows.append(row)
-                pack_entries.append(number)
+                found.add(pack, row, number)
             else:
                 found.other.append(number)
         return found
