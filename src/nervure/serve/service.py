@@ -310,9 +310,6 @@ def _links(base: str, ids: Sequence[int | None]) -> bytes:
     b'["http://localhost/v1.1/Observations(7)","error"]'
     """
     start = msgspec.json.encode(link(base, "Observations", 0)).decode().removesuffix('0)"')
-    if ids and None not in ids:
-        between = f')",{start}'
-        return f'[{start}{between.join(map(str, ids))})"]'.encode()
     found = ['"error"' if one is None else f'{start}{one})"' for one in ids]
     return f"[{','.join(found)}]".encode()
 
