@@ -159,6 +159,16 @@ def test_without_a_model_it_still_knows_how_long_a_value_stays() -> None:
     assert scored.packs == []
 
 
+def test_words_and_readings_of_others_are_left_out_of_packs() -> None:
+    """Workers get rows without their texts: a result that is no number is NaN there, and of many rows one."""
+    scorer = Scorer(None, datastreams(), solution=solution())
+    rows = [(11, START + one, float(one)) for one in range(100)]
+    rows += [(99, START, 1.0), (12, START, math.nan), (12, START + 1, 4.0)]
+    found = scorer.take(batch_of(rows)).findings
+    assert found.datastream.tolist() == [11] * 100 + [12]
+    assert found.value.tolist() == [float(one) for one in range(100)] + [4.0]
+
+
 def test_findings_come_in_the_order_of_the_log(scorer: Scorer) -> None:
     rows = [(12, START, 1.0), (11, START, 1.0), (12, START + 1, 2.0), (31, START, 0.0), (13, START, 1.0)]
     scored = scorer.take(batch_of(rows))

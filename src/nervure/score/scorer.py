@@ -192,9 +192,10 @@ class Scorer:
         place = self._known.of(streams)
         ours = self._ids[place] == streams
         good = only(batch.quality) == Quality.GOOD
-        if good and batch.text is None and every(ours):  # what has no text is a number
+        words = np.isnan(batch.value)
+        if good and every(ours) and not some(words):
             return batch, place
-        mine = batch.groups.spread(ours) & (batch.value == batch.value)
+        mine = batch.groups.spread(ours) & ~words
         if not good:
             mine &= batch.quality != Quality.LATE
         if not every(mine):
