@@ -49,4 +49,5 @@ def stream(
         quick=quick,
         out=out,
         json=json,
+        part=bool(case),
     )
