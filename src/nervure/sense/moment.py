@@ -22,6 +22,7 @@ LAST_NS = 9_223_372_036 * SECOND_NS
 """The last second that 64 bits of nanoseconds hold, in the year 2262; what is later is cut to it."""
 
 FIRST_NS = -LAST_NS
+_YEAR_ONE_US = -62_135_596_800_000_000
 
 Longs = NDArray[np.int64]
 
@@ -87,20 +88,32 @@ def moments_ns(moments: Sequence[datetime]) -> Longs:
 def texts_ns(texts: Sequence[str]) -> Longs | None:
     """Turn texts with a zone into nanoseconds since 1970, ``[row]``; None if one is not quite as usual.
 
-    Arrow reads them in a third of the time that it takes to make datetimes of them and to read those.
+    Arrow reads them in half the time that it takes to make datetimes of them and to read those. Usual is a
+    second in every text, and in all of them either ``Z`` or hours and minutes as the zone.
 
-    >>> texts_ns(["2023-03-01T01:00:00+01:00", "2023-03-01T00:00:00.5Z"]).tolist()
+    >>> texts_ns(["2023-03-01T00:00:00Z", "2023-03-01T00:00:00.5Z"]).tolist()
     [1677628800000000000, 1677628800500000000]
     >>> texts_ns(["2023-03-01T01:00:00"]), texts_ns(["2023-03-01T01:00:00.1234567Z"])
     (None, None)
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
+    text = pa.array(texts, pa.string())
+    usual = pc.ends_with(text, "Z")
+    least = 20
+    if not pc.all(usual).as_py():
+        usual, least = pc.equal(pc.utf8_slice_codeunits(text, -3, -2), ":"), 25
+    # without these two, Arrow takes what has no seconds, and hours alone as a zone
+    if not pc.all(usual).as_py() or pc.min(pc.binary_length(text)).as_py() < least:
+        return None
     try:
-        instants = pa.array(texts, pa.string()).cast(pa.timestamp("us", "UTC"))
+        instants = text.cast(pa.timestamp("us", "UTC"))
     except pa.ArrowException:
         return None
     micro: Longs = instants.view(pa.int64()).to_numpy()
+    if len(micro) and micro.min() < _YEAR_ONE_US:
+        return None
     found: Longs = np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
     return found
 
