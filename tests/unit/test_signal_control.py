@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -70,6 +71,18 @@ def test_max_pressure_goes_where_most_waits_and_there_is_room() -> None:
     assert phases(MaxPressure([CROSS]), [jam]) == [0.0]
     assert phases(GreedyQueue([CROSS]), [jam]) == [1.0]  # which is why it is not the default
     assert phases(MaxPressure([CROSS]), [seen({})]) == [0.0]  # of equals the one that is on
+
+
+def test_another_phase_has_to_be_worth_its_clearance() -> None:
+    near, far = seen({"n": 4.0, "e": 6.0}), seen({"n": 4.0, "e": 7.0})
+    assert phases(MaxPressure([CROSS]), [near]) == [0.0]  # 4 of 10 s are lost by a change: 6 count as 3.6
+    assert phases(MaxPressure([CROSS]), [far]) == [1.0]
+    assert phases(MaxPressure([CROSS]), [far, near]) == [1.0, 1.0]
+    both = msgspec.structs.replace(CROSS, served=((1.0, 0.0, 1.0, 0.0), (1.0, 1.0, 0.0, 0.0)))
+    keeps = seen({"n": 9.0, "e": 0.1})  # lane n has the way in both and loses nothing
+    assert phases(MaxPressure([both]), [keeps]) == [1.0]
+    slow = msgspec.structs.replace(CROSS, yellow_s=6.0)
+    assert phases(MaxPressure([slow]), [far]) == [0.0]
 
 
 def test_nobody_waits_for_ever_by_max_pressure() -> None:

@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from nervure.core.junction import Junction
 
-__all__ = ["FEATURES", "Sight"]
+__all__ = ["EVERY_S", "FEATURES", "Sight"]
 
 Floats = NDArray[np.float64]
 _STUCK = 12  # readings in a row that are the same to the last digit: nobody believes them
 _ALIVE_S = 300.0  # a detector that has seen nobody for longer may be dead
 _LEARN = 0.02
+_WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
+_START_S = 1.0  # of a new green that passes before vehicles move
+EVERY_S = 10.0
+"""How often controllers of signals decide, unless told otherwise."""
 FEATURES = ("count", "queue", "press", "arrivals", "wait", "red", "full", "on", "green")
 """What a learned controller is told of each phase."""
 
@@ -48,10 +52,11 @@ class Sight:
         self.phase = 0
         self.green_s = 0.0
         """How long the phase has been on."""
-        self._names = {
-            what: tuple(junction.reading(lane, what) for lane in junction.lanes)
+        self._names = tuple(
+            junction.reading(lane, what)
             for what in ("count", "queue", "wait", "arrivals")
-        }
+            for lane in junction.lanes
+        )
         self._outs = tuple(junction.full(out) for out in junction.outs)
         self._usual: Floats = np.ones((2, lanes))  # of count and queue
         self._last: Floats = np.full(lanes, -1.0)
@@ -73,13 +78,13 @@ class Sight:
         self._then_s = now_s
         self.green_s += since
         self.red_s = np.where(self.served[self.phase] > 0, 0.0, self.red_s + since)
-        count, queue, wait, arrivals = (
-            np.array([seen.get(name, np.nan) for name in names], np.float64) for names in self._names.values()
-        )
-        said = np.where(np.isfinite(count), count + 1e-3 * np.nan_to_num(wait), np.nan)
+        told = np.array([seen.get(name, np.nan) for name in self._names], np.float64).reshape(4, -1)
+        sane = np.isfinite(told)
+        count, queue, wait, arrivals = np.where(sane, told, 0.0)
+        said = np.where(sane[0], count + 1e-3 * wait, np.nan)
         self._same = np.where((said == self._last) & (count > 0), self._same + 1, 0)
         self._last = said
-        good = np.isfinite(count) & np.isfinite(queue) & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
+        good = sane[0] & sane[1] & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
         self.trusted = good
         self._silent_s = np.where(good & (count > 0), 0.0, self._silent_s + since)
         there = ~good | (count > 0) | (self._silent_s > _ALIVE_S)
@@ -87,11 +92,9 @@ class Sight:
         usual = self._usual * (1 + self.red_s / 30.0)
         self.count = np.where(good, count, usual[0])
         self.queue = np.where(good, queue, usual[1])
-        self.wait = np.where(good & np.isfinite(wait), np.maximum(np.nan_to_num(wait), 0.0), self.red_s / 2)
-        self.arrivals = np.where(good & np.isfinite(arrivals), np.nan_to_num(arrivals), self._usual[0] / 2)
-        self._usual = np.where(
-            good, self._usual + _LEARN * (np.stack([count, queue]) - self._usual), self._usual
-        )
+        self.wait = np.where(good & sane[2], np.maximum(wait, 0.0), self.red_s / 2)
+        self.arrivals = np.where(good & sane[3], arrivals, self._usual[0] / 2)
+        self._usual = np.where(good, self._usual + _LEARN * (told[:2] - self._usual), self._usual)
         full = np.array([seen.get(name, np.nan) for name in self._outs], np.float64)
         self.full = np.clip(np.where(np.isfinite(full), full, 0.0), 0.0, 1.0)
 
@@ -129,11 +132,24 @@ class Sight:
             covered = covered | (self.served[phase] > 0)
         return None
 
+    def press(self, every_s: float = EVERY_S) -> Floats:
+        """Return what presses for each phase, in vehicles, ``[phase]``; decided every ``every_s`` seconds.
+
+        Who comes counts once, who stands twice, and both the more the longer the first has waited. A lane
+        that is red now counts by the share of the time that is left of its green once others have cleared
+        and its first vehicle moves: what a change costs is weighed against what it brings.
+        """
+        one = self.junction
+        lost_s = one.yellow_s + _START_S
+        left = 1.0 - lost_s / max(every_s, one.yellow_s + one.min_green_s, 2 * lost_s)
+        press = (self.count + self.queue) * (1.0 + self.wait / _WAIT_S) * self.room()
+        return np.asarray(self.served @ (press * np.where(self.served[self.phase] > 0, 1.0, left)))
+
     def room(self) -> Floats:
         """Return how much room there is behind the junction for each lane, 1 to 0, ``[lane]``."""
         return 1.0 - self.leads @ self.full**2
 
-    def features(self) -> NDArray[np.float32]:
+    def features(self, every_s: float = EVERY_S) -> NDArray[np.float32]:
         """Return what is to be said of every phase, ``[phase, feature]``, about 0 to 1 each.
 
         Training and running both see a junction through this, so neither knows more than the other.
@@ -144,7 +160,7 @@ class Sight:
         columns = (
             self.served @ self.count / 10.0,
             self.served @ self.queue / 10.0,
-            self.served @ ((self.count + self.queue) * self.room()) / 20.0,
+            self.press(every_s) / 20.0,
             self.served @ self.arrivals / 5.0,
             (any_ * self.wait).max(axis=1) / 60.0,
             (any_ * self.starved_s).max(axis=1) / self.junction.max_red_s,

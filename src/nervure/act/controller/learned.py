@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nervure.act.controller.package import open_net
 from nervure.core.junction import Junction
-from nervure.core.sight import FEATURES, Sight
+from nervure.core.sight import EVERY_S, FEATURES, Sight
 
 __all__ = ["Learned"]
 
@@ -26,8 +26,9 @@ class Learned:
     """
 
     def __init__(
-        self, model: bytes, trusted: Iterable[bytes], junctions: Sequence[Junction], *, every_s: float = 10.0
-    ) -> None:
+        self, model: bytes, trusted: Iterable[bytes], junctions: Sequence[Junction],
+        *, every_s: float = EVERY_S,
+    ) -> None:  # fmt: skip
         self._session, self.card, problem = open_net(model, trusted, FEATURES, of="signals")
         self.name = f"{problem.by}"
         self.every_s = every_s
@@ -41,7 +42,7 @@ class Learned:
         for size in sorted({len(one.served) for one in self._sights}):  # junctions of one size go together
             some = [one for one in self._sights if len(one.served) == size]
             rated: NDArray[np.float32] = self._session.run(
-                ["y"], {"x": np.stack([one.features() for one in some])}
+                ["y"], {"x": np.stack([one.features(self.every_s) for one in some])}
             )[0]
             for sight, worth in zip(some, rated, strict=True):
                 good = bool(np.isfinite(worth).all())

@@ -2,31 +2,20 @@
 
 Varaiya, Max pressure control of a network of signalized intersections, Transportation Research C 36, 2013;
 room behind the junction as in Gregoire et al., Capacity-aware backpressure traffic signal control, IEEE
-TCNS 2(2), 2015. It needs no flows, no plan and no neighbour, and keeps any queue finite that can be kept so.
+TCNS 2(2), 2015. A change of phase costs time, so another has to press clearly more than the one that is on,
+as in Hsieh et al., Throughput-Optimal Scheduling for Multi-Hop Networked Transportation Systems With
+Switch-Over Delay, MobiHoc 2017. :meth:`nervure.core.sight.Sight.press` says what presses: no flows, no plan
+and no neighbour are needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nervure.core.junction import Junction
-from nervure.core.sight import Sight
+from nervure.core.sight import EVERY_S, Sight
 
-__all__ = ["MaxPressure", "pressure"]
-
-_WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
-
-
-def pressure(sight: Sight) -> NDArray[np.float64]:
-    """Return what presses for each phase, in vehicles, ``[phase]``.
-
-    Who comes counts once, who stands twice, and both the more the longer the first has waited.
-    """
-    press = (sight.count + sight.queue) * (1.0 + sight.wait / _WAIT_S)
-    return np.asarray(sight.served @ (press * sight.room()))
+__all__ = ["MaxPressure"]
 
 
 class MaxPressure:
@@ -34,7 +23,7 @@ class MaxPressure:
 
     name = "max-pressure"
 
-    def __init__(self, junctions: Sequence[Junction], *, every_s: float = 10.0) -> None:
+    def __init__(self, junctions: Sequence[Junction], *, every_s: float = EVERY_S) -> None:
         self.every_s = every_s
         self._sights = [Sight(one) for one in junctions]
 
@@ -49,4 +38,4 @@ class MaxPressure:
 
     def _phase(self, sight: Sight) -> int:
         due = sight.due(self.every_s)
-        return sight.better(pressure(sight)) if due is None else due
+        return sight.better(sight.press(self.every_s)) if due is None else due

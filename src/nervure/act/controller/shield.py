@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nervure.act.controller.api import Controller
-from nervure.act.controller.pressure import pressure
 from nervure.core.junction import Junction
 from nervure.core.sight import Sight
 
@@ -91,7 +90,7 @@ class Shield:
         else:
             self.verdicts["passed"] += 1
             return int(value)
-        return watch.sight.better(pressure(watch.sight))
+        return watch.sight.better(watch.sight.press(self.every_s))
 
     def _overrule(self, watch: _Watch, now_s: float) -> None:
         """Note that a lane had been red too long; who lets vehicles wait so long is benched, ever longer."""

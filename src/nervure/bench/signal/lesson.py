@@ -59,4 +59,4 @@ class TwinStreet:
     def _look(self, readings: Mapping[str, float]) -> tuple[Floats, ...]:
         for one in self._sights:
             one.look(readings, self._at * self._step_s)
-        return tuple(one.features() for one in self._sights)
+        return tuple(one.features(self._step_s) for one in self._sights)

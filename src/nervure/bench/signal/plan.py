@@ -105,7 +105,7 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
     some = tuple(range(_FIRST, _FIRST + _at_most(_ROBUST, wanted)))
     few = tuple(range(_FIRST, _FIRST + _at_most(_STARVED, wanted)))
     found: list[Job] = []
-    for net in _nets(wanted):
+    for net in _nets(wanted):  # first what every net is judged by, so that a plan cut short still says that
         found += [
             Job(net=net, controller=one, seeds=seeds, shield=one == "max-pressure", steps=steps)
             for one in (*PLANS, *CONTROLLERS)
@@ -113,6 +113,7 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
         for one in LEARNED if wanted.learned else ():
             model = str(model_of(net, one, folder))
             found.append(Job(net=net, controller=one, seeds=seeds, model=model, steps=steps))
+    for net in _nets(wanted):
         demands, faults = _circumstances(net, wanted)
         for demand in demands:
             found.append(Job(net=net, controller="fixed", seeds=some, demand=demand, steps=steps))
@@ -120,6 +121,7 @@ def jobs_of(wanted: Wanted, folder: Path) -> tuple[Job, ...]:
                 Job(net=net, controller="max-pressure", seeds=some, demand=demand, faults=share, steps=steps)
                 for share in faults
             ]
+    for net in _nets(wanted):
         found += [
             Job(net=net, controller=f"starve {phase}", seeds=few, steps=steps)
             for phase in range(1 if wanted.quick else _STARVE)

@@ -1,7 +1,9 @@
 """Double DQN for signals: all junctions share one net and one memory.
 
-van Hasselt et al., Deep Reinforcement Learning with Double Q-learning, AAAI 2016. Not for junctions whose
-detectors differ much: the shared net then learns the mean of them.
+van Hasselt et al., Deep Reinforcement Learning with Double Q-learning, AAAI 2016; what a junction is worth
+and what a phase adds to it are learned apart, as in Wang et al., Dueling Network Architectures for Deep
+Reinforcement Learning, ICML 2016, as the first is much the larger and is not needed to decide. Not for
+junctions whose detectors differ much: the shared net then learns the mean of them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nervure.learn.control.exam import Exam
-from nervure.learn.control.net import PhaseNet, padded
+from nervure.learn.control.net import PhaseNet, Worth, padded
 from nervure.learn.control.street import Street, Views
 
 __all__ = ["DqnRecipe", "train_dqn"]
@@ -70,17 +72,36 @@ class _Memory:
         return {name: one[at] for name, one in self._rows.items()}
 
 
+class _Rating(nn.Module):
+    """What each phase is worth, ``[batch, phase]``: its junction's worth, and how far it is from the mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.worth = PhaseNet(), Worth()
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """Rate every phase; one that is not there is worth nothing of use."""
+        rated = self.net(x, there)
+        mean = (rated * there).sum(dim=1) / there.sum(dim=1).clamp(min=1.0)
+        return rated + (self.worth(x, there) - mean).unsqueeze(1)
+
+
 class _Learner:
-    """The net that decides, the slow one it is measured by, and what they have seen."""
+    """The nets that decide, the slow ones they are measured by, and what they have seen."""
 
     def __init__(self, street: Street, recipe: DqnRecipe, seed: int) -> None:
         torch.manual_seed(seed)
-        self.net = PhaseNet()
-        self._target = copy.deepcopy(self.net)
-        self._optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
+        self._rating = _Rating()
+        self._target = copy.deepcopy(self._rating)
+        self._optimiser = torch.optim.Adam(self._rating.parameters(), lr=recipe.rate)
         self._memory = _Memory(recipe.memory, max(street.phases))
         self._draw, self._random = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         self._street, self._recipe = street, recipe
+
+    @property
+    def net(self) -> PhaseNet:
+        """What decides."""
+        return self._rating.net
 
     def episode(self, seed: int, epsilon: float) -> float:
         """Live through an episode and learn meanwhile; returns its mean reward, exploration included."""
@@ -100,18 +121,19 @@ class _Learner:
         return total / street.steps
 
     def _learn(self, some: dict[str, Tensor]) -> None:
+        x, then, there = some["x"], some["then"], some["there"]
         with torch.no_grad():
-            pick = self.net(some["then"], some["there"]).argmax(dim=1, keepdim=True)
-            worth = self._target(some["then"], some["there"]).gather(1, pick).squeeze(1)
+            pick = self.net(then, there).argmax(dim=1, keepdim=True)
+            worth = self._target(then, there).gather(1, pick).squeeze(1)
             wanted = some["reward"] + self._recipe.gamma * worth
-        rated = self.net(some["x"], some["there"]).gather(1, some["choice"][:, None]).squeeze(1)
+        rated = self._rating(x, there).gather(1, some["choice"][:, None]).squeeze(1)
         loss = nn.functional.smooth_l1_loss(rated, wanted)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(self._rating.parameters(), 1.0)
         self._optimiser.step()
         with torch.no_grad():
-            for slow, fast in zip(self._target.parameters(), self.net.parameters(), strict=True):
+            for slow, fast in zip(self._target.parameters(), self._rating.parameters(), strict=True):
                 slow.lerp_(fast, self._recipe.follow)
 
 

@@ -15,6 +15,7 @@ __all__ = ["Exam"]
 
 _SEEDS = (9_000_001, 9_000_003)
 _EVERY = 0.1  # of the budget
+_REST = 3.0  # times as long as an exam took is learned before the next, at least: streets may be large
 
 
 class Exam:
@@ -24,7 +25,7 @@ class Exam:
         self._street, self._budget_s = street, budget_s
         self.begun = time.process_time()
         self.best, self.score = copy.deepcopy(net), self._of(net)
-        self._last = self.spent
+        self._last = self._took = self.spent
 
     @property
     def spent(self) -> float:
@@ -33,12 +34,14 @@ class Exam:
 
     def show(self, net: PhaseNet) -> None:
         """Examine a net, if the last time is long enough ago."""
-        if self.spent - self._last < _EVERY:
+        begun = self.spent
+        if begun - self._last < max(_EVERY, _REST * self._took):
             return
         score = self._of(net)
         if score > self.score:
             self.best, self.score = copy.deepcopy(net), score
         self._last = self.spent
+        self._took = self._last - begun
 
     def _of(self, net: PhaseNet) -> float:
         phases, total = max(self._street.phases), []

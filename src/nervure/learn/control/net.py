@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nervure.core.sight import FEATURES
 
-__all__ = ["PhaseNet", "padded"]
+__all__ = ["PhaseNet", "Worth", "padded"]
 
 _PRESS, _ON = FEATURES.index("press"), FEATURES.index("on")
 _STAY = 0.01  # a phase that is on wins among equals
@@ -44,6 +44,21 @@ class PhaseNet(nn.Module):
         prior = self.press * (x[..., _PRESS] + _STAY * x[..., _ON])
         rated: Tensor = self.rate(among).squeeze(-1) + prior
         return rated + (there - 1.0) * 1e6
+
+
+class Worth(nn.Module):
+    """What is to be expected of a junction as it looks, ``[batch]``, whichever phase is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = PhaseNet()
+        nn.init.zeros_(self.inner.press)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """Return the mean of what its phases are rated."""
+        rated = torch.where(there > 0, self.inner(x, there), torch.zeros_like(there))
+        worth: Tensor = rated.sum(dim=1) / there.sum(dim=1).clamp(min=1.0)
+        return worth
 
 
 def padded(views: list[Tensor], phases: int) -> tuple[Tensor, Tensor]:

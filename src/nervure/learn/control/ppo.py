@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nervure.learn.control.exam import Exam
-from nervure.learn.control.net import PhaseNet, padded
+from nervure.learn.control.net import PhaseNet, Worth, padded
 from nervure.learn.control.street import Street
 
 __all__ = ["PpoRecipe", "train_ppo"]
@@ -31,6 +31,7 @@ class PpoRecipe(msgspec.Struct, frozen=True, kw_only=True):
     gamma: float = 0.9
     trace: float = 0.9
     rate: float = 3e-4
+    critic_rate: float = 1e-3
     clip: float = 0.2
     epochs: int = 4
     batch: int = 256
@@ -38,29 +39,16 @@ class PpoRecipe(msgspec.Struct, frozen=True, kw_only=True):
     sharp: float = 20.0
 
 
-class _Critic(nn.Module):
-    """What is to be expected of a junction as it looks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = PhaseNet()
-
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """Return the worth, ``[batch]``: the mean of what its phases are rated."""
-        rated = torch.where(there > 0, self.inner(x, there), torch.zeros_like(there))
-        worth: Tensor = rated.sum(dim=1) / there.sum(dim=1).clamp(min=1.0)
-        return worth
-
-
 def train_ppo(street: Street, recipe: PpoRecipe, *, seed: int = 0, tell: Tell | None = None) -> PhaseNet:
     """Learn a policy until the budget is spent; returns the net that did best in its exams."""
     torch.manual_seed(seed)
-    net, critic = PhaseNet(), _Critic()
+    net, critic = PhaseNet(), Worth()
     exam = Exam(street, net, recipe.budget_s)
-    optimiser = torch.optim.Adam([*net.parameters(), *critic.parameters()], lr=recipe.rate)
-    episode = 0
+    groups = [{"params": net.parameters()}, {"params": critic.parameters(), "lr": recipe.critic_rate}]
+    optimiser = torch.optim.Adam(groups, lr=recipe.rate)
+    episode, usual = 0, _Usual()
     while (spent := exam.spent) < 1.0:
-        told = _episode(street, seed * 10_000 + 5_000 + episode, net, critic, recipe)
+        told = _episode(street, seed * 10_000 + 5_000 + episode, net, critic, usual, recipe)
         _learn(net, critic, told, optimiser, recipe)
         exam.show(net)
         episode += 1
@@ -70,8 +58,24 @@ def train_ppo(street: Street, recipe: PpoRecipe, *, seed: int = 0, tell: Tell | 
     return exam.best
 
 
+class _Usual:
+    """How rewards mostly are: the critic learns what is more or less than that, in units of about one."""
+
+    def __init__(self) -> None:
+        self._mean, self._square, self._seen = 0.0, 0.0, 0
+
+    def __call__(self, reward: Tensor) -> Tensor:
+        """Take the rewards of an episode in, and return them as they are beside the usual."""
+        self._seen += 1
+        share = max(1 / self._seen, 0.02)
+        self._mean += share * (float(reward.mean()) - self._mean)
+        self._square += share * (float(reward.square().mean()) - self._square)
+        spread: float = max(self._square - self._mean**2, 1e-6) ** 0.5
+        return (reward - self._mean) / spread
+
+
 def _episode(
-    street: Street, seed: int, net: PhaseNet, critic: _Critic, recipe: PpoRecipe
+    street: Street, seed: int, net: PhaseNet, critic: Worth, usual: _Usual, recipe: PpoRecipe
 ) -> dict[str, Tensor]:  # fmt: skip
     """Return an episode, ``[step, junction, ...]``, with advantages and returns."""
     views, phases = street.reset(seed), max(street.phases)
@@ -93,9 +97,10 @@ def _episode(
     with torch.inference_mode():
         then = critic(x, there).clone()
     told = {name: torch.stack(rows) for name, rows in kept.items()}
+    fair = usual(told["reward"])
     gain, ahead = torch.zeros_like(told["worth"]), torch.zeros_like(then)
     for step in reversed(range(street.steps)):
-        surprise = told["reward"][step] + recipe.gamma * then - told["worth"][step]
+        surprise = fair[step] + recipe.gamma * then - told["worth"][step]
         ahead = surprise + recipe.gamma * recipe.trace * ahead
         gain[step], then = ahead, told["worth"][step]
     return told | {"gain": gain, "back": gain + told["worth"]}
@@ -103,7 +108,7 @@ def _episode(
 
 def _learn(
     net: PhaseNet,
-    critic: _Critic,
+    critic: Worth,
     told: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
     recipe: PpoRecipe,
@@ -125,5 +130,6 @@ def _learn(
             loss = off - better - recipe.entropy * spread
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_([*net.parameters(), *critic.parameters()], 0.5)
+            nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+            nn.utils.clip_grad_norm_(critic.parameters(), 1.0)
             optimiser.step()
