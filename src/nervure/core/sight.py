@@ -14,6 +14,7 @@ __all__ = ["EVERY_S", "FEATURES", "Sight"]
 Floats = NDArray[np.float64]
 _STUCK = 12  # readings in a row that are the same to the last digit: nobody believes them
 _ALIVE_S = 300.0  # a detector that has seen nobody for longer may be dead
+_BUSY_S = 60.0  # who has seen somebody within this is among traffic
 _LEARN = 0.02
 _WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
 _START_S = 1.0  # of a new green that passes before vehicles move
@@ -28,8 +29,9 @@ _BLIND = 0.5  # with fewer trusted lanes than this, nobody sees
 class Sight:
     """The lanes of one junction, ``[lane]``, in its order; update it once a decision.
 
-    A lane whose detectors are silent, or say the same for long, is taken to be as it mostly is, the fuller
-    the longer it has been red.
+    A lane whose detectors are silent, or say the same for long, or see nobody for minutes where the lanes
+    that go with it do, is taken to be as those are; if there are none, as it mostly is: the fuller the
+    longer it has been red, the emptier the longer it has been green.
     """
 
     def __init__(self, junction: Junction) -> None:
@@ -57,11 +59,15 @@ class Sight:
             for what in ("count", "queue", "wait", "arrivals")
             for lane in junction.lanes
         )
+        green = self.served > 0
+        self._mates: Floats = (green[:, :, None] == green[:, None, :]).all(axis=0) - np.eye(lanes)
+        """``[lane, lane]``: 1 where two have the way at the same times."""
         self._outs = tuple(junction.full(out) for out in junction.outs)
         self._usual: Floats = np.ones((2, lanes))  # of count and queue
         self._last: Floats = np.full(lanes, -1.0)
         self._same = np.zeros(lanes, np.int64)
         self._silent_s: Floats = np.full(lanes, np.inf)
+        self._awake_s = 0.0
         self._then_s: float | None = None
 
     @property
@@ -76,27 +82,38 @@ class Sight:
             self.show(int(shown))
         since = 0.0 if self._then_s is None else max(0.0, now_s - self._then_s)
         self._then_s = now_s
+        self._awake_s += since
         self.green_s += since
         self.red_s = np.where(self.served[self.phase] > 0, 0.0, self.red_s + since)
         told = np.array([seen.get(name, np.nan) for name in self._names], np.float64).reshape(4, -1)
         sane = np.isfinite(told)
-        count, queue, wait, arrivals = np.where(sane, told, 0.0)
-        said = np.where(sane[0], count + 1e-3 * wait, np.nan)
-        self._same = np.where((said == self._last) & (count > 0), self._same + 1, 0)
-        self._last = said
-        good = sane[0] & sane[1] & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
-        self.trusted = good
-        self._silent_s = np.where(good & (count > 0), 0.0, self._silent_s + since)
-        there = ~good | (count > 0) | (self._silent_s > _ALIVE_S)
-        self.starved_s = np.where(self.red_s > 0, self.starved_s + since * there, 0.0)
-        usual = self._usual * (1 + self.red_s / 30.0)
-        self.count = np.where(good, count, usual[0])
-        self.queue = np.where(good, queue, usual[1])
-        self.wait = np.where(good & sane[2], np.maximum(wait, 0.0), self.red_s / 2)
-        self.arrivals = np.where(good & sane[3], arrivals, self._usual[0] / 2)
-        self._usual = np.where(good, self._usual + _LEARN * (told[:2] - self._usual), self._usual)
+        said = np.where(sane, told, 0.0)
+        self._believe(said, sane, since)
+        usual = np.concatenate([self._usual, [self.red_s / 2, self._usual[0] / 2]])
+        usual[:2] *= np.where(self.red_s > 0, 1 + self.red_s / 30.0, 1 / (1 + self.green_s / 10.0))
+        beside = self._mates * self.trusted
+        many = beside.sum(axis=1)
+        guess = np.where(many > 0, said @ beside.T / np.maximum(many, 1), usual)
+        self.count, self.queue, self.wait, self.arrivals = np.where(self.trusted & sane, said, guess)
+        self.wait = np.maximum(self.wait, 0.0)
+        new = self.trusted & (self._same == 0)
+        self._usual = np.where(new, self._usual + _LEARN * (said[:2] - self._usual), self._usual)
         full = np.array([seen.get(name, np.nan) for name in self._outs], np.float64)
-        self.full = np.clip(np.where(np.isfinite(full), full, 0.0), 0.0, 1.0)
+        self.full = np.where((full >= 0) & (full <= 1), full, 0.0)  # more than all of a lane is no reading
+
+    def _believe(self, said: Floats, sane: NDArray[np.bool_], since: float) -> None:
+        """Judge which lanes can be believed by what they say, ``[reading, lane]``, and who waits unseen."""
+        count, queue, wait, _ = said
+        told = np.where(sane[0], count + 1e-3 * wait, np.nan)
+        self._same = np.where((told == self._last) & (count > 0), self._same + 1, 0)
+        self._last = told
+        good = sane[0] & sane[1] & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
+        self._silent_s = np.where(good & (count > 0), 0.0, self._silent_s + since)
+        quiet = self._silent_s > _ALIVE_S
+        busy = (self._mates @ (self._silent_s < _BUSY_S) > 0) & (self._awake_s > _ALIVE_S)
+        self.trusted = good & ~(busy & quiet)
+        there = ~good | (count > 0) | quiet
+        self.starved_s = np.where(self.red_s > 0, self.starved_s + since * there, 0.0)
 
     def show(self, phase: int) -> None:
         """Take it that this phase is on from now."""

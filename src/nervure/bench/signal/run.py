@@ -18,7 +18,7 @@ __all__ = ["engine", "evaluate"]
 
 Tell = Callable[[float, str], None]
 _LIMIT_S = 3600.0
-_RUN_S = {"resco/cologne1": 0.7, "resco/ingolstadt1": 0.6, "resco/cologne8": 1.6, "resco/grid4x4": 4.0}
+_RUN_S = {"resco/cologne1": 0.5, "resco/ingolstadt1": 0.4, "resco/cologne8": 1.1, "resco/grid4x4": 2.3}
 
 
 def evaluate(
