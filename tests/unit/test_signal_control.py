@@ -153,6 +153,36 @@ def test_a_detector_that_says_the_same_for_long_is_not_believed() -> None:
     assert np.isfinite(sight.features()).all()
 
 
+def test_a_lane_nobody_sees_is_as_those_that_go_with_it() -> None:
+    sight = Sight(CROSS)
+    for at in range(40):  # n says that nobody ever comes, which s gives the lie
+        sight.look(seen({"n": 0.0, "s": 3.0 + at % 2, "e": 0.0}), at * 10.0)
+        assert sight.trusted[0] == (at <= 30)
+    assert sight.count.tolist() == [4.0, 0.0, 4.0, 0.0]  # nobody in e and w is believed: they agree
+    gone = Sight(CROSS)
+    blind = {name: math.nan for lane in "ns" for name in seen({}) if name.startswith(f"J/{lane}/")}
+    counts = []
+    for at in range(8):
+        gone.show(0 if at < 4 else 1)
+        gone.look(seen({"e": 2.0 + at % 2}) | blind, at * 10.0)
+        counts.append(float(gone.count[0]))
+    assert counts[:4] == sorted(counts[:4], reverse=True)  # the longer green, the emptier
+    assert counts[3] < 0.5 < counts[4]
+    assert counts[4:] == sorted(counts[4:])  # the longer red, the fuller
+    assert not gone.trusted[[0, 2]].any()
+
+
+def test_what_a_stuck_detector_says_is_not_learned() -> None:
+    sight = Sight(CROSS)
+    for at in range(20):
+        sight.look(seen({"n": 9.0, "s": 9.0, "e": float(at % 3)}), at * 10.0)
+    assert not sight.trusted[[0, 2]].any()
+    assert sight.count[0] < 0.2  # green for long; by what the detector said it would be nine
+    full = seen({"e": 5.0, "n": 2.0}, **{CROSS.full("eo"): 8.0})
+    sight.look(full, 200.0)
+    assert sight.full.tolist() == [0.0, 0.0]  # eight times full is no reading
+
+
 def test_faults_hit_whole_detectors_the_same_way_for_the_same_seed() -> None:
     names = [CROSS.reading(lane, what) for lane in CROSS.lanes for what in ("count", "queue")]
     values = dict.fromkeys(names, 4.0)
