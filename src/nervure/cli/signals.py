@@ -50,10 +50,12 @@ def signals(name: str, order: Order, *, json: bool) -> int:
     wanted = Wanted(nets=order.sets, seeds=order.seeds, quick=order.quick, learned=not order.models)
     with progress(f"evaluate {name}") as tell:
         trainings, runs = evaluate(wanted, folder, at_once=order.jobs, tell=tell)
-    missing = len(jobs_of(wanted, folder)) - len(runs)
+    missing = [one for one in jobs_of(wanted, folder) if one not in {kept.job for kept in runs}]
     full = not (missing or order.seeds or order.quick or order.models) and order.sets in ((), NETS)
     made = newest(folder.glob("*.json"))
-    document = assemble(trainings, runs, made=made, machine=this_machine(), engine=engine(), full=full)
+    document = assemble(
+        trainings, runs, made=made, machine=this_machine(), engine=engine(), full=full, missing=missing
+    )
     save(document, order.out / "signals.json")
     publish(document, order.out)
     if json:
@@ -61,7 +63,7 @@ def signals(name: str, order: Order, *, json: bool) -> int:
     else:
         _tell(document)
         if missing:
-            say(f"{missing} jobs are not done yet")
+            say(f"{len(missing)} jobs are not done yet")
         say(f"wrote {order.out / 'signals.md'} and {order.out / 'signals.json'}")
     return 1 if document.failures else 0
 

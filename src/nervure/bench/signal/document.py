@@ -125,6 +125,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     claims: tuple[Claim, ...]
     trainings: tuple[Training, ...]
     failures: tuple[Failure, ...] = ()
+    missing: tuple[str, ...] = ()
+    """What of the plan has not run."""
 
     @property
     def nets(self) -> tuple[str, ...]:
@@ -142,9 +144,10 @@ def read(path: Path) -> Document:
 
 
 def assemble(
-    trainings: Sequence[Kept], runs: Sequence[Kept], *, made: str, machine: Machine, engine: str, full: bool
-) -> Document:
-    """Make the report of what was kept."""
+    trainings: Sequence[Kept], runs: Sequence[Kept], *, made: str, machine: Machine, engine: str, full: bool,
+    missing: Sequence[Job] = (),
+) -> Document:  # fmt: skip
+    """Make the report of what was kept, and of what was not run."""
     good = {one.job: one for one in runs if not one.error}
     plain = {
         (job.net, job.controller): one
@@ -170,7 +173,17 @@ def assemble(
             Failure(set=one.job.net, model=one.job.controller, error=one.error)
             for one in (*trainings, *runs) if one.error
         ),
+        missing=tuple(_missing(missing)),
     )  # fmt: skip
+
+
+def _missing(jobs: Iterable[Job]) -> Iterable[str]:
+    """Return a line a net and controller that says what has not run."""
+    lines: dict[str, list[str]] = {}
+    for job in jobs:
+        faults = f" with {job.faults:.0%} faulty" if job.faults else ""
+        lines.setdefault(f"{job.net}, {job.controller}", []).append(f"{job.demand:g}{faults}")
+    return (f"{name} at demand {', '.join(demands)}" for name, demands in lines.items())
 
 
 def _fewest(good: Mapping[Job, Kept], net: str) -> set[tuple[str, int]]:

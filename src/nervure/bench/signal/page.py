@@ -26,7 +26,7 @@ time lost plus delay of departure, wait is standing time, travel includes the de
 over all trips that were to begin, also those that were not over, and nobody is teleported out of a jam (who has
 stood within a junction for a minute is driven around). Seeds 201 and on; the constants of rules were set on
 seeds 1 to 8, with a run of 101 and on seen before. That a red lane presses by what clearance leaves of its green
-(0.6 of ten seconds) follows from yellow and step, the same for all nets; it was held against 0.4 to 0.7 and
+(0.6 of ten seconds) follows from yellow and step, the same for all nets; it was held against 0.5 to 0.7 and
 against counting once who stands, on seeds 1 to 4. The trips of a RESCO net are always the same, seeds vary
 drivers: a learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
 
@@ -52,6 +52,8 @@ def write_page(document: Document) -> str:
     parts = [_HEAD.format(command=command, made=document.made[:10], engine=document.engine)]
     if not document.full:
         parts.append(_PART)
+    if document.missing:
+        parts.append("Missing:\n\n" + "\n".join(f"- {one}" for one in document.missing))
     parts += [
         f"## {net}\n\n{_rows([one for one in document.rows if one.net == net])}" for net in document.nets
     ]
