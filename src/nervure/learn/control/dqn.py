@@ -83,7 +83,7 @@ class _Rating(nn.Module):
         """Rate every phase; one that is not there is worth nothing of use."""
         rated = self.net(x, there)
         mean = (rated * there).sum(dim=1) / there.sum(dim=1).clamp(min=1.0)
-        return rated + (self.worth(x, there) - mean).unsqueeze(1)
+        return rated + (self.worth(x, there) - mean).unsqueeze(1)  # type: ignore[no-any-return]
 
 
 class _Learner:

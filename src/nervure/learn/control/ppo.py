@@ -45,7 +45,7 @@ def train_ppo(street: Street, recipe: PpoRecipe, *, seed: int = 0, tell: Tell | 
     net, critic = PhaseNet(), Worth()
     exam = Exam(street, net, recipe.budget_s)
     groups = [{"params": net.parameters()}, {"params": critic.parameters(), "lr": recipe.critic_rate}]
-    optimiser = torch.optim.Adam(groups, lr=recipe.rate)
+    optimiser = torch.optim.Adam(groups, lr=recipe.rate)  # type: ignore[arg-type]  # a list of dicts it is
     episode, usual = 0, _Usual()
     while (spent := exam.spent) < 1.0:
         told = _episode(street, seed * 10_000 + 5_000 + episode, net, critic, usual, recipe)
