@@ -44,8 +44,9 @@ Judged = Annotated[
     str | None,
     Parameter(
         help="A set (traffic, etth2, skab, cwru, ...), a solution, a file of your own that ends in .py,"
-        " detection: all sets of detection, and the report on them; signals: the same of signal control; or"
-        " chlorine, gates, heating, hvac, pipes, pumps, structure, wear: proofs on twins."
+        " detection: all sets of detection, and the report on them; signals: the same of signal control;"
+        " or calibration, chlorine, gates, heating, hvac, office, pipes, pumps, structure, wear: proofs on"
+        " twins."
     ),
 ]
 Package = Annotated[

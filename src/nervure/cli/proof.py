@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["PROOFS", "prove"]
 
 PROOFS = {
+    "calibration": "nervure.bench.twin.fitted",
     "chlorine": "nervure.bench.twin.chlorine",
     "gates": "nervure.bench.twin.gates",
     "heating": "nervure.bench.twin.heating",
     "hvac": "nervure.bench.twin.hvac",
+    "office": "nervure.bench.twin.bureau",
     "pipes": "nervure.bench.twin.pipes",
     "pumps": "nervure.bench.twin.pumps",
     "structure": "nervure.bench.twin.structure",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
+from datetime import date, timedelta
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,8 @@ from nervure.core.comfort import OFFICE, Comfort
 from nervure.core.error import DataError, EnvironmentMissing
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given
+from nervure.twin.audit import fit_premises
+from nervure.twin.premises import FACTORS, edited
 from nervure.twin.replay import Course, replay
 from nervure.twin.weather import chicago
 
@@ -35,7 +38,10 @@ _METERS = {
     "hvac": "Electricity:HVAC", "gas": "NaturalGas:HVAC", "fans": "Fans:Electricity",
     "cooling": "Cooling:Electricity", "heating": "Heating:Electricity",
 }  # fmt: skip
-_KNOWN = {"warmer_k": 0.0}
+_KNOWN = {"warmer_k": 0.0, **dict.fromkeys(FACTORS, 1.0)}
+_AIR = "Zone Mean Air Temperature"
+_HEAT = ("Zone Air System Sensible Heating Rate", "Zone Air System Sensible Cooling Rate")
+_OUTDOOR = ("Weather Data", "Outdoor Dry Bulb", "Environment")
 
 
 def small_office() -> Path:
@@ -43,11 +49,14 @@ def small_office() -> Path:
     return chicago().parents[1] / "model" / "RefBldgSmallOfficeNew2004_Chicago.idf"
 
 
-def five_zone(folder: Path) -> Path:
+def five_zone(folder: Path, *, first: int = 0, days: int = 365) -> Path:
     """Write the five-zone building of ``sinergym`` into a folder for this EnergyPlus; return the file.
 
-    Raises DataError where that package is not installed.
+    Run with ``annual=False``, it is so many days from the ``first`` (0 is the 1st of January 1991). Raises
+    DataError where that package is not installed, or where those days are not in one year.
     """
+    if not (first >= 0 and 0 < days <= 365 - first):
+        raise DataError(f"{days} days from day {first} are not in one year", hint="give 365 at most in all")
     found = find_spec("sinergym")
     spots = [Path(one) for one in found.submodule_search_locations or ()] if found is not None else []
     for spot in spots:
@@ -57,6 +66,10 @@ def five_zone(folder: Path) -> Path:
             model["Version"]["Version 1"]["version_identifier"] = "25.2"
             for people in model["People"].values():  # what the field is called since version 23.2
                 people["mean_radiant_temperature_calculation_type"] = "EnclosureAveraged"
+            for span in model["RunPeriod"].values():
+                for end, at in (("begin", first), ("end", first + days - 1)):
+                    day = date(span["begin_year"], 1, 1) + timedelta(at)
+                    span[f"{end}_month"], span[f"{end}_day_of_month"] = day.month, day.day
             out = folder / "5ZoneAutoDXVAV.epJSON"
             out.write_bytes(msgspec.json.encode(model))
             return out
@@ -66,7 +79,10 @@ def five_zone(folder: Path) -> Path:
 
 
 class EnergyPlus:
-    """A building in EnergyPlus: a step is one of the model's, the run a year of the weather file."""
+    """A building in EnergyPlus: a step is one of the model's, the run a year of the weather file.
+
+    With ``annual=False`` it is what the model itself has as its run period.
+    """
 
     def __init__(
         self,
@@ -77,8 +93,9 @@ class EnergyPlus:
         fans: tuple[str, ...] = (),
         steps_an_hour: int = 4,
         comfort: Comfort = OFFICE,
+        annual: bool = True,
     ) -> None:
-        self._api = _api()
+        self._api, self._annual = _api(), annual
         self._model, self._weather, self._zones = model, weather or chicago(), zones
         self._fans, self._per_hour, self._comfort = fans, steps_an_hour, comfort
         self._actuators = {one.name: one for one in self._settable()}
@@ -93,6 +110,7 @@ class EnergyPlus:
             Sensor(name=f"{zone}/temperature", thing=zone, signal="temperature", unit="Cel")
             for zone in self._zones
         ]
+        sensors += [Sensor(name=f"{zone}/heat", thing=zone, signal="heat", unit="W") for zone in self._zones]
         sensors.append(Sensor(name="outdoor/temperature", thing="outdoor", signal="temperature", unit="Cel"))
         sensors.append(Sensor(name="building/hvac", thing="building", signal="power", unit="W"))
         return Description(
@@ -105,8 +123,15 @@ class EnergyPlus:
         )
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
-        """Start a year anew. EnergyPlus is deterministic, so the seed changes nothing."""
-        self._given = given(scenario, _KNOWN)
+        """Start a year anew. EnergyPlus is deterministic, so the seed changes nothing.
+
+        The scenario sets ``warmer_k`` (K on outdoors) and the factors ``capacity``, ``infiltration`` and
+        ``gains`` of :mod:`nervure.twin.premises`.
+        """
+        wish = given(scenario, _KNOWN)
+        if odd := [name for name in FACTORS if not 0 < wish[name] < np.inf]:
+            raise TwinError(f"{odd[0]} cannot be {wish[odd[0]]:g}", hint="give a factor above 0")
+        self._given = wish
         self.close()
         self._course = Course(seed=seed, scenario=dict(scenario or {}))
         self._set: dict[str, float] = {}
@@ -115,6 +140,8 @@ class EnergyPlus:
         self._readings: dict[str, float] = {}
         self._handles: dict[str, int] = {}
         self._turn, self._ended, self._stop, self._fault = "engine", False, False, ""
+        factors = {name: wish[name] for name in FACTORS}
+        self._changed = edited(self._model, factors, Path(self._folder.name))
         self._state = self._api.state_manager.new_state()
         self._hook()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -172,11 +199,25 @@ class EnergyPlus:
         replay(self, state)
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Refuse: a model of EnergyPlus has hundreds of inputs, and what to fit is an engineer's choice."""
-        raise TwinError(
-            "a model of EnergyPlus is not calibrated here",
-            hint="calibrate the RC building, or edit the model",
-        )
+        """Fit capacity, infiltration and gains to readings, a step each from the first; start with them.
+
+        ``observed`` has temperatures of zones, ``building/hvac`` in W where it was measured, and what was
+        set by actuator's name (where it is missing or NaN, the model's own schedules). Returns the factors,
+        and the errors of the last third, which is held out, with them and with the model as it was.
+        """
+        scenario = self._given
+
+        def opened(factors: Mapping[str, float]) -> EnergyPlus:
+            twin = EnergyPlus(
+                self._model, self._zones, weather=self._weather, fans=self._fans,
+                steps_an_hour=self._per_hour, comfort=self._comfort, annual=self._annual,
+            )  # fmt: skip
+            twin.reset(scenario={**scenario, **factors})
+            return twin
+
+        found = fit_premises(opened, self._zones, self._per_hour, tuple(self._actuators), observed)
+        self.reset(scenario={**scenario, **{one: found[one] for one in FACTORS}})
+        return found
 
     def kpis(self) -> Mapping[str, float]:
         """Return energies, and discomfort as the mean of the zones."""
@@ -202,7 +243,9 @@ class EnergyPlus:
 
     def _run(self) -> None:
         """Run EnergyPlus to the end; in the thread."""
-        arguments = ["-a", "-w", str(self._weather), "-d", self._folder.name, str(self._model)]
+        arguments = ["-w", str(self._weather), "-d", self._folder.name, str(self._changed)]
+        if self._annual:
+            arguments.insert(0, "-a")
         code = self._api.runtime.run_energyplus(self._state, arguments)
         with self._lock:
             if code and not self._stop:
@@ -214,8 +257,11 @@ class EnergyPlus:
         exchange, runtime = self._api.exchange, self._api.runtime
         runtime.set_console_output_status(self._state, False)
         for zone in self._zones:
-            exchange.request_variable(self._state, "Zone Mean Air Temperature", zone)
+            for quantity in (_AIR, *_HEAT):
+                exchange.request_variable(self._state, quantity, zone)
         exchange.request_variable(self._state, "Site Outdoor Air Drybulb Temperature", "Environment")
+        if self._given["warmer_k"]:
+            runtime.callback_begin_zone_timestep_before_set_current_weather(self._state, self._warm)
         runtime.callback_begin_zone_timestep_before_init_heat_balance(self._state, self._begin)
         runtime.callback_end_zone_timestep_after_zone_reporting(self._state, self._end)
 
@@ -248,6 +294,17 @@ class EnergyPlus:
             else:
                 exchange.set_actuator_value(state, self._handles[name], value)
 
+    def _warm(self, state: Any) -> None:
+        """Let outdoors be warmer than the file has it, in the days before the first too."""
+        exchange = self._api.exchange
+        if not exchange.api_data_fully_ready(state) or exchange.kind_of_sim(state) != 3:
+            return
+        own = exchange.today_weather_outdoor_dry_bulb_at_time(
+            state, exchange.hour(state), exchange.zone_time_step_number(state)
+        )
+        handle = exchange.get_actuator_handle(state, *_OUTDOOR)
+        exchange.set_actuator_value(state, handle, own + self._given["warmer_k"])
+
     def _end(self, state: Any) -> None:
         """Count a step."""
         if not self._live(state) or not self._handles:
@@ -263,7 +320,13 @@ class EnergyPlus:
     def _read(self, state: Any) -> dict[str, float]:
         exchange, values = self._api.exchange, {}
         for zone in self._zones:
-            values[f"{zone}/temperature"] = exchange.get_variable_value(state, self._handles[f"air {zone}"])
+            air, warm, cold = (self._handles[f"{one} {zone}"] for one in ("air", "warm", "cold"))
+            values[f"{zone}/temperature"] = exchange.get_variable_value(state, air)
+            values[f"{zone}/heat"] = (
+                exchange.get_variable_value(state, warm) - exchange.get_variable_value(state, cold)
+                if min(warm, cold) >= 0
+                else float("nan")
+            )
         values["outdoor/temperature"] = exchange.get_variable_value(state, self._handles["outdoor"])
         meter = self._handles["meter hvac"]
         values["building/hvac"] = exchange.get_meter_value(state, meter) / 3600 * self._per_hour
@@ -273,7 +336,7 @@ class EnergyPlus:
         """Look up where everything is."""
         exchange, found = self._api.exchange, self._handles
         for zone in self._zones:
-            found[f"air {zone}"] = exchange.get_variable_handle(state, "Zone Mean Air Temperature", zone)
+            found[f"air {zone}"] = exchange.get_variable_handle(state, _AIR, zone)
             for what in ("heat", "cool"):
                 kind = f"{'Heating' if what == 'heat' else 'Cooling'} Setpoint"
                 found[f"{zone}/{what}_setpoint"] = exchange.get_actuator_handle(
@@ -289,6 +352,9 @@ class EnergyPlus:
         lacking = [name for name, handle in found.items() if handle < 0]
         for name, meter in _METERS.items():
             found[f"meter {name}"] = exchange.get_meter_handle(state, meter)
+        for zone in self._zones:  # a zone that nothing heats has none of these
+            for name, quantity in zip(("warm", "cold"), _HEAT, strict=True):
+                found[f"{name} {zone}"] = exchange.get_variable_handle(state, quantity, zone)
         if lacking:
             self._fault = f"the model has no {lacking[0]}"
             self._stop = True

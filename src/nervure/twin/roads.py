@@ -7,25 +7,29 @@ extended by gaps (``plan="actuated"``).
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 
 from nervure.twin.api import Description, TwinError
 from nervure.twin.ask import checked, given
+from nervure.twin.demand import Demand
 from nervure.twin.scene import find_scene
 from nervure.twin.sumo import Sumo
 from nervure.twin.survey import Post, actuators, loops, sensors, survey
 
 __all__ = ["Roads"]
 
-_KNOWN = {"demand": 1.0, "wet": 0.0, "shut_lane": 0.0}
+_KNOWN = {"demand": 1.0, "wet": 0.0, "shut_lane": 0.0, "headway": 1.0}
 _KPIS = {
     "delay": "s", "wait": "s", "travel": "s", "arrived": "{#}", "running": "{#}", "pending": "{#}",
     "collisions": "{#}", "standstill": "s", "longest_red": "s",
 }  # fmt: skip
 _FEW = 10  # fewer cars in the net are no standstill, if none arrives
+_FROM = "demand/"
 _RED = frozenset("rRsuyY")  # lights that do not let a lane through for good
 
 
@@ -72,7 +76,9 @@ class Roads:
     ``net`` is ``crossing``, ``corridor``, ``resco/NAME`` or a ``.sumocfg`` file, ``step_s`` the simulated
     seconds of a step, ``reach_m`` how far from the stop line detectors see, ``yellow_s`` how long a signal
     clears before another phase. The scenario sets ``demand`` (1 as in the files), ``wet`` (0 to 1: slower
-    and further apart) and ``shut_lane`` (the number of a lane that comes in to a signal, from 1; 0: none).
+    and further apart), ``shut_lane`` (the number of a lane that comes in to a signal, from 1; 0: none),
+    ``headway`` (a factor on how far behind each other people drive, in time) and ``demand/EDGE`` (a factor on
+    the demand that begins on an edge).
     A simulation says how signals compare, not how long a trip takes in the town.
 
     Raises TwinError where another twin of roads, or pyarrow, is in this process.
@@ -94,6 +100,7 @@ class Roads:
                 hint=f"whole seconds, more than the yellow of {yellow_s:g} s",
             )
         self._scene = find_scene(net)
+        self._demand, self._folder = Demand(self._scene), tempfile.TemporaryDirectory()
         self._step_s, self._reach_m = step_s, reach_m
         self._sumo = Sumo()
         Roads._one = True
@@ -128,16 +135,32 @@ class Roads:
         """How long the demand of the net lasts."""
         return self._scene.end_s - self._scene.begin_s
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The edges that trips begin on."""
+        return self._demand.origins
+
+    def came_from(self, sensor: str) -> list[str]:
+        """Return where those began that a sensor of arrivals counted in the last step, and still drive."""
+        return self._sumo.came_from(sensor.removesuffix("/arrivals"))
+
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew; every signal is on its own plan."""
-        wish = given(scenario, _KNOWN)
+        by_origin = {name: one for name, one in (scenario or {}).items() if name.startswith(_FROM)}
+        wish = given({name: one for name, one in (scenario or {}).items() if name not in by_origin}, _KNOWN)
+        self._check_origins(by_origin)
         lanes = sum(len(post.junction.lanes) for post in self._posts)
-        if not (0 < wish["demand"] <= 10 and 0 <= wish["wet"] <= 1 and wish["shut_lane"] in range(lanes + 1)):
+        if not (
+            0 < wish["demand"] <= 10
+            and 0 <= wish["wet"] <= 1
+            and wish["shut_lane"] in range(lanes + 1)
+            and 0.3 <= wish["headway"] <= 3
+        ):
             raise TwinError(
                 f"there is no such scenario: {wish}",
-                hint=f"demand above 0 to 10, wet 0 to 1, shut_lane 0 to {lanes}",
+                hint=f"demand above 0 to 10, wet 0 to 1, shut_lane 0 to {lanes}, headway 0.3 to 3",
             )
-        self._begin(seed, wish)
+        self._begin(seed, {**wish, **by_origin})
         return self._readings()
 
     def step(self) -> Mapping[str, float]:
@@ -200,7 +223,10 @@ class Roads:
                 self._advance()
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Fit the demand to arrivals, one a step; the last third is held out."""
+        """Fit demand by origin to arrivals, and headway to queues, one a step; the last third is held out.
+
+        Returns what a scenario takes, and errors: :func:`nervure.twin.fit.fit_demand`.
+        """
         from nervure.twin.fit import fit_demand
 
         return fit_demand(self, observed)
@@ -226,11 +252,25 @@ class Roads:
         self._sumo.close()
         Roads._one = False
 
+    def _check_origins(self, factors: Mapping[str, float]) -> None:
+        known = self.origins if factors else ()
+        for name, one in factors.items():
+            if name.removeprefix(_FROM) not in known:
+                raise TwinError(
+                    f"no trip begins on {name.removeprefix(_FROM)!r}", hint=f"such as {known[:3]}"
+                )
+            if not 0 <= one <= 10:
+                raise TwinError(f"{name} cannot be {one:g}", hint="give a factor from 0 to 10")
+
     def _begin(self, seed: int, scenario: dict[str, float]) -> None:
         """Start the engine with a scenario that is known to be one."""
-        self._sumo.start(self._scene, seed=seed, scale=scenario["demand"], extra=self._extra)
+        factors = {name.removeprefix(_FROM): one for name, one in scenario.items() if name.startswith(_FROM)}
+        scene = self._demand.scaled(factors, Path(self._folder.name)) if factors else self._scene
+        self._sumo.start(scene, seed=seed, scale=scenario["demand"], extra=self._extra)
         if scenario["wet"]:
             self._sumo.wet(scenario["wet"])
+        if scenario.get("headway", 1.0) != 1.0:
+            self._sumo.headway(scenario["headway"])
         if scenario["shut_lane"]:
             lanes = [lane for post in self._posts for lane in post.junction.lanes]
             self._sumo.shut(lanes[int(scenario["shut_lane"]) - 1])

@@ -218,6 +218,18 @@ class Sumo:
         """Return how many passed a loop in its last period."""
         return int(self._sumo.inductionloop.getLastIntervalVehicleNumber(loop))
 
+    def came_from(self, loop: str) -> list[str]:
+        """Return the edges on which those began that passed a loop in its last period, and still drive."""
+        there = set(self._sumo.vehicle.getIDList())
+        passed = self._sumo.inductionloop.getLastIntervalVehicleIDs(loop)
+        return [str(self._sumo.vehicle.getRoute(one)[0]) for one in passed if one in there]
+
+    def headway(self, factor: float) -> None:
+        """Let drivers keep so much further behind each other, in time."""
+        of = self._sumo.vehicletype
+        for kind in of.getIDList():
+            of.setTau(kind, of.getTau(kind) * factor)
+
     def shut(self, lane: str) -> None:
         """Let nobody onto a lane from now on."""
         self._sumo.lane.setDisallowed(lane, ["all"])

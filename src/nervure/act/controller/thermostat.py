@@ -23,13 +23,13 @@ _OFF = (12.8, 40.0)  # Cel, what an empty room may come to
 _LONGEST_H = 6.0
 
 
-def setpoints(zone: str, low: float, high: float) -> dict[str, float]:
-    """Return the commands that hold a zone in a band, which may not be wider than 12.8 to 40 Cel.
+def setpoints(zone: str, low: float, high: float, *, least_c: float = _OFF[0]) -> dict[str, float]:
+    """Return the commands that hold a zone in a band, which may not be wider than ``least_c`` to 40 Cel.
 
     >>> setpoints("hall", -100.0, 24.0)
     {'hall/heat_setpoint': 12.8, 'hall/cool_setpoint': 24.0}
     """
-    return {f"{zone}/heat_setpoint": max(low, _OFF[0]), f"{zone}/cool_setpoint": min(high, _OFF[1])}
+    return {f"{zone}/heat_setpoint": max(low, least_c), f"{zone}/cool_setpoint": min(high, _OFF[1])}
 
 
 class Schedule:
@@ -65,7 +65,7 @@ class LearnedStart:
     """Start each zone as late as it can be ready, which is learned from every start.
 
     ``most_late_k`` is what may still be missing when the band begins before a start counts as late,
-    ``ready_h`` is how long before it every zone is to be ready.
+    ``ready_h`` is how long before it every zone is to be ready, ``least_c`` how cold an empty one may become.
     """
 
     def __init__(
@@ -76,9 +76,10 @@ class LearnedStart:
         spare_h: float = 0.25,
         most_late_k: float = 0.1,
         ready_h: float = 0.0,
+        least_c: float = _OFF[0],
     ) -> None:
         self._zones, self._comfort, self._late = tuple(zones), comfort, most_late_k
-        self._ready = ready_h
+        self._ready, self._least_c = ready_h, least_c
         self._ways = {(zone, up): _way(spare_h) for zone in zones for up in (True, False)}
 
     def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
@@ -99,7 +100,7 @@ class LearnedStart:
                     high = coming[2]
             self._learn((zone, True), hour, max(low, now_low) - air, outdoor)
             self._learn((zone, False), hour, air - min(high, now_high), outdoor)
-            commands |= setpoints(zone, low, high)
+            commands |= setpoints(zone, low, high, least_c=self._least_c)
         return commands
 
     def lead_h(self, zone: str, gap_k: float, outdoor: float, *, up: bool = True) -> float:

@@ -73,7 +73,7 @@ _SAID = (
     " each with its own people and errors of forecasts; all go through the loop of `act`. The planner begins each of them"
     " knowing nothing and spends its first week under a schedule, the net does not: that is in its favour. A learned controller is promoted"
     " only if it beats the best rule by 3 % with p < .05. Beside the best one ({best}) its cost is {beside:+.2f} %. {verdict}"
-    " Five zones in EnergyPlus were not tried with it."
+    " Five zones in EnergyPlus have [a page of their own](office.md)."
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nervure.bench.twin.house import BARE, FULL, Year, year
-from nervure.bench.twin.office import KINDS, OfficeYear, office_year
+from nervure.bench.twin.office import KINDS, OfficeYear, office_year, rule
 from nervure.bench.twin.report import Goal, Part, Proof, goal
 from nervure.core.error import DataError
 from nervure.twin.energyplus import five_zone
@@ -99,7 +99,7 @@ def _house_year(name: str, seed: int, scenario: dict[str, float], days: int) -> 
 def _office_year(kind: str) -> OfficeYear | None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return office_year(five_zone(Path(folder)), kind)
+            return office_year(five_zone(Path(folder)), rule(kind))
         except DataError:
             return None
 

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
+import numpy as np
 
-from nervure.act.controller.thermostat import LearnedStart, setpoints
-from nervure.core.comfort import OFFICE
+from nervure.act.controller.storey import start, with_fan
+from nervure.act.controller.thermostat import setpoints
 from nervure.twin.energyplus import EnergyPlus
 
-__all__ = ["KINDS", "OfficeYear", "office_year"]
+__all__ = ["BLOCKS", "FAN", "KINDS", "ZONES", "OfficeControl", "OfficeYear", "missed", "office_year", "rule"]
 
 ZONES = tuple(f"SPACE{at}-1" for at in range(1, 6))
 FAN = "FANAVAILSCHED"
 KINDS = ("constant 21 to 24 Cel", "the file's schedule", "learned start", "learned start, fan too")
-_EMPTY_C = 13.5  # where the fan comes on in an empty building
+BLOCKS = 13
+"""Stretches of four weeks in a year; the last has a day more."""
+_BLOCK_H = 24 * 28
+
+
+class OfficeControl(Protocol):
+    """What decides every quarter of an hour."""
+
+    def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
+        """Return commands, at an hour since a Monday's midnight."""
+        ...
 
 
 class OfficeYear(msgspec.Struct, frozen=True, kw_only=True):
-    """Electricity in kWh, and the zones' mean discomfort in K.h from 8 and from a quarter to 8."""
+    """Electricity in kWh, and the zones' mean discomfort in K.h from 8 and from a quarter to 8.
+
+    ``blocks [block]`` is the electricity of each stretch of four weeks.
+    """
 
     hvac_kwh: float
     fans_kwh: float
@@ -28,22 +43,50 @@ class OfficeYear(msgspec.Struct, frozen=True, kw_only=True):
     heating_kwh: float
     comfort_kh: float
     early_kh: float
+    blocks: tuple[float, ...] = ()
 
 
-def office_year(model: Path, kind: str) -> OfficeYear:
-    """Run a year of Chicago under a controller of :data:`KINDS`."""
-    twin = EnergyPlus(model, ZONES, fans=(FAN,))
-    learned = LearnedStart(ZONES, OFFICE, most_late_k=0.2, ready_h=0.1)
-    readings, early = twin.reset(), 0.0
+class _Rule:
+    """A controller of :data:`KINDS`."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind, self._learned = kind, start(ZONES)
+
+    def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
+        if self._kind == KINDS[0]:
+            return {name: one for zone in ZONES for name, one in setpoints(zone, 21.0, 24.0).items()}
+        if self._kind == KINDS[1]:
+            return {}
+        commands = self._learned.decide(hour, readings)
+        return with_fan(commands, readings, ZONES, FAN) if self._kind == KINDS[3] else commands
+
+
+def rule(kind: str) -> OfficeControl:
+    """Return a controller of :data:`KINDS`."""
+    return _Rule(kind)
+
+
+def missed(hour: float, readings: Mapping[str, float]) -> float:
+    """Return the zones' mean discomfort in K of the step that began at an hour, counted from 7:45."""
+    if hour % 168 >= 5 * 24 or not 7.75 <= hour % 24 < 18:
+        return 0.0
+    airs = [readings[f"{zone}/temperature"] for zone in ZONES]
+    return sum(max(0.0, 21.0 - one, one - 24.0) for one in airs) / len(airs)
+
+
+def office_year(model: Path, control: OfficeControl, *, weather: Path | None = None) -> OfficeYear:
+    """Run a year of Chicago, or of another weather file, under a controller."""
+    twin = EnergyPlus(model, ZONES, weather=weather, fans=(FAN,))
+    readings, early, blocks = twin.reset(), 0.0, np.zeros(BLOCKS)
+    begun = twin.week_hour
     while not twin.ended:
-        hour = twin.week_hour
-        commands = _commands(kind, learned, hour, readings)
+        hour, block = begun + twin.hour, min(int(twin.hour) // _BLOCK_H, BLOCKS - 1)
+        commands = control.decide(hour, readings)
         if commands:
             twin.apply(commands)
-        readings = twin.step()
-        if hour < 5 * 24 and 7.75 <= hour % 24 < 18:
-            airs = [readings[f"{zone}/temperature"] for zone in ZONES]
-            early += sum(max(0.0, 21.0 - one, one - 24.0) for one in airs) / len(airs) / 4
+        before, readings = twin.kpis()["hvac"], twin.step()
+        blocks[block] += twin.kpis()["hvac"] - before
+        early += missed(hour, readings) / 4
     kpis = twin.kpis()
     twin.close()
     return OfficeYear(
@@ -53,22 +96,5 @@ def office_year(model: Path, kind: str) -> OfficeYear:
         heating_kwh=kpis["heating"],
         comfort_kh=kpis["comfort"],
         early_kh=early,
+        blocks=tuple(blocks.tolist()),
     )
-
-
-def _commands(
-    kind: str, learned: LearnedStart, hour: float, readings: Mapping[str, float]
-) -> dict[str, float]:
-    if kind == KINDS[0]:
-        return {name: one for zone in ZONES for name, one in setpoints(zone, 21.0, 24.0).items()}
-    if kind == KINDS[1]:
-        return {}
-    commands = learned.decide(hour, readings)
-    if kind == KINDS[3]:
-        wanted = any(
-            commands[f"{zone}/heat_setpoint"] > _EMPTY_C or commands[f"{zone}/cool_setpoint"] < 39.0
-            for zone in ZONES
-        )
-        cold = min(readings[f"{zone}/temperature"] for zone in ZONES) < _EMPTY_C
-        commands[f"{FAN}/fan"] = float(wanted or cold)
-    return commands

@@ -69,14 +69,15 @@ class WarmRecipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WarmNet(nn.Module):
-    """``x [batch, feature]`` to a rating of every choice, ``[batch, choice]``."""
+    """``x [batch, feature]`` to a rating of every choice, ``[batch, choice]``; sized for a house's zones."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(
+        self, width: int = 64, *, features: int = len(FEATURES), choices: int = len(CHOICES)
+    ) -> None:
         super().__init__()
-        self.inner = nn.Sequential(
-            nn.Linear(len(FEATURES), width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        )
-        self.worth, self.better = nn.Linear(width, 1), nn.Linear(width, len(CHOICES))
+        self.features, self.choices = features, choices
+        self.inner = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.worth, self.better = nn.Linear(width, 1), nn.Linear(width, choices)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rate every choice: worth of being here, and by how much each choice is better (dueling)."""
@@ -89,14 +90,14 @@ class WarmNet(nn.Module):
 class _Learner:
     """The net that decides, the slow one it is measured by, and what they have seen."""
 
-    def __init__(self, home: Home, recipe: WarmRecipe, seed: int) -> None:
+    def __init__(self, home: Home, recipe: WarmRecipe, seed: int, sizes: tuple[int, int]) -> None:
         torch.manual_seed(seed)
-        self.net = WarmNet()
+        self.net = WarmNet(features=sizes[0], choices=sizes[1])
         self._slow = copy.deepcopy(self.net)
         self._optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
         self._draw, self._random = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         self._home, self._recipe = home, recipe
-        size, wide = recipe.memory, len(FEATURES)
+        size, wide = recipe.memory, sizes[0]
         self._x, self._then = torch.zeros(size, wide), torch.zeros(size, wide)
         self._choice, self._reward = torch.zeros(size, dtype=torch.int64), torch.zeros(size)
         self._at = self._filled = 0
@@ -108,7 +109,7 @@ class _Learner:
         for step in range(home.steps):
             choice = _best(self.net, views)
             odd = self._draw.random(len(choice)) < epsilon
-            choice = np.where(odd, self._draw.integers(0, len(CHOICES), len(choice)), choice)
+            choice = np.where(odd, self._draw.integers(0, self.net.choices, len(choice)), choice)
             after, reward = home.step(choice)
             self._keep(views, choice, reward, after)
             views, total = after, total + float(reward.mean())
@@ -148,9 +149,19 @@ def _best(net: WarmNet, views: Views) -> NDArray[np.int64]:
     return found
 
 
-def train_warm(home: Home, recipe: WarmRecipe, *, seed: int = 0, tell: Tell | None = None) -> WarmNet:
-    """Learn ratings of choices until the budget is spent; returns the net that did best in its exams."""
-    begun, learner, episode = time.process_time(), _Learner(home, recipe, seed), 0
+def train_warm(
+    home: Home,
+    recipe: WarmRecipe,
+    *,
+    seed: int = 0,
+    tell: Tell | None = None,
+    sizes: tuple[int, int] = (len(FEATURES), len(CHOICES)),
+) -> WarmNet:
+    """Learn ratings of choices until the budget is spent; returns the net that did best in its exams.
+
+    ``sizes`` are how many features are told and how many choices there are.
+    """
+    begun, learner, episode = time.process_time(), _Learner(home, recipe, seed, sizes), 0
     best, score, last = copy.deepcopy(learner.net), _exam(home, learner.net), 0.0
     while (spent := (time.process_time() - begun) / recipe.budget_s) < 1.0 and episode < recipe.most:
         first, end = recipe.explore
@@ -177,7 +188,15 @@ def _exam(home: Home, net: WarmNet) -> float:
     return float(np.mean(total))
 
 
-def ship_warm(net: WarmNet, *, name: str, key: SigningKey, train_cpu_s: float, notes: str = "") -> bytes:
+def ship_warm(
+    net: WarmNet,
+    *,
+    name: str,
+    key: SigningKey,
+    train_cpu_s: float,
+    notes: str = "",
+    features: tuple[str, ...] = FEATURES,
+) -> bytes:
     """Return the net as a signed ONNX file, with its Card: ``x [zone, feature]`` to ``y [zone, choice]``."""
     created = iso(to_ns(datetime.now(UTC)))
     card = Card(
@@ -187,7 +206,7 @@ def ship_warm(net: WarmNet, *, name: str, key: SigningKey, train_cpu_s: float, n
         problem=Control(command="setpoint", of=("temperature",), by="DQN", every="30min"),
         model="warm net, DQN",
         created=created,
-        channels=tuple(Channel(signal=one) for one in FEATURES),
+        channels=tuple(Channel(signal=one) for one in features),
         every_ns=1800 * SECOND_NS,
         window=1,
         parameters=sum(one.numel() for one in net.parameters()),
