@@ -101,6 +101,47 @@ def test_a_twin_of_roads_is_what_it_says() -> None:
     assert told["place"] == pytest.approx([11.3426, 44.4949], abs=1e-3)
 
 
+FIT = """
+import json
+from nervure.twin.roads import Roads
+twin = Roads("crossing")
+twin.reset(seed=5, scenario={"demand": 1.0, "demand/north_in": 1.2, "demand/west_in": 0.6, "headway": 1.4})
+steps = [twin.step() for _ in range(150)]
+names = [one for one in steps[0] if one.endswith(("/arrivals", "/queue"))]
+found = dict(twin.calibrate({one: tuple(step[one] for step in steps) for one in names}))
+told = {"found": found, "now": twin._story.scenario}
+for odd in ({"demand/nowhere": 2.0}, {"demand/north_in": -1.0}, {"headway": 9.0}):
+    try:
+        twin.reset(scenario=odd)
+    except Exception as cause:
+        told[str(odd)] = cause.what
+try:
+    twin.calibrate({names[0]: (1.0,) * 9, names[1]: (1.0,) * 8})
+except Exception as cause:
+    told["uneven"] = cause.what
+twin.close()
+print(json.dumps(told))
+"""
+
+
+def test_a_crossing_is_calibrated_on_another_approach_by_approach() -> None:
+    done = alone(FIT)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    found = told["found"]
+    cars = {one: found["demand"] * found[f"demand/{one}_in"] for one in ("north", "west", "south", "east")}
+    assert cars["north"] == pytest.approx(1.2, rel=0.25)  # 17 minutes of cars that came by chance
+    assert cars["west"] == pytest.approx(0.6, rel=0.25)
+    assert found["headway"] == pytest.approx(1.4, rel=0.2)
+    assert found["held_out_loop_error"] < found["uncalibrated_held_out_loop_error"]
+    assert found["held_out_queue_error"] < found["uncalibrated_held_out_queue_error"]
+    assert told["now"]["demand/north_in"] == found["demand/north_in"]  # it goes on with what was found
+    assert "no trip begins" in told["{'demand/nowhere': 2.0}"]
+    assert "cannot be -1" in told["{'demand/north_in': -1.0}"]
+    assert "no such scenario" in told["{'headway': 9.0}"]
+    assert "9 and 8" in told["uneven"] or "8 and 9" in told["uneven"]
+
+
 def test_a_process_with_pyarrow_gets_no_twin_of_roads() -> None:
     done = alone("import pyarrow\nfrom nervure.twin.roads import Roads\nRoads('crossing')")
     assert done.returncode != 0

@@ -18,7 +18,8 @@ ZONE = Zone(
 
 def _building(steps: int) -> Record:
     hour, rng = np.arange(steps), np.random.default_rng(0)
-    heat = 30_000.0 * ((hour % 24 >= 6) & (hour % 24 < 16) & (hour // 24 % 7 < 6))
+    on = (hour % 24 >= 6) & (hour % 24 < 16) & (hour // 24 % 7 < 6)
+    heat = np.where(on, 30_000.0, 0.0)
     outdoor = 4.0 + 3.0 * np.sin(2 * np.pi * hour / 24) + 2.0 * np.sin(2 * np.pi * hour / 150)
     busy = ((hour % 24 >= 8) & (hour % 24 < 18)).astype(np.float64)
     own = Dwelling(ZONE, 0.8, 1500.0, 2000.0, -1.0, 3600.0)

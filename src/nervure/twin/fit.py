@@ -29,7 +29,8 @@ _HELD = 1 / 3
 _FEWEST = 6  # steps
 _FEW = 10.0  # cars of an origin that tell nothing of it alone
 _HEADWAY = (0.7, 1.6)
-_TRIES = 9
+_TRIES = 7
+_CALM = 0.1  # cars of a queue that scatters no less than so many
 
 
 class _Seen(NamedTuple):
@@ -137,7 +138,10 @@ def _demand(
         per_loop = wanted / np.maximum(counted, 1.0) / (wanted.sum() / counted.sum())
         cars = run.came.sum(axis=0)
         told = (run.came * per_loop[:, None]).sum(axis=0) / np.maximum(cars, 1e-9)
+        files = cars / np.maximum(share, 1e-9)  # cars that would come with shares of 1
         share = np.where(cars >= _FEW, np.clip(share * told, 0.1, 10.0), share)
+        usual = float((files * share).sum() / max(files.sum(), 1e-9))
+        demand, share = demand * usual, share / usual
         found = {"demand": demand, **rest}
         found |= {f"demand/{one}": float(share[at]) for at, one in enumerate(origins) if cars[at] >= _FEW}
     return found
@@ -146,18 +150,20 @@ def _demand(
 def _headway(
     twin: Roads, seen: _Seen, scenario: Mapping[str, float], origins: tuple[str, ...]
 ) -> dict[str, float]:
-    """Find the headway whose mean queues are least off, between the tries by a parabola."""
-    tries = np.geomspace(*_HEADWAY, _TRIES)
-    wanted = _mean(seen.queues[:, : seen.cut])
-    off = []
-    for one in tries.tolist():
-        run = _run(twin, seen, {**scenario, "headway": one}, origins)
-        off.append(float(((_mean(run.queues[:, : seen.cut]) - wanted) ** 2).mean()))
-    best = int(np.argmin(off))
-    part = slice(max(best - 2, 0), best + 3)
-    bend, slope, _ = np.polyfit(np.log(tries[part]), off[part], 2)
-    least = float(np.exp(-slope / (2 * bend))) if bend > 0 else float(tries[best])
-    return {**scenario, "headway": float(np.clip(least, tries[part][0], tries[part][-1]))}
+    """Find the headway whose mean queues are least off.
+
+    Runs scatter, so every lane's queue is a parabola over the logarithm of all headways that were tried.
+    """
+    tries, wanted = np.geomspace(*_HEADWAY, _TRIES), _mean(seen.queues[:, : seen.cut])
+    queues = [
+        _mean(_run(twin, seen, {**scenario, "headway": one}, origins).queues[:, : seen.cut])
+        for one in tries.tolist()
+    ]
+    lanes = np.polyfit(np.log(tries), np.array(queues), 2)  # [power, lane]
+    fine = np.linspace(np.log(tries[0]), np.log(tries[-1]), 201)
+    off = np.stack([fine**2, fine, np.ones_like(fine)], axis=1) @ lanes - wanted
+    least = (off**2 / (wanted + _CALM)).sum(axis=1).argmin()
+    return {**scenario, "headway": float(np.exp(fine[least]))}
 
 
 def _mean(series: Floats) -> Floats:

@@ -108,8 +108,7 @@ def efficiency(made: Sequence[Floats], seen: Sequence[Storm]) -> float:
 
 
 def _base(storm: Storm) -> Floats:
-    found: Floats = storm.base * _RECESSION ** np.arange(1, len(storm.flow) + 1)
-    return found
+    return np.asarray(storm.base * _RECESSION ** np.arange(1, len(storm.flow) + 1), np.float64)
 
 
 def _run_off(storm: Storm, excess: Floats, lag_h: float, step_h: float) -> Floats:

@@ -6,10 +6,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nervure.act.controller.storey import LearnedStorey
 from nervure.bench.twin.office import FAN, KINDS, ZONES, OfficeControl, OfficeYear, office_year, rule
@@ -22,12 +22,12 @@ from nervure.twin.weather import chicago
 
 __all__ = ["prove"]
 
-SETPOINTS, RULE = KINDS[2:]
+SETPOINTS = (KINDS[2], KINDS[4])
 LEARNED, LEARNED_FAN = "double DQN", "double DQN, fan too"
 PLANNED = "planned by the hour (LP), fan too"
 _ROWS = (*KINDS, PLANNED, LEARNED, LEARNED_FAN)
 _BEGUN_H = 24.0  # the year of the model begins on a Tuesday
-_SEED, _LEAST, _BUDGET_S, _QUICK_S = 700, 3.0, 200.0, 20.0
+_SEED, _LEAST, _MOST_KH, _BUDGET_S, _QUICK_S = 700, 3.0, 5.0, 150.0, 20.0
 
 
 class _Taught(NamedTuple):
@@ -41,9 +41,11 @@ class _Taught(NamedTuple):
 def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
     """Teach nets elsewhere, let everybody run Chicago's year, and say whether a net is promoted."""
     taught, found = _all_years(tell, _QUICK_S if quick else _BUDGET_S)
-    best = min((one for one in found if one not in taught), key=lambda kind: found[kind].hvac_kwh)
+    others = [one for one in found if one not in taught and found[one].early_kh <= _MOST_KH]
+    best = min(others, key=lambda kind: found[kind].hvac_kwh)
     pairs = {(LEARNED_FAN, best): _pair(found, LEARNED_FAN, best)}
-    pairs |= {(LEARNED, SETPOINTS): _pair(found, LEARNED, SETPOINTS)}
+    plain = min(SETPOINTS, key=lambda kind: found[kind].hvac_kwh)
+    pairs |= {(LEARNED, plain): _pair(found, LEARNED, plain)}
     lines = [_verdict(found, found_pair, *names) for names, found_pair in pairs.items()]
     return Proof(
         name="office",
@@ -59,13 +61,13 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
 
 _SAID = (
     "The office of the report on HVAC: five zones on one fan and one cooling coil with an economizer, electricity of a year"
-    " in the typical year of Chicago. Every half hour a net of two layers rates eleven choices for the storey: what the learned"
-    " start does by itself, or to heat up to 21 to 23 Cel or cool down to 23.5 to 18 Cel as well, so that the mass keeps it, or"
-    " outdoor air cools for nothing. It is told of the zones' air, slow means of it, the clock, and forecasts of outdoors"
+    " in the typical year of Chicago. Every half hour a net of two layers rates eight choices for the storey: what the learned"
+    " start does by itself; to let an empty storey become as cold as 10 or 7 Cel instead of 12.8; or to heat up to 21 or 22.5 Cel or"
+    " cool down to 23, 21.5 or 20 Cel as well, so that the mass keeps it, or outdoor air cools for nothing. It is told of the zones' air, slow means of it, the clock, and forecasts of outdoors"
     " and sun for a day that are as wrong as the planner's. Double DQN taught it for {taught:.0f} CPU-s, EnergyPlus included, in the"
     " typical years of Newark, Sterling, Denver and Boulder, four weeks by chance at a time, examined in Champaign's, and paid by"
     " what it saves beside the rule in the same weather (a K·h counts 20 kWh). It goes over as a signed ONNX file behind a"
-    " shield: it may do more than the rule, never less. Neither it nor what chose it has seen Chicago's year. The planner"
+    " shield: whoever comes finds the storey prepared as the rule prepares it. Neither it nor what chose it has seen Chicago's year. The planner"
     " learns the zones from readings by the hour, four weeks under a schedule first, and solves a linear programme for half a"
     " day ahead. A learned controller is promoted only if it takes 3 % less than the best of the others with p < .05 over 13"
     " stretches of four weeks, and misses no more than 5 K·h. {verdict}"
@@ -75,7 +77,7 @@ _SAID = (
 def _verdict(found: Mapping[str, OfficeYear], pair: Paired, own: str, other: str) -> str:
     better = -100 * pair.mean / (sum(found[other].blocks) / pair.pairs)
     said = f"Beside {other}, {own} takes {-better:+.2f} % (p = {pair.p:.3f})"
-    if better >= _LEAST and pair.p < 0.05 and found[own].early_kh <= 5.0:
+    if better >= _LEAST and pair.p < 0.05 and found[own].early_kh <= _MOST_KH:
         return f"{said}: it is promoted."
     return f"{said}: it is not promoted, and {other} stays."
 
@@ -87,7 +89,8 @@ def _all_years(
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         lessons = {one: pool.submit(_teach, budget_s, one == LEARNED_FAN) for one in (LEARNED, LEARNED_FAN)}
         plain = {one: pool.submit(_year, one, None) for one in _ROWS if one not in lessons}
-        for number, _ in enumerate(as_completed([*lessons.values(), *plain.values()])):
+        todo: list[Future[Any]] = [*lessons.values(), *plain.values()]
+        for number, _ in enumerate(as_completed(todo)):
             tell((number + 1) / (len(_ROWS) + 2), f"{number + 1} of {len(_ROWS) + 2} runs")
         taught = {one: wait.result() for one, wait in lessons.items()}
         learned = {one: pool.submit(_year, one, taught[one]) for one in taught}
@@ -109,7 +112,9 @@ def _teach(budget_s: float, fan: bool) -> _Taught:
     with tempfile.TemporaryDirectory() as folder:
         campus = Campus(Path(folder), fan=fan)
         left = budget_s - (time.process_time() - begun)
-        net = train_warm(campus, WarmRecipe(budget_s=left), sizes=(len(FEATURES), len(CHOICES)))
+        net = train_warm(
+            campus, WarmRecipe(budget_s=left, exam_every=0.12), sizes=(len(FEATURES), len(CHOICES))
+        )
         campus.close()
     spent, key = time.process_time() - begun, SigningKey(os.urandom(32))
     model = ship_warm(net, name="office", key=key, train_cpu_s=spent, features=FEATURES)
@@ -145,7 +150,13 @@ def _goals(
     return [
         goal(f"promotion: less electricity than the best of the others ({best})", "≥", _LEAST, better, "%"),
         goal("setpoints alone: electricity by double DQN", "≤", 16_500, found[LEARNED].hvac_kwh, "kWh"),
-        goal("discomfort from 7:45, both nets", "≤", 5, max(found[one].early_kh for one in taught), "K·h"),
+        goal(
+            "discomfort from 7:45, both nets",
+            "≤",
+            _MOST_KH,
+            max(found[one].early_kh for one in taught),
+            "K·h",
+        ),
         goal("training, each net", "≤", 480, max(one.cpu_s for one in taught.values()), "CPU-s"),
     ]
 
@@ -179,7 +190,7 @@ def _paired(found: Mapping[str, OfficeYear], pairs: Mapping[tuple[str, str], Pai
 
 
 def _blocks(found: Mapping[str, OfficeYear]) -> Part:
-    count = len(found[RULE].blocks)
+    count = len(found[LEARNED].blocks)
     rows: list[tuple[str, dict[str, float | str | None]]] = [
         (f"{at + 1}", {kind: one.blocks[at] for kind, one in found.items()}) for at in range(count)
     ]

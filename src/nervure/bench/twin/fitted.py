@@ -42,11 +42,12 @@ class _Case(NamedTuple):
 
 
 _OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Perimeter_ZN_4")
+_NIGHT = {f"{zone}/heat_setpoint": (16.0, 21.0) for zone in _OFFICE}
 _HOLD = {"living/heat_setpoint": (20.0, 16.0), "sleeping/heat_setpoint": (20.0, 16.0)}
 CASES = {
     "EnergyPlus": _Case(
         "energyplus", "EnergyPlus", {"zones": _OFFICE, "steps_an_hour": 6},
-        {"capacity": 3.0, "infiltration": 1.6, "gains": 0.7}, 144 * 9, 0, {"temperature": 0.1},
+        {"capacity": 3.0, "infiltration": 1.6, "gains": 0.7}, 144 * 9, 0, {"temperature": 0.1}, _NIGHT,
     ),
     "roads": _Case(
         "roads", "Roads", {"net": "crossing"},
@@ -110,7 +111,10 @@ def _fitted(name: str) -> dict[str, float]:
     twin.reset(seed=case.seed, scenario=dict(case.truth))
     for step in range(case.steps):
         if case.every:
-            twin.apply({one: pair[step // 72 % 2] for one, pair in case.every.items()})
+            commands = {one: pair[step // 72 % 2] for one, pair in case.every.items()}
+            twin.apply(commands)
+            for one, value in commands.items():
+                seen.setdefault(one, []).append(value)
         for sensor, value in twin.step().items():
             noise = case.noise.get(sensor.rsplit("/", 1)[-1], 0.0)
             seen.setdefault(sensor, []).append(value + noise * float(rng.standard_normal()))

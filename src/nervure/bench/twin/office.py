@@ -17,7 +17,11 @@ __all__ = ["BLOCKS", "FAN", "KINDS", "ZONES", "OfficeControl", "OfficeYear", "mi
 
 ZONES = tuple(f"SPACE{at}-1" for at in range(1, 6))
 FAN = "FANAVAILSCHED"
-KINDS = ("constant 21 to 24 Cel", "the file's schedule", "learned start", "learned start, fan too")
+KINDS = (
+    "constant 21 to 24 Cel", "the file's schedule", "learned start", "learned start, fan too",
+    "learned start, empty to 10 Cel", "learned start, empty to 10 Cel, fan too",
+)  # fmt: skip
+_WITH_FAN, _COLDER, _COLDER_C = (KINDS[3], KINDS[5]), KINDS[4:], 10.0
 BLOCKS = 13
 """Stretches of four weeks in a year; the last has a day more."""
 _BLOCK_H = 24 * 28
@@ -51,6 +55,8 @@ class _Rule:
 
     def __init__(self, kind: str) -> None:
         self._kind, self._learned = kind, start(ZONES)
+        if kind in _COLDER:
+            self._learned = start(ZONES, least_c=_COLDER_C)
 
     def decide(self, hour: float, readings: Mapping[str, float]) -> dict[str, float]:
         if self._kind == KINDS[0]:
@@ -58,7 +64,7 @@ class _Rule:
         if self._kind == KINDS[1]:
             return {}
         commands = self._learned.decide(hour, readings)
-        return with_fan(commands, readings, ZONES, FAN) if self._kind == KINDS[3] else commands
+        return with_fan(commands, readings, ZONES, FAN) if self._kind in _WITH_FAN else commands
 
 
 def rule(kind: str) -> OfficeControl:
