@@ -6,62 +6,24 @@ import csv
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.bench.twin.refound import CASES, fitted
 from nervure.bench.twin.report import Goal, Part, Proof, goal
 from nervure.learn.dataset import cache_folder
 from nervure.twin.dwelling import Record, fit_dwelling, foretold
 from nervure.twin.gauge import constant_share, efficiency, fit_basin, storms
 
-__all__ = ["CASES", "prove"]
+__all__ = ["prove"]
 
 Floats = NDArray[np.float64]
 Row = dict[str, float | str | None]
 RIVER, HOUSE = "flood/airgr_l0123001/daily.parquet", "building/darkgreybox/demo_data.csv"
 _DAY = 24
-
-
-class _Case(NamedTuple):
-    """A twin, what was changed in it, how long it was watched, and what its readings are off by."""
-
-    module: str
-    kind: str
-    options: Mapping[str, Any]
-    truth: Mapping[str, float]
-    steps: int
-    seed: int
-    noise: Mapping[str, float] = {}
-    every: Mapping[str, tuple[float, float]] = {}
-    """Commands that are given in turn, half a day each."""
-
-
-_OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Perimeter_ZN_4")
-_NIGHT = {f"{zone}/heat_setpoint": (16.0, 21.0) for zone in _OFFICE}
-_HOLD = {"living/heat_setpoint": (20.0, 16.0), "sleeping/heat_setpoint": (20.0, 16.0)}
-CASES = {
-    "EnergyPlus": _Case(
-        "energyplus", "EnergyPlus", {"zones": _OFFICE, "steps_an_hour": 6},
-        {"capacity": 3.0, "infiltration": 1.6, "gains": 0.7}, 144 * 9, 0, {"temperature": 0.1}, _NIGHT,
-    ),
-    "roads": _Case(
-        "roads", "Roads", {"net": "crossing"},
-        {"demand": 0.8, "demand/north_in": 1.4, "demand/west_in": 0.7, "headway": 1.25}, 360, 5,
-    ),
-    "building": _Case(
-        "building", "Building", {}, {"capacity": 0.8, "loss": 1.3, "sun": 1.0}, 12 * 24 * 6, 4,
-        {"temperature": 0.1}, _HOLD,
-    ),
-    "flood": _Case("flood", "Flood", {}, {"lag_h": 6.0, "curve_number": 82.0, "again_mm": 60.0}, 4 * 80, 3),
-    "machine": _Case("machine", "Machine", {}, {"rate": 1.7}, 240, 6),
-    "sewer": _Case("sewer", "Sewer", {}, {"rain_mm": 55.0}, 12 * 24, 0, {"level": 0.01}),
-}  # fmt: skip
-"""Known changes, one a twin."""
 
 
 def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
@@ -88,43 +50,17 @@ _SAID = (
     "Each twin fits its own quantities to readings and keeps the last third to tell the error by. First it is shown readings"
     " of another twin of its kind that was changed, with other drivers, people or storms, and noise on its sensors: what was"
     " changed has to be found back. Then two records of what really was: 28 years of a river, and 33 days of a building. EnergyPlus runs a few"
-    " dozen times for nine days of January; roads run with three seeds, none of them the one that was watched."
+    " dozen times for six days of January; roads run with three seeds, none of them the one that was watched."
 )
 
 
 def _all(tell: Callable[[float, str], None], names: list[str]) -> dict[str, dict[str, float]]:
     """Fit every twin in a process of its own: engines clash."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        todo = {name: pool.submit(_fitted, name) for name in names}
+        todo = {name: pool.submit(fitted, name) for name in names}
         for number, _ in enumerate(as_completed(todo.values())):
             tell((number + 1) / len(todo), f"{number + 1} of {len(todo)} twins")
         return {name: one.result() for name, one in todo.items()}
-
-
-def _fitted(name: str) -> dict[str, float]:
-    """Watch a changed twin, and let one as it comes find back what was changed."""
-    case = CASES[name]
-    kind, options = getattr(import_module(f"nervure.twin.{case.module}"), case.kind), dict(case.options)
-    if name == "EnergyPlus":
-        options["model"] = import_module("nervure.twin.energyplus").small_office()
-    twin, rng, seen = kind(**options), np.random.default_rng(case.seed), dict[str, list[float]]()
-    twin.reset(seed=case.seed, scenario=dict(case.truth))
-    for step in range(case.steps):
-        if case.every:
-            commands = {one: pair[step // 72 % 2] for one, pair in case.every.items()}
-            twin.apply(commands)
-            for one, value in commands.items():
-                seen.setdefault(one, []).append(value)
-        for sensor, value in twin.step().items():
-            noise = case.noise.get(sensor.rsplit("/", 1)[-1], 0.0)
-            seen.setdefault(sensor, []).append(value + noise * float(rng.standard_normal()))
-    twin.reset(scenario={"again_mm": 60.0} if name == "flood" else None)
-    found: dict[str, float] = dict(twin.calibrate({one: tuple(row) for one, row in seen.items()}))
-    twin.close()
-    if name == "roads":  # what can be told is how many come from where: the product of both factors
-        shares = {one: value for one, value in found.items() if one.startswith("demand/")}
-        found = {**found, **{one: found["demand"] * value for one, value in shares.items()}}
-    return found
 
 
 def _made_up(found: Mapping[str, Mapping[str, float]]) -> tuple[list[Goal], list[Part]]:
