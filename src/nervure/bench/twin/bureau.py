@@ -27,7 +27,7 @@ LEARNED, LEARNED_FAN = "double DQN", "double DQN, fan too"
 PLANNED = "planned by the hour (LP), fan too"
 _ROWS = (*KINDS, PLANNED, LEARNED, LEARNED_FAN)
 _BEGUN_H = 24.0  # the year of the model begins on a Tuesday
-_SEED, _LEAST, _MOST_KH, _BUDGET_S, _QUICK_S = 700, 3.0, 5.0, 150.0, 20.0
+_SEED, _LEAST, _CHANCE, _MOST_KH, _BUDGET_S, _QUICK_S = 700, 3.0, 0.05, 5.0, 150.0, 20.0
 
 
 class _Taught(NamedTuple):
@@ -77,7 +77,7 @@ _SAID = (
 def _verdict(found: Mapping[str, OfficeYear], pair: Paired, own: str, other: str) -> str:
     better = -100 * pair.mean / (sum(found[other].blocks) / pair.pairs)
     said = f"Beside {other}, {own} takes {-better:+.2f} % (p = {pair.p:.3f})"
-    if better >= _LEAST and pair.p < 0.05 and found[own].early_kh <= _MOST_KH:
+    if better >= _LEAST and pair.p < _CHANCE and found[own].early_kh <= _MOST_KH:
         return f"{said}: it is promoted."
     return f"{said}: it is not promoted, and {other} stays."
 
@@ -149,6 +149,7 @@ def _goals(
     better = -100 * pair.mean * pair.pairs / found[best].hvac_kwh
     return [
         goal(f"promotion: less electricity than the best of the others ({best})", "≥", _LEAST, better, "%"),
+        goal("promotion: how often chance alone makes as much", "≤", _CHANCE, pair.p),
         goal("setpoints alone: electricity by double DQN", "≤", 16_500, found[LEARNED].hvac_kwh, "kWh"),
         goal(
             "discomfort from 7:45, both nets",

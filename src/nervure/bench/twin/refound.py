@@ -43,7 +43,6 @@ CASES = {
     ),
     "flood": _Case("flood", "Flood", {}, {"lag_h": 6.0, "curve_number": 82.0, "again_mm": 60.0}, 4 * 80, 3),
     "machine": _Case("machine", "Machine", {}, {"rate": 1.7}, 240, 6),
-    "sewer": _Case("sewer", "Sewer", {}, {"rain_mm": 55.0}, 12 * 24, 0, {"level": 0.01}),
 }  # fmt: skip
 """Known changes, one a twin."""
 
