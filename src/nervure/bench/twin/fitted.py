@@ -73,19 +73,11 @@ def _made_up(found: Mapping[str, Mapping[str, float]]) -> tuple[list[Goal], list
             off = 100 * (own[what] / true - 1)
             worst[name] = max(worst.get(name, 0.0), abs(off))
             back.append((f"{name}: {what}", {"true": true, "found": own[what], "off, %": off}))
-        for what, one in own.items():
-            if what.startswith("held_out"):
-                held.append(
-                    (
-                        f"{name}: {what}",
-                        {
-                            "fitted": one,
-                            "as it comes": own.get(what.replace("held_out", "uncalibrated"))
-                            if name == "EnergyPlus"
-                            else own.get(f"uncalibrated_{what}"),
-                        },
-                    )
-                )
+        held += [
+            (f"{name}: {what}", {"fitted": one, "as it comes": own.get(f"uncalibrated_{what}")})
+            for what, one in own.items()
+            if what.startswith("held_out")
+        ]
     goals = [
         goal(f"{name}: worst factor found back", "≤", bound, worst[name], "% off")
         for name, bound in (("EnergyPlus", 10), ("roads", 15), ("building", 15))
@@ -101,13 +93,20 @@ def _made_up(found: Mapping[str, Mapping[str, float]]) -> tuple[list[Goal], list
 
 def _truth(name: str, own: Mapping[str, float]) -> dict[str, float]:
     """Return what was true of everything that was found."""
-    true = {what: one for what, one in CASES[name].truth.items() if what in own and what != "demand"}
-    return dict.fromkeys((one for one in own if one.startswith("demand/")), 1.0) | true
+    truth = CASES[name].truth
+    true = {what: one for what, one in truth.items() if what in own and not what.startswith("demand")}
+    every = truth.get("demand", 1.0)
+    return {one: every * truth.get(one, 1.0) for one in own if one.startswith("demand/")} | true
+
+
+def _data() -> Path:
+    """Return where data sets lie."""
+    return Path(os.environ.get("NERVURE_DATA") or cache_folder())
 
 
 def _river() -> tuple[list[Goal], Part] | None:
     """Fit the river to the first two thirds of a real record."""
-    path = cache_folder() / RIVER
+    path = _data() / RIVER
     if not path.is_file():
         return None
     import pyarrow.parquet as pq
@@ -144,7 +143,7 @@ def _river() -> tuple[list[Goal], Part] | None:
 
 def _house() -> tuple[list[Goal], Part] | None:
     """Fit the house's equations to a real building; the last five days are held out, as its author has them."""
-    path = cache_folder() / HOUSE
+    path = _data() / HOUSE
     if not path.is_file():
         return None
     seen, cut = _record(path), 28 * _DAY
