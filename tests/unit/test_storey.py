@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,16 +97,3 @@ def test_a_file_for_a_house_is_refused() -> None:
     model = ship_warm(WarmNet(), name="house", key=KEY, train_cpu_s=1.0)
     with pytest.raises(ModelError, match="no controller of a storey"):
         LearnedStorey(model, (KEY.public,), ZONES, OFFICE, lambda _, n: (np.zeros(n), np.zeros(n)))
-
-
-def test_lessons_pay_what_is_saved_beside_the_rule(tmp_path: Path) -> None:
-    pytest.importorskip("sinergym")
-    from nervure.bench.twin.campus import Campus
-
-    campus = Campus(tmp_path, fan=True, days=7)
-    assert campus.reset(1).shape == (1, len(FEATURES))
-    plain = [float(campus.step(np.array([0]))[1][0]) for _ in range(100)]
-    assert plain == pytest.approx([0.0] * 100, abs=1e-9)
-    more = [float(campus.step(np.array([4]))[1][0]) for _ in range(10)]
-    assert sum(more) < -1.0
-    campus.close()
