@@ -12,15 +12,30 @@ from nervure.core.error import StoreError
 from nervure.store.observations import Observations
 from tests.chaos.writer import message
 
-LIMITS = (0, 100, 1_000, 2_500, 4_000)
-"""The largest file that may be written, in bytes: none at all, part of a file, a file but no commit."""
+LIMITS = ((40, 0), (40, 100), (40, 1_000), (40, 2_000))
+"""How many messages wait, and the largest file that may be written, in bytes: none at all, part of a file."""
+
+FEW = 2
+"""Of so few messages files are smaller than the commit that names them."""
+
+
+def between(folder: Path) -> int:
+    """Return a size that the newest files do not reach, and the commit that names them does."""
+    commit = max((folder / "_delta_log").glob("*.json"))
+    named = [one["add"] for one in map(msgspec.json.decode, commit.read_bytes().splitlines()) if "add" in one]
+    largest, size = max(one["size"] for one in named), commit.stat().st_size
+    assert largest + 50 < size, "there is no such size: send less"
+    return int((largest + size) / 2)
 
 
 def main(folder: Path) -> None:
     store = Observations.open(folder)
-    sequence, errors = 0, []
-    for limit in LIMITS:
-        for _ in range(40):
+    for sequence in range(1, FEW + 1):
+        store.append(message(sequence), sequence)
+    store.seal()
+    errors = []
+    for count, limit in (*LIMITS, (FEW, between(folder))):
+        for _ in range(count):
             sequence += 1
             store.append(message(sequence), sequence)
         before = store.count(), store.position

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nervure.core.comfort import Comfort
 
-__all__ = ["CHOICES", "FEATURES", "Storey"]
+__all__ = ["AHEAD_H", "CHOICES", "FEATURES", "Storey"]
 
 Floats = NDArray[np.float64]
 _WALLS_H = (24.0, 96.0)
