@@ -163,18 +163,11 @@ def _goals(
 
 
 def _rows(found: Mapping[str, OfficeYear]) -> Part:
-    rows: tuple[tuple[str, dict[str, float | str | None]], ...] = tuple(
-        (kind, {
-            "electricity, kWh": one.hvac_kwh, "fans": one.fans_kwh, "cooling": one.cooling_kwh,
-            "heating": one.heating_kwh, "discomfort, K·h": one.comfort_kh, "from 7:45, K·h": one.early_kh,
-        })
-        for kind, one in found.items()
-    )  # fmt: skip
     return Part(
         title="Chicago's year",
         said="Discomfort as in the report on HVAC: weekdays from 8 to 18. An empty office is held at 12.8 Cel, as in the file, or at"
         " 10: that was chosen on the typical years of Champaign and Pittsburgh, where 7 and 5 saved little more.",
-        rows=rows,
+        rows=tuple((kind, one.row) for kind, one in found.items()),
     )
 
 

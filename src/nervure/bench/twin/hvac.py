@@ -158,13 +158,6 @@ def _full_part(found: dict[str, Year]) -> Part:
 
 
 def _office_part(found: dict[str, OfficeYear]) -> Part:
-    rows: tuple[tuple[str, dict[str, float | str | None]], ...] = tuple(
-        (kind, {
-            "electricity, kWh": one.hvac_kwh, "fans": one.fans_kwh, "cooling": one.cooling_kwh,
-            "heating": one.heating_kwh, "discomfort, K·h": one.comfort_kh, "from 7:45, K·h": one.early_kh,
-        })
-        for kind, one in found.items()
-    )  # fmt: skip
     return Part(
         title="Five zones in EnergyPlus",
         said="`5ZoneAutoDXVAV` from the user's own `sinergym` package, HVAC electricity of a year. Discomfort is counted on"
@@ -173,5 +166,5 @@ def _office_part(found: dict[str, OfficeYear]) -> Part:
         " so that is given too, and is what the goal is measured by. The file's schedule also heats and cools at the weekend, when"
         " nobody is counted; ours do not. The last row also switches the fan off while the building is"
         " empty and above 13.5 Cel, which the file never does: most of what it saves is outdoor air that nobody breathes.",
-        rows=rows,
+        rows=tuple((kind, one.row) for kind, one in found.items()),
     )

@@ -49,6 +49,14 @@ class OfficeYear(msgspec.Struct, frozen=True, kw_only=True):
     early_kh: float
     blocks: tuple[float, ...] = ()
 
+    @property
+    def row(self) -> dict[str, float | str | None]:
+        """What a page says of it, by column."""
+        return {
+            "electricity, kWh": self.hvac_kwh, "fans": self.fans_kwh, "cooling": self.cooling_kwh,
+            "heating": self.heating_kwh, "discomfort, K·h": self.comfort_kh, "from 7:45, K·h": self.early_kh,
+        }  # fmt: skip
+
 
 class _Rule:
     """A controller of :data:`KINDS`."""
