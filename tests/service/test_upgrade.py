@@ -69,6 +69,9 @@ async def _stream(node: NodeProcess) -> int:
             (await client.get("/v1.1/Datastreams?$filter=name eq 'old/inflow'")).raise_for_status().json()
         )
         (found,) = answer["value"]
-        count = await client.get(f"/v1.1/Datastreams({found['@iot.id']})/Observations?$count=true&$top=0")
-        assert count.json()["@iot.count"] == SEALED + LOGGED
+        path = f"/v1.1/Datastreams({found['@iot.id']})/Observations?$count=true&$top=0"
+        async with asyncio.timeout(30):  # a node answers while it still reads what its log holds
+            while (count := (await client.get(path)).json()["@iot.count"]) < SEALED + LOGGED:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    assert count == SEALED + LOGGED
     return int(found["@iot.id"])
