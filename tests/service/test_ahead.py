@@ -49,21 +49,27 @@ HOURS = 50
 
 
 class Sky(Station):
-    """A node with one district and the weather."""
+    """A node with one district and the weather; one that is not ``settled`` has neither yet."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, settled: bool = True) -> None:
         file = folder / "sky.py"
         file.write_text(SOLUTION)
         self.settings = free_settings(folder / "data", project=Project(name="test", solutions=(str(file),)))
         self.settings.folder.mkdir(parents=True)
-        with contextlib.closing(Catalogue.open(self.settings.folder / "catalogue.db")) as catalogue:
-            self.streams = provision(catalogue, find(str(file)), [Place(name="A")])
-            self.outlet = next(one.id for one in catalogue.datastreams(kind="forecast"))
+        if settled:
+            self.settle()
         self.node = NodeProcess(self.settings)
         self.now = time.time_ns() // HOUR_NS
         self.card = msgspec.structs.replace(
             card(future=True), name="sky-forecast-inflow", solution="sky", streams=("A/inflow",)
         )
+
+    def settle(self) -> None:
+        """Make the district and what is measured there."""
+        with contextlib.closing(Catalogue.open(self.settings.folder / "catalogue.db")) as catalogue:
+            solution = find(self.settings.project.solutions[0])
+            self.streams = provision(catalogue, solution, [Place(name="A")])
+            self.outlet = next(one.id for one in catalogue.datastreams(kind="forecast"))
 
     def pack(self, first: int, values: list[float], *, issued: int | None = None) -> bytes:
         """Write a pack from hour ``first`` (0 is the one that has begun)."""
@@ -139,5 +145,21 @@ def test_weather_told_ahead_reaches_the_forecast_and_nothing_else(tmp_path: Path
         assert stored["@iot.count"] == 3 + 30 + 1
         assert (alerts["value"] if isinstance(alerts, dict) else alerts) == []
         assert status["problems"] == []
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_came_before_the_first_thing_waits_for_it(tmp_path: Path) -> None:
+    sky = Sky(tmp_path, settled=False)
+
+    async def scenario() -> None:
+        await sky.node.start()
+        try:
+            await sky.learn()
+            sky.settle()
+            sky.publish((sky.topic("A/inflow"), sky.pack(-HOURS, [20.0] * (HOURS + 1))))
+            assert len(await sky.foreseen(0)) == 24
+        finally:
+            await sky.node.stop()
 
     asyncio.run(scenario())

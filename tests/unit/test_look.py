@@ -36,6 +36,8 @@ def test_a_table_takes_the_reading_that_came_last_in_each_slot(folder: Path) -> 
         assert asked.first == START // HOUR_NS - 1
         store.seal()
     assert store.table([6], ["none"], HOUR_NS).value.shape == (0, 1)
+    assert store.table([], [], HOUR_NS).value.shape == (0, 0)
+    assert store.table([], [], HOUR_NS, START, START + 2 * HOUR_NS).value.shape == (2, 0)
     store.close()
 
 

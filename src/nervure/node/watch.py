@@ -82,6 +82,7 @@ class Watch:
         self._lock = asyncio.Lock()
         self._alerted = asyncio.Event()
         self._failed_s = -AGAIN_S
+        self._newest = 0
         self.patience_s: float | None = None
         """How often the outbox is looked at where others fill it, too."""
         self.told: Callable[[Sequence[Alert]], None] = lambda _: None
@@ -110,11 +111,13 @@ class Watch:
 
     def learn(self) -> None:
         """Take up Datastreams that are new since the last look."""
+        newest = self._catalogue.stamp()[1]
         for live in self._live.values():
             datastreams, inputs = self._streams(live.solution.name), self._inputs(live.solution.name)
             live.engine.learn(self._catalogue.things(), datastreams)
             for scorer in live.scorers:
                 scorer.learn(inputs if isinstance(scorer, Scorer) else datastreams)
+        self._newest = newest
 
     async def refresh(self) -> None:
         """Take up Datastreams and promoted models that are new since the last look."""
@@ -179,6 +182,7 @@ class Watch:
 
     def take(self, batch: Batch, upto: int) -> None:
         """Score a batch and put its alerts and forecasts on their way."""
+        self._greet(batch)
         for live in self._live.values():
             if not len(batch):
                 break
@@ -191,6 +195,12 @@ class Watch:
             self._alerts += live.engine.take(scored.findings)
         self._alerts += self.monitors.take(batch)
         self._taken = max(self._taken, upto)
+
+    def _greet(self, batch: Batch) -> None:
+        """Take up Datastreams that nobody had when it was looked last: their first readings count, too."""
+        if int(batch.datastream.max(initial=0)) > self._newest:
+            with contextlib.suppress(StoreError):  # the catalogue is away: with the next look
+                self.learn()
 
     def refuse(self, rejects: Sequence[Reject]) -> None:
         """Keep what could not be taken until the next commit writes it down."""

@@ -195,10 +195,9 @@ def table(
     order = np.argsort(np.asarray(ids, dtype=np.int64), kind="stable")
     place = np.searchsorted(np.asarray(ids, dtype=np.int64)[order], found["datastream"].to_numpy())
     cell = (slot - first) * len(ids) + order[place]
-    value = _placed(
-        cell, found["value"].to_numpy(), found["rank"].to_numpy(), max(0, after - first) * len(ids)
-    )
-    return Table(streams=tuple(names), first=first, every_ns=every_ns, value=value.reshape(-1, len(ids)))
+    shape = max(0, after - first), len(ids)
+    value = _placed(cell, found["value"].to_numpy(), found["rank"].to_numpy(), shape[0] * shape[1])
+    return Table(streams=tuple(names), first=first, every_ns=every_ns, value=value.reshape(shape))
 
 
 def _placed(
