@@ -248,3 +248,27 @@ def test_a_command_on_old_readings_is_refused(node: Opened, api: httpx.Client) -
         assert asked(0.0)[0] in ("running", "completed")
         assert device.trace[-1][1] in ({"speed": 40.0}, {"speed": 20.0})
         assert any(values == {"speed": 40.0} for _, values, _ in device.trace)
+
+
+def test_one_task_that_nobody_can_reckon_with_does_not_stop_all_others(
+    node: Opened, api: httpx.Client
+) -> None:
+    """A number of 400 digits, or a lease of 1e308 s, ended the node, and again whenever it was started."""
+    given = made(api, "huge pump", PUMP, SPEED)
+    tasks = f"v1.1/TaskingCapabilities({given.capability})/Tasks"
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", node.mqtt_port)
+    client.loop_start()
+    client.publish(tasks, b'{"taskingParameters": {"speed": 1%s}}' % (b"0" * 400), 1).wait_for_publish(5.0)
+    endless = {
+        "taskingParameters": {"speed": 30.0},
+        "properties": {"act": {"model": "mpc", "lease_s": 1e308}},
+    }
+    client.publish(tasks, json.dumps(endless).encode(), 1).wait_for_publish(5.0)
+    client.disconnect()
+    client.loop_stop()
+    until(lambda: "rejected" in [one["status"] for one in api.get(f"/{tasks}").json()["value"]])
+    with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
+        until(lambda: api.get(f"/api/loops/{given.capability}").json()["guard"] == "here")
+        api.post(f"/api/loops/{given.capability}/hand", json={"values": {"speed": 10.0}}).raise_for_status()
+        until(lambda: device.values["speed"] == 10.0)

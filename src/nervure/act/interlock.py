@@ -9,7 +9,7 @@ This is no safety-instrumented system (IEC 61511): the hardware interlocks of th
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 
 from nervure.act.check import PASS, RULES, Said, changes, kind, seconds, title
@@ -21,6 +21,8 @@ __all__ = ["CHANGES", "judge"]
 
 CHANGES = 4096
 """How many past changes are kept: with more within the spans that rules look back, nothing is changed."""
+
+_MOST = sys.float_info.max  # a whole number of JSON may be longer than any double
 
 
 def judge(proposal: Proposal, declared: Declared, known: Known) -> tuple[Verdict, ...]:
@@ -76,9 +78,9 @@ def _form(proposal: Proposal, declared: Declared, known: Known) -> Said:
         if isinstance(value, bool | str):
             right = form == ("boolean" if isinstance(value, bool) else "text")
         else:
-            right = form == "number" and isinstance(value, float | int) and math.isfinite(value)
+            right = form == "number" and isinstance(value, float | int) and -_MOST <= value <= _MOST
         if not right:
-            return "refuse", f"{name} is {value!r}, which is no {form}"
+            return "refuse", f"{name} is {value!r:.60}, which is no {form}"
     if len(known.acted) >= CHANGES and changes(proposal, known):
         return "refuse", f"it was changed {CHANGES} times within the spans that its rules look back"
     return PASS

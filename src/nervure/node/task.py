@@ -47,6 +47,8 @@ LOOK_S = 0.5
 _TOGETHER = 32
 _TREE = "nervure.tasks.>"
 _ANY = "nervure.tasks.*"
+_WRONG = (NervureError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+"""What one message or Task may bring about: that one is refused, and everybody else's go on."""
 _CAPABILITY = BY_NAME["TaskingCapability"]
 
 
@@ -183,7 +185,7 @@ class Tasking:
                 self._catalogue.commit_view(VIEW, entries[-1].sequence, b"")
         except StoreError:
             raise
-        except NervureError:
+        except _WRONG:
             for entry in entries:
                 self._keep(entry)
         else:
@@ -197,8 +199,8 @@ class Tasking:
                 self._catalogue.commit_view(VIEW, entry.sequence, b"")
         except StoreError:
             raise
-        except NervureError as cause:
-            self._loop.call_soon_threadsafe(self._refuse, [_reject(entry, cause)])
+        except _WRONG as cause:
+            self._loop.call_soon_threadsafe(self._refuse, [_reject(entry, _why(cause))])
             self._catalogue.commit_view(VIEW, entry.sequence, b"")
         self.position = entry.sequence
 
@@ -268,9 +270,10 @@ class Tasking:
                 left |= await self._one(task, listening)
             except (StoreError, StreamError):
                 raise
-            except NervureError as cause:
-                _log.warning("Task %s cannot be judged: %s", task.id, cause.what)
-                await asyncio.to_thread(self._reject, task.id, cause.what)
+            except _WRONG as cause:
+                why = _why(cause)
+                _log.warning("Task %s cannot be judged: %s", task.id, why)
+                await asyncio.to_thread(self._reject, task.id, why)
         return left
 
     async def _one(self, task: Due, listening: set[str]) -> bool:
@@ -336,14 +339,22 @@ def _message(task: Due, order: Sealed | None) -> bytes:
     )
 
 
-def _reject(entry: _Entry, cause: NervureError) -> Reject:
+def _why(cause: Exception) -> str:
+    """Say what is wrong; what nobody has foreseen goes into the node's own log whole."""
+    if isinstance(cause, NervureError):
+        return cause.what
+    _log.error("nobody foresaw this of a Task", exc_info=cause)
+    return f"{type(cause).__name__}: {cause}"[:500]
+
+
+def _reject(entry: _Entry, why: str) -> Reject:
     return Reject(
         sequence=entry.sequence,
         index=0,
         count=1,
         subject=entry.subject,
         reason="malformed",
-        detail=cause.what,
+        detail=why,
         payload=entry.payload[:4096],
         received_ns=entry.received_ns,
     )

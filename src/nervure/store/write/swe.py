@@ -7,6 +7,7 @@ values. A component of a type that is not known here takes any value.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = ["check"]
 
 _LONGEST_PATTERN = 1_000
 _LONGEST_TEXT = 10_000
+_MOST = sys.float_info.max
 
 
 def check(description: object, value: object, where: str = "$") -> None:
@@ -82,14 +84,19 @@ def _vector(description: Mapping[str, Any], value: object, where: str) -> None:
 
 
 def _quantity(description: Mapping[str, Any], value: object, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
         raise QueryError(f"{_shown(value)} is no number", where=where)
     _within(description, value, where)
 
 
+def _finite(value: Any) -> bool:
+    """Tell whether a number is one that a double can say: JSON knows longer ones."""
+    return bool(-_MOST <= value <= _MOST)
+
+
 def _count(description: Mapping[str, Any], value: object, where: str) -> None:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole:
+    if isinstance(value, bool) or not whole or not _finite(value):
         raise QueryError(f"{_shown(value)} is no whole number", where=where)
     _within(description, value, where)
 
@@ -157,7 +164,9 @@ def _in(span: object, value: float) -> bool:
 
 def _number(end: object, unbounded: float) -> float:
     """Read the end of an interval; infinity is written as a text."""
-    return float(end) if isinstance(end, int | float) else unbounded
+    if not isinstance(end, int | float):
+        return unbounded
+    return float(end) if _finite(end) else (math.inf if end > 0 else -math.inf)
 
 
 def _matches(pattern: str, value: str) -> bool:
