@@ -271,7 +271,7 @@ def lapsed(known: Any) -> Any:
     from nervure.core.command import Held, Pending
 
     return replace(
-        known, held={"speed": (Held(20.0, 0),)}, pending={"effect of speed": Pending(0, 5.0)}, trips=()
+        known, held={"speed": (Held(20.0, 0),)}, pending={"effect of speed: flow": Pending(0, 5.0)}, trips=()
     )
 
 

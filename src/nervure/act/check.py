@@ -33,7 +33,7 @@ from nervure.core.interlock import (
 )
 from nervure.core.interlock_check import lead_ns, span_ns, way
 
-__all__ = ["PASS", "RULES", "Said", "changes", "is_on", "kind", "seconds", "starving", "title"]
+__all__ = ["PASS", "RULES", "Said", "awaited", "changes", "is_on", "kind", "seconds", "starving", "title"]
 
 Said = tuple[Outcome, str]
 PASS: Said = ("pass", "")
@@ -50,6 +50,15 @@ def title(one: Interlock) -> str:
         return one.name
     of = getattr(one, "of", None)
     return f"{kind(one)} of {of}" if isinstance(of, str) else kind(one)
+
+
+def awaited(one: Effect) -> str:
+    """Return by what a change is known whose effect this rule awaits: rules of one field may go by one name.
+
+    >>> awaited(Effect(of="speed", input="flow", least=1.0, within="10s"))
+    'effect of speed: flow'
+    """
+    return f"{title(one)}: {one.input}"
 
 
 def is_on(value: Value) -> bool:
@@ -242,8 +251,7 @@ def _approve(one: Approve, proposal: Proposal, declared: Declared, known: Known)
         for given in proposal.approvals
         if given.of == of
         and begin <= given.time_ns <= known.now_ns + AHEAD_NS
-        and given.who != proposal.actor
-        and given.who
+        and given.who not in ("", proposal.actor, proposal.asker)
         and (not one.of or given.who in one.of)
     }
     if len(people) >= one.k:
@@ -266,7 +274,7 @@ def _scope(one: Scope, proposal: Proposal, _declared: Declared, known: Known) ->
 
 
 def _effect(one: Effect, _proposal: Proposal, _declared: Declared, known: Known) -> Said:
-    waits = known.pending.get(title(one))
+    waits = known.pending.get(awaited(one))
     if waits is None or known.now_ns - waits.since_ns <= span_ns(one.within):
         return PASS
     return "trip", f"{one.input} moved by {waits.moved:g} in {one.within} after {one.of} was changed"

@@ -14,7 +14,7 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -28,7 +28,7 @@ from nervure.core.error import QueryError
 from nervure.core.interlock import Declared, Starve, Value
 from nervure.core.interlock_check import span_ns
 from nervure.core.mac import fingerprint, opened
-from nervure.core.order import Answer, Note, Order, Report, Slot
+from nervure.core.order import Answer, Note, Order, Report, Slot, covers, mark
 
 __all__ = ["MOST_BYTES", "Guard", "rules", "steady_ns"]
 
@@ -145,8 +145,11 @@ class Guard:
             return self._say(Answer(task=name, status="rejected", detail=wrong))
         self.number = order.number
         if order.do == "release":
-            self.release(order.slot, now_ns, who=order.who)
+            self.release(order.slot, now_ns, who=order.who, upto=order.task, of=order.of)
             return self._keep(Answer(task=name, status="completed"))
+        since = [one.rule for one in self.known.trips if order.of and mark(one) not in order.of]
+        if order.do == "reset" and since:
+            return self._say(Answer(task=name, status="rejected", detail=f"{since[0]} has tripped since"))
         if order.do == "reset":
             self.reset(order.who, now_ns)
             return self._keep(Answer(task=name, status="completed"))
@@ -182,13 +185,19 @@ class Guard:
         self.step(now_ns)
         return answer
 
-    def release(self, slot: int, now_ns: int, *, who: str = "") -> None:
-        """Empty a slot; what is weaker, or the plan, holds again."""
+    def release(
+        self, slot: int, now_ns: int, *, who: str = "", upto: int = 0, of: Collection[str] = ()
+    ) -> None:
+        """Empty a slot; what is weaker, or the plan, holds again.
+
+        With ``upto`` or ``of`` only of Tasks up to that one and of what has these ids: somebody else may have
+        taken it since.
+        """
         self.known = track.at(self.known, now_ns)
         for entry in self.slots:
-            if entry.slot == slot:
+            if entry.slot == slot and (not (upto or of) or covers(entry.id, upto, of)):
                 self._end(entry, "completed", f"released by {who}" if who else "released")
-        self.slots = array.take(self.slots, slot)
+                self.slots = array.take(self.slots, slot)
         self._note("released", {"slot": slot, "who": who})
         self.step(now_ns)
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nervure.act import array, track
-from nervure.act.check import title
+from nervure.act.check import awaited, title
 from nervure.core.command import Held, Known, Pending, Trip
 from nervure.core.interlock import Declared, Effect, Starve, Value
 
@@ -129,7 +129,7 @@ def resumed(
     was, late = kept.known, now_ns - kept.known.now_ns
     back = min(0, late)  # a clock that was put back; else what has passed counts against the guard
     begun = track.began(declared, values, now_ns)
-    effects = {title(one) for one in declared.of(Effect)}
+    effects = {awaited(one) for one in declared.of(Effect)}
     starving = {title(one) for one in declared.of(Starve)}
     known = Known(
         now_ns=now_ns,

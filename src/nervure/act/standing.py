@@ -15,6 +15,7 @@ from nervure.act.interlock import judge
 from nervure.core.command import Known, Proposal, Trip, Verdict, digest, foremost
 from nervure.core.error import ConflictError
 from nervure.core.interlock import Declared
+from nervure.core.order import Ask
 from nervure.core.task import MODES, Mode, State
 
 __all__ = ["RECENT", "Ruling", "Standing", "demoted", "promoted", "rule"]
@@ -35,7 +36,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     the watch; ``key`` counts the keys that its guard was given. ``boot``
     is the start that its guard is in, ``carried`` are the trips of starts before it: they too need a person.
     ``models`` are the newest that commanded it, and what they rest on; ``drifting`` those for whose drift it
-    has lost a step.
+    has lost a step, ``asks`` what people want of its guard that it has not done yet.
     """
 
     mode: Mode = "shadow"
@@ -52,6 +53,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     carried: tuple[Trip, ...] = ()
     models: tuple[str, ...] = ()
     drifting: tuple[str, ...] = ()
+    asks: tuple[Ask, ...] = ()
     slots: array.Slots = ()
     known: Known = Known()
 

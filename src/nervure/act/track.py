@@ -6,11 +6,12 @@ back is kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from nervure.act.check import title
+from nervure.act.check import awaited, title
 from nervure.core.command import Held, Input, Known, Pending, Trip
 from nervure.core.interlock import Declared, Dwell, Effect, Hourly, Rate, Starve, Value, label
 from nervure.core.interlock_check import span_ns
@@ -51,8 +52,8 @@ def applied(known: Known, declared: Declared, values: Mapping[str, Value]) -> Kn
             left[f"{rule.of}={label(changed[rule.of])}"] = now
     pending = dict(known.pending)
     for effect in declared.of(Effect):
-        if effect.of in changed and title(effect) not in pending:
-            pending[title(effect)] = Pending(now, _number(known.inputs.get(effect.input)))
+        if effect.of in changed and awaited(effect) not in pending:
+            pending[awaited(effect)] = Pending(now, _number(known.inputs.get(effect.input)))
     return replace(
         known,
         held=held,
@@ -73,15 +74,15 @@ def sensed(known: Known, declared: Declared, readings: Mapping[str, tuple[Value,
         inputs[name] = Input(value, time_ns, before.since_ns if before is not None and same else time_ns)
     pending = dict(known.pending)
     for effect in declared.of(Effect):
-        waits, number = pending.get(title(effect)), _number(inputs.get(effect.input))
+        waits, number = pending.get(awaited(effect)), _number(inputs.get(effect.input))
         if waits is None or number is None or effect.input not in readings:
             continue
         moved = 0.0 if waits.value is None else max(waits.moved, abs(number - waits.value))
         if moved >= effect.least:
-            del pending[title(effect)]
+            del pending[awaited(effect)]
         else:
             start = number if waits.value is None else waits.value
-            pending[title(effect)] = replace(waits, value=start, moved=moved)
+            pending[awaited(effect)] = replace(waits, value=start, moved=moved)
     return replace(known, inputs=inputs, pending=pending)
 
 
@@ -90,7 +91,7 @@ def lapsed(known: Known, declared: Declared) -> list[Trip]:
     latched = {one.rule for one in known.trips}
     found = []
     for effect in declared.of(Effect):
-        waits = known.pending.get(title(effect))
+        waits = known.pending.get(awaited(effect))
         late = waits is not None and known.now_ns - waits.since_ns > span_ns(effect.within)
         if waits is not None and late and title(effect) not in latched:
             why = f"{effect.input} moved by {waits.moved:g} in {effect.within} after {effect.of} was changed"
@@ -132,4 +133,4 @@ def _since(held: tuple[Held, ...], begin_ns: int) -> tuple[Held, ...]:
 def _number(read: Input | None) -> float | None:
     if read is None or isinstance(read.value, str):
         return None
-    return float(read.value) if read.value == read.value else None
+    return float(read.value) if math.isfinite(read.value) else None

@@ -89,8 +89,9 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """A command before it is one.
 
     ``number`` rises with every command to the same capability. ``until_ns`` ends its lease; None is
-    for people only. ``inputs`` is the hash of what the model saw, ``rests`` the models that it rests on,
-    ``seen_ns`` the instant of the readings that it rests on, by the clock of whoever judges.
+    for people only. ``asker`` is who asked in the name of a model, ``inputs`` the hash of what that saw,
+    ``rests`` the models that it rests on, ``seen_ns`` the instant of its readings, by the clock of whoever
+    judges.
     """
 
     id: Text
@@ -102,6 +103,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     issued_ns: int = 0
     until_ns: int | None = None
     model: Text = ""
+    asker: Text = ""
     inputs: Text = ""
     seen_ns: int | None = None
     rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()

@@ -26,18 +26,20 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import inputs, span_ns
 from nervure.core.mac import Sealed, fingerprint, sealed
-from nervure.core.order import Order, Report
+from nervure.core.order import Do, Order, Report
 from nervure.node.bell import Bell
 from nervure.node.plate import Plates
 from nervure.node.there import by_its_time, sensed
 from nervure.node.wish import (
-    Ask,
     Doubt,
     Heard,
+    about,
+    asked,
     by_its_clock,
     cleared,
+    errand,
     informed,
-    is_open,
+    lasting,
     latched,
     proposal_of,
     since_ns,
@@ -77,7 +79,6 @@ class Loops:
         self._standing: dict[int, Standing] = {}
         self._heard: dict[int, Heard] = {}
         self._streams: dict[str, int] = {}
-        self._asks: list[Ask] = []
         self.plates = Plates(catalogue)
         self.bell = Bell(catalogue, self.plates.about)
 
@@ -104,14 +105,13 @@ class Loops:
             fresh = before is None or before.report.boot != report.boot
             self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
             read = self.plates.of(capability)
-            self._asks = [one for one in self._asks if one.capability != capability or is_open(one, report)]
             if read is not None:
                 if self.standing(capability).boot not in ("", report.boot):
                     self._over(capability, {one.id for one in report.slots})
                 known = informed(self.standing(capability), read, report, at_ns)
                 self._standing[capability] = known
                 self.bell.trips(capability, known.known.trips, at_ns)
-        return fresh or bool(self._asks)
+            return fresh or bool(self.standing(capability).asks)
 
     def noted(self, capability: int, report: Report) -> None:
         """Write what a guard noticed into its loop's log; called within the transaction of its message."""
@@ -223,18 +223,14 @@ class Loops:
         """Return the orders that are no Tasks and that guards have not followed yet, by their Thing."""
         found = []
         with self._lock:
-            for one in self._asks:
-                heard = self.alive(one.capability, now_ns)
-                if heard is None or heard.report.key != fingerprint(self.key(one.capability)):
-                    continue
-                with self.turn():
-                    number = self._number(one.capability, heard.report)
-                order = Order(
-                    capability=one.capability, number=number, boot=heard.report.boot,
-                    echo_ns=heard.report.clock_ns, do="reset" if one.do == "reset" else "release",
-                    slot=one.slot, who=one.who,
-                )  # fmt: skip
-                found.append((one.thing, sealed(order, self.key(one.capability))))
+            for capability, heard in self._heard.items():
+                for one in self.standing(capability).asks:
+                    key = self.key(capability)
+                    if self.alive(capability, now_ns) is None or heard.report.key != fingerprint(key):
+                        continue
+                    with self.turn():
+                        number = self._number(capability, heard.report)
+                    found.append((heard.thing, sealed(errand(one, capability, number, heard.report), key)))
         return found
 
     def guarded(self, task: int) -> bool:
@@ -297,18 +293,22 @@ class Loops:
         elif ruling.state != "awaiting approval":
             self._wrote(found, fresh, ruling, standing, after)
 
-    def ask(self, capability: int, do: str, who: str, slot: int = HAND, why: str = "") -> None:
+    def ask(self, capability: int, do: Do, who: str, slot: int = HAND, why: str = "") -> None:
         """Have a slot released or trips reset; the guard is asked until it has done it."""
         with self.turn():
-            row = self.row(capability)
+            read, before = self.declaration(self.row(capability)), self.standing(capability)
+            standing, heard = before, self._heard.get(capability)
+            with self._catalogue.database.read() as connection:
+                newest = rows.newest(connection)
             if do == "reset":
-                heard, read = self._heard.get(capability), self.declaration(row)
-                standing = cleared(self.standing(capability), read, heard.report if heard else None)
-                self._keep(capability, standing)
+                standing = cleared(before, read, heard.report if heard else None)
                 self.bell.trips(capability, standing.known.trips, time.time_ns())
-            self._asks.append(Ask(capability=capability, thing=row["thing_id"], do=do, slot=slot, who=who))
+            elif not read.guarded:  # nobody there would release it
+                standing = replace(before, slots=array.take(before.slots, slot))
+            if read.guarded:
+                standing = asked(standing, about(before, do, slot, who, newest))
             detail = {"slot": slot} if do == "release" else {"why": why}
-            self.write(capability, who, f"{do} asked", detail)
+            self.write(capability, who, f"{do} asked", detail, state=standing)
 
     def row(self, capability: int, project: int | None = None) -> Mapping[str, Any]:
         """Return a capability that has interlocks, or raise ``NotFoundError``."""
@@ -353,7 +353,7 @@ class Loops:
 
     def _keep(self, capability: int, standing: Standing) -> None:
         with self._catalogue.database.write() as connection:
-            rows.keep(connection, capability, msgspec.json.encode(standing))
+            rows.keep(connection, capability, lasting(standing))
         self._standing[capability] = standing
 
     def _proposal(self, found: Asked, read: Declared, yes: tuple[Approval, ...], now_ns: int) -> Proposal:

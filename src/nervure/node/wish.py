@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated
@@ -29,19 +30,22 @@ from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
 from nervure.core.mac import fingerprint
-from nervure.core.order import Report
+from nervure.core.order import Ask, Do, Order, Report, covers, mark
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
 __all__ = [
-    "Ask",
     "Doubt",
     "Heard",
     "Wish",
+    "about",
+    "asked",
     "by_its_clock",
     "cleared",
+    "errand",
     "informed",
     "is_open",
+    "lasting",
     "latched",
     "proposal_of",
     "since_ns",
@@ -50,17 +54,19 @@ __all__ = [
 
 
 Doubt = Callable[[Evidence], str]
+Text = Annotated[str, Meta(max_length=200)]
+_LONGEST_S = 1e9  # of a lease: 31 years
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What a Task may say of itself, under ``act`` in its properties; ``seen``: of when its readings are."""
 
-    model: str = ""
-    slot: int | None = None
-    lease_s: float | None = None
-    inputs: str = ""
+    model: Text = ""
+    slot: Annotated[int, Meta(ge=1, le=SLOTS)] | None = None
+    lease_s: Annotated[float, Meta(gt=0, le=_LONGEST_S)] | None = None
+    inputs: Text = ""
     seen: Annotated[datetime, Meta(tz=True)] | None = None
-    rests: tuple[str, ...] = ()
+    rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     evidence: Evidence | None = None
 
 
@@ -70,16 +76,6 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     report: Report
     at_ns: int
     thing: int
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a person wants of a guard that is no Task: a slot released, trips reset."""
-
-    capability: int
-    thing: int
-    do: str
-    slot: int
-    who: str
 
 
 def proposal_of(
@@ -93,7 +89,9 @@ def proposal_of(
     try:
         wish = msgspec.convert(properties.get("act", {}), Wish)
     except msgspec.ValidationError as cause:
-        raise QueryError(f"act in the Task's properties cannot be read: {cause}") from cause
+        raise QueryError(
+            f"act in the Task's properties cannot be read: {cause}", hint="docs/act.md lists what it may say"
+        ) from cause
     first = found.run_log[0] if found.run_log else {}
     person = first.get("as") in PEOPLE and not wish.model
     asker = str(first.get("by", ""))
@@ -103,13 +101,16 @@ def proposal_of(
     longest = span_ns(read.lease)
     lease = longest if wish.lease_s is None else round(wish.lease_s * SECOND_NS)
     until = None if person and wish.lease_s is None else since + lease
+    if until is not None and wish.seen is not None and not (read.guarded or approvals):
+        until = min(until, to_ns(wish.seen) + lease)  # where a guard is, it begins the lease then
     return Proposal(
         id=str(found.task),
         values=found.values if isinstance(found.values, Mapping) else {},
         by="person" if person else "model",
         actor=model or asker,
         model=model,
-        slot=min(max(slot, 1), SLOTS),
+        asker=asker if model and first.get("as") != "open" else "",  # else names tell nobody apart
+        slot=slot,
         issued_ns=since,
         until_ns=until,
         inputs=wish.inputs,
@@ -157,7 +158,8 @@ def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> 
         )
         for one in report.slots
     )  # fmt: skip
-    return replace(standing, known=known, slots=slots, boot=report.boot, carried=carried)
+    asks = tuple(one for one in standing.asks if is_open(one, report))
+    return replace(standing, known=known, slots=slots, boot=report.boot, carried=carried, asks=asks)
 
 
 def cleared(standing: Standing, read: Declared, report: Report | None) -> Standing:
@@ -197,7 +199,39 @@ def since_ns(found: Asked) -> int:
 
 
 def is_open(ask: Ask, report: Report) -> bool:
-    """Tell whether a guard has yet to do what was asked."""
+    """Tell whether a guard has yet to do what was asked; what has tripped since, nobody has looked at."""
     if ask.do == "reset":
-        return bool(report.trips)
-    return any(one.slot == ask.slot for one in report.slots)
+        return bool(report.trips) and all(mark(one) in ask.of for one in report.trips)
+    return any(one.slot == ask.slot and covers(one.id, ask.task, ask.of) for one in report.slots)
+
+
+def about(standing: Standing, do: Do, slot: int, who: str, newest: int) -> Ask:
+    """Return a wish to a guard, about what is there now; ``newest`` is the newest Task."""
+    if do == "reset":
+        return Ask(do=do, who=who, of=tuple(mark(one) for one in standing.known.trips))
+    held = tuple(one.id for one in standing.slots if one.slot == slot)
+    return Ask(do=do, slot=slot, who=who, task=newest, of=held)
+
+
+def asked(standing: Standing, ask: Ask) -> Standing:
+    """Return how a loop stands with one more wish to its guard, which takes the place of one like it."""
+    others = tuple(one for one in standing.asks if (one.do, one.slot) != (ask.do, ask.slot))
+    return replace(standing, asks=(*others, ask))
+
+
+def errand(ask: Ask, capability: int, number: int, report: Report) -> Order:
+    """Return the order by which a guard does what was asked."""
+    return Order(
+        capability=capability, number=number, boot=report.boot, echo_ns=report.clock_ns, do=ask.do,
+        slot=ask.slot, who=ask.who, task=ask.task, of=ask.of,
+    )  # fmt: skip
+
+
+def lasting(standing: Standing) -> bytes:
+    """Return how a loop stands as it is kept: what an input said is kept where JSON can say it."""
+    sane = {
+        name: one
+        for name, one in standing.known.inputs.items()
+        if isinstance(one.value, str) or math.isfinite(one.value)
+    }
+    return msgspec.json.encode(replace(standing, known=replace(standing.known, inputs=sane)))

@@ -19,7 +19,7 @@ from nervure.store import sql
 
 __all__ = [
     "Asked", "Line", "append", "approvals", "approve", "asked", "broken", "capabilities", "going", "head",
-    "keep", "lines", "numbers", "standing", "waiting",
+    "keep", "lines", "newest", "numbers", "standing", "waiting",
 ]  # fmt: skip
 
 _CAPABILITY = sql.METADATA.tables["tasking_capability"]
@@ -149,6 +149,11 @@ def going(connection: sa.Connection, capability: int) -> list[int]:
     """Return the Tasks of a capability that its device has taken and that have not ended."""
     mine = (_TASK.c.tasking_capability_id == capability, _TASK.c.status.in_(("acknowledged", "running")))
     return list(connection.execute(sa.select(_TASK.c.id).where(*mine).order_by(_TASK.c.id)).scalars())
+
+
+def newest(connection: sa.Connection) -> int:
+    """Return the highest number of a Task, 0 where there is none."""
+    return int(connection.execute(sa.select(sa.func.max(_TASK.c.id))).scalar_one_or_none() or 0)
 
 
 def standing(connection: sa.Connection, capability: int) -> bytes | None:
