@@ -148,10 +148,10 @@ def test_a_reset_is_of_what_was_seen(stand: Stand) -> None:
         assert (said.status, said.detail) == ("rejected", "bearing has tripped since")
     stand.report()
     stand.tell()
-    assert stand.guard.known.trips == (belt, bearing)
+    assert list(stand.guard.known.trips) == [belt, bearing]
     stand.steering.reset(stand.loop, MARIA, "and a new bearing")
     stand.tell()
-    assert stand.guard.known.trips == ()
+    assert list(stand.guard.known.trips) == []
 
 
 def test_a_hand_on_a_device_without_a_guard_is_given_back(catalogue: Catalogue, writer: Writer) -> None:

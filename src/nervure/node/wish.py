@@ -98,11 +98,9 @@ def proposal_of(
     model = "" if person else wish.model or asker
     slot = wish.slot if wish.slot is not None else (HAND if person else MODEL_SLOT)
     since = min(since_ns(found), now_ns)
-    longest = span_ns(read.lease)
-    lease = longest if wish.lease_s is None else round(wish.lease_s * SECOND_NS)
-    until = None if person and wish.lease_s is None else since + lease
-    if until is not None and wish.seen is not None and not (read.guarded or approvals):
-        until = min(until, to_ns(wish.seen) + lease)  # where a guard is, it begins the lease then
+    seen = None if wish.seen is None or approvals else to_ns(wish.seen)  # people have looked since
+    lease = span_ns(read.lease) if wish.lease_s is None else round(wish.lease_s * SECOND_NS)
+    begin = since if seen is None or read.guarded else min(since, seen)  # a guard begins it then by itself
     return Proposal(
         id=str(found.task),
         values=found.values if isinstance(found.values, Mapping) else {},
@@ -112,9 +110,9 @@ def proposal_of(
         asker=asker if model and first.get("as") != "open" else "",  # else names tell nobody apart
         slot=slot,
         issued_ns=since,
-        until_ns=until,
+        until_ns=None if person and wish.lease_s is None else begin + lease,
         inputs=wish.inputs,
-        seen_ns=None if wish.seen is None or approvals else to_ns(wish.seen),  # people have looked since
+        seen_ns=seen,
         rests=wish.rests,
         approvals=approvals,
         evidence=None if wish.evidence is None else replace(wish.evidence, wrong=doubt(wish.evidence)[:200]),
