@@ -19,8 +19,8 @@ from nervure.trust.testimony import doubt
 from nervure.twin.find import names, open_twin
 
 BETTER = {
-    "isolate": "lost", "damped": "peak_drift", "slow-down": "damage", "stop": "damage", "gate": "peak_level",
-    "shade": "hvac", "throttle": "flooded",
+    "isolate": "lost", "search": "lost", "damped": "peak_drift", "slow-down": "damage", "stop": "damage",
+    "gate": "peak_level", "shade": "hvac", "throttle": "flooded",
 }  # fmt: skip
 """What each measure makes smaller."""
 WORSE = {

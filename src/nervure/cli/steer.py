@@ -264,20 +264,22 @@ def _made(
 def _isolation(net: str | None, hours: tuple[float, ...], folder: Path) -> Controller:
     """Ask the network's model what a burst would do at every place, at hours of the day."""
     from nervure.act.controller.joined import Isolation
-    from nervure.bench.twin.water import foretold
+    from nervure.bench.twin.water import foretold, own
     from nervure.cli.field import network
     from nervure.learn.detect.leak.network import HANOI_SENSORS, LTOWN_SENSORS
+    from nervure.twin.find import network as file_of
 
-    if net not in (None, "hanoi", "ltown"):
-        raise UsageError(f"it is not known what is measured in {net}", hint="--net hanoi or ltown")
     ltown = net == "ltown"
     sensors = LTOWN_SENSORS if ltown else HANOI_SENSORS
     if not hours:
         raise UsageError("bursts are foretold at one hour at least", hint="--hours 12")
     size = 6.0 if ltown else 60.0
-    yard = foretold(network(net, folder), sensors.pressure, sensors.inflow, hours, size=size)
+    if net in (None, "hanoi", "ltown"):
+        yard = foretold(network(net, folder), sensors.pressure, sensors.inflow, hours, size=size)
+    else:  # it is measured as its twin does by itself
+        yard = own(file_of(str(net)), hours)
     twin = yard.twin()
-    return Isolation(yard.control(twin, hours[0]), yard.ways)
+    return Isolation(yard.control(twin, hours[0]), yard.ways, yard.owes)
 
 
 def _teach(seat: Seat, node: _Node, hours: float) -> None:

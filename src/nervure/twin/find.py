@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from nervure.twin.api import Twin, TwinError
 
-__all__ = ["names", "open_twin"]
+__all__ = ["names", "network", "open_twin"]
 
 _OWN = "district"
 
@@ -37,14 +37,17 @@ def open_twin(name: str, **options: Any) -> Twin:
     given = {one: value for one, value in options.items() if value is not None}
     file = "path" in known and "net" not in known and "path" not in given  # a network that is a file
     if file and ("net" in given or known["path"].default is inspect.Parameter.empty):
-        given["path"] = _network(str(given.pop("net", _OWN)))
+        given["path"] = network(str(given.pop("net", _OWN)))
     if odd := sorted(set(given) - set(known)):
         raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")
     return cast("Twin", made(**given))
 
 
-def _network(name: str) -> Path:
-    """Return the file of a water network: our own ``district``, or an .inp file of somebody's."""
+def network(name: str) -> Path:
+    """Return the file of a water network: our own ``district``, or an .inp file of somebody's.
+
+    Raises TwinError where there is none.
+    """
     path = Path(__file__).with_name("net") / f"{_OWN}.inp" if name == _OWN else Path(name)
     if not path.is_file():
         raise TwinError(f"there is no network {name!r}", hint=f"there is {_OWN}; or give an .inp file")

@@ -84,6 +84,11 @@ class Pipes:
         self._base: Floats | None = None
         self._was_shut: set[int] = set()
 
+    @property
+    def path(self) -> Path:
+        """The network's file."""
+        return self._path
+
     def describe(self) -> Description:
         """Say what there is."""
         return Description(

@@ -66,8 +66,10 @@ class _Case(msgspec.Struct):
 class Burst:
     """Watch pressures by the minute, and close at most ``most`` valves where a burst must be.
 
-    ``sensors`` are readings of pressure, ``inflow`` of flows that feed the network. ``limit`` is in
-    standard deviations of the best way's strength, which calm minutes hardly ever reach twice running.
+    ``sensors`` are readings of pressure, ``inflow`` of flows that feed the network, ``outflow`` of those that
+    leave it for a tank. ``limit`` is in standard deviations of the best way's strength, which calm minutes
+    hardly ever reach twice running. Where pressures drift together (``drifts``), as with a tank's level or the
+    demand of an evening, it is set beside how strong the best way has usually been.
     """
 
     def __init__(
@@ -79,17 +81,21 @@ class Burst:
         *,
         sensors: Sequence[str],
         inflow: Sequence[str],
+        outflow: Sequence[str] = (),
         valve: Callable[[int], str],
         most: int = 4,
         tries: int = 5,
         limit: float = 7.0,
+        drifts: bool = False,
     ) -> None:
         self._ways, self._cut, self._demand, self._sources = ways, cut, demand, sources
-        self._sensors, self._inflow, self._valve = tuple(sensors), tuple(inflow), valve
-        self._most, self._tries, self._limit = most, tries, limit
+        self._sensors, self._valve = tuple(sensors), valve
+        self._flow = dict.fromkeys(inflow, 1.0) | dict.fromkeys(outflow, -1.0)
+        self._most, self._tries, self._limit, self._drifts = most, tries, limit, drifts
         self._seen: list[Floats] = []
         self._flows: list[float] = []
         self._over = 0
+        self._least: Floats = np.zeros(len(self._sensors))
         self._case: _Case | None = None
         self._over_and_out = False
         self.events: list[Event] = []
@@ -98,10 +104,18 @@ class Burst:
         """Take what bursts do at another hour: places, sensors and segments stay the same."""
         self._ways = ways
 
+    def forget(self) -> None:
+        """Begin to learn anew what is calm, unless a burst is being dealt with: something was switched."""
+        if self._case is not None:
+            return
+        if len(self._seen) >= _CALM + 3:  # how much pressures scatter then is known
+            self._least = np.maximum(self._least, self._noise(np.array(self._seen[:-2])))
+        self._seen, self._flows, self._over = [], [], 0
+
     def decide(self, minute: int, readings: Mapping[str, float]) -> dict[str, float]:
         """Return the valves to set at a minute: 0 closes, 1 opens."""
         now = np.array([readings[one] for one in self._sensors])
-        flow = float(sum(readings[one] for one in self._inflow))
+        flow = float(sum(sign * readings[one] for one, sign in self._flow.items()))
         if np.isnan(now).any() or np.isnan(flow):
             return {}  # nothing is decided on what was not read
         self._seen.append(now)
@@ -118,9 +132,10 @@ class Burst:
             return {}
         past = np.array(self._seen[:-2])
         base = past[-_BEFORE:].mean(axis=0)
-        change, noise = self._seen[-1] - base, self._noise(past)
+        change, noise = self._seen[-1] - base, np.maximum(self._noise(past), self._least)
         strength, _ = self._match(change, noise)
-        self._over = self._over + 1 if strength.max() > self._limit else 0
+        limit = self._limit * (self._usual(past, noise) if self._drifts else 1.0)
+        self._over = self._over + 1 if strength.max() > limit else 0
         if self._over < 2:
             return {}
         calm = float(np.mean(self._flows[-2 - _BEFORE : -2]))
@@ -132,11 +147,14 @@ class Burst:
 
     def _noise(self, past: Floats) -> Floats:
         """Return how much pressures scatter in such a comparison without a burst, ``[sensor]`` in m."""
-        width = len(past) - _BEFORE - 1
-        means = np.array([past[at : at + _BEFORE].mean(axis=0) for at in range(width)])
-        off = past[_BEFORE + 1 : _BEFORE + 1 + width] - means
-        scatter: Floats = np.maximum(off.std(axis=0), 0.01)
+        scatter: Floats = np.maximum(_changes(past).std(axis=0), 0.01)
         return scatter
+
+    def _usual(self, past: Floats, noise: Floats) -> float:
+        """Return how strong the best way has been in such comparisons, one at least (root mean square)."""
+        way = self._ways.move / noise
+        strength = (_changes(past) / noise) @ way.T / np.maximum(np.sqrt((way**2).sum(axis=1)), 1e-9)
+        return max(1.0, float(np.sqrt((strength.max(axis=1) ** 2).mean())))
 
     def _match(self, change: Floats, noise: Floats) -> tuple[Floats, Floats]:
         """Return each place's strength in standard deviations, and the share of its burst, ``[place]``."""
@@ -197,3 +215,11 @@ class Burst:
         if float((then**2).sum()) < self._limit**2:
             return True  # all that the burst moved is behind the valves: the inflow alone has to tell
         return float(now @ then) < 0.5 * float(then @ then)
+
+
+def _changes(past: Floats) -> Floats:
+    """Return by how much each minute differed from those before it, ``[minute, sensor]`` in m."""
+    width = len(past) - _BEFORE - 1
+    means = np.array([past[at : at + _BEFORE].mean(axis=0) for at in range(width)])
+    changes: Floats = past[_BEFORE + 1 : _BEFORE + 1 + width] - means
+    return changes

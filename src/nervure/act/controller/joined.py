@@ -29,6 +29,7 @@ from nervure.core.room import Room
 __all__ = ["ROOMS", "SIGNALS", "Isolation", "Rooms", "Yesterday", "rooms", "signals", "week_hour"]
 
 _LEAST_C, _MOST_C = 0.0, 45.0
+_IDLE_KW = 0.01
 _MONDAY_H = 96.0  # hours from 1970 to its first Monday
 SIGNALS: Mapping[str, Callable[[Sequence[Junction]], Controller]] = {
     "fixed": FixedPlan, "webster": Webster, "greedy": GreedyQueue, "max-pressure": MaxPressure,
@@ -170,16 +171,21 @@ def rooms(
 class Isolation:
     """The controller of bursts on readings that have a time; what it closed it holds closed.
 
-    ``ways`` are what bursts do by the hour of the day, in UTC; the nearest hour counts.
+    ``ways`` are what bursts do by the hour of the day, in UTC; the nearest hour counts. What pressures owe to
+    the levels of tanks, which come and go without any burst, is taken off (``owes``, in m by m). A pump that starts or
+    stops moves all pressures at once, which is no burst: what is calm is learned anew then, for 23 minutes.
     """
 
     name = "isolation"
     every_s = 60.0
 
-    def __init__(self, burst: Burst, ways: Mapping[float, Ways]) -> None:
-        self._burst, self._ways = burst, dict(ways)
+    def __init__(
+        self, burst: Burst, ways: Mapping[float, Ways], owes: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
+        self._burst, self._ways, self._owes = burst, dict(ways), owes or {}
         self._set: dict[str, float] = {}
         self._begun_s: float | None = None
+        self._on: frozenset[str] | None = None
 
     @property
     def events(self) -> Sequence[Event]:
@@ -195,7 +201,18 @@ class Isolation:
         """Return every valve that was ever set, as it is to be: 0 closed, 1 open."""
         if self._begun_s is None:
             self._begun_s = now_s
+        on = frozenset(one for one, value in seen.items() if one.endswith("/power") and value > _IDLE_KW)
+        if on != (self._on if self._on is not None else on):
+            self._burst.forget()
+        self._on = on
         hour = now_s / 3600 % 24
         self._burst.foretell(self._ways[min(self._ways, key=lambda one: abs((one - hour + 12) % 24 - 12))])
-        self._set |= self._burst.decide(round((now_s - self._begun_s) / 60), seen)
+        self._set |= self._burst.decide(round((now_s - self._begun_s) / 60), {**seen, **self._still(seen)})
         return self._set
+
+    def _still(self, seen: Mapping[str, float]) -> dict[str, float]:
+        """Return pressures without what they owe to the levels of tanks."""
+        return {
+            name: seen[name] - sum(share * seen[level] for level, share in owed.items())
+            for name, owed in self._owes.items()
+        }

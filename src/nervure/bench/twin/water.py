@@ -13,10 +13,11 @@ from nervure.act.controller.burst import Burst, Event, Ways
 from nervure.act.controller.isolation import Segments, segments
 from nervure.twin.pipes import Pipes
 
-__all__ = ["Found", "Yard", "foretold", "one_burst"]
+__all__ = ["Found", "Yard", "foretold", "one_burst", "own"]
 
 Floats = NDArray[np.float64]
 _BURST_MIN, _CREW_MIN = 30, 120
+_NOBODY, _HALF_H = 1e-3, 30
 _CALM = {"noise": 0.0, "rough": 0.0, "read_m": 0.0}
 
 
@@ -46,7 +47,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Yard(msgspec.Struct, frozen=True, kw_only=True):
-    """A network with what is known of it beforehand: segments, demand in them in m3/h, ways of bursts."""
+    """A network with what is known of it beforehand: segments, demand in them in m3/h, ways of bursts.
+
+    ``owes`` says by how many metres each pressure rises with a metre of each tank's level, by their readings.
+    """
 
     path: Path
     pressure: tuple[str, ...]
@@ -55,10 +59,12 @@ class Yard(msgspec.Struct, frozen=True, kw_only=True):
     demand: Floats
     sources: NDArray[np.int64]
     ways: dict[float, Ways]
+    outflow: tuple[str, ...] = ()
+    owes: dict[str, dict[str, float]] = {}
 
     def twin(self) -> Pipes:
         """Return the network's twin."""
-        return Pipes(self.path, pressure=self.pressure, flow=self.inflow)
+        return Pipes(self.path, pressure=self.pressure, flow=(*self.inflow, *self.outflow))
 
     def control(self, twin: Pipes, hour: float) -> Burst:
         """Return a controller that knows what bursts do at about that hour."""
@@ -70,7 +76,9 @@ class Yard(msgspec.Struct, frozen=True, kw_only=True):
             self.sources,
             sensors=[f"{one}/pressure" for one in self.pressure],
             inflow=[f"{one}/flow" for one in self.inflow],
+            outflow=[f"{one}/flow" for one in self.outflow],
             valve=twin.valve,
+            drifts=bool(self.owes),
         )
 
 
@@ -81,10 +89,14 @@ def foretold(
     hours: Sequence[float],
     *,
     size: float = 6.0,
+    outflow: Sequence[str] = (),
     tell: Callable[[float, str], None] = lambda _share, _line: None,
 ) -> Yard:
-    """Let the network model say what a burst in the middle of every pipe does, at some hours of the day."""
-    twin = Pipes(path, pressure=tuple(pressure), flow=tuple(inflow))
+    """Let the network model say what a burst in the middle of every pipe does, at some hours of the day.
+
+    ``inflow`` are links that feed it, ``outflow`` those whose flow leaves it, for a tank.
+    """
+    twin = Pipes(path, pressure=tuple(pressure), flow=(*inflow, *outflow))
     cut = segments(twin.ends, len(twin.nodes), twin.valves)
     demand = np.zeros(cut.total)
     links = np.flatnonzero(twin.is_pipe).tolist()
@@ -107,8 +119,33 @@ def foretold(
     sources = np.unique(cut.of_node[np.flatnonzero(twin.is_source)])
     return Yard(
         path=path, pressure=tuple(pressure), inflow=tuple(inflow), cut=cut, demand=demand, sources=sources,
-        ways=ways,
+        ways=ways, outflow=tuple(outflow),
     )  # fmt: skip
+
+
+def own(path: Path, hours: Sequence[float]) -> Yard:
+    """Let a network's model say the same, of a network that is measured as its twin does by itself."""
+    twin = Pipes(path)
+    into = {
+        name for name, (_, end) in zip(twin.links, twin.ends.tolist(), strict=True) if twin.is_source[end]
+    }
+    yard = foretold(
+        path, twin.pressure, [one for one in twin.flow if one not in into], hours,
+        outflow=[one for one in twin.flow if one in into],
+    )  # fmt: skip
+    return msgspec.structs.replace(yard, owes=_owed(twin))
+
+
+def _owed(twin: Pipes) -> dict[str, dict[str, float]]:
+    """Return what pressures owe to tanks, from half an hour in which next to nobody draws anything."""
+    if not twin.tanks:
+        return {}
+    sensors, tanks = [f"{one}/pressure" for one in twin.pressure], [f"{one}/level" for one in twin.tanks]
+    rows = [twin.reset(scenario={**_CALM, "demand": _NOBODY}), *(twin.step() for _ in range(_HALF_H))]
+    twin.close()
+    moved = [np.array([[row[one] for one in names] for row in rows]) for names in (tanks, sensors)]
+    share = np.linalg.lstsq(moved[0] - moved[0].mean(axis=0), moved[1] - moved[1].mean(axis=0), rcond=None)[0]
+    return {one: dict(zip(tanks, share[:, at].tolist(), strict=True)) for at, one in enumerate(sensors)}
 
 
 def _state(twin: Pipes, scenario: dict[str, float], leak: int | None) -> tuple[Floats, float]:

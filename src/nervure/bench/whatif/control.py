@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nervure.core.error import UsageError
 from nervure.twin.api import Twin
+
+if TYPE_CHECKING:
+    from nervure.bench.twin.water import Yard
 
 __all__ = ["CONTROLLERS", "Decide", "known", "opened"]
 
@@ -16,10 +21,13 @@ Decide = Callable[[Mapping[str, float], float], Mapping[str, float]]
 CONTROLLERS: Mapping[str, tuple[str, ...]] = {
     "roads": ("fixed", "actuated", "Webster", "greedy queue", "max-pressure"),
     "building": ("schedule", "learned start"),
+    "pipes": ("isolation",),
 }
 """Which there are for which twin; the first two of roads are plans of its own."""
 
 _EVERY_S = {"Webster": 5.0}
+_HOUR = 10.0  # when a network's twin begins, where nothing else is said
+_APART_H = 3.0
 
 
 def known(twin: str, controller: str) -> None:
@@ -32,10 +40,12 @@ def known(twin: str, controller: str) -> None:
         )
 
 
-def opened(twin: str, net: str, controller: str) -> tuple[Twin, Callable[[float], Decide | None]]:
+def opened(
+    twin: str, net: str, controller: str, *, minutes: float = 60.0
+) -> tuple[Twin, Callable[[Mapping[str, float]], Decide | None]]:
     """Open a twin for a controller; returns it, and what makes the controller of a run.
 
-    That is told on which day of the year the run begins.
+    That is told the circumstances in which the run begins. A run takes so many ``minutes``.
     """
     from nervure.twin.find import open_twin
 
@@ -48,7 +58,9 @@ def opened(twin: str, net: str, controller: str) -> tuple[Twin, Callable[[float]
     if twin == "roads" and controller not in ("", "fixed", "actuated"):
         return found, lambda _: _signals(found, controller)
     if twin == "building" and controller:
-        return found, lambda day: _thermostats(controller, day)
+        return found, lambda scenario: _thermostats(controller, scenario.get("start_day", 0.0))
+    if twin == "pipes" and controller:
+        return found, lambda scenario: _isolation(found, scenario.get("hour", _HOUR), minutes)
     return found, lambda _: None
 
 
@@ -67,6 +79,26 @@ def _signals(twin: Twin, name: str) -> Decide:
         "Webster": Webster, "greedy queue": GreedyQueue, "max-pressure": MaxPressure,
     }  # fmt: skip
     return Shield(rules[name](there), there).decide
+
+
+def _isolation(twin: Twin, hour: float, minutes: float) -> Decide:
+    """Return the search for valves, which knows what bursts do in this network at hours of the run."""
+    from nervure.act.controller.joined import Isolation
+    from nervure.twin.pipes import Pipes
+
+    if not isinstance(twin, Pipes):
+        raise UsageError("valves are searched for in a network of pipes", hint='twin = "pipes"')
+    hours = tuple((hour + _APART_H * one) % 24 for one in range(min(8, 1 + round(minutes / 60 / _APART_H))))
+    yard = _yard(twin.path, hours)
+    made = Isolation(yard.control(twin, hour), yard.ways, yard.owes)
+    return lambda readings, now_s: made.decide(readings, now_s + 3600 * hour)
+
+
+@cache
+def _yard(path: Path, hours: tuple[float, ...]) -> Yard:
+    from nervure.bench.twin.water import own
+
+    return own(path, hours)
 
 
 def _thermostats(name: str, day: float) -> Decide:

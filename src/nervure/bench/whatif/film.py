@@ -100,7 +100,7 @@ def film(base: Job, do: Job) -> Film:
 
 def _watched(job: Job) -> _Run:
     """Run the first seed, and keep what was measured at every step."""
-    twin, make = opened(job.twin, job.net, job.measure.controller)
+    twin, make = opened(job.twin, job.net, job.measure.controller, minutes=job.minutes)
     seen: list[Mapping[str, float]] = []
     try:
         kpis = once(twin, make, job, job.seeds[0], seen.append)

@@ -82,6 +82,8 @@ SCENARIOS: Mapping[str, WhatIf] = {
                       net="district", scenario=_BURST, minutes=180.0,
                       do=Measure(then=(Then(after=45.0, commands={"H22@J22/valve": 0.0,
                                                                   "H22@J23/valve": 0.0}),))),
+    "search": WhatIf(title="A burst pipe is found and shut in by the search for valves", twin="pipes",
+                     net="district", scenario=_BURST, minutes=180.0, do=Measure(controller="isolation")),
     "pump-off": WhatIf(title="The pump of a district stands still for half a day", twin="pipes",
                        net="district", do=Measure(commands={"PU/pump": 0.0}), minutes=720.0),
     "heat-wave": WhatIf(title="Three days in July are six degrees warmer", twin="building", minutes=4320.0,

@@ -48,7 +48,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 def perform(job: Job) -> Kept:
     """Run every seed in this process."""
-    twin, make = opened(job.twin, job.net, job.measure.controller)
+    twin, make = opened(job.twin, job.net, job.measure.controller, minutes=job.minutes)
     try:
         runs = tuple(once(twin, make, job, seed) for seed in job.seeds)
         about = twin.describe()
@@ -60,7 +60,7 @@ def perform(job: Job) -> Kept:
 
 def once(
     twin: Twin,
-    make: Callable[[float], Decide | None],
+    make: Callable[[Mapping[str, float]], Decide | None],
     job: Job,
     seed: int,
     look: Callable[[Mapping[str, float]], None] | None = None,
@@ -75,7 +75,7 @@ def once(
         twin.release()  # who does nothing leaves it to its own plan
         scenario, begun_s, readings = found.scenario, found.elapsed_s + about.step_s, twin.step()
     every = {one.name for one in about.actuators}
-    decide = make(scenario.get("start_day", 0.0))
+    decide = make(scenario)
     held, then = dict(job.measure.commands), sorted(job.measure.then, key=lambda one: one.after)
     fresh = True
     for step in range(max(1, round(job.minutes * 60 / about.step_s))):
