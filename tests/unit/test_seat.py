@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -123,6 +124,45 @@ def test_a_platform_that_is_away_is_asked_at_the_next_moment(seat: Seat, platfor
     platform.away = False
     moment(seat, 20, 3.0)
     assert len(platform.asked) == 1
+
+
+def test_on_readings_that_are_too_old_nothing_is_asked_until_they_come_in_time(
+    platform: Platform, follow: Follow
+) -> None:
+    """Time goes a hundred times as fast there as here: twenty seconds of it are a fifth of one of ours."""
+    seat = Seat(
+        follow, {"valve": Loop(7, "opening")}, {1: "level"},
+        ask=platform.ask, lease_s={7: 30.0}, seen_s={7: 20.0},
+    )  # fmt: skip
+    begun = time.time_ns() - 3 * S  # its clock is three seconds slow, which is not late
+
+    def heard(turn: int, late_s: float) -> int:
+        read = begun + turn * S // 10
+        now = read + 3 * S + round(late_s * S)
+        seat._came.put((1, turn * 10 * S, float(turn), read, now))
+        monkeypatched.setattr("nervure.act.seat.time.time_ns", lambda: now)
+        assert seat.step(0.3)
+        return len(platform.asked)
+
+    with pytest.MonkeyPatch.context() as monkeypatched:
+        assert [heard(turn, 0.0) for turn in range(1, 5)] == [1, 2, 3, 4]
+        assert [heard(turn, 0.4) for turn in range(5, 8)] == [4, 4, 4]
+        assert seat.counts["held back: late"] == 3
+        assert heard(8, 0.1) == 5
+    assert len(follow.saw) == 8  # it has gone on deciding
+
+
+def test_a_platform_that_does_not_answer_is_asked_ever_more_seldom(seat: Seat, platform: Platform) -> None:
+    platform.away = True
+    for at in range(10, 60, 10):
+        moment(seat, at, float(at))
+    assert seat.counts["not asked: nobody answers"] >= 2
+    assert seat.counts["held back: not answered"] >= 1
+    platform.away = False
+    seat._pause.succeeded()
+    moment(seat, 60, 6.0)
+    moment(seat, 70, 7.0)
+    assert len(platform.asked) == 2  # whoever answers is asked at each moment again
 
 
 def test_who_is_missing_is_waited_for_once(seat: Seat, follow: Follow) -> None:

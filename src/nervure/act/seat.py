@@ -7,7 +7,7 @@
 The seat goes by the time of the readings, never by ours: a city that is played back decides as it would have
 then. A moment is whole when everybody has spoken who spoke the last two times, or when a little while has
 passed without them. What is not asked again ends with its lease, so a seat that dies leaves the field to its
-plan.
+plan. So does one that hears late, or that is not answered: it holds back, lest a late node gets later still.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from nervure.act.controller.api import Controller
+from nervure.act.late import Lateness, Pause
 from nervure.core.error import NervureError
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.task import FINAL
@@ -77,7 +78,8 @@ class Seat:
     makes a Task and returns its id, ``states`` says how Tasks do; both may raise ``NervureError`` while the
     platform is away. A controller decides on every moment, but where the next one is there already nothing is
     asked. A command is asked when it is another one, when half of its lease is over, or when the
-    last was not taken.
+    last was not taken. Where a capability says how old readings may be that a command rests on (``seen_s``,
+    seconds of the device), nothing is asked on older ones, as it would be refused.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Seat:
         ask: Ask,
         states: States | None = None,
         lease_s: Mapping[int, float],
+        seen_s: Mapping[int, float] | None = None,
         tell: Callable[[Asked], None] = lambda _: None,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -97,6 +100,7 @@ class Seat:
         """What the controller broke on, the last time it did."""
         self._controller, self._loops, self._streams = controller, dict(loops), dict(streams)
         self._ask, self._states, self._lease_s, self._tell = ask, states, dict(lease_s), tell
+        self._seen_s, self._late, self._pause, self._ask_ns = dict(seen_s or {}), Lateness(), Pause(), 0
         self._came: queue.SimpleQueue[tuple[int, int, float, int, int]] = queue.SimpleQueue()
         self._rounds: dict[int, _Round] = {}
         self._newest: dict[str, tuple[int, float]] = {}
@@ -181,6 +185,7 @@ class Seat:
         self._closed_ns, self._spoke = moment, spoke
         self._newest |= {name: (moment, value) for name, value in one.values.items()}
         self.counts["rounds"] += 1
+        self._late.note(moment, one.read_ns[0], one.heard_ns[0])
         every = round(self._controller.every_s * SECOND_NS)
         if self._decided_ns is None or moment - self._decided_ns >= every - self._gap_ns // 2:
             self._decided_ns = moment
@@ -209,7 +214,7 @@ class Seat:
             if loop is not None and math.isfinite(value):
                 wanted.setdefault(loop.capability, {})[loop.field] = float(value)
         for capability, values in wanted.items():
-            if self._due(capability, values, moment):
+            if self._due(capability, values, moment) and not self._holds_back(capability, one.read_ns[0]):
                 draft = Asked(
                     task=0, capability=capability, values=values, moment_ns=moment, read_ns=one.read_ns[0],
                     heard_ns=one.heard_ns[0], asked_ns=0, inputs=digest,
@@ -223,6 +228,17 @@ class Seat:
             return True
         return moment - last.moment_ns >= self._lease_s[capability] * SECOND_NS / 2
 
+    def _holds_back(self, capability: int, read_ns: int) -> bool:
+        """Tell whether nothing is to be asked now: it would be too late, or nobody answers."""
+        bound = self._seen_s.get(capability, math.inf)
+        if self._late.by_device_s(read_ns, time.time_ns() + self._ask_ns) > bound:
+            self.counts["held back: late"] += 1
+            return True
+        if self._pause.left_s(time.monotonic()) > 0:
+            self.counts["held back: not answered"] += 1
+            return True
+        return False
+
     def _put(self, draft: Asked) -> None:
         act: dict[str, object] = {
             "model": self._controller.name,
@@ -233,13 +249,17 @@ class Seat:
         if rests := getattr(self._controller, "rests", ()):
             act["rests"] = list(rests)
         body: dict[str, object] = {"taskingParameters": draft.values, "properties": {"act": act}}
+        begun_ns = time.time_ns()
         try:
             draft.task = self._ask(draft.capability, body)
         except NervureError as cause:  # the platform is away, or does not want it: again at the next moment
             self.counts[f"not asked: {cause.what}"[:100]] += 1
             self._last.pop(draft.capability, None)
+            self._pause.failed(time.monotonic())
             return
         draft.asked_ns = time.time_ns()
+        self._ask_ns = (self._ask_ns + draft.asked_ns - begun_ns) // 2  # the next will take about as long
+        self._pause.succeeded()
         self.counts["asked"] += 1
         self._last[draft.capability] = self._open[draft.task] = draft
         self._tell(draft)

@@ -20,7 +20,7 @@ from nervure.cli.foresee import Foreseen, foreseen, teller
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
 from nervure.core.error import NervureError, NotFoundError, UsageError
-from nervure.core.instant import to_ns
+from nervure.core.instant import SECOND_NS, duration_ns, to_ns
 
 if TYPE_CHECKING:
     import httpx
@@ -201,7 +201,9 @@ def _seat(
         for one in capabilities
         for part in one["taskingParameters"]["field"]
     }
-    leases = {int(one["@iot.id"]): _lease(one["properties"]["act"], asked.lease) for one in capabilities}
+    acts = {int(one["@iot.id"]): one["properties"]["act"] for one in capabilities}
+    leases = {key: _lease(act, asked.lease) for key, act in acts.items()}
+    seen = {key: duration_ns(act["seen"]) / SECOND_NS for key, act in acts.items() if "seen" in act}
     made = _made(name, asked, loaded, [one["properties"] for one in capabilities], folder, ahead.rests)
     written = asked.trace.open("a", encoding="utf-8") if asked.trace is not None else None
 
@@ -212,7 +214,10 @@ def _seat(
             written.write(msgspec.json.encode(one).decode() + "\n")
             written.flush()
 
-    return Seat(made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, tell=tell), made
+    seat = Seat(
+        made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, seen_s=seen, tell=tell
+    )
+    return seat, made
 
 
 def _streams(node: _Node, things: set[int], prefix: str) -> dict[int, str]:
@@ -234,8 +239,6 @@ def _prefix(name: str) -> str:
 
 def _lease(act: Mapping[str, Any], wanted: float | None) -> float:
     """Return how long commands hold, in seconds of the device: what was asked, within what is allowed."""
-    from nervure.core.instant import SECOND_NS, duration_ns
-
     longest = duration_ns(act.get("lease", "1min")) / SECOND_NS
     return longest if wanted is None else min(wanted, longest)
 

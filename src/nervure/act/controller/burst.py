@@ -66,10 +66,10 @@ class _Case(msgspec.Struct):
 class Burst:
     """Watch pressures by the minute, and close at most ``most`` valves where a burst must be.
 
-    ``sensors`` are readings of pressure, ``inflow`` of flows that feed the network, ``outflow`` of those that
-    leave it for a tank. ``limit`` is in standard deviations of the best way's strength, which calm minutes
-    hardly ever reach twice running. Where pressures drift together (``drifts``), as with a tank's level or the
-    demand of an evening, it is set beside how strong the best way has usually been.
+    ``sensors`` are readings of pressure, ``inflow`` of flows that feed the network, ``outflow`` of those
+    that leave it for a tank. ``limit`` is in standard deviations of the best way's strength, which calm
+    minutes hardly ever reach twice running. Where pressures drift together (``drifts``), as with a tank's
+    level or the demand of an evening, it is set beside how strong the best way has usually been.
     """
 
     def __init__(

@@ -171,9 +171,9 @@ def rooms(
 class Isolation:
     """The controller of bursts on readings that have a time; what it closed it holds closed.
 
-    ``ways`` are what bursts do by the hour of the day, in UTC; the nearest hour counts. What pressures owe to
-    the levels of tanks, which come and go without any burst, is taken off (``owes``, in m by m). A pump that starts or
-    stops moves all pressures at once, which is no burst: what is calm is learned anew then, for 23 minutes.
+    ``ways`` are what bursts do by the hour of the day, in UTC; the nearest hour counts. What pressures owe
+    to the levels of tanks, which come and go without any burst, is taken off (``owes``, in m by m). A pump
+    that starts or stops moves all pressures at once: what is calm is learned anew then, for 23 minutes.
     """
 
     name = "isolation"
