@@ -16,14 +16,17 @@ import pytest
 from msgspec.structs import replace
 from paho.mqtt.enums import CallbackAPIVersion
 
-from nervure.act.device import installed
+from nervure.act.device import Device, installed
 from nervure.act.guard import Guard
 from nervure.act.memory import AGAIN_NS, Memory
+from nervure.cli.field import post
 from nervure.core.command import HAND, Proposal
+from nervure.core.error import EnvironmentMissing
 from nervure.core.interlock import Declared
 from nervure.core.mac import sealed
 from nervure.core.order import Order, Report
 from nervure.core.papers import Papers
+from nervure.twin.enrol import Place
 from tests.acting import CROSSING, PUMP, crossing, pump
 
 S = 1_000_000_000
@@ -300,3 +303,33 @@ def test_nothing_is_written_while_nothing_changes(tmp_path: Path) -> None:
     kept = Memory(tmp_path / "m").read()
     assert kept is not None
     assert kept.hands[0].actor == "ann"
+
+
+def test_guards_of_a_twin_that_is_run_again_go_on_where_they_were(tmp_path: Path) -> None:
+    """Its time begins in the past each time, so it may be earlier than when it ended."""
+    speed = {"name": "speed", "type": "Quantity", "constraint": {"interval": [[0.0, 100.0]]}}
+    parameters = {"type": "DataRecord", "field": [speed]}
+    place = Place(
+        thing=3, name="pump", datastreams={}, username="", token="", capability=5,
+        fields={"speed": "drive/speed"}, properties={"act": PUMP}, parameters=parameters,
+        papers=msgspec.json.encode(PAPERS),
+    )  # fmt: skip
+
+    def begun(now_ns: int, folder: Path | None) -> Device:
+        made = post(place, lambda: now_ns, folder).guard
+        assert isinstance(made, Device)
+        made.step()
+        return made
+
+    folder = tmp_path / "guards"
+    first = begun(1000 * S, folder)
+    hand = wish(1000, {"speed": 35.0}, by="person", actor="ann", slot=HAND, until_ns=None)
+    assert first.guard.offer(hand, 1000 * S).status in ("acknowledged", "running")
+    first.step()
+    assert (folder / "5.memory").stat().st_mode & 0o777 == 0o600
+    again = begun(900 * S, folder)
+    assert (again.guard.holder, again.fields) == (first.guard.holder, {"speed": 35.0})
+    assert begun(900 * S, None).guard.holder == "plan"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentMissing, match="guards cannot keep what they have to remember"):
+        begun(900 * S, tmp_path / "file")

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +39,7 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
     from nervure.twin.enrol import unknown
     from nervure.twin.keep import keeps
     from nervure.twin.run import Counts, Field, Pace
+    from nervure.twin.state import FOLDER
 
     with tempfile.TemporaryDirectory() as folder:
         opened = _open(name, asked.net, Path(folder))
@@ -54,7 +56,9 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             faults = _faults(asked.fault, about, asked.seed)
             pace = Pace(start_ns=_begin_ns(asked), speed=asked.speed)
             door = None if asked.alone else broker(loaded)
-            going = Field(opened, places, door, pace, post, faults=faults, keep=_keeping(name, asked, loaded))
+            guard = partial(post, memory=None if asked.alone else loaded.folder / FOLDER / "guards")
+            keep = _keeping(name, asked, loaded)
+            going = Field(opened, places, door, pace, guard, faults=faults, keep=keep)
             found = _run(going, name, asked, about, quiet=quiet)
             if asked.beside:
                 opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
@@ -89,8 +93,11 @@ def _run(going: Field, name: str, asked: Going, about: Description, *, quiet: bo
         going.close()
 
 
-def post(place: Place, clock: Callable[[], int]) -> Post:
-    """Return the guard of a Thing with actuators: it keeps to what was declared."""
+def post(place: Place, clock: Callable[[], int], memory: Path | None = None) -> Post:
+    """Return the guard of a Thing with actuators: it keeps to what was declared.
+
+    Of one that the platform knows, ``memory`` is the folder with what it has to remember over a restart.
+    """
     from nervure.act.device import Device, installed
     from nervure.act.guard import Guard
     from nervure.core.interlock_check import declared, inputs
@@ -104,12 +111,26 @@ def post(place: Place, clock: Callable[[], int]) -> Post:
     low = {one["name"]: one["constraint"]["interval"][0][0] for one in place.parameters["field"]}
     start = low | (dict(read.plan[0].values) if read.plan else {})
     if place.papers:
-        device = installed(papers(place.papers), start, clock=clock)
+        file = None if memory is None else _private(memory) / f"{place.capability}.memory"
+        device = installed(papers(place.papers), start, clock=clock, memory=file)
     else:  # no platform knows of it, so nobody commands it
         device = Device(
             Guard(read, start, clock()), thing=place.thing, capability=place.capability, clock=clock
         )
     return Post(place.thing, device, place.fields, frozenset(inputs(read)))
+
+
+def _private(folder: Path) -> Path:
+    """Make a folder that is for whoever runs this alone."""
+    from nervure.core.error import EnvironmentMissing
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as cause:
+        raise EnvironmentMissing(
+            f"guards cannot keep what they have to remember: {cause.strerror}", where=str(folder)
+        ) from cause
+    return folder
 
 
 def network(net: str | None, folder: Path) -> Path:
