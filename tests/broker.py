@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.patience import eventually
 from tests.support import free_ports
 
-__all__ = ["Mosquitto", "mosquitto", "until"]
+__all__ = ["Mosquitto", "mosquitto"]
 
 
 class Mosquitto:
@@ -29,14 +31,10 @@ class Mosquitto:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         quiet = asyncio.subprocess.DEVNULL
         self._process = await asyncio.create_subprocess_exec(program, "-c", str(self._config), stderr=quiet)
-        for _ in range(200):
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("Mosquitto did not start")
+        dial = functools.partial(asyncio.open_connection, "127.0.0.1", self.port)
+        _, writer = await eventually(dial, forgive=(OSError,))
+        writer.close()
+        await writer.wait_closed()
 
     async def stop(self) -> None:
         if self._process is not None:
@@ -61,10 +59,3 @@ async def mosquitto(folder: Path, extra: str = "") -> AsyncIterator[Mosquitto]:
         yield broker
     finally:
         await broker.stop()
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - a gateway tells how it does when it is asked
-            await asyncio.sleep(0.01)

@@ -7,8 +7,7 @@ import contextlib
 import secrets
 import ssl
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from nervure.trust.authority import Authority
 from nervure.trust.nkey import AccountKey
 from nervure.trust.office import Office
 from nervure.trust.register import Register
+from tests.patience import until
 
 
 class Place:
@@ -154,26 +154,26 @@ class Caller:
         except (OSError, ssl.SSLError):
             return None
         self.mqtt.loop_start()
-        wait(lambda: self._told.is_set() or self.closed.is_set())
+        until(lambda: self._told.is_set() or self.closed.is_set())
         return self.answer
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         before = self.published
         self.mqtt.publish(topic, payload, qos=qos, retain=retain)
-        wait(lambda: self.published > before)
+        until(lambda: self.published, lambda seen: seen > before)
 
     def subscribe(self, topic: str, qos: int = 1) -> int:
         """Subscribe and return the code that the server answers with: 128 for no."""
         before = len(self.subscribed)
         self.mqtt.subscribe(topic, qos)
-        wait(lambda: len(self.subscribed) > before)
+        until(lambda: len(self.subscribed), lambda seen: seen > before)
         return self.subscribed[-1]
 
     def leave(self) -> None:
         welcome = self.mqtt.is_connected()
         self.mqtt.disconnect()
         if welcome:
-            wait(self.closed.is_set)
+            until(self.closed.is_set)
         self.mqtt.loop_stop()
         self.mqtt.reinitialise()  # closes what a thread that was dialling anew left open
 
@@ -186,11 +186,3 @@ class Caller:
 
     def _published(self, *_: Any) -> None:
         self.published += 1
-
-
-def wait(true: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Wait until something is true, or fail."""
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.patience import until
 from tests.support import free_ports
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Opened", "opened"]
-
-READY_S = 60.0
 
 
 class Opened:
@@ -34,13 +33,11 @@ class Opened:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        end = time.monotonic() + READY_S
-        while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.http}/health").status_code == 200:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"the node did not start: {self.process.returncode}")
+        look = functools.partial(httpx.get, f"{self.http}/health")
+        until(
+            look, lambda answer: answer.status_code == 200,
+            forgive=(httpx.TransportError,), running=self.process,
+        )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from nervure.bench.process import free_ports
 from nervure.core.settings import Access, Http, Nats, Settings
 from nervure.stream.log import Entries, Log
 from nervure.stream.server import Server
+from tests.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -54,9 +55,7 @@ async def kill(server: Server) -> None:
     """Kill nats-server and wait until it runs and lets devices in again."""
     before = server.restarts
     os.kill(server.pid, signal.SIGKILL)
-    async with asyncio.timeout(30):
-        while server.restarts == before:  # noqa: ASYNC110 - what a caller of `Server` can see
-            await asyncio.sleep(0.01)
+    await eventually(lambda: server.restarts, lambda seen: seen > before)
 
 
 async def collect(log: Log, after: int, count: int, timeout_s: float = 20.0) -> Entries:

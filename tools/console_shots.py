@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,28 +85,24 @@ def _papers(api: httpx.Client) -> Papers:
 
 def _commanded(api: httpx.Client, loop: int) -> None:
     """Let a model lower the pressure a little, and wait until the valve has it."""
-    _until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+    from tests.patience import until
+
+    until(lambda: api.get(f"/api/loops/{loop}").json()["guard"], equals="here")
     forced = {"mode": "auto", "because": "a picture for the documents"}
     api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
     act = {"model": "leakage", "lease_s": 3600}
     body = {"taskingParameters": {"pressure": 38.5}, "properties": {"act": act}}
     api.post(f"/v1.1/TaskingCapabilities({loop})/Tasks", json=body).raise_for_status()
-    _until(lambda: api.get(f"/api/loops/{loop}").json()["values"].get("pressure") == 38.5)
+    until(lambda: api.get(f"/api/loops/{loop}").json()["values"].get("pressure"), equals=38.5)
 
 
 def _asked(api: httpx.Client) -> int:
     """Ask a twin what a measure would change; return the number of the answer."""
+    from tests.patience import until
+
     asked = api.post("/api/whatif", json={"question": "gate", "seeds": 8}).raise_for_status().json()["id"]
-    _until(lambda: api.get(f"/api/whatif/{asked}").json()["state"] == "done", 120.0)
+    until(lambda: api.get(f"/api/whatif/{asked}").json()["state"], equals="done", seconds=120)
     return int(asked)
-
-
-def _until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError("it did not come to this in time")
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":

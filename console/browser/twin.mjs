@@ -1,5 +1,6 @@
 // Somebody asks what would be if: the question runs to its end beside the node, another is cancelled; the answer is
-// looked at as a plot, a table and a film, and is there after the page was loaded anew.
+// looked at as a plot, a table and a film, and is there after the page was loaded anew. Another begins where a twin is
+// that runs.
 import { ask, axe, look, run, show } from './page.mjs'
 
 await run(async ({ page }) => {
@@ -58,5 +59,21 @@ await run(async ({ page }) => {
   found.boards = await page.locator('.boards figure').count()
   await page.getByRole('combobox', { name: 'Over the run' }).selectOption({ index: 1 })
   await look(page, found, 'board')
+
+  await page.getByRole('link', { name: 'All what-ifs' }).click()
+  await page.getByLabel('Question').selectOption('shut')
+  found.elsewhereNow = await page.getByLabel('From now').count() // no such twin runs
+  await page.getByLabel('Question').selectOption('gate')
+  found.circumstances = [await page.getByRole('group', { name: 'Circumstances' }).count()]
+  await page.getByLabel('From now').check()
+  found.circumstances.push(await page.getByRole('group', { name: 'Circumstances' }).count())
+  await page.getByLabel('Keep a film').uncheck()
+  await page.getByLabel('Pairs of runs').fill('3')
+  await look(page, found, 'now')
+  await page.getByRole('button', { name: 'Ask', exact: true }).click()
+  await rows.first().getByText('From now').waitFor()
+  await rows.first().getByText('Done', { exact: true }).waitFor({ timeout: 60_000 })
+  await rows.first().locator('a').click()
+  found.says = await page.locator('p.quiet').first().innerText()
   return found
 })

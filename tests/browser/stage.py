@@ -24,6 +24,7 @@ from nervure.solutions.water import solution as water
 from nervure.stream.subject import reading_topic
 from tests.chaos.city import learn
 from tests.opened import Opened, opened
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,30 +77,21 @@ class Stage:
 
     def wait_for_alert(self) -> None:
         """Wait until an alert is open."""
-        end = time.monotonic() + 10
-        while not httpx.get(f"{self.node.http}/alerts?active=true").json():
-            assert time.monotonic() < end, "no alert was raised"
-            time.sleep(0.05)
+        until(lambda: httpx.get(f"{self.node.http}/alerts?active=true").json())
 
     def wait_for_forecasts(self) -> None:
         """Wait until all that a model has foretold is stored."""
-        end = time.monotonic() + 60
-        while True:
+
+        def look() -> tuple[list[Any], Any]:
             with httpx.Client(base_url=self.node.http, timeout=30) as api:
                 told = api.get("/api/streams?kind=forecast&solution=water").json()["last"]
-                behind = api.get("/status").json()["log"]["behind"]
-            if None not in told and len(set(told)) == 1 and not behind:
-                return
-            assert time.monotonic() < end, "the model foretold nothing"
-            time.sleep(0.3)
+                return told, api.get("/status").json()["log"]["behind"]
+
+        until(look, lambda seen: len(set(seen[0])) == 1 and None not in seen[0] and not seen[1], every_s=0.3)
 
     def wait_for_quarantine(self) -> bool:
         """Wait until something was refused."""
-        end = time.monotonic() + 10
-        while not httpx.get(f"{self.node.http}/api/quarantine").json():
-            assert time.monotonic() < end, "nothing was refused"
-            time.sleep(0.05)
-        return True
+        return bool(until(lambda: httpx.get(f"{self.node.http}/api/quarantine").json()))
 
 
 @contextlib.contextmanager

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +15,7 @@ from tests.acting import PUMP, SPEED
 from tests.browser.ground import vector_pmtiles
 from tests.browser.stage import artefacts, drive_at
 from tests.opened import opened
+from tests.patience import until
 
 pytestmark = pytest.mark.service
 
@@ -25,15 +23,6 @@ NAME = "Pump <img src=x onerror=alert(1)>"
 VALVE = "Valve"
 EASY = {"promote": {"least": 2, "refused": 0.5}}
 EFFECT = {"kind": "effect", "of": "speed", "input": "flow", "least": 0.1, "within": "300ms"}
-
-
-def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        if found := true():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come to this in time")
 
 
 def propose(api: httpx.Client, loop: int, speed: float) -> bool:
@@ -99,13 +88,13 @@ def test_loops_are_looked_after_from_a_browser(tmp_path: Path) -> None:
             Station(node.mqtt_port, pump, {"speed": 20.0}) as device,
             Station(node.mqtt_port, choked, {"speed": 20.0}) as valve,
         ):
-            until(lambda: [one["guard"] for one in api.get("/api/loops").json()] == ["here"] * 2)
+            until(lambda: [one["guard"] for one in api.get("/api/loops").json()], equals=["here"] * 2)
             speeds = iter([(30.0, 31.0), (40.0,)])
             works = [
                 ("propose", lambda: all(propose(api, loop, one) for one in next(speeds))),
-                ("approved", lambda: until(lambda: device.values["speed"] == 40.0)),
-                ("hand", lambda: until(lambda: device.values["speed"] == 10.0)),
-                ("back", lambda: until(lambda: device.values["speed"] == 20.0)),
+                ("approved", lambda: until(lambda: device.values["speed"], equals=40.0)),
+                ("hand", lambda: until(lambda: device.values["speed"], equals=10.0)),
+                ("back", lambda: until(lambda: device.values["speed"], equals=20.0)),
                 ("tamper", lambda: tamper(tmp_path, loop)),
                 ("trip", lambda: trip(api, choked.capability, valve)),
             ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,6 +10,7 @@ import pytest
 from nervure.core.label import LABELS
 from tests.browser.ground import pmtiles
 from tests.browser.stage import Stage, drive, stage, teach
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,10 +86,10 @@ def test_a_training_on_the_node_goes_to_its_end_and_one_goes_on_at_a_time(
         assert api.post("/api/training", json=wish).status_code == 429
         stands = api.get("/api/training").json()
         assert (stands["state"], stands["problem"], stands["who"]) == ("running", wish["problem"], "anyone")
-        until = time.monotonic() + 300
-        while stands["state"] == "running" and time.monotonic() < until:
-            time.sleep(0.5)
-            stands = api.get("/api/training").json()
+        stands = until(
+            lambda: api.get("/api/training").json(), lambda seen: seen["state"] != "running",
+            seconds=300, every_s=0.5,
+        )  # fmt: skip
         assert stands["state"] == "done", stands["said"]
         known = {one["version"]: one for one in api.get("/api/models").json()}
     assert stands["version"] not in versions

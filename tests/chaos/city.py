@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
 from nervure.stream.subject import reading_subject
 from nervure.trust.signature import SigningKey
+from tests.patience import eventually
 
 __all__ = ["City", "learn"]
 
@@ -110,18 +109,15 @@ class City:
         catalogue.add_model(self.learned.card, self.learned.name, self.learned.sha256, promoted=True)
         catalogue.close()
         version = self.learned.card.version
-        while (await self.node.status())["models"].get("water") != version:  # noqa: ASYNC110 - its own process
-            await asyncio.sleep(0.1)
+        await eventually(self.node.status, lambda status: status["models"].get("water") == version)
 
     async def reached(self, last: int, timeout_s: float = 120.0) -> None:
         """Wait until both views have passed a position of the log."""
-        until = time.monotonic() + timeout_s
-        while True:
-            status = await self.node.status()
-            if min(status["sealed_position"], status["score_position"]) >= last:
-                return
-            assert time.monotonic() < until, f"the node hangs: {status}"
-            await asyncio.sleep(0.1)
+        await eventually(
+            self.node.status,
+            lambda status: min(status["sealed_position"], status["score_position"]) >= last,
+            seconds=timeout_s, every_s=0.1,
+        )  # fmt: skip
 
     def replay(self, seconds: float) -> Replay:
         """Return the devices, which take about so long."""

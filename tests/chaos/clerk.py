@@ -8,6 +8,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nervure.bench.process import NodeProcess, free_settings
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
 from tests.body import datastream, feature, location, thing
+from tests.patience import eventually
 from tests.support import publish_mqtt
 
 __all__ = ["Clerks"]
@@ -83,14 +85,14 @@ class Clerks:
                 self._up.clear()
                 await self.node.start()
                 self._up.set()
-            await _until(lambda: told.least() > LEAST)
+            await eventually(told.least, lambda least: least > LEAST, seconds=PATIENCE_S)
         finally:
             self._over.set()
             self._up.set()
             await asyncio.gather(*working)
 
     async def _promised(self, made: int) -> None:
-        await _until(lambda: len(self.told.made) >= made)
+        await eventually(lambda: len(self.told.made), lambda seen: seen >= made, seconds=PATIENCE_S)
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=f"{self.node.url}/v1.1/", timeout=20)
@@ -215,9 +217,7 @@ class Clerks:
         """Wait until the node has told the log what is left, and read the log."""
         with_intents = Catalogue.open(self.settings.folder / "catalogue.db")
         try:
-            async with asyncio.timeout(20):
-                while with_intents.intents():  # noqa: ASYNC110 - of another process
-                    await asyncio.sleep(0.1)
+            await eventually(with_intents.intents, not_)
         finally:
             with_intents.close()
         answer = await client.post("Datastreams(1)/Observations", json={"result": 0})
@@ -232,12 +232,6 @@ class Clerks:
         streams = store.ask("SELECT DISTINCT datastream FROM {observation}")["datastream"].to_pylist()
         store.close()
         assert set(streams) <= known
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for is done by others
-            await asyncio.sleep(0.01)
 
 
 async def _all(client: httpx.AsyncClient, path: str) -> AsyncIterator[dict[str, Any]]:

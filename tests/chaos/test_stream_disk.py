@@ -15,6 +15,7 @@ from nervure.core.settings import Settings
 from nervure.stream.server import Server
 from nervure.stream.subject import CHANGE, datastream_of, reading_subject, reading_topic
 from tests.flood import Flood
+from tests.patience import eventually
 from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.chaos
@@ -32,9 +33,7 @@ def test_a_server_that_cannot_write_acknowledges_nothing_more_and_recovers(setti
                 for number in range(4)
             ]
             await asyncio.wait_for(asyncio.gather(*(flood.ended for flood in floods)), 30)
-            async with asyncio.timeout(30):
-                while not server.restarts:  # noqa: ASYNC110 - what a caller of `Server` can see
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: server.restarts)
             assert server.trouble is None
             assert await asyncio.to_thread(publish_mqtt, port, [(reading_topic(9), b"0")]) == 1
             _, last = await log.first_last()

@@ -12,6 +12,7 @@ from nervure.core.error import StreamError
 from nervure.stream import pour
 from nervure.stream.log import address_of
 from nervure.stream.subject import reading_subject
+from tests.patience import eventually
 from tests.support import collect, kill, make_settings, running
 
 pytestmark = pytest.mark.chaos
@@ -42,8 +43,8 @@ def test_nothing_that_the_log_said_to_have_is_missing_after_kills(tmp_path: Path
             count = 6_000 if sync_s == 0.0 else 60_000
             task = asyncio.create_task(pouring(count))
             for number in range(KILLS):
-                while said() < count * (number + luck.random()) / (KILLS + 1):  # noqa: ASYNC110 - a figure
-                    await asyncio.sleep(0.002)
+                mark = count * (number + luck.random()) / (KILLS + 1)
+                await eventually(said, mark.__le__, seconds=120, every_s=0.002)
                 assert not task.done()
                 await kill(server)
             await task

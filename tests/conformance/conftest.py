@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import pytest
 from nervure.bench.process import free_ports
 from tests.conformance.client import Client
 from tests.conformance.sample import Station, station
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
-READY_S = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,7 +52,10 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         )
     one = Client(f"http://127.0.0.1:{http}/v1.1", mqtt)
     try:
-        _wait(node, one, log)
+        until(
+            lambda: one.send("GET", one.root.replace("/v1.1", "/health")).status_code,
+            equals=200, forgive=(httpx.TransportError,), running=node,
+        )  # fmt: skip
         yield one
     finally:
         one.close()
@@ -63,19 +65,6 @@ def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         except subprocess.TimeoutExpired:
             node.kill()
             node.wait()
-
-
-def _wait(node: subprocess.Popen[bytes], client: Client, log: Path) -> None:
-    begun = time.monotonic()
-    while time.monotonic() - begun < READY_S:
-        if node.poll() is not None:
-            break
-        try:
-            if client.send("GET", client.root.replace("/v1.1", "/health")).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise RuntimeError(f"the node did not start: {log.read_text('utf-8', 'replace')[-2000:]}")
 
 
 @pytest.fixture(scope="session")

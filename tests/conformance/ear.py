@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests import patience
 from tests.conformance.client import Client
 
 __all__ = ["Ear", "listening", "publish", "until"]
@@ -91,10 +91,6 @@ def publish(client: Client, topic: str, body: Any) -> None:
 
 def until(client: Client, path: str, count: int, **options: Any) -> list[Any]:
     """Ask for a set until it has so many entities."""
-    begun = time.monotonic()
-    while True:
-        found: list[Any] = client.values(path, **options)
-        if len(found) >= count or time.monotonic() - begun > WAIT_S:
-            assert len(found) == count, found
-            return found
-        time.sleep(0.05)
+    found: list[Any] = patience.until(lambda: client.values(path, **options), lambda seen: len(seen) >= count)
+    assert len(found) == count, found
+    return found

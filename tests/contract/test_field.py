@@ -28,6 +28,7 @@ from nervure.twin.pipes import Pipes
 from nervure.twin.run import Broker, Field, Pace
 from nervure.twin.structure import Structure
 from tests.opened import Opened, opened
+from tests.patience import until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -102,24 +103,24 @@ def test_a_twin_is_heard_and_obeys_behind_its_guard(
 def _command(api: httpx.Client, place: Place, values: dict[str, float]) -> None:
     """Let the loop act, ask as a model does, and see the guard put it into force."""
     loop = place.capability
-    first = _until(lambda: api.get(f"/api/loops/{loop}").json()["heard"])
-    _until(lambda: api.get(f"/api/loops/{loop}").json()["heard"] != first)  # so that time has passed there
+    first = until(lambda: api.get(f"/api/loops/{loop}").json()["heard"])
+    # so that time has passed there
+    until(lambda: api.get(f"/api/loops/{loop}").json()["heard"], lambda seen: seen != first)
     assert api.get(f"/api/loops/{loop}").json()["guard"] == "here"
     forced = {"mode": "auto", "because": "a test"}
     assert api.post(f"/api/loops/{loop}/mode", json=forced).status_code == 200
     body = {"taskingParameters": values, "properties": {"act": {"model": "test"}}}
     answer = api.post(f"/v1.1/TaskingCapabilities({loop})/Tasks", json=body)
     assert answer.status_code == 201, answer.text
-    found = _until(lambda: _ended(api, answer.headers["location"]))
+    found = until(lambda: api.get(answer.headers["location"]).json(), _ended)
     assert found["status"] == "running", found["runLog"]
     assert [one["status"] for one in found["runLog"]] == [
         "requested", "checked", "dispatched", "acknowledged", "running",
     ]  # fmt: skip
 
 
-def _ended(api: httpx.Client, where: str) -> dict[str, Any] | None:
-    found: dict[str, Any] = api.get(where).json()
-    return found if found["status"] not in ("requested", "checked", "dispatched", "acknowledged") else None
+def _ended(task: dict[str, Any]) -> bool:
+    return task["status"] not in ("requested", "checked", "dispatched", "acknowledged")
 
 
 def _stored(api: httpx.Client, places: tuple[Place, ...], sent: int) -> None:
@@ -130,18 +131,7 @@ def _stored(api: httpx.Client, places: tuple[Place, ...], sent: int) -> None:
         paths = (f"/v1.1/Datastreams({one})/Observations?$count=true&$top=0" for one in streams)
         return sum(int(api.get(path).json()["@iot.count"]) for path in paths)
 
-    _until(lambda: count() >= sent)
-    assert count() == sent
-
-
-def _until(true: Callable[[], Any], seconds: float = 30.0) -> Any:
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come to this in time")
+    assert until(count, lambda seen: seen >= sent) == sent
 
 
 @pytest.mark.parametrize("speed", [1.0, 100.0])

@@ -21,7 +21,8 @@ from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.stream.log import Log
 from nervure.stream.subject import reading_topic
-from tests.broker import mosquitto, until
+from tests.broker import mosquitto
+from tests.patience import eventually
 from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.service
@@ -51,10 +52,10 @@ async def by_foreign_broker(payloads: list[bytes], site: Site) -> None:
         where = Broker(name="site", host="127.0.0.1", port=broker.port, topics={"hall/+": "{1}"})
         gateway = ExternalBroker(where, site.log.publish_many, Intake([STREAM], Limits()).named)
         task = asyncio.create_task(gateway.run())
-        await until(lambda: gateway.standing().connected)
+        await eventually(lambda: gateway.standing().connected)
         items = [("hall/inflow", payload) for payload in payloads]
         assert await asyncio.to_thread(publish_mqtt, broker.port, items) == len(items)
-        await until(lambda: gateway.standing().published >= len(items))
+        await eventually(lambda: gateway.standing().published, lambda seen: seen >= len(items))
         await gateway.stop()
         await task
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from nervure.core.instant import iso
 from nervure.core.papers import papers
 from tests.acting import PUMP, SPEED
 from tests.opened import Opened, opened
+from tests.patience import until
 
 pytestmark = pytest.mark.service
 
@@ -33,16 +35,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 def api(node: Opened) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=node.root.removesuffix("/v1.1")) as client:
         yield client
-
-
-def until(true: Callable[[], Any], seconds: float = 15.0) -> Any:
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come to this in time")
 
 
 def model_task(api: httpx.Client, loop: int, speed: float) -> int:
@@ -60,7 +52,7 @@ def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Cl
     given = made(api, "pump", PUMP | {"promote": {"least": 2, "refused": 0.5}}, SPEED)
     loop = given.capability
     with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
-        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
+        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"], equals="here")
         _shadow(api, loop)
         _advisory(api, loop, device)
         _hand(api, loop, device)
@@ -78,12 +70,12 @@ def test_a_loop_from_shadow_to_auto_by_hand_and_back(node: Opened, api: httpx.Cl
 def _shadow(api: httpx.Client, loop: int) -> None:
     """In shadow nothing goes out; two good proposals are evidence enough here, and one step up only."""
     first = model_task(api, loop, 30.0)
-    until(lambda: status(api, first) == "rejected")
+    until(lambda: status(api, first), equals="rejected")
     refused = api.post(f"/api/loops/{loop}/mode", json={"mode": "advisory"})
     assert refused.status_code == 409
     assert "2 are needed" in refused.text
-    until(lambda: status(api, model_task(api, loop, 31.0)) == "rejected")
-    until(lambda: api.get(f"/api/loops/{loop}").json()["judged"] >= 2)
+    until(lambda: status(api, model_task(api, loop, 31.0)), equals="rejected")
+    until(lambda: api.get(f"/api/loops/{loop}").json()["judged"], lambda seen: seen >= 2)
     assert api.post(f"/api/loops/{loop}/mode", json={"mode": "auto"}).status_code == 409
     assert api.post(f"/api/loops/{loop}/mode", json={"mode": "advisory"}).json()["mode"] == "advisory"
 
@@ -91,11 +83,11 @@ def _shadow(api: httpx.Client, loop: int) -> None:
 def _advisory(api: httpx.Client, loop: int, device: Station) -> None:
     """A person says yes, the guard puts it into force for its lease, and goes back to its plan."""
     task = model_task(api, loop, 40.0)
-    until(lambda: [one["id"] for one in api.get("/api/tasks").json()] == [task])
+    until(lambda: [one["id"] for one in api.get("/api/tasks").json()], equals=[task])
     assert api.post(f"/api/tasks/{task}/approve", json={}).status_code == 200
-    until(lambda: device.values["speed"] == 40.0)
-    until(lambda: device.values["speed"] == 20.0)
-    until(lambda: status(api, task) == "completed")
+    until(lambda: device.values["speed"], equals=40.0)
+    until(lambda: device.values["speed"], equals=20.0)
+    until(lambda: status(api, task), equals="completed")
     states = [one["status"] for one in api.get(f"/v1.1/Tasks({task})").json()["runLog"]]
     assert states == [
         "requested",
@@ -114,18 +106,18 @@ def _hand(api: httpx.Client, loop: int, device: Station) -> None:
     forced = {"mode": "auto", "because": "a test of the whole way"}
     assert api.post(f"/api/loops/{loop}/mode", json=forced).json()["mode"] == "auto"
     outside = api.post(f"/api/loops/{loop}/hand", json={"values": {"speed": 130.0}}).json()
-    until(lambda: status(api, outside["id"]) == "rejected")
+    until(lambda: status(api, outside["id"]), equals="rejected")
     api.post(f"/api/loops/{loop}/hand", json={"values": {"speed": 10.0}})
-    until(lambda: device.values["speed"] == 10.0)
+    until(lambda: device.values["speed"], equals=10.0)
     until(lambda: api.get(f"/api/loops/{loop}").json()["slots"])
     task = model_task(api, loop, 50.0)
-    until(lambda: status(api, task) == "overridden")
+    until(lambda: status(api, task), equals="overridden")
     assert device.values["speed"] == 10.0
     assert api.post(f"/api/loops/{loop}/auto", json={}).status_code == 200
-    until(lambda: device.values["speed"] == 20.0)
-    until(lambda: not api.get(f"/api/loops/{loop}").json()["slots"])
+    until(lambda: device.values["speed"], equals=20.0)
+    until(lambda: api.get(f"/api/loops/{loop}").json()["slots"], not_)
     task = model_task(api, loop, 50.0)
-    until(lambda: device.values["speed"] == 50.0)
+    until(lambda: device.values["speed"], equals=50.0)
 
 
 def test_a_trip_is_heard_by_mqtt_and_cleared_by_a_person(node: Opened, api: httpx.Client) -> None:
@@ -140,20 +132,20 @@ def test_a_trip_is_heard_by_mqtt_and_cleared_by_a_person(node: Opened, api: http
     ear.loop_start()
     with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
         device.device.sense({"flow": 5.0})
-        until(lambda: api.get(f"/api/loops/{loop}").json()["guard"] == "here")
+        until(lambda: api.get(f"/api/loops/{loop}").json()["guard"], equals="here")
         forced = {"mode": "auto", "because": "a test of a trip"}
         assert api.post(f"/api/loops/{loop}/mode", json=forced).json()["mode"] == "auto"
         model_task(api, loop, 50.0)
         until(lambda: device.guard.known.trips)
-        until(lambda: [one for one in heard if one["rule"] == "trip"])
+        until(lambda: list(heard), lambda seen: any(one["rule"] == "trip" for one in seen))
         # a message may come twice
         (said,) = {one["id"]: one for one in heard if one["rule"] == "trip"}.values()
         assert said["text"].startswith("still pump has tripped: effect of speed")
         assert api.get(f"/api/loops/{loop}").json()["mode"] == "advisory"
         assert said["id"] in {one["id"] for one in api.get("/alerts?solution=act").json()}
         assert api.post(f"/api/loops/{loop}/reset", json={"why": "the belt"}).status_code == 200
-        until(lambda: not device.guard.known.trips)
-        until(lambda: [one for one in heard if not one["active"]])
+        until(lambda: device.guard.known.trips, not_)
+        until(lambda: list(heard), lambda seen: not all(one["active"] for one in seen))
     ear.disconnect()
     ear.loop_stop()
 
@@ -170,7 +162,8 @@ def test_the_file_of_a_guard_is_private_and_can_be_renewed(
     assert main([*words, "--renew"]) == 0
     assert papers(out.read_bytes()).key != given.key
     with Station(node.mqtt_port, given, {"speed": 20.0}):
-        until(lambda: "another key" in api.get(f"/api/loops/{given.capability}").json()["unfit"])
+        mine = f"/api/loops/{given.capability}"
+        until(lambda: api.get(mine).json()["unfit"], lambda seen: "another key" in seen)
     said = [one["what"] for one in api.get(f"/api/loops/{given.capability}/log").json()["lines"]]
     assert said[:3] == ["guard's key renewed", "guard's file given out", "guard's file given out"]
 
@@ -180,15 +173,15 @@ def test_a_guard_of_an_older_release_gets_no_orders_and_is_told_of(node: Opened,
     loop = given.capability
     with Station(node.mqtt_port, given, {"speed": 20.0}) as device:
         device.guard._key = b""  # as one that was there before orders carried a digest
-        until(lambda: "no key" in api.get(f"/api/loops/{loop}").json()["unfit"])
+        until(lambda: api.get(f"/api/loops/{loop}").json()["unfit"], lambda seen: "no key" in seen)
         forced = {"mode": "auto", "because": "a test"}
         api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
         task = model_task(api, loop, 50.0)
-        until(lambda: status(api, task) == "rejected")
+        until(lambda: status(api, task), equals="rejected")
         log = api.get(f"/v1.1/Tasks({task})").json()["runLog"]
         assert f"nervure act guard {loop} --out FILE" in log[-1]["detail"]
         device.guard._key = given.secret
-        until(lambda: not api.get(f"/api/loops/{loop}").json()["unfit"])
+        until(lambda: api.get(f"/api/loops/{loop}").json()["unfit"], not_)
         until(lambda: model_task(api, loop, 50.0) and device.values["speed"] == 50.0)
 
 
@@ -226,7 +219,7 @@ def test_a_command_on_old_readings_is_refused(node: Opened, api: httpx.Client) -
     given = made(api, "late pump", PUMP | {"seen": "2s"}, SPEED)
     loop = given.capability
     with Station(node.mqtt_port, given, {"speed": 20.0}, skew_ns=300 * 10**9) as device:
-        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"] == "here")
+        until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"], equals="here")
         forced = {"mode": "auto", "because": "a test of lateness"}
         api.post(f"/api/loops/{loop}/mode", json=forced).raise_for_status()
 
@@ -237,7 +230,7 @@ def test_a_command_on_old_readings_is_refused(node: Opened, api: httpx.Client) -
             body = {"taskingParameters": {"speed": 40.0}, "properties": {"act": act}}
             made = api.post(f"/v1.1/TaskingCapabilities({loop})/Tasks", json=body).raise_for_status().json()
             task = int(made["@iot.id"])
-            until(lambda: status(api, task) in ("rejected", "running", "completed"))
+            until(lambda: status(api, task), {"rejected", "running", "completed"}.__contains__)
             found = api.get(f"/v1.1/Tasks({task})").json()
             return found["status"], found["runLog"][-1].get("detail", "")
 

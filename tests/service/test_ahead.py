@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from hashlib import sha256
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
 from nervure.trust.signature import SigningKey
+from tests.patience import eventually
 from tests.service.test_node import Station
 from tests.tiny import card, signed
 
@@ -86,22 +88,14 @@ class Sky(Station):
         await log.close()
         with contextlib.closing(Catalogue.open(self.settings.folder / "catalogue.db")) as catalogue:
             catalogue.add_model(self.card, "sky.onnx", sha256(package).hexdigest(), promoted=True)
-        for _ in range(100):
-            if (await self.node.status())["models"].get("sky") == self.card.version:
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError("the node never took its model")
+        await eventually(self.node.status, lambda seen: seen["models"].get("sky") == self.card.version)
 
     async def foreseen(self, issued: int) -> list[float]:
         """Return the forecast that was made with the reading of an hour."""
         path = f"/v1.1/Datastreams({self.outlet})/Observations?$top=100&$orderby=phenomenonTime&$filter="
         moment = iso((self.now + issued) * HOUR_NS)
-        for _ in range(100):
-            found = (await self.get(f"{path}resultTime eq {moment}"))["value"]
-            if found:
-                return [one["result"] for one in found]
-            await asyncio.sleep(0.1)
-        raise AssertionError("nothing was foreseen")
+        found = await eventually(lambda: self.get(f"{path}resultTime eq {moment}"), itemgetter("value"))
+        return [one["result"] for one in found["value"]]
 
 
 async def _tell(sky: Sky, client: httpx.AsyncClient, hour: int, value: float, issued: int) -> int:

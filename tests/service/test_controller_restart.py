@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from nervure.bench.process import NodeProcess, free_settings
-from tests.service.test_roads import first, start, until
+from tests.patience import until
+from tests.service.test_roads import first, start
 
 pytestmark = pytest.mark.service
 
@@ -49,13 +50,13 @@ def killed(
     node: NodeProcess, api: httpx.Client, loop: int, controller: subprocess.Popen[str],
     twin: subprocess.Popen[str],
 ) -> None:  # fmt: skip
-    until(lambda: taken(api) >= 5 or None, controller)
+    until(lambda: taken(api), lambda seen: seen >= 5, seconds=120, running=controller)
     node.kill()
-    time.sleep(1.0)
+    time.sleep(1.0)  # they find nobody there
     asyncio.run(node.start())
     again = last(api)
     assert again >= 5
-    until(lambda: taken(api, again) >= 5 or None, controller)
+    until(lambda: taken(api, again), lambda seen: seen >= 5, seconds=120, running=controller)
     assert controller.poll() is None
     assert twin.poll() is None
     log = api.get(f"/api/loops/{loop}/log?limit=10000").json()

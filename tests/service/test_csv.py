@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 
 from nervure.cli import main
 from nervure.core.instant import HOUR_NS, iso
+from tests.patience import until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -74,13 +75,8 @@ def node(settings: str) -> Iterator[str]:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             address = f"http://127.0.0.1:{os.environ['NERVURE_HTTP_PORT']}"
-            end = time.monotonic() + 60
-            while time.monotonic() < end and process.poll() is None:
-                try:
-                    if httpx.get(f"{address}/health").status_code == 200:
-                        break
-                except httpx.HTTPError:
-                    time.sleep(0.1)
+            look = functools.partial(httpx.get, f"{address}/health")
+            until(look, lambda seen: seen.status_code == 200, forgive=(httpx.HTTPError,), running=process)
             yield address
         finally:
             process.terminate()
@@ -88,14 +84,8 @@ def node(settings: str) -> Iterator[str]:
 
 
 def _forecast(address: str, stream: int) -> list[dict[str, Any]]:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        answer = httpx.get(f"{address}/v1.1/Datastreams({stream})/Observations").json()
-        found: list[dict[str, Any]] = answer["value"]
-        if found:
-            return found
-        time.sleep(0.2)
-    pytest.fail("no forecast came")
+    path = f"{address}/v1.1/Datastreams({stream})/Observations"
+    return list(until(lambda: httpx.get(path).json()["value"]))
 
 
 def test_a_file_of_ones_own_becomes_a_model_that_scores_live(capsys: pytest.CaptureFixture[str]) -> None:

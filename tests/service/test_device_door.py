@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from nervure.stream.api import log_in
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from nervure.trust.right import RIGHTS
-from tests.door import Caller, Place, guarded, wait
+from tests.door import Caller, Place, guarded
 from tests.flood import Flood
+from tests.patience import eventually
 from tests.support import collect, kill
 
 pytestmark = pytest.mark.service
@@ -53,7 +55,7 @@ def test_a_device_publishes_its_own_readings_and_hears_its_own_tasks(
         )
         assert await apart(caller.subscribe, f"nervure/tasks/{thing}") == 1
         await place.log.send(f"nervure.tasks.{thing}", b"open")
-        await apart(wait, lambda: caller.heard)
+        await eventually(lambda: caller.heard)
         assert caller.heard == [(f"nervure/tasks/{thing}", b"open")]
         caller.leave()
         assert place.door.refused == 0
@@ -84,7 +86,7 @@ def test_nothing_else_is_heard(settings: Settings, tmp_path: Path, qos: int) -> 
         for topic in foreign:
             assert await apart(caller.subscribe, topic, qos) == 0x80, topic
         assert await apart(caller.subscribe, f"nervure/tasks/{thing}/#", qos) == qos
-        await apart(wait, lambda: place.audit("security.subscribe"))
+        await eventually(lambda: place.audit("security.subscribe"))
         assert place.audit("security.subscribe")[0]["who"] == "one"
         caller.leave()
 
@@ -115,7 +117,7 @@ def test_a_foreign_publish_is_dropped_and_becomes_a_security_event(
         found = await collect(place.log, 0, 1)
         assert (found.payload, found.subject) == ([b"mine"], [reading_subject(mine)])
         assert await place.log.first_last() == (1, 1)
-        await apart(wait, lambda: len(place.audit("security.publish")) >= len(foreign))
+        await eventually(lambda: len(place.audit("security.publish")), lambda seen: seen >= len(foreign))
         event = next(one for one in place.audit("security.publish") if str(theirs) in one["about"])
         assert event["who"] == "one"
         assert sum(one["times"] for one in place.audit("security.publish")) == 4 * len(foreign)
@@ -161,7 +163,7 @@ def test_nobody_comes_in_without_what_is_theirs(settings: Settings, tmp_path: Pa
             caller = Caller(settings.nats.mqtt_port, name, secret)
             assert await apart(caller.knock) not in {0, None}, (name, secret)
             caller.leave()
-        await apart(wait, lambda: place.audit("security.sign-in"))
+        await eventually(lambda: place.audit("security.sign-in"))
         assert all(one.token not in str(entry) for entry in place.catalogue.audits(1000))
 
     story(settings, tmp_path, told)
@@ -180,7 +182,7 @@ def test_who_is_revoked_or_rotated_is_sent_out_at_once(settings: Settings, tmp_p
                 place.office.revoke_device(MACHINE, name)
             else:
                 fresh = place.office.rotate_device(MACHINE, name)
-            await apart(wait, caller.closed.is_set)
+            await eventually(caller.closed.is_set)
             assert time.monotonic() - begun < 1.0
             caller.leave()
             again = Caller(port, name, device.token)
@@ -200,8 +202,8 @@ def test_what_a_device_may_do_follows_its_thing(settings: Settings, tmp_path: Pa
         caller = Caller(settings.nats.mqtt_port, "one", device.token)
         assert await apart(caller.knock) == 0
         _, (_, second) = place.thing("mine", 2)
-        await apart(wait, caller.closed.is_set)  # it comes back with the rights it has now
-        await apart(wait, caller.mqtt.is_connected)
+        await eventually(caller.closed.is_set)  # it comes back with the rights it has now
+        await eventually(caller.mqtt.is_connected)
         await apart(caller.publish, reading_topic(second), b"1")
         assert (await collect(place.log, 0, 1)).subject == [reading_subject(second)]
         caller.leave()
@@ -219,13 +221,13 @@ def test_one_device_at_two_addresses_raises_an_alert_until_one_is_gone(
         there = Caller(settings.nats.mqtt_port, "one", device.token, bind="127.0.0.2")
         assert await apart(here.knock) == 0
         assert await apart(there.knock) == 0
-        await apart(wait, lambda: place.catalogue.alerts(active=True, solution="security"))
+        await eventually(lambda: place.catalogue.alerts(active=True, solution="security"))
         (alert,) = place.catalogue.alerts(active=True, solution="security")
         assert (alert.thing, alert.rule) == (thing, "two-places")
         assert "127.0.0.1 and 127.0.0.2" in alert.text
         assert place.catalogue.outbox()
         there.leave()
-        await apart(wait, lambda: not place.catalogue.alerts(active=True, solution="security"))
+        await eventually(lambda: place.catalogue.alerts(active=True, solution="security"), not_)
         here.leave()
 
     story(settings, tmp_path, told)
@@ -266,7 +268,7 @@ def test_after_a_restart_of_the_server_devices_come_back(settings: Settings, tmp
         assert await apart(caller.knock) == 0
         await apart(caller.publish, reading_topic(mine), b"before")
         await kill(place.server)
-        await apart(wait, caller.mqtt.is_connected)
+        await eventually(caller.mqtt.is_connected)
         await apart(caller.publish, reading_topic(mine), b"after")
         assert (await collect(place.log, 0, 2)).payload == [b"before", b"after"]
         caller.leave()
@@ -335,7 +337,7 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         assert not caller.closed.is_set()
         figures = place.door.figures()
         assert (figures["floods"], figures["kept_out"], figures["connected"]) == (1, 1, 1)
-        await apart(wait, lambda: place.audit("limit.flood"))
+        await eventually(lambda: place.audit("limit.flood"))
         assert place.audit("limit.flood")[0]["who"] == "flood"
         (alert,) = place.catalogue.alerts(limit=10, solution="security")
         assert (alert.rule, alert.thing, alert.active) == ("flood", thing, True)

@@ -21,6 +21,7 @@ from nervure.sense.intake import Intake
 from nervure.store.duplicate import CONFLICT
 from nervure.stream.publish import Item
 from nervure.trust.office import MACHINE
+from tests.patience import eventually
 from tests.service.test_access import PASSWORD, running
 from tests.service.test_readings import made
 
@@ -48,12 +49,8 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def line(settings: Settings) -> AsyncIterator[Line]:
-    async with asyncio.timeout(20):
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):  # it is bound, and listens in a moment
-                reader, writer = await asyncio.open_connection("127.0.0.1", settings.http.port)
-                break
-            await asyncio.sleep(0.02)
+    dial = partial(asyncio.open_connection, "127.0.0.1", settings.http.port)
+    reader, writer = await eventually(dial, forgive=(ConnectionRefusedError,))  # it listens in a moment
     try:
         yield Line(reader, writer)
     finally:
@@ -149,8 +146,7 @@ def test_what_is_wrong_is_said_as_ever(opened: Settings, monkeypatch: pytest.Mon
             assert (await one.say(post(hot, good)[-3:]))[0] == 201
             seen = watched(node, monkeypatch)
             one.writer.write(post(hot, good))
-            while not seen:  # noqa: ASYNC110 - it is on its way
-                await asyncio.sleep(0)
+            await eventually(lambda: seen, every_s=0)
             one.writer.write(newest(hot) + post(hot, good))
             assert [(await one.read())[0] for _ in range(3)] == [201, 200, 201]
             node.front.writer.delete("Datastream", hot)
@@ -236,8 +232,7 @@ def test_one_that_is_refused_does_not_take_the_others_along() -> None:
         told: dict[int, int | NervureError] = {}
         for one in range(4):
             posts.add(5, b'{"result":%d}' % one, partial(told.__setitem__, one))
-        while not sent:  # noqa: ASYNC110 - it goes with the next turn of the loop
-            await asyncio.sleep(0)
+        await eventually(lambda: sent, every_s=0)
         await asyncio.sleep(0)
         assert not told
         posts.taken(7, [Reject(sequence=7, index=1, subject="nv.change", reason=CONFLICT, detail="taken")])

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
+from operator import not_
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from nervure.sense.gateway import Append
 from nervure.sense.intake import Intake
 from nervure.sense.mqtt import ExternalBroker
 from nervure.stream.log import Log
-from tests.broker import Mosquitto, mosquitto, until
+from tests.broker import Mosquitto, mosquitto
+from tests.patience import eventually
 from tests.support import free_ports, running
 
 pytestmark = pytest.mark.service
@@ -65,7 +67,7 @@ async def at_work(gateway: ExternalBroker, *, wait: bool = True) -> AsyncIterato
     task = asyncio.create_task(gateway.run())
     try:
         if wait:
-            await until(lambda: gateway.standing().connected)
+            await eventually(lambda: gateway.standing().connected)
         yield
     finally:
         await gateway.stop()
@@ -104,7 +106,7 @@ def test_what_mosquitto_has_reaches_the_log_in_order(settings: Settings, tmp_pat
             async with at_work(gateway):
                 await broker.send("v1.1/Datastreams(7)/Observations", *readings(500))
                 await broker.send("site/yard/temperature", "21.5", "22")
-                await until(lambda: gateway.standing().published == 502)
+                await eventually(lambda: gateway.standing().published, equals=502)
             values, reasons = await stored(log)
             assert values == {7: [float(number) for number in range(500)], 8: [21.5, 22.0]}
             assert reasons == {}
@@ -122,7 +124,7 @@ def test_topics_and_payloads_that_have_no_place_are_quarantined(settings: Settin
                 await broker.send("v1.1/Datastreams(99)/Observations", "21.5")
                 await broker.send("site/hall/temperature", '{"result": 1, "pad": "' + "x" * 10_000_000 + '"}')
                 await broker.send("site/hall/temperature", "twenty", "21")
-                await until(lambda: gateway.standing().published == 5)
+                await eventually(lambda: gateway.standing().published, equals=5)
                 assert gateway.standing().refused == 3
             values, reasons = await stored(log)
             assert values == {7: [21.0], 8: []}
@@ -139,7 +141,7 @@ def test_what_came_while_we_were_away_comes_when_we_are_back(settings: Settings,
             await broker.send("site/hall/temperature", *readings(50))
             gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
-                await until(lambda: gateway.standing().published == 50)
+                await eventually(lambda: gateway.standing().published, equals=50)
             values, _ = await stored(log)
             assert values[7] == [float(number) for number in range(50)]
 
@@ -153,17 +155,17 @@ def test_nothing_is_acknowledged_before_the_log_has_it(settings: Settings, tmp_p
         async with running(settings) as (_, log), mosquitto(tmp_path) as broker:
             first = make_gateway(broker, Sink(fails=True).append)
             task = asyncio.create_task(first.run())
-            await until(lambda: first.standing().connected)
+            await eventually(lambda: first.standing().connected)
             await broker.send("site/hall/temperature", *readings(10))
-            await until(lambda: first.standing().received)
-            await until(lambda: "the disk is full" in first.standing().trouble)
+            await eventually(lambda: first.standing().received)
+            await eventually(lambda: first.standing().trouble, lambda seen: "the disk is full" in seen)
             assert first.standing().published == 0
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             second = make_gateway(broker, log.publish_many)
             async with at_work(second):
-                await until(lambda: second.standing().published == 10)
+                await eventually(lambda: second.standing().published, equals=10)
             values, _ = await stored(log)
             assert sorted(values[7]) == [float(number) for number in range(10)]
 
@@ -178,13 +180,13 @@ def test_a_broker_that_goes_and_comes_back_loses_and_doubles_nothing(
             gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
                 await broker.send("site/hall/temperature", *readings(100))
-                await until(lambda: gateway.standing().published >= 100)
+                await eventually(lambda: gateway.standing().published, lambda seen: seen >= 100)
                 await broker.stop()
-                await until(lambda: not gateway.standing().connected)
+                await eventually(lambda: gateway.standing().connected, not_)
                 await broker.start()
-                await until(lambda: gateway.standing().connected)
+                await eventually(lambda: gateway.standing().connected)
                 await broker.send("site/hall/temperature", *readings(100, 100))
-                await until(lambda: gateway.standing().published >= 200)
+                await eventually(lambda: gateway.standing().published, lambda seen: seen >= 200)
             values, _ = await stored(log)
             assert values[7] == [float(number) for number in range(200)]
 
@@ -207,14 +209,14 @@ def test_messages_sent_again_by_the_broker_are_acknowledged_not_doubled(
             gateway = make_gateway(broker, slow)
             async with at_work(gateway):
                 await broker.send("site/hall/temperature", *readings(10))
-                await until(lambda: gateway.standing().waiting == 10)
+                await eventually(lambda: gateway.standing().waiting, equals=10)
                 cut(gateway)
-                await until(lambda: not gateway.standing().connected)
-                await until(lambda: gateway.standing().connected)
+                await eventually(lambda: gateway.standing().connected, not_)
+                await eventually(lambda: gateway.standing().connected)
                 await asyncio.sleep(0.3)
                 held.set()
                 await broker.send("site/hall/temperature", *readings(1, 10))
-                await until(lambda: gateway.standing().published >= 11)
+                await eventually(lambda: gateway.standing().published, lambda seen: seen >= 11)
             values, _ = await stored(log)
             assert values[7] == [float(number) for number in range(11)]
 
@@ -227,12 +229,12 @@ def test_a_retained_reading_comes_once_however_often_we_reconnect(settings: Sett
             await broker.send("site/hall/temperature", "21.5", retain=True)
             gateway = make_gateway(broker, log.publish_many)
             async with at_work(gateway):
-                await until(lambda: gateway.standing().published == 1)
+                await eventually(lambda: gateway.standing().published, equals=1)
                 cut(gateway)
-                await until(lambda: not gateway.standing().connected)
-                await until(lambda: gateway.standing().connected)
+                await eventually(lambda: gateway.standing().connected, not_)
+                await eventually(lambda: gateway.standing().connected)
                 await broker.send("site/hall/temperature", "22.5")
-                await until(lambda: gateway.standing().published >= 2)
+                await eventually(lambda: gateway.standing().published, lambda seen: seen >= 2)
             values, _ = await stored(log)
             assert values[7] == [21.5, 22.5]
 
@@ -246,11 +248,11 @@ def test_a_stalled_log_bounds_what_is_held(tmp_path: Path) -> None:
             gateway = make_gateway(broker, sink.append)
             async with at_work(gateway):
                 await broker.send("site/hall/temperature", *readings(3000))
-                await until(lambda: gateway.standing().waiting == 1024)
+                await eventually(lambda: gateway.standing().waiting, equals=1024)
                 await asyncio.sleep(0.3)
                 assert gateway.standing().waiting == 1024
                 sink.flows.set()
-                await until(lambda: gateway.standing().published == 3000)
+                await eventually(lambda: gateway.standing().published, equals=3000)
             assert sink.payloads == [line.encode() for line in readings(3000)]
 
     asyncio.run(main())
@@ -270,7 +272,7 @@ def test_a_broker_that_wants_a_password(tmp_path: Path) -> None:
                 assert right.standing().trouble == ""
             wrong = make_gateway(broker, Sink().append)
             async with at_work(wrong, wait=False):
-                await until(lambda: "refuses us" in wrong.standing().trouble)
+                await eventually(lambda: wrong.standing().trouble, lambda seen: "refuses us" in seen)
                 assert not wrong.standing().connected
 
     asyncio.run(main())
@@ -281,9 +283,9 @@ def test_a_broker_that_is_not_there_is_told_and_tried_again(tmp_path: Path) -> N
         broker = Mosquitto(tmp_path, free_ports(1)[0])
         gateway = make_gateway(broker, Sink().append)
         async with at_work(gateway, wait=False):
-            await until(lambda: "cannot reach" in gateway.standing().trouble)
+            await eventually(lambda: gateway.standing().trouble, lambda seen: "cannot reach" in seen)
             await broker.start()
-            await until(lambda: gateway.standing().connected)
+            await eventually(lambda: gateway.standing().connected)
             await broker.stop()
 
     asyncio.run(main())

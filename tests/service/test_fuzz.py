@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from nervure.core.sensorthings import KINDS
 from tests.opened import Opened, opened
+from tests.patience import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,13 +218,7 @@ def test_whatever_is_published_the_node_goes_on(node: Opened, client: httpx.Clie
     finally:
         device.disconnect()
         device.loop_stop()
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        found = client.get("/Observations", params={"$filter": "result eq 4711"}).json()["value"]
-        if found:
-            break
-        time.sleep(0.1)
-    assert found
+    until(lambda: client.get("/Observations", params={"$filter": "result eq 4711"}).json()["value"])
     assert httpx.get(f"{node.http}/health").json() == {"status": "ok", "problems": []}
 
 

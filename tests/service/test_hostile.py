@@ -18,6 +18,7 @@ from nervure.store.database import Database
 from nervure.stream.subject import reading_topic
 from nervure.trust.register import Register
 from tests.house import House, caller
+from tests.patience import eventually
 from tests.service.test_access import running, thing
 from tests.service.test_direct import Line, line, node_of
 from tests.service.test_live_events import Ear
@@ -57,9 +58,7 @@ def test_coordinates_that_no_map_has_harm_nobody(settings: Settings) -> None:
             deep = b'{"result":1,"FeatureOfInterest":{"feature":' + b"[" * 900 + b"]" * 900 + b"}}"
             bad = [(reading_topic(1), one) for one in (told, deep)]
             await asyncio.to_thread(publish_mqtt, opened.nats.mqtt_port, bad)
-            async with asyncio.timeout(10):
-                while sum(node.catalogue.quarantine_counts().values()) < 2:  # noqa: ASYNC110 - it is seen
-                    await asyncio.sleep(0.05)
+            await eventually(node.catalogue.quarantine_counts, lambda seen: sum(seen.values()) >= 2)
             await ear.until("strip", len(ear.of("strip")) + 2)
             for path in ("overview", "things", "shapes", "streams"):
                 assert (await page.get(f"/api/{path}")).status_code == 200
@@ -98,9 +97,9 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
             async with line(settings) as one, asyncio.timeout(5):
                 assert await one.reader.read() == b""  # who says nothing at all
             async with line(settings) as one:
-                for _ in range(3):  # who comes again in time is not let go
+                for _ in range(4):  # who comes again in time is not let go
                     assert (await one.say(b"GET /health HTTP/1.1\r\n" + host + b"\r\n"))[0] == 200
-                    await asyncio.sleep(0.4)
+                    await asyncio.sleep(0.2)
 
     asyncio.run(run())
 

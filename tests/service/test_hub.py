@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.opened import Opened, opened
+from tests.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +36,20 @@ class Listener:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._client.subscribe([(topic, qos) for topic in topics])
-        assert self._ready.wait(5)
+        assert self._ready.wait(PATIENCE_S)
 
     def _message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
         self._heard.put((message.topic, json.loads(message.payload)))
 
     def take(self, count: int = 1) -> list[tuple[str, Any]]:
         """Return the next messages, and make sure that no other follows."""
-        found = [self._heard.get(timeout=5) for _ in range(count)]
+        found = [self._heard.get(timeout=PATIENCE_S) for _ in range(count)]
         time.sleep(NONE_S)
         assert self._heard.empty(), self._heard.get()
         return found
 
     def publish(self, topic: str, body: object, qos: int = 1) -> None:
-        self._client.publish(topic, json.dumps(body), qos).wait_for_publish(5)
+        self._client.publish(topic, json.dumps(body), qos).wait_for_publish(PATIENCE_S)
 
     def __enter__(self) -> Self:
         return self
@@ -159,8 +160,9 @@ def test_what_a_deep_insert_makes_is_told_entity_by_entity(node: Opened) -> None
 
 def test_observations_that_are_changed_and_selected_are_told(node: Opened) -> None:
     number = stream(node)
-    one = make(node, f"Datastreams({number})/Observations", result=1)
-    time.sleep(NONE_S)
+    with Listener(node.mqtt_port, "v1.1/Observations") as listener:
+        one = make(node, f"Datastreams({number})/Observations", result=1)
+        listener.take()  # it has been told of; what comes below is of its change
     topic = f"v1.1/Datastreams({number})/Observations?$select=result"
     deep = f"v1.1/Datastreams({number})/Thing"
     with Listener(node.mqtt_port, topic, f"v1.1/Observations({one})/result", deep) as listener:
@@ -225,13 +227,7 @@ def capability(node: Opened) -> tuple[int, int]:
 
 
 def state(node: Opened, task: int, wanted: str) -> Any:
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        found = get(node, f"Tasks({task})")
-        if found["status"] == wanted:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(found)
+    return until(lambda: get(node, f"Tasks({task})"), lambda seen: seen["status"] == wanted)
 
 
 def test_a_task_reaches_the_device_and_its_answer_comes_back(node: Opened) -> None:

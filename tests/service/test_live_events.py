@@ -19,6 +19,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.stream.subject import reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import PASSWORD
+from tests.patience import eventually
 from tests.service.test_access import running, thing
 from tests.service.test_direct import node_of
 from tests.support import publish_mqtt
@@ -52,10 +53,8 @@ class Ear:
     def of(self, name: str) -> list[Any]:
         return [data for kind, _, data in self.heard if kind == name]
 
-    async def until(self, name: str, number: int = 1, seconds: float = 10.0) -> list[Any]:
-        async with asyncio.timeout(seconds):
-            while len(self.of(name)) < number:  # noqa: ASYNC110 - what a page can see
-                await asyncio.sleep(0.02)
+    async def until(self, name: str, number: int = 1) -> list[Any]:
+        await eventually(lambda: self.heard, lambda _: len(self.of(name)) >= number)
         return self.of(name)
 
 
@@ -165,13 +164,16 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
 
 async def _dealt(page: httpx.AsyncClient, workers: int) -> None:
     """Wait until every partition is held by somebody."""
-    async with asyncio.timeout(30):
-        while workers:
-            known = (await page.get("/status")).json()["scale"]
-            if sum(len(one["holds"]) for one in known.get("workers", {}).values()) == 2:
-                assert known["cut"] == ["flood"]
-                return
-            await asyncio.sleep(0.1)
+    if workers:
+        known = await eventually(
+            lambda: _scale(page), lambda seen: sum(len(one["holds"]) for one in seen["workers"].values()) == 2
+        )
+        assert known["cut"] == ["flood"]
+
+
+async def _scale(page: httpx.AsyncClient) -> dict[str, Any]:
+    known: dict[str, Any] = (await page.get("/status")).json()["scale"]
+    return {"workers": {}} | known
 
 
 def _gauge(settings: Settings) -> tuple[int, int]:

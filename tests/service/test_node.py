@@ -26,6 +26,7 @@ from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
 from tests.broker import mosquitto
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
@@ -66,21 +67,11 @@ class Station:
         return f"v1.1/Datastreams({self.id(name)})/Observations"
 
     async def until(self, key: str, wanted: int) -> dict[str, Any]:
-        for _ in range(300):
-            status = await self.node.status()
-            if status.get(key, 0) >= wanted:
-                return status
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"{key} never came to {wanted}: {status}")
+        return await eventually(self.node.status, lambda status: status.get(key, 0) >= wanted)
 
     async def kept(self, reasons: dict[str, int]) -> None:
         """Wait until quarantine holds what was rejected."""
-        for _ in range(100):
-            kept = (await self.node.status())["quarantine"]
-            if kept == reasons:
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"quarantine holds {kept}, rejected were {reasons}")
+        await eventually(self.node.status, lambda status: status["quarantine"] == reasons)
 
     async def get(self, path: str) -> Any:
         async with httpx.AsyncClient(timeout=20) as client:
@@ -184,10 +175,7 @@ def test_a_foreign_broker_is_read(tmp_path: Path) -> None:
             foreign = Broker(name="yard", host="127.0.0.1", port=broker.port, topics={"flow/+": "{1}/inflow"})
             station = Station(tmp_path, broker=(foreign,))
             async with standing(station):
-                for _ in range(100):
-                    if (await station.node.status())["gateways"][0]["connected"]:
-                        break
-                    await asyncio.sleep(0.1)
+                await eventually(station.node.status, lambda status: status["gateways"][0]["connected"])
                 await broker.send("flow/A", *[_reading(7.5, hour).decode() for hour in range(3)])
                 await broker.send("flow/Z", _reading(7.5).decode())
                 status = await station.until("entries", 4)
@@ -230,19 +218,17 @@ def test_an_alert_reaches_mqtt_the_webhook_and_http_once(tmp_path: Path) -> None
     async def scenario() -> None:
         with webhook() as (url, posted):
             station = Station(tmp_path, notify=Notify(webhook=url))
-            heard: list[dict[str, Any]] = []
+            heard, hears = list[dict[str, Any]](), threading.Event()
             async with standing(station):
                 ear = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="ear")
                 ear.on_message = lambda _client, _data, message: heard.append(json.loads(message.payload))
                 ear.on_connect = lambda client, *_: client.subscribe("nervure/alerts/#", 1)
+                ear.on_subscribe = lambda *_: hears.set()
                 ear.connect("127.0.0.1", station.settings.nats.mqtt_port)
                 ear.loop_start()
-                await asyncio.sleep(0.5)
+                assert await asyncio.to_thread(hears.wait, 20)
                 station.publish(*[(station.topic("A/inflow"), _reading(5.0, hour)) for hour in range(8)])
-                for _ in range(150):
-                    if heard and posted:
-                        break
-                    await asyncio.sleep(0.1)
+                await eventually(lambda: (len(heard), len(posted)), all)
                 ear.disconnect()
                 ear.loop_stop()
                 alerts = await station.get("/alerts")

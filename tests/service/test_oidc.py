@@ -25,8 +25,8 @@ from nervure.core.access import Oidc
 from nervure.core.error import DeniedError, EnvironmentMissing, SettingError, SignInError
 from nervure.trust.office import MACHINE
 from nervure.trust.oidc import Provider
-from tests.door import wait
 from tests.house import PASSWORD, House, caller
+from tests.patience import until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -40,7 +40,7 @@ def issuer() -> Iterator[str]:
     found = f"http://localhost:{port}"
     command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait(lambda: _answers(f"{found}/.well-known/openid-configuration"), 30)
+        until(lambda: _answers(f"{found}/.well-known/openid-configuration"), running=process)
         yield found
         process.terminate()
 

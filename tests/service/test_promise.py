@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from operator import not_
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ import pytest
 from nervure.node.compose import Node
 from nervure.store.catalogue import Catalogue
 from tests.body import datastream, feature, location, thing
+from tests.patience import eventually
 from tests.support import make_settings
 
 pytestmark = pytest.mark.service
@@ -29,13 +31,8 @@ class Running:
     async def __aenter__(self) -> Self:
         await self.node.start()
         self._task = asyncio.create_task(self.node.run())
-        while True:
-            try:
-                await self.client.get("Things")
-            except httpx.ConnectError:
-                await asyncio.sleep(0.02)
-            else:
-                return self
+        await eventually(lambda: self.client.get("Things"), forgive=(httpx.ConnectError,))
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
@@ -49,23 +46,15 @@ class Running:
 
     async def kept(self) -> None:
         """Wait until nothing is left to be told."""
-        async with asyncio.timeout(20):
-            while self.node.catalogue.intents():  # noqa: ASYNC110 - it is cleared in another task
-                await asyncio.sleep(0.02)
+        await eventually(self.node.catalogue.intents, not_)
 
     async def results(self) -> list[int]:
         answer = await self.client.get("Observations?$orderby=result")
         return [one["result"] for one in answer.json()["value"]]
 
-    async def come(self, wanted: Sequence[int]) -> list[int]:
-        """Return the results once they are those wanted, or as they are after ten seconds: views follow."""
-        found = await self.results()
-        for _ in range(200):
-            if found == list(wanted):
-                break
-            await asyncio.sleep(0.05)
-            found = await self.results()
-        return found
+    async def come(self, *wanted: int) -> None:
+        """Wait until the results are those wanted: views follow."""
+        await eventually(self.results, equals=list(wanted))
 
 
 def test_what_a_broken_log_keeps_back_is_told_at_the_next_start(tmp_path: Path) -> None:
@@ -89,8 +78,8 @@ def test_what_a_broken_log_keeps_back_is_told_at_the_next_start(tmp_path: Path) 
     async def after() -> None:
         async with Running(tmp_path) as running:
             await running.kept()
-            assert running.node.observations.count(1) == 0
-            assert await running.come([3, 4, 5, 6]) == [3, 4, 5, 6]
+            await eventually(lambda: running.node.observations.count(1), equals=0)  # told, and then read
+            await running.come(3, 4, 5, 6)
 
     asyncio.run(before())
     asyncio.run(after())
@@ -112,9 +101,7 @@ def test_what_the_log_has_is_not_told_again(tmp_path: Path) -> None:
             node = running.node
             await node._switching.acquire()  # the log is read no further
             asked = asyncio.create_task(running.make([1, 2, 3]))
-            async with asyncio.timeout(20):
-                while not (await node.log.first_last())[1]:  # noqa: ASYNC110 - of another process
-                    await asyncio.sleep(0.02)
+            await eventually(node.log.first_last, lambda seen: seen[1])
             assert [one.made for one in node.catalogue.intents()] == [3]
             node.readings.close()
             assert (await asked).status_code == 503
@@ -123,7 +110,7 @@ def test_what_the_log_has_is_not_told_again(tmp_path: Path) -> None:
         async with Running(tmp_path) as running:
             await running.kept()
             assert (await running.node.log.first_last())[1] == 1
-            assert await running.come([1, 2, 3]) == [1, 2, 3]
+            await running.come(1, 2, 3)
 
     asyncio.run(before())
     asyncio.run(after())

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.opened import opened
-from tests.service.test_act import status, until
+from tests.patience import until
+from tests.service.test_act import status
 
 pytestmark = pytest.mark.service
 
@@ -52,6 +53,6 @@ def test_a_project_in_a_file_has_its_loops_from_the_start(tmp_path: Path) -> Non
         given = api.post(f"/api/loops/{loops[0]['id']}/guard", json={}).json()
         assert given["act"]["plan"][0]["values"] == {"speed": 40.0}
         task = api.post(f"/api/loops/{loops[0]['id']}/hand", json={"values": {"speed": 130.0}}).json()
-        until(lambda: status(api, task["id"]) == "rejected")
+        until(lambda: status(api, task["id"]), equals="rejected")
         ruled = api.get(f"/v1.1/Tasks({task['id']})").json()["runLog"][-1]
         assert "range of speed" in ruled["detail"]

@@ -17,6 +17,7 @@ from nervure.core.instant import iso
 from nervure.core.observation import Draft, Group
 from nervure.node.compose import Node
 from nervure.store.write.writer import Parent
+from tests.patience import eventually
 from tests.support import make_settings
 
 pytestmark = pytest.mark.service
@@ -203,8 +204,7 @@ def test_a_device_may_describe_the_feature(tmp_path: Path) -> None:
                 {"result": 5},
             ]
             sequences = [await node.log.publish(subject, msgspec.json.encode(one)) for one in messages]
-            while node.observations.taken < sequences[-1]:  # noqa: ASYNC110 - as a device's messages come
-                await asyncio.sleep(0.01)
+            await eventually(lambda: node.observations.taken, sequences[-1].__le__)
             found = node.observations.series([hot])
             assert sorted(found.value.tolist()) == [1.0, 4.0, 5.0]
             assert found.feature is not None

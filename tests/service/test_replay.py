@@ -17,6 +17,7 @@ from nervure.core.settings import Limits, Settings
 from nervure.sense.intake import Intake
 from nervure.sense.replay import Replay, Track
 from nervure.stream.log import Log
+from tests.patience import eventually
 from tests.support import free_ports, kill, running
 
 pytestmark = pytest.mark.service
@@ -111,9 +112,7 @@ def test_a_replay_can_be_stopped(settings: Settings) -> None:
         async with running(settings):
             replay = Replay(tracks(1, 100), host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600)
             task = asyncio.create_task(replay.play())
-            async with asyncio.timeout(10):
-                while not replay.sent:  # noqa: ASYNC110 - a replay runs in its own thread
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: replay.sent, every_s=0.01)
             replay.stop()
             done = await asyncio.wait_for(task, 5)
             assert 0 < done.sent == done.acknowledged < replay.total
@@ -128,9 +127,8 @@ def test_what_a_dying_server_did_not_acknowledge_is_sent_again(settings: Setting
             replay = Replay(played, host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600 / 0.005)
             task = asyncio.create_task(replay.play())
             for share in (4, 2):
-                async with asyncio.timeout(30):
-                    while replay.acknowledged < replay.total // share:  # noqa: ASYNC110 - the same
-                        await asyncio.sleep(0.005)
+                half = replay.total // share
+                await eventually(lambda: replay.acknowledged, half.__le__, every_s=0.005)
                 await kill(server)
             done = await asyncio.wait_for(task, 60)
             assert done.sent == done.acknowledged == replay.total

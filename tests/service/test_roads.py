@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from nervure.core.settings import Access, Settings
 from nervure.node.compose import Node
 from nervure.trust.office import MACHINE
 from nervure.trust.right import Right
+from tests.patience import until
 
 pytestmark = pytest.mark.service
 
@@ -101,6 +101,38 @@ def test_a_twin_of_roads_is_what_it_says() -> None:
     assert told["rule"] < 0.7 * told["fixed"]
     assert not told["pyarrow"]
     assert told["place"] == pytest.approx([11.3426, 44.4949], abs=1e-3)
+
+
+OTHERS = """
+import json
+from nervure.twin.drivers import OtherDrivers
+twin, told = OtherDrivers("crossing"), {}
+twin.reset(seed=3)
+for _ in range(20):
+    twin.step()
+state = twin.snapshot()
+def on(seed):
+    twin.restore(state)
+    if seed:
+        twin.reseed(seed)
+    return str([twin.step() for _ in range(20)])
+ways = [on(seed) for seed in (0, 1, 2, 1, 0)]
+told["ways"], told["again"] = len(set(ways)), [ways[0] == ways[4], ways[1] == ways[3]]
+twin.reseed(1)
+try:
+    twin.snapshot()
+except Exception as cause:
+    told["state"] = cause.what
+print(json.dumps(told))
+"""
+
+
+def test_from_a_state_other_drivers_drive_by_seed() -> None:
+    done = alone(OTHERS)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert (told["ways"], told["again"]) == (3, [True, True])
+    assert "no state to come back to" in told["state"]
 
 
 FIT = """
@@ -224,9 +256,9 @@ def ride(node: Node, closed: Settings) -> None:
 
 def commanded(client: httpx.Client, key: int, twin: subprocess.Popen[str]) -> None:
     """The controller decides, a wrong command is refused, all of it is in the log."""
-    until(lambda: states(client).get("superseded", 0) >= 5 or None, twin)
+    until(lambda: states(client), lambda seen: seen.get("superseded", 0) >= 5, running=twin)
     wrong = task(client, key, {"phase": 0.5})
-    refused = until(lambda: ended(client, wrong), twin)
+    refused = until(lambda: client.get(wrong).json(), ended, running=twin)
     assert refused["status"] == "rejected"
     assert "sequence" in refused["runLog"][-1]["detail"]
     log = client.get(f"/api/loops/{key}/log?limit=1000").json()
@@ -242,7 +274,7 @@ def leave(
 ) -> None:
     """Without its controller the crossing is on its own plan again, and every reading is stored once."""
     controller.kill()  # it has no time to say goodbye
-    until(lambda: client.get(f"/api/loops/{key}").json()["holder"] == "plan" or None, twin)
+    until(lambda: client.get(f"/api/loops/{key}").json()["holder"], equals="plan", running=twin)
     twin.terminate()
     out, err = twin.communicate(timeout=60)
     assert twin.returncode == 0, err
@@ -251,7 +283,7 @@ def leave(
     assert counts["released"] >= 1  # its last command's lease is over
     assert counts["silent"] > 0.1 * counts["readings"]
     assert counts["kpis"]["collisions"] == 0
-    assert until(lambda: enough(client, counts["readings"]), None) == counts["readings"]
+    assert until(lambda: stored(client), lambda seen: seen >= counts["readings"]) == counts["readings"]
     junction = client.get(f"/v1.1/TaskingCapabilities({key})").json()["properties"]["junction"]
     assert len(junction["lanes"]) == 8
     assert [one["name"] for one in client.get("/api/devices").json()] == ["roads-mid"]
@@ -260,18 +292,6 @@ def leave(
 def states(client: httpx.Client) -> dict[str, int]:
     found = [one["status"] for one in client.get("/v1.1/Tasks?$select=status&$top=1000").json()["value"]]
     return {one: found.count(one) for one in found}
-
-
-def until(look: Any, process: subprocess.Popen[str] | None, seconds: float = 120.0) -> Any:
-    begun = time.monotonic()
-    while time.monotonic() - begun < seconds:
-        found = look()
-        if found is not None:
-            return found
-        if process is not None and process.poll() not in (None, 0):
-            raise AssertionError(process.communicate()[1])
-        time.sleep(0.05)
-    raise AssertionError("it did not come about in time")
 
 
 def first(client: httpx.Client, kind: str) -> int | None:
@@ -285,14 +305,12 @@ def task(client: httpx.Client, key: int, given: dict[str, float]) -> str:
     return str(answer.headers["location"])
 
 
-def ended(client: httpx.Client, where: str) -> dict[str, Any] | None:
-    found: dict[str, Any] = client.get(where).json()
-    return found if found["status"] not in ("requested", "checked", "dispatched", "acknowledged") else None
+def ended(task: dict[str, Any]) -> bool:
+    return task["status"] not in ("requested", "checked", "dispatched", "acknowledged")
 
 
-def enough(client: httpx.Client, count: int) -> int | None:
-    stored = int(client.get("/v1.1/Observations?$count=true&$top=0").json()["@iot.count"])
-    return stored if stored >= count else None
+def stored(client: httpx.Client) -> int:
+    return int(client.get("/v1.1/Observations?$count=true&$top=0").json()["@iot.count"])
 
 
 def test_signals_are_evaluated_whole_and_not_twice(

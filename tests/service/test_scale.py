@@ -26,6 +26,7 @@ from nervure.stream.log import Log
 from nervure.stream.partition import Partitions
 from nervure.stream.server import Server
 from nervure.stream.subject import PARTITIONS, reading_subject
+from tests.patience import eventually
 from tests.support import running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
@@ -112,9 +113,7 @@ def test_a_node_lives_on_when_a_worker_misses_something_while_the_catalogue_is_a
         stream = provision(node.catalogue, find("flood"), [Place(name="gauge")])["gauge/level"]
         running_ = asyncio.create_task(node.run())
         try:
-            async with asyncio.timeout(10):
-                while not node.scale.layout.count:  # noqa: ASYNC110 - what a status shows
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: node.scale.layout.count)
             leases = Leases(node.catalogue.database)
             with away(node.catalogue):
                 leases.attend("w", {"lacks": True})
@@ -124,9 +123,7 @@ def test_a_node_lives_on_when_a_worker_misses_something_while_the_catalogue_is_a
                 assert not running_.done(), "it is tried again"
             leases.free("w")
             last = (await node.log.first_last())[1]
-            async with asyncio.timeout(10):
-                while node.observations.taken < last:  # noqa: ASYNC110 - what a status shows
-                    await asyncio.sleep(0.05)
+            await eventually(lambda: node.observations.taken, lambda seen: seen >= last)
         finally:
             node.stop()
             await running_

@@ -23,6 +23,7 @@ from nervure.sense.file import load, read
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
 from nervure.stream.log import Log
+from tests.patience import eventually
 from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.service
@@ -98,9 +99,7 @@ async def served(log: Log, settings: Settings) -> AsyncIterator[httpx.AsyncClien
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
-        async with asyncio.timeout(10):
-            while not server.started:  # noqa: ASYNC110 - uvicorn tells it no other way
-                await asyncio.sleep(0.01)
+        await eventually(lambda: server.started)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{settings.http.port}") as client:
             yield client
     finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
+from operator import not_
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from nervure.stream import server as server_module
 from nervure.stream.log import Log
 from nervure.stream.server import Server, find_program
 from nervure.stream.subject import reading_subject, reading_topic
+from tests.patience import until
 from tests.support import collect, kill, make_settings, publish_mqtt, running
 
 pytestmark = pytest.mark.service
@@ -172,10 +174,7 @@ def test_it_dies_with_a_parent_that_was_killed_and_the_next_start_finds_everythi
             publish_mqtt(settings.nats.mqtt_port, [(reading_topic(1), b"%d" % number)])
             parent.kill()
         if number == 2:
-            deadline = time.monotonic() + 10
-            while psutil.pid_exists(pid) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert not psutil.pid_exists(pid)
+            until(functools.partial(psutil.pid_exists, pid), not_)
 
     async def run() -> None:
         async with running(settings) as (_, log):

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.numpy import load_file
 from nervure.cli import main
 from nervure.store.catalogue import Catalogue
 from tests.noise import write
+from tests.patience import until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -57,17 +57,15 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tuple
 def kill_after(step: int) -> int:
     """Train in a process of its own and kill it once a checkpoint is that far; return how far it was."""
     process = subprocess.Popen([sys.executable, "-m", "nervure.cli", *TRAIN], stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, "the training ended before it could be killed"
-        assert time.monotonic() < end
-        for file in Path("nervure-data/training").glob("*/checkpoint.json"):
-            reached = int(json.loads(file.read_text())["mark"]["step"])
-            if reached >= step:
-                process.send_signal(signal.SIGKILL)
-                assert process.wait(10) == -signal.SIGKILL
-                return int(json.loads(file.read_text())["mark"]["step"])
-        time.sleep(0.01)
+
+    def reached() -> int:
+        files = Path("nervure-data/training").glob("*/checkpoint.json")
+        return max((int(json.loads(one.read_text())["mark"]["step"]) for one in files), default=0)
+
+    until(reached, lambda seen: seen >= step, seconds=120, every_s=0.01, running=process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    return reached()
 
 
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.patience import until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -63,13 +64,8 @@ class Platform:
         return json.loads(self.run(*words, "--json"))
 
     def wait(self, process: subprocess.Popen[str]) -> None:
-        end = time.monotonic() + 60
-        while time.monotonic() < end and process.poll() is None:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.http}/health").status_code == 200:
-                    return
-            time.sleep(0.1)
-        pytest.fail(f"the node did not come up: {process.communicate()}")
+        look = functools.partial(httpx.get, f"{self.http}/health")
+        until(look, lambda answer: answer.status_code == 200, forgive=(httpx.HTTPError,), running=process)
 
 
 @pytest.fixture
@@ -95,7 +91,7 @@ def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> No
         heard = _heard_while_sending(platform, key)
         assert heard == pytest.approx([12.5, 13.5, 12.5])  # what came in m3/h is told in L/s
         platform.run("send", "99", "1")
-        _until(lambda: sum(platform.ask("status")["quarantine"].values()) == 1)
+        until(lambda: platform.ask("status")["quarantine"], lambda seen: sum(seen.values()) == 1)
         rows = httpx.get(f"{platform.http}/v1.1/Datastreams({key})/Observations").json()["value"]
         assert [row["result"] for row in rows] == pytest.approx([12.5, 13.5, 12.5])
         assert "there is no Datastream named 'B/inflow'" in platform.run("send", "B/inflow", "1", code=1)
@@ -140,10 +136,3 @@ def _heard_while_sending(platform: Platform, key: int) -> list[float]:
         out, err = ears.communicate(timeout=60)
     assert ears.returncode == 0, err
     return [json.loads(line)["message"]["result"] for line in out.splitlines()]
-
-
-def _until(holds: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.2)

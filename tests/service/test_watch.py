@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nervure.core.instant import iso
+from tests.patience import until
 from tests.service.test_up import Platform, node
 
 pytestmark = pytest.mark.service
@@ -65,7 +68,7 @@ class Plant:
 
     def settled(self) -> dict[str, Any]:
         """How far the node has come with the pump, when it has taken it up."""
-        until(lambda: self.api("monitors") and self.api("monitors")[0]["standing"], 10)
+        until(lambda: self.api("monitors"), lambda seen: seen and seen[0]["standing"])
         standing: dict[str, Any] = self.api("monitors")[0]["standing"]
         return standing
 
@@ -133,6 +136,10 @@ class Watch:
     def said(self, text: str) -> bool:
         return any(text in line for line in self.err)
 
+    def says(self, text: str) -> None:
+        """Wait until it has said so."""
+        until(lambda: list(self.err), lambda said: any(text in line for line in said))
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
         self.end(130)
@@ -146,19 +153,16 @@ class Watch:
                 pipe.close()
 
 
-def until(holds: Any, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-
-
 def _s(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
 def raised(watch: Watch) -> list[dict[str, Any]]:
     return [one["alert"] for one in watch.out if one["event"] == "raised"]
+
+
+def blames(watch: Watch) -> list[str]:
+    return [blamed(alert) for alert in raised(watch)]
 
 
 def blamed(alert: dict[str, Any]) -> str:
@@ -176,13 +180,13 @@ def _plant(tmp_path: Path) -> Iterator[Plant]:
 
 def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
     watch = Watch(plant.platform)
-    until(lambda: watch.said("watching 1 of 3"))
+    watch.says("watching 1 of 3")
     assert watch.said("A is not watched: 0 readings are too few")
     plant.live(20)
     before = len(raised(watch))
     began = time.monotonic()
     plant.live(5, motor=3.0)
-    until(lambda: len(raised(watch)) > before, 10)
+    until(lambda: len(raised(watch)), lambda seen: seen > before)
     assert time.monotonic() - began < 10
     alert = raised(watch)[-1]
     first = alert["properties"]["streams"][0]
@@ -195,17 +199,17 @@ def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
     assert alert["properties"]["rarity"] > alert["properties"]["limit"]
     watch.stop()
     plant.live(60)  # while nobody looks the node watches all the same: the alarm of before ends in them
-    until(lambda: not plant.api(f"alerts/{alert['id']}")["active"], 10)
+    until(lambda: plant.api(f"alerts/{alert['id']}")["active"], not_)
     over = plant.api(f"alerts/{alert['id']}")
     assert over["start"] <= over["raised"] <= over["end"]
     made = (plant.platform.folder / "nervure-data" / "monitors" / "first" / "pump.onnx").stat().st_mtime_ns
     again = Watch(plant.platform)
-    until(lambda: again.said("watching 1 of 3"))
+    again.says("watching 1 of 3")
     assert again.said("pump: watched since")
     assert (plant.platform.folder / "nervure-data/monitors/first/pump.onnx").stat().st_mtime_ns == made
     before = len(raised(again))
     plant.live(5, inlet=-4.0)
-    until(lambda: len(raised(again)) > before, 10)
+    until(lambda: len(raised(again)), lambda seen: seen > before)
     assert blamed(raised(again)[-1]) == "inlet"
     again.stop()
 
@@ -213,18 +217,18 @@ def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
 def test_two_may_look_at_once_and_an_end_is_an_end_for_all(plant: Plant) -> None:
     both = Watch(plant.platform), Watch(plant.platform)
     for one in both:
-        until(lambda one=one: one.said("watching 1 of 3"))
+        one.says("watching 1 of 3")
     plant.live(5)
     plant.live(5, motor=8.0)
     for one in both:
-        until(lambda one=one: any(blamed(alert) == "motor" for alert in raised(one)), 10)
+        until(partial(blames, one), lambda seen: "motor" in seen)
     faults = [{alert["id"] for alert in raised(one) if blamed(alert) == "motor"} for one in both]
     assert faults[0] == faults[1] == {one["id"] for one in plant.alerts(active=True)}
     assert plant.platform.run("watch", "--project", "first", "--stop") == ""
-    until(lambda: not plant.alerts(active=True), 10)
+    until(lambda: plant.alerts(active=True), not_)
     assert plant.api("monitors") == []
     for one in both:
-        until(lambda one=one: one.said("pump is not watched any more"))
+        one.says("pump is not watched any more")
         one.stop()
     assert plant.api("monitors") == []
 
@@ -237,7 +241,7 @@ def test_a_node_killed_within_an_alarm_goes_on_with_it(tmp_path: Path) -> None:
         platform.run("watch", "--project", "first", "--quick", "--seconds", "1")
         plant.live(10)
         plant.live(6, motor=6.0)
-        until(lambda: plant.alerts(active=True), 10)
+        until(lambda: plant.alerts(active=True))
         plant.live(2, motor=6.0)
         process.kill()  # the last readings are acknowledged: they are in the log, whatever was judged
         process.wait(20)
@@ -245,9 +249,9 @@ def test_a_node_killed_within_an_alarm_goes_on_with_it(tmp_path: Path) -> None:
     with node(platform):
         (open_,) = plant.alerts(active=True)
         assert open_["id"] in known
-        assert plant.settled()["open"] == open_["id"]
+        until(lambda: plant.settled()["open"], equals=open_["id"])  # once it has read its log
         plant.live(60)
-        until(lambda: not plant.alerts(active=True), 15)
+        until(lambda: plant.alerts(active=True), not_)
         over = [one for one in plant.alerts() if one["id"] == open_["id"]]
         assert len(over) == 1
         assert _s(over[0]["end"]) - _s(over[0]["start"]) >= 7 * STEP_S, "rows before and after count"
@@ -261,19 +265,19 @@ def test_what_people_say_moves_the_limit_and_what_is_learnt(plant: Plant) -> Non
     plant.live(10)
     plant.live(5, motor=6.0)
     plant.live(60)
-    until(lambda: plant.alerts() and not plant.alerts(active=True), 15)
+    until(lambda: plant.alerts() and not plant.alerts(active=True))
     alert = next(one for one in plant.alerts() if blamed(one) == "motor")
     before = plant.settled()["limit"]
     told = platform.ask("alert", "verdict", alert["id"], "false", "--note", "works at the motor")
     said = told["properties"]["verdict"]
     assert (said["verdict"], said["note"], told["acknowledged"]) == ("false", "works at the motor", True)
     assert said["by"]
-    until(lambda: plant.settled()["limit"] > before + 0.5, 10)
+    until(lambda: plant.settled()["limit"], lambda seen: seen > before + 0.5)
     higher = plant.settled()["limit"]
     line = plant.api("audit")[0]
     assert (line["what"], line["detail"]["alert"]) == ("alert.judge", alert["id"])
     platform.run("alert", "verdict", alert["id"], "planned")  # a second thought
-    until(lambda: plant.settled()["limit"] < higher - 0.5, 10)
+    until(lambda: plant.settled()["limit"], lambda seen: seen < higher - 0.5)
     assert "planned" in platform.run("alert", "list", "--solution", "monitor")
     assert "there is no alert 'nope'" in platform.run("alert", "verdict", "nope", "true", code=1)
     platform.run("watch", "--project", "first", "--quick", "--refit", "--seconds", "0")
@@ -286,24 +290,24 @@ def test_a_thing_that_was_too_young_is_taken_up_later(tmp_path: Path) -> None:
     with node(platform):
         plant = Plant(platform, rows=20)
         watch = Watch(platform)
-        until(lambda: watch.said("watching 0 of 3"))
+        watch.says("watching 0 of 3")
         assert watch.said("pump is not watched")
         plant.send(20, ROWS)
         plant.next = ROWS
-        until(lambda: watch.said("pump: 4 Datastreams"), 60)
+        watch.says("pump: 4 Datastreams")
         plant.settled()
         before = len(raised(watch))
         plant.live(5, motor=5.0)
-        until(lambda: len(raised(watch)) > before, 10)
+        until(lambda: len(raised(watch)), lambda seen: seen > before)
         watch.stop()
         plant.http.close()
 
 
 def test_a_silent_sensor_does_not_hold_the_others_up(plant: Plant) -> None:
     watch = Watch(plant.platform, "--count", "1", "--severity", "major")
-    until(lambda: watch.said("watching 1 of 3"))
+    watch.says("watching 1 of 3")
     plant.live(3, silent=("bearing",), motor=8.0)
-    until(lambda: raised(watch), 10)
+    until(lambda: raised(watch))
     assert blamed(raised(watch)[0]) in {"motor", "bearing"}
     assert raised(watch)[0]["severity"] == "major"
     watch.end()  # one alarm was enough
@@ -345,13 +349,13 @@ def test_of_a_project_only_its_own_things_are_watched_and_a_lost_link_is_made_go
         platform.run("user", "add", "eng", "--role", "engineer", "--project", "town")
         plant = Plant(platform, platform.ask("token", "add", "eng", "test")["token"])
         watch = Watch(platform, project="town")
-        until(lambda: watch.said("watching 1 of 1 Things of town"))
-    until(lambda: watch.said("the link to the node is down"))
+        watch.says("watching 1 of 1 Things of town")
+    watch.says("the link to the node is down")
     with node(platform):
-        until(lambda: watch.said("is up again"))
+        watch.says("is up again")
         before = len(raised(watch))
         plant.live(5, motor=5.0)
-        until(lambda: len(raised(watch)) > before, 10)
+        until(lambda: len(raised(watch)), lambda seen: seen > before)
         assert blamed(raised(watch)[-1]) == "motor"
         watch.stop()
         plant.http.close()

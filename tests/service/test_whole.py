@@ -32,6 +32,7 @@ from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.provision import Place, provision
 from nervure.trust.signature import SigningKey
+from tests.patience import eventually
 from tests.recorded import write
 from tests.support import publish_mqtt
 
@@ -90,22 +91,13 @@ class Ward:
     async def observed(self, name: str, count: int) -> list[dict[str, Any]]:
         """Return the Observations of a Datastream in order, once there are so many."""
         path = f"/v1.1/Datastreams({self.streams[name].id})/Observations?$orderby=phenomenonTime&$top=1000"
-        found: list[dict[str, Any]] = []
-        for _ in range(300):
-            found = (await self.get(path))["value"]
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"{name} has {len(found)} of {count}: {await self.node.status()}")
+        found = await eventually(lambda: self.get(path), lambda seen: len(seen["value"]) >= count)
+        return list(found["value"])
 
     async def alerted(self, count: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        for _ in range(200):
-            found = await self.get("/alerts")
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"{len(found)} alerts of {count}")
+        found: list[dict[str, Any]]
+        found = await eventually(lambda: self.get("/alerts"), lambda seen: len(seen) >= count)
+        return found
 
     async def get(self, path: str) -> Any:
         async with httpx.AsyncClient(timeout=20) as client:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from operator import not_
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from nervure.store.lease import Leases, view_of
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
 from nervure.stream.partition import Partitions
+from tests.patience import eventually, until
 from tests.support import running
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
@@ -68,9 +70,7 @@ class River:
 
     async def reached(self, position: int) -> None:
         """Wait until the partition is committed up to there."""
-        async with asyncio.timeout(10):
-            while self.leases.positions().get(0, 0) < position:  # noqa: ASYNC110 - the worker's own thread
-                await asyncio.sleep(0.05)
+        await eventually(self.leases.positions, lambda seen: seen.get(0, 0) >= position)
 
     def alerts(self) -> list[Alert]:
         return self.catalogue.alerts(solution="flood")
@@ -110,9 +110,9 @@ def test_a_catalogue_that_is_away_when_an_alert_comes_does_not_end_the_work(sett
         async with river(settings) as town:
             with town.away():
                 await town.send(2, [6000.0] * 6)
-                async with asyncio.timeout(10):
-                    while not town.leases.standing().workers[0].about["problems"]:  # noqa: ASYNC110
-                        await asyncio.sleep(0.05)
+                await eventually(
+                    town.leases.standing, lambda seen: seen.workers[0].about["problems"], every_s=0.02
+                )
             await town.send(8, [6000.0, 6000.0])
             await town.reached(9)
             assert [one.rule for one in town.alerts()] == ["flood.high-water"]
@@ -150,10 +150,14 @@ def test_who_hangs_is_not_spoken_for(tmp_path: Path) -> None:
     time.sleep(0.1)
     assert not leases.standing().workers  # its loop has not said anything yet
     leases.attend("one", {"rows": 7})
-    pulse.felt({"rows": 7})
-    time.sleep(0.8)
+
+    def beats() -> int:
+        pulse.felt({"rows": 7})
+        return leases.standing().workers[0].beat
+
+    until(beats, lambda seen: seen > 2)
+    time.sleep(0.8)  # twice as long as it takes for stuck
     last = leases.standing().workers[0]
-    assert last.beat > 2
     assert last.about == {"rows": 7}
     time.sleep(0.2)
     assert leases.standing().workers[0].beat == last.beat
@@ -169,9 +173,7 @@ def test_a_partition_whose_last_commit_fails_when_it_is_given_away_is_not_left_w
             with town.away():
                 await town.send(2, [200.0])
                 town.leases.attend("a", {})  # one more worker, first in name: the partition should be its
-                async with asyncio.timeout(10):
-                    while town.hands._held:  # noqa: ASYNC110 - given up, but not yet written down
-                        await asyncio.sleep(0.02)
+                await eventually(lambda: town.hands._held, not_)  # given up, but not yet written down
                 assert town.leases.standing().leases[0].worker == "one"
             town.leases.free("a")
             await town.reached(2)

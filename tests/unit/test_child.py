@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 
 from nervure.stream.child import tied
+from tests.patience import until
 
 PARENT = """
 import subprocess, sys, time
@@ -25,8 +25,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        while child.cmdline()[1:2] != ["-c"]:  # it is tying itself; meanwhile it may have no line
-            time.sleep(0.01)
+        until(lambda: child.cmdline()[1:2], equals=["-c"])  # it is tying itself; it may have no line yet
         parent.kill()
         child.wait(10)
 

@@ -11,6 +11,7 @@ from nervure.node.post import Posts
 from nervure.node.readings import IN_FLIGHT, Readings
 from nervure.sense.intake import Intake
 from nervure.stream.publish import Item
+from tests.patience import eventually
 
 ROUNDS, EACH = 30, 200
 
@@ -53,8 +54,7 @@ def test_single_readings_that_never_pause() -> None:
         posts = Posts(log.publish, 1 << 20, frozenset(), _first)
         for number in range(ROUNDS):
             posts.add(5, b"{}", told.append)
-            while log.waiting < min(2, number + 1):  # noqa: ASYNC110 - it goes when those before are late
-                await asyncio.sleep(0.001)
+            await eventually(lambda: log.waiting, equals=min(2, number + 1), every_s=0.001)
             if number:
                 refused = await log.take()
                 posts.taken(log.last, refused)
@@ -73,8 +73,7 @@ def test_changes_that_never_pause() -> None:
         readings = Readings(log.publish, Intake([], Limits(), []), 1 << 20)
         for number in range(ROUNDS):
             changes.append(asyncio.create_task(readings.drop(ids=[1])))
-            while log.waiting < min(2, number + 1):  # noqa: ASYNC110 - it goes with one of the next turns
-                await asyncio.sleep(0)
+            await eventually(lambda: log.waiting, equals=min(2, number + 1), every_s=0)
             if number:
                 refused = await log.take()
                 readings.taken(log.last, refused)

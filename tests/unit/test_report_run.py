@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from operator import not_
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import pytest
 
 from nervure.bench.forecast.document import read
 from nervure.bench.forecast.page import page
+from tests.patience import until
 
 HOURS = 24 * 7 * 9
 MODELS = "last value,historical average,mixer"
@@ -80,14 +81,11 @@ def _killed(sets: list[Path], folder: Path) -> dict[Path, int]:
     run = subprocess.Popen(
         _command(sets, folder), env=_environment(sets), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    until = time.monotonic() + 200
-    while len(_results(folder)) < 2 and run.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
+    until(lambda: _results(folder), lambda seen: len(seen) >= 2, seconds=200, every_s=0.02, running=run)
     jobs = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    while any(_works(one) for one in jobs) and time.monotonic() < until:
-        time.sleep(0.05)  # jobs end themselves once they see that nobody waits
+    until(lambda: [one for one in jobs if _works(one)], not_)  # jobs see that nobody waits, and end
     return _results(folder)
 
 

@@ -18,6 +18,7 @@ from nervure.core.settings import Limits
 from nervure.sense import http as door_module
 from nervure.sense.http import ingest
 from nervure.sense.intake import Intake
+from tests.patience import eventually
 
 STREAMS = (
     Datastream(id=7, name="inflow", unit="L/s", thing=1, solution="water"),
@@ -248,8 +249,7 @@ def test_who_comes_when_too_much_is_under_way_is_asked_to_wait(kept: Kept) -> No
         app = ingest(kept.publish, Intake(STREAMS, Limits()))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
             first = [asyncio.create_task(client.post(SINGLE, content=b'{"result": 1}')) for _ in range(3)]
-            while app.standing().waiting < 3:  # noqa: ASYNC110 - the door tells it no other way
-                await asyncio.sleep(0)
+            await eventually(lambda: app.standing().waiting, equals=3, every_s=0)
             over = await client.post(SINGLE, content=b'{"result": 1}')
             kept.gate.set()
             done = await asyncio.gather(*first)

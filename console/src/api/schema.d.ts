@@ -1034,6 +1034,8 @@ export interface components {
         /**
          * TwinView
          * @description A twin, and whether what computes it is on this machine.
+         *
+         *         ``kept`` is when one that runs beside this node last wrote down where it is, in ms since 1970.
          */
         TwinView: {
             name: string;
@@ -1042,6 +1044,8 @@ export interface components {
             installed: boolean;
             /** @default  */
             hint: string;
+            /** @default null */
+            kept: number | null;
         };
         /**
          * QuestionView
@@ -1129,8 +1133,9 @@ export interface components {
          * @description What to ask: a question by its name, over how many pairs of runs.
          *
          *         ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
-         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` both
-         *         runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``): one pair.
+         *         that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` all
+         *         runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``), and go on with
+         *         other chance each.
          */
         Asking: {
             question: string;

@@ -136,7 +136,7 @@ def whatif(
     jobs: Annotated[int, Parameter(help="How many processes at once.", show_default=True)] = 2,
     now: Annotated[
         bool,
-        Parameter(help="Begin where the twin that runs with --keep is now: one pair of runs.", negative=""),
+        Parameter(help="Begin where the twin that runs with --keep is now; what comes varies.", negative=""),
     ] = False,
     evidence: Annotated[
         Path | None, Parameter(help="Write it, signed with the node's key, as the evidence of a Task.")

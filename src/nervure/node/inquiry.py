@@ -28,6 +28,7 @@ from nervure.serve.control.inquiry import AskedView, Asking, ChangeView, Questio
 from nervure.store.scope import Scope
 from nervure.stream.child import tied
 from nervure.stream.conf import write_private
+from nervure.twin.state import path_of
 
 __all__ = ["Inquiries"]
 
@@ -93,8 +94,9 @@ class Inquiries:
     # --- what is asked, from threads -------------------------------------------------------------------
 
     def twins(self) -> TwinsView:
-        """Return what there is, as ``nervure twin list`` says once."""
-        return self._list()[0]
+        """Return what there is, as ``nervure twin list`` says once, and which twins run beside this node."""
+        view, data = self._list()[0], self._folder.parent
+        return replace(view, twins=[replace(one, kept=_kept_ms(data, one.name)) for one in view.twins])
 
     def ask(self, wish: Asking, scope: Scope) -> AskedView:
         """Ask; ``UsageError`` for a question that there is not, ``BusyError`` while too much waits."""
@@ -348,6 +350,14 @@ def _changed(body: dict[str, Any], question: QuestionView, wish: Asking) -> dict
     found = {**body, "scenario": {**question.scenario, **wish.scenario}, "do": do}
     minutes = question.minutes if wish.minutes is None else wish.minutes
     return found | ({} if minutes is None else {"minutes": minutes})
+
+
+def _kept_ms(data: Path, twin: str) -> int | None:
+    """Return when a twin last wrote down where it is, in ms since 1970."""
+    try:
+        return path_of(data, twin).stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None
 
 
 def _sees(scope: Scope, one: _Kept) -> bool:

@@ -144,6 +144,17 @@ class Building:
         self._sums, self._people = found["sums"], found["people"]
         self._flow, self._heat = found["flow"], found["heat"]
 
+    def reseed(self, seed: int) -> None:
+        """Let people do something else from the coming hour on."""
+        drawn = self._given["people"] * np.random.default_rng(seed).gamma(16.0, 1 / 16, self._people.shape)
+        self._people = np.where(self._hours_left(), drawn, self._people)
+
+    def _hours_left(self) -> NDArray[np.bool_]:
+        """Return which hours of the year are still to come, ``[hour, 1]``; after its end all of them are."""
+        hour = -(-self._at // _PER_HOUR)
+        found: NDArray[np.bool_] = (np.arange(len(self._people)) >= hour % len(self._people))[:, None]
+        return found
+
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit capacity, loss and sun to temperatures, from where the twin stands; the last third is held out.
 

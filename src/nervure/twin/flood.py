@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given, pack, unpack
+from nervure.twin.chance import rest_otherwise
 
 __all__ = [
     "BANK_M",
@@ -225,8 +226,13 @@ class Flood:
         found = unpack(state, _STATE)
         self.reset(seed=found["seed"], scenario=found["given"])
         self._at, self._gate, self._outlet = found["at"], found["gate"], found["outlet"]
-        self._stored = found["stored"]
+        self._stored, self._rain, self._routed = found["stored"], found["rain"], found["routed"]
         self._sums, self._last = found["sums"], found["last"]
+
+    def reseed(self, seed: int) -> None:
+        """Let the rest of the rain fall otherwise in time, as much of it as was to come."""
+        self._rain = rest_otherwise(self._rain, self._storm(seed), self._at + 1)
+        self._seed, self._routed = seed, tributaries(self._rain, self._given)
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit lag and curve number to ``town/flow``, given ``hills/rain``; the last third is held out.

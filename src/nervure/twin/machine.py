@@ -174,6 +174,10 @@ class Machine:
         self._at, self._damage, self._gear = found["at"], found["damage"], found["gear"]
         self._speed, self._load, self._sums = found["speed"], found["load"], found["sums"]
 
+    def reseed(self, seed: int) -> None:
+        """Let the load vary otherwise from here on."""
+        self._seed = seed
+
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit how fast damage grows to ``bearing/envelope``, a step each; the last third is held out.
 

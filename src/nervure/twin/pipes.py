@@ -56,7 +56,7 @@ class Pipes:
     """A network by the minute; ``pressure`` are nodes and ``flow`` links that are measured."""
 
     def __init__(self, path: Path, *, pressure: Sequence[str] = (), flow: Sequence[str] = ()) -> None:
-        self._path, self._name = path, path.stem
+        self.path, self._name = path, path.stem
         plain = Net(path)
         self.nodes, self.links, self.ends = list(plain.nodes), list(plain.links), plain.ends.copy()
         self.length, self.is_pipe = plain.length.copy(), plain.is_pipe.copy()
@@ -84,11 +84,6 @@ class Pipes:
         self._base: Floats | None = None
         self._was_shut: set[int] = set()
 
-    @property
-    def path(self) -> Path:
-        """The network's file."""
-        return self._path
-
     def describe(self) -> Description:
         """Say what there is."""
         return Description(
@@ -114,7 +109,7 @@ class Pipes:
         self.close()
         self._course = Course(seed=seed, scenario=dict(scenario or {}))
         self._rng = np.random.default_rng(seed)
-        self._net = net = Net(self._path)
+        self._net = net = Net(self.path)
         self._users = net.own_demand()
         if self._base is None:
             self._base = np.array(
@@ -201,6 +196,11 @@ class Pipes:
         """Go back to a state, by doing again what was asked."""
         replay(self, state)
 
+    def reseed(self, seed: int) -> None:
+        """Let people draw, and sensors err, otherwise from here on; pipes are as they are."""
+        self._rng = np.random.default_rng([seed, self._course.steps])
+        self._course.reseeded(seed)
+
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit one factor on all roughness to pressures by the minute from the scenario's start.
 
@@ -215,7 +215,7 @@ class Pipes:
         cut = seen.shape[1] * 2 // 3
 
         def wrong(factor: float, until: int) -> Floats:
-            with_factor = Pipes(self._path, pressure=self.pressure, flow=self.flow)
+            with_factor = Pipes(self.path, pressure=self.pressure, flow=self.flow)
             first = with_factor.reset(
                 scenario={**self._course.scenario, "noise": 0.0, "rough": 0.0, "read_m": 0.0}
             )

@@ -23,6 +23,7 @@ import nervure.twin
 from nervure.core.error import EnvironmentMissing
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
 from nervure.twin.ask import checked, given
+from nervure.twin.chance import rest_otherwise
 from nervure.twin.replay import Course, replay
 
 __all__ = ["Sewer", "brook"]
@@ -111,6 +112,11 @@ class Sewer:
     def restore(self, state: bytes) -> None:
         """Go back to a state, by doing again what was asked."""
         replay(self, state)
+
+    def reseed(self, seed: int) -> None:
+        """Let the rest of the rain fall otherwise in time, as much of it as was to come."""
+        self._rain = rest_otherwise(self._rain, self._storm(seed), self._at)
+        self._course.reseeded(seed)
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Find the scenario's ``rain_mm`` from levels, five minutes each from its start.

@@ -221,7 +221,7 @@ class Structure:
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew, at rest."""
         self._given = given(scenario, _KNOWN)
-        self._seed, self._at, self._added = seed, 0, 0.0
+        self._seed, self._shook, self._at, self._added = seed, seed, 0, 0.0
         self._quake = earthquakes(1, peak_m_s2=self._given["peak_m_s2"], seed=seed)[:, 0]
         self._state = np.zeros((2, self._storeys))
         self._lost = -1.0
@@ -271,7 +271,8 @@ class Structure:
         """Return the whole state."""
         return pack(
             {
-                "at": self._at, "seed": self._seed, "given": self._given, "added": self._added,
+                "at": self._at, "seed": self._seed, "shook": self._shook, "given": self._given,
+                "added": self._added,
                 "floor": self._modes.shape @ self._state.T, "force": self._force, "peak": self._peak,
                 "worst": self._worst, "modal": self._state,
             }
@@ -279,11 +280,23 @@ class Structure:
 
     def restore(self, state: bytes) -> None:
         """Go back to a state."""
-        found = unpack(state, ("at", "seed", "given", "added", "force", "peak", "worst", "modal"))
-        self.reset(seed=found["seed"], scenario=found["given"])
-        self._at, self._added, self._peak = found["at"], found["added"], found["peak"]
+        found = unpack(state, ("at", "seed", "shook", "given", "added", "force", "peak", "worst", "modal"))
+        self.reset(seed=found["shook"], scenario=found["given"])
+        self._seed, self._at, self._added, self._peak = (
+            found["seed"],
+            found["at"],
+            found["added"],
+            found["peak"],
+        )
         self._learn_modes()
         self._state, self._force, self._worst = found["modal"], found["force"], found["worst"]
+
+    def reseed(self, seed: int) -> None:
+        """Let the ground tremble otherwise from here on; an earthquake that has begun goes on as it is."""
+        self._seed = seed
+        if self._at * STEP_S < self._given["earthquake_after_s"]:
+            self._shook = seed
+            self._quake = earthquakes(1, peak_m_s2=self._given["peak_m_s2"], seed=seed)[:, 0]
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit one factor on all stiffness to the first frequency in ``floorN/acceleration``, a step each.

@@ -67,15 +67,15 @@ def ask(
 ) -> Outcome:
     """Run both sides on the same seeds and return what differs.
 
-    With ``state``, that of a twin that runs, both begin there, in its circumstances; it goes on in one way
-    only, so there is one pair and no interval. Raises UsageError for fewer than two seeds, DataError where a
-    run failed, with its last words.
+    With ``state``, that of a twin that runs, all begin there, in its circumstances, and go on with other
+    chance each. Raises UsageError for fewer than two seeds, DataError where a run failed, with its last
+    words.
     """
-    if (seeds < 2 and state is None) or at_once < 1:
+    if seeds < 2 or at_once < 1:
         raise UsageError("a what-if takes two seeds at least, and a process")
     _checked(question)
     if state is not None:
-        question, seeds = _now(question, state), 1
+        question = _now(question, state)
     begun_ns, chosen = time.time_ns(), tuple(range(1, seeds + 1))
     found = _run(question, chosen, at_once, tell, state)
     runs = {side: [run for one in kept for run in one.runs] for side, kept in found.items()}

@@ -54,7 +54,7 @@ def opened(
     if twin == "roads":
         options |= {"plan": controller if controller in ("fixed", "actuated") else "fixed"}
         options |= {"step_s": _EVERY_S.get(controller, 10.0)}
-    found = open_twin(twin, **options)
+    found = _street(options) if twin == "roads" else open_twin(twin, **options)
     if twin == "roads" and controller not in ("", "fixed", "actuated"):
         return found, lambda _: _signals(found, controller)
     if twin == "building" and controller:
@@ -62,6 +62,12 @@ def opened(
     if twin == "pipes" and controller:
         return found, lambda scenario: _isolation(found, scenario.get("hour", _HOUR), minutes)
     return found, lambda _: None
+
+
+def _street(options: Mapping[str, Any]) -> Twin:
+    from nervure.twin.drivers import OtherDrivers
+
+    return OtherDrivers(**options)
 
 
 def _signals(twin: Twin, name: str) -> Decide:

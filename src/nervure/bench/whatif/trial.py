@@ -17,6 +17,7 @@ from nervure.bench.whatif.control import Decide, opened
 from nervure.bench.whatif.question import Measure
 from nervure.core.error import NervureError
 from nervure.twin.api import Twin
+from nervure.twin.chance import Chancy
 from nervure.twin.state import again, kept
 
 __all__ = ["Job", "Kept", "main", "once", "perform"]
@@ -72,6 +73,8 @@ def once(
     if job.state:
         found = kept(Path(job.state))
         again(twin, found)
+        if isinstance(twin, Chancy):  # where it is now is known, what is to come is not
+            twin.reseed(seed)
         twin.release()  # who does nothing leaves it to its own plan
         scenario, begun_s, readings = found.scenario, found.elapsed_s + about.step_s, twin.step()
     every = {one.name for one in about.actuators}

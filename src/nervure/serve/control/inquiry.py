@@ -30,8 +30,9 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What to ask: a question by its name, over how many pairs of runs.
 
     ``minutes``, ``scenario`` (in both runs) and ``measure`` (what is done) change the question; quantities
-    that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` both
-    runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``): one pair.
+    that it does not have are refused. With ``film`` one pair of runs is kept step by step. With ``now`` all
+    runs begin where the twin is that runs beside this node (``nervure twin run NAME --keep``), and go on with
+    other chance each.
     """
 
     question: Name
@@ -44,13 +45,17 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class TwinView(msgspec.Struct, frozen=True, kw_only=True):
-    """A twin, and whether what computes it is on this machine."""
+    """A twin, and whether what computes it is on this machine.
+
+    ``kept`` is when one that runs beside this node last wrote down where it is, in ms since 1970.
+    """
 
     name: str
     about: str
     engine: str
     installed: bool
     hint: str = ""
+    kept: int | None = None
 
 
 class QuestionView(msgspec.Struct, frozen=True, kw_only=True):
