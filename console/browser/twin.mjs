@@ -74,6 +74,6 @@ await run(async ({ page }) => {
   await rows.first().getByText('From now').waitFor()
   await rows.first().getByText('Done', { exact: true }).waitFor({ timeout: 60_000 })
   await rows.first().locator('a').click()
-  found.says = await page.locator('p.quiet').first().innerText()
+  found.says = await page.locator('p.quiet', { hasText: 'From now' }).first().innerText()
   return found
 })

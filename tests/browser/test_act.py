@@ -108,7 +108,7 @@ def test_loops_are_looked_after_from_a_browser(tmp_path: Path) -> None:
     for water, street, none in map(ground, ("light", "dark")):
         assert abs(water - none) > 0.02  # each layer is seen
         assert abs(street - none) > abs(water - none) + 0.01
-    assert [found[one] for one in ("approved", "hand", "back")] == [True] * 3
+    assert [found[one] for one in ("approved", "hand", "back")] == [40.0, 10.0, 20.0]
     assert "range of speed" in found["refused"]
     assert all(word in found["log"] for word in ("approval", "release asked", "shadow → advisory"))
     assert found["cut"].startswith("✕")

@@ -64,13 +64,14 @@ def test_every_engine_of_a_twin_comes_with_the_extra() -> None:
 
 def test_a_question_may_begin_where_a_twin_is_that_runs(tmp_path: Path) -> None:
     twin = open_twin("building")
-    twin.reset(scenario={"start_day": 196.0})
-    for _ in range(60):
+    hot, steps = {"start_day": 196.0, "warmer_k": 6.0}, 900  # three days, in which the house has become warm
+    twin.reset(scenario=hot)
+    for _ in range(steps):
         twin.step()
-    keep(path_of(tmp_path, "building"), twin, 10**18, 60 * twin.describe().step_s, {"start_day": 196.0})
+    keep(path_of(tmp_path, "building"), twin, 10**18, steps * twin.describe().step_s, hot)
 
     async def work(inquiries: Inquiries) -> None:
-        wish = Asking(question="shade", minutes=600.0, seeds=3, film=False, now=True)
+        wish = Asking(question="shade", minutes=2880.0, seeds=3, film=False, now=True)
         with pytest.raises(UsageError, match="circumstances are those of the twin that runs"):
             await asyncio.to_thread(
                 inquiries.ask, msgspec.structs.replace(wish, scenario={"warmer_k": 1.0}), EVERYTHING
