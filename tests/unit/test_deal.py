@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from nervure.core.entity import Datastream
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, observation_id
-from nervure.node.deal import Dealer, Hand, batch_of, read
+from nervure.node.deal import TURN_ROWS, Dealer, Hand, batch_of, read
 
 SOLUTION = "flood"
 
@@ -75,6 +76,23 @@ def test_what_waits_is_dealt_in_turns_that_a_worker_is_soon_done_with() -> None:
     assert groups == [(0, 16), (16, 32), (32, 41)]
     found = Batch.concat([batch_of(one) for one in heard])
     assert found.id.tolist() == [one for entry in range(1, 41) for one in _batch(entry, 1_000).id.tolist()]
+
+
+def test_clocks_are_of_what_is_dealt_not_of_what_still_waits_or_is_foretold() -> None:
+    dealer = _dealer()
+    later = 5_000 * SECOND_NS
+    for entry in (1, 2):
+        batch = _batch(entry, TURN_ROWS)
+        dealer.take(
+            replace(batch, time=batch.time + entry * later, result_time=batch.time + entry * later), entry
+        )
+    foretold = _batch(3, 1)
+    dealer.take(replace(foretold, time=foretold.time + 9 * later), 3)
+    newest = (TURN_ROWS - 1) * SECOND_NS
+    for entry in (1, 2):
+        hands = [read(payload) for _, payload in dealer.turn().messages]
+        assert {one.clocks[SOLUTION] for one in hands} == {newest + entry * later}
+    assert dealer.turn(all_of_them=True).upto == 3
 
 
 def test_what_was_begun_anew_while_a_message_was_on_its_way_is_counted_once() -> None:

@@ -28,7 +28,7 @@ from nervure.core.error import AwayError
 from nervure.core.observation import PACK_BITS, Batch
 from nervure.core.scale import partition_of
 
-__all__ = ["Dealer", "Hand", "Turn", "batch_of", "read"]
+__all__ = ["TURN_ROWS", "Dealer", "Hand", "Turn", "batch_of", "read"]
 
 Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -76,6 +76,18 @@ class Hand(msgspec.Struct, frozen=True, array_like=True):
 read = msgspec.msgpack.Decoder(Hand).decode
 
 
+class _Taken(NamedTuple):
+    """Readings of the log up to a position, which partitions want each ``[partition, row]``, and the clocks.
+
+    ``clocks [solution]`` are the newest time of each solution up to there.
+    """
+
+    batch: Batch
+    wanted: Flags
+    upto: int
+    clocks: Longs
+
+
 class Turn(NamedTuple):
     """What is dealt at once: messages ``(partition, payload)``, their readings, up to which log position."""
 
@@ -100,7 +112,7 @@ class Dealer:
         self._solutions: tuple[str, ...] = ()
         self._guests: Mapping[str, Mapping[str, Collection[int]]] = {}
         self._told: tuple[tuple[int, int, str, tuple[int, ...]], ...] = ()
-        self._queue: deque[tuple[Batch, Flags, int]] = deque()
+        self._queue: deque[_Taken] = deque()
         self._waiting = 0
         self._after: list[int] = []
         self._marked = 0.0
@@ -164,8 +176,9 @@ class Dealer:
             rows = np.flatnonzero(mine)
             if len(rows):
                 batch, where = _plain(batch, rows), where[rows]
-                np.maximum.at(self._clocks, self._solution[where], batch.time)
-                self._queue.append((batch, self._wanted[:, where], upto))
+                read = batch.result_time >= batch.time  # what is foretold moves no clock
+                np.maximum.at(self._clocks, self._solution[where[read]], batch.time[read])
+                self._queue.append(_Taken(batch, self._wanted[:, where], upto, self._clocks.copy()))
                 self._waiting += len(rows)
                 self.rows += len(rows)
         self._calm.clear()
@@ -215,18 +228,17 @@ class Dealer:
 
     def turn(self, *, all_of_them: bool = False) -> Turn:
         """Return what is dealt next; ``all_of_them``: also to partitions for which there is nothing."""
-        some: list[tuple[Batch, Flags]] = []
-        rows, upto = 0, self.taken
+        some: list[_Taken] = []
+        rows = 0
         while self._queue and rows < TURN_ROWS:
-            batch, wanted, upto = self._queue.popleft()
-            some.append((batch, wanted))
-            rows += len(batch)
-        if not self._queue:
-            upto = self.taken
+            some.append(self._queue.popleft())
+            rows += len(some[-1].batch)
+        # a clock ahead of what is dealt would have readings that still wait taken for silence
+        upto, clocks = (some[-1].upto, some[-1].clocks) if self._queue else (self.taken, self._clocks)
         none = np.zeros((self.count, 0), dtype=bool)
-        wanted = np.concatenate([none, *(one for _, one in some)], axis=1)
-        batch = Batch.concat([one for one, _ in some])
-        return Turn(list(self._messages(batch, wanted, upto, all_of_them=all_of_them)), rows, upto)
+        wanted = np.concatenate([none, *(one.wanted for one in some)], axis=1)
+        whole = _Taken(Batch.concat([one.batch for one in some]), wanted, upto, clocks)
+        return Turn(list(self._messages(whole, all_of_them=all_of_them)), rows, upto)
 
     async def _patiently(self, messages: list[tuple[int, bytes]], begun: int) -> bool:
         """Put messages, however long the server is away; false if they are of no use any more."""
@@ -241,11 +253,10 @@ class Dealer:
             if self._begun != begun:
                 return False
 
-    def _messages(
-        self, batch: Batch, wanted: Flags, upto: int, *, all_of_them: bool
-    ) -> Iterator[tuple[int, bytes]]:
-        """Write the messages of a batch up to a log position."""
-        clocks = dict(zip(self._solutions, self._clocks.tolist(), strict=True))
+    def _messages(self, taken: _Taken, *, all_of_them: bool) -> Iterator[tuple[int, bytes]]:
+        """Write the messages of what was taken, up to its log position."""
+        batch, wanted, upto, now = taken
+        clocks = dict(zip(self._solutions, now.tolist(), strict=True))
         most = self._most_rows(clocks)
         for one in range(self.count):
             rows = np.flatnonzero(wanted[one])
