@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from nervure.sense.moment import moment_ns, texts_ns
+from nervure.sense.moment import moment_ns, moments_ns, texts_ns
+from nervure.store.write.moment import nanoseconds
 
 _ONE = msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)])
 _USUAL = [
@@ -19,6 +20,7 @@ _USUAL = [
 ]
 _ODD = [
     "2023-03-01T01:00Z", "2023-03-01T01Z", "2023-03-01Z", "2023-03-01 01:00:00Z", "2023-03-01t01:00:00z",
+    "2023-03-01T01:00:00.1234567Z", "2023-03-01T23:59:59.9999999+01:00", "2250-01-01T00:00:00.123457Z",
     "2023-03-01T24:00:00Z", "2023-03-01T23:59:60Z", "2023-03-01T01:00:00+0100", "2023-03-01T01:00:00+01",
     "2023-03-01T01:00+01:00", "2023-03-01T01:00:00-00:00", "2023-03-01T01:00:00+25:00",
     "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
@@ -41,3 +43,9 @@ def test_a_time_read_among_others_is_what_it_is_alone(text: str) -> None:
 def test_one_odd_time_sends_all_the_slower_way() -> None:
     assert texts_ns([_USUAL[0], "2023-03-01T01:00Z"]) is None
     assert texts_ns([_USUAL[2], "2023-03-01T01:00:00+01"]) is None
+
+
+@pytest.mark.parametrize("text", ["2023-03-01T01:00:00.1234567Z", "2250-01-01T00:00:00.123456Z"])
+def test_a_time_is_the_same_by_every_way_in(text: str) -> None:
+    usual = moments_ns([_ONE.decode(msgspec.json.encode(text))]).tolist()
+    assert [moment_ns(text)] == usual == [nanoseconds(text, "$")]

@@ -8,9 +8,21 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from nervure.core.error import DeclarationError
 
-__all__ = ["DAY_NS", "HOUR_NS", "SECOND_NS", "duration_ns", "duration_text", "from_ns", "iso", "to_ns"]
+__all__ = [
+    "DAY_NS",
+    "HOUR_NS",
+    "SECOND_NS",
+    "duration_ns",
+    "duration_text",
+    "from_iso",
+    "from_ns",
+    "iso",
+    "to_ns",
+]
 
 SECOND_NS = 1_000_000_000
 HOUR_NS = 3_600 * SECOND_NS
@@ -55,6 +67,21 @@ def duration_text(ns: int) -> str:
         if ns and ns % unit == 0:
             return f"{ns // unit}{name}"
     return f"{ns / _UNITS['ms']:g}ms"
+
+
+def from_iso(text: str) -> datetime:
+    """Read an instant in ISO 8601, with or without a zone; ``ValueError`` if it is none.
+
+    More than six digits of a second are rounded as msgspec's decoders do: an instant is the same whether it
+    comes by their way or by this one.
+
+    >>> from_iso("2023-03-01T08:00:00.1234567Z").microsecond, from_iso("20230301").day
+    (123457, 1)
+    """
+    try:
+        return msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return datetime.fromisoformat(text)
 
 
 def to_ns(moment: datetime) -> int:

@@ -13,7 +13,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.instant import SECOND_NS, iso, to_ns
+from nervure.core.instant import SECOND_NS, from_iso, iso, to_ns
 from nervure.sense.reason import MALFORMED, Unreadable, shown
 
 __all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "span_ns", "texts_ns", "written"]
@@ -23,6 +23,7 @@ LAST_NS = 9_223_372_036 * SECOND_NS
 
 FIRST_NS = -LAST_NS
 _YEAR_ONE_US = -62_135_596_800_000_000
+_EXACT_S = 1 << 32  # up to there, in 2106, seconds in 64 bits of floating point are exact to the microsecond
 
 Longs = NDArray[np.int64]
 
@@ -39,7 +40,7 @@ def moment_ns(value: object) -> int:
         return clipped(to_ns(value))
     if isinstance(value, str):
         try:
-            return clipped(to_ns(datetime.fromisoformat(value.partition("/")[0].strip())))
+            return clipped(to_ns(from_iso(value.partition("/")[0].strip())))
         except (ValueError, OverflowError) as cause:
             raise Unreadable(
                 MALFORMED, f"{shown(value)} is not a time; write it as 2023-03-01T08:00:00Z"
@@ -78,9 +79,9 @@ def clipped(ns: int) -> int:
 def moments_ns(moments: Sequence[datetime]) -> Longs:
     """Turn aware datetimes into nanoseconds since 1970, ``[row]``, exact to the microsecond."""
     seconds = np.array([moment.timestamp() for moment in moments], dtype=np.float64)
+    if (np.abs(seconds) > _EXACT_S).any():
+        return np.array([clipped(to_ns(moment)) for moment in moments], dtype=np.int64)
     micro: Longs = np.rint(seconds * 1e6).astype(np.int64)
-    np.minimum(micro, LAST_NS // 1000, out=micro)
-    np.maximum(micro, FIRST_NS // 1000, out=micro)
     micro *= 1000
     return micro
 

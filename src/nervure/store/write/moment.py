@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from nervure.core.error import QueryError
-from nervure.core.instant import to_ns
+from nervure.core.instant import from_iso, to_ns
 
 __all__ = ["instant", "interval", "moment", "nanoseconds"]
 
@@ -55,7 +55,7 @@ def moment(value: object, where: str) -> str:
 def _read(value: object, where: str) -> datetime:
     if isinstance(value, str) and "T" in value.upper():
         try:
-            read = datetime.fromisoformat(value.strip())
+            read = from_iso(value.strip())
             return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
