@@ -15,8 +15,10 @@ from nervure.core.entity import Datastream
 from nervure.core.error import ConflictError, NotFoundError, QueryError
 from nervure.core.instant import iso
 from nervure.core.observation import Draft, Group
+from nervure.node import event
 from nervure.node.compose import Node
 from nervure.store.write.writer import Parent
+from nervure.stream.subject import CHANGE
 from tests.patience import eventually
 from tests.support import make_settings
 
@@ -260,5 +262,35 @@ def test_what_is_there_already_is_answered_with_the_id_it_has(tmp_path: Path) ->
             with pytest.raises(ConflictError):
                 await readings.create([draft(keyed, **body | {"result": 7})])
             assert len(set(await readings.create([draft(hot, **body)] * 2))) == 2
+
+    asyncio.run(scenario())
+
+
+def test_one_odd_feature_takes_no_other_row_of_its_data_array_along(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Running(tmp_path) as node:
+            (hot,) = made(node, "hot")
+            names = ("phenomenonTime", "result", "FeatureOfInterest/id")
+            for odd in (b"0", b"-1", b"9223372036854775808"):
+                rows = b'[["2023-11-14T00:00:00Z",1,%b],["2023-11-14T00:00:01Z",2,null]]' % odd
+                told = await node.readings.arrays([Group(datastream=hot, components=names, rows=rows)])
+                assert told[0] is None
+                assert told[1] in node.observations.series([hot], None, None).id.tolist()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_nested_too_deep_does_not_end_the_node(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Running(tmp_path) as node:
+            (hot,) = made(node, "hot")
+            await node.readings.create([draft(hot, result=1)])
+            deep = [b'{"result":1,"x":%b%b}' % (b"[" * depth, b"]" * depth) for depth in range(960, 996)]
+            for one in deep:
+                assert not node.readings.plain(hot, one)
+                assert await node.readings.fast(hot, one) is None
+            with pytest.raises(QueryError, match="cannot be read"):  # whoever brought it into the log
+                await node.readings._append([(CHANGE, event.gathered([(hot, deep[-1])]), None)])
+            assert await node.readings.create([draft(hot, result=2)])
 
     asyncio.run(scenario())

@@ -222,7 +222,7 @@ class Inflow:
         sequence, refused = entry.sequence[0], list[Reject]()
         try:
             wish = event.read(entry.payload[0])
-        except msgspec.MsgspecError as cause:
+        except (msgspec.MsgspecError, RecursionError) as cause:
             refused = [_reject(entry, 0, MALFORMED, f"the change cannot be read: {cause}")]
         else:
             if wish.intent:

@@ -42,6 +42,7 @@ KEPT_BYTES = 4096
 
 _BURST_S = 2.0
 _LONG = 160  # bytes; what is longer is seldom a single reading
+_FLAT = 32  # a reading with more brackets may be nested deep
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
@@ -160,7 +161,7 @@ class Intake:
     def sound(self, subject: str, payload: bytes, received_ns: int) -> bool:
         """Tell at once that a message is one usual reading which will be taken; if not, ask `check`."""
         row = self._directory.plain.get(subject)
-        if row is None or len(payload) > self.limits.message_bytes:
+        if row is None or len(payload) > self.limits.message_bytes or not _flat(payload):
             return False
         try:
             reading = READING.decode(payload)
@@ -214,7 +215,7 @@ class Intake:
                     found.flooded.append(number)
                     continue
                 busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
-            if len(payload) <= _LONG or b'"result"' in payload:  # else a pack, most likely
+            if len(payload) <= _LONG or _single(payload):  # else a pack, most likely
                 try:
                     readings.append(decode_reading(payload))
                 except _UNREADABLE:
@@ -342,6 +343,18 @@ class Intake:
             return None
         keyed: NDArray[np.bool_] = directory.declared[part.stream]
         return None if keyed.all() else keyed
+
+
+def _flat(payload: bytes) -> bool:
+    """Tell at once that a message in JSON has few brackets; typed decoders do not look how deep it is nested.
+
+    How deep they can go depends on who asks: what was read on its way in must be read from the log again.
+    """
+    return len(payload) <= _LONG or payload.count(b"[") + payload.count(b"{") <= _FLAT
+
+
+def _single(payload: bytes) -> bool:
+    return b'"result"' in payload and _flat(payload)
 
 
 def _some(texts: list[str | None] | None) -> list[str | None] | None:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from nervure.core.observation import NO_END
-from nervure.sense.extra import EXTRAS, extra_of, feature_of
+from nervure.sense.extra import EXTRAS, extra_of
 from nervure.sense.moment import moment_ns, span_ns, texts_ns
 from nervure.sense.part import Fault, Part, Place, Rows, join, unissued
 from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM, Unreadable, shown
@@ -22,6 +22,8 @@ __all__ = ["Aware", "Exact", "Reference", "Table", "read_tables"]
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 Exact = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]  # beyond, digits may be lost
+
+Row = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]  # ids of the catalogue
 
 _FEATURE = "FeatureOfInterest/id"
 _FIELDS = frozenset(("phenomenonTime", "resultTime", "result", _FEATURE, *EXTRAS))
@@ -45,7 +47,7 @@ class Table(msgspec.Struct, kw_only=True, frozen=True):
 @lru_cache(maxsize=64)
 def _decoder(components: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
     """Return a decoder of rows in which times are texts, and results and features are numbers."""
-    kinds: dict[str, Any] = {"phenomenonTime": str, "resultTime": str, "result": Exact, _FEATURE: int}
+    kinds: dict[str, Any] = {"phenomenonTime": str, "resultTime": str, "result": Exact, _FEATURE: Row}
     row = GenericAlias(tuple, tuple(kinds.get(name, msgspec.Raw) for name in components))
     return msgspec.json.Decoder(GenericAlias(list, (row,)))
 
@@ -173,9 +175,9 @@ def _slow(table: _Opened, row: int, start: int, place: Place) -> Part:
 def _feature(identity: object) -> int:
     if identity is None:
         return 0
-    if isinstance(identity, bool) or not isinstance(identity, int):
+    if isinstance(identity, bool) or not isinstance(identity, int) or not 0 < identity < 1 << 63:
         raise Unreadable(UNKNOWN_FEATURE, f"there is no FeatureOfInterest {shown(identity)}")
-    return feature_of({"@iot.id": identity})
+    return identity
 
 
 def _cell(components: tuple[str, ...], cells: Any) -> dict[str, Any]:
