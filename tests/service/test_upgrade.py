@@ -14,6 +14,7 @@ from nervure.core.settings import Project
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
 from nervure.stream.subject import reading_topic
+from tests.patience import eventually
 from tests.support import publish_mqtt
 
 pytestmark = pytest.mark.service
@@ -46,9 +47,7 @@ def test_a_data_folder_of_older_code_is_read_whole_and_goes_on(tmp_path: Path, s
                 for number in range(SEALED + LOGGED, SEALED + LOGGED + MORE)
             ]
             assert await asyncio.to_thread(publish_mqtt, node.settings.nats.mqtt_port, more) == MORE
-            async with asyncio.timeout(30):
-                while (await node.status())["stored"] < SEALED + LOGGED + MORE:  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+            await eventually(node.status, lambda seen: seen["stored"] >= SEALED + LOGGED + MORE)
         finally:
             await node.stop()
 
@@ -70,8 +69,8 @@ async def _stream(node: NodeProcess) -> int:
         )
         (found,) = answer["value"]
         path = f"/v1.1/Datastreams({found['@iot.id']})/Observations?$count=true&$top=0"
-        async with asyncio.timeout(30):  # a node answers while it still reads what its log holds
-            while (count := (await client.get(path)).json()["@iot.count"]) < SEALED + LOGGED:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-    assert count == SEALED + LOGGED
+        # a node answers while it still reads what its log holds
+        whole = SEALED + LOGGED
+        told = await eventually(lambda: client.get(path), lambda seen: seen.json()["@iot.count"] >= whole)
+        assert told.json()["@iot.count"] == whole
     return int(found["@iot.id"])

@@ -188,11 +188,7 @@ def _seat(
         for one in node.pages("Things?$select=id,name&$top=1000")
         if one["name"].startswith(prefix)
     }
-    capabilities = [
-        one
-        for one in node.pages("TaskingCapabilities?$expand=Thing($select=id)&$top=1000")
-        if int(one["Thing"]["@iot.id"]) in things and "act" in (one.get("properties") or {})
-    ]
+    capabilities = _capabilities(node, things)
     streams = _streams(node, things, prefix)
     if not capabilities or not streams:
         raise NotFoundError(f"no Thing {prefix}... has loops and readings", hint="nervure twin run; --prefix")
@@ -218,6 +214,15 @@ def _seat(
         made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, seen_s=seen, tell=tell
     )
     return seat, made
+
+
+def _capabilities(node: _Node, things: set[int]) -> list[dict[str, Any]]:
+    """Return the loops of Things: their TaskingCapabilities that say what they keep to."""
+    return [
+        one
+        for one in node.pages("TaskingCapabilities?$expand=Thing($select=id)&$top=1000")
+        if int(one["Thing"]["@iot.id"]) in things and "act" in (one.get("properties") or {})
+    ]
 
 
 def _streams(node: _Node, things: set[int], prefix: str) -> dict[int, str]:
