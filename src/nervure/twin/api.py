@@ -80,7 +80,12 @@ class Twin(Protocol):
         ...
 
     def step(self) -> Mapping[str, float]:
-        """Simulate one step and return the readings by sensor; NaN where a sensor says nothing."""
+        """Simulate one step and return the readings by sensor; NaN where a sensor says nothing.
+
+        A twin goes on for as long as it is stepped: past its storms it is dry, patterns of a day or a year
+        begin anew, roads are empty when the last trip of their file is over. Only EnergyPlus ends, at the
+        end of its model's run period, and raises TwinError.
+        """
         ...
 
     def apply(self, commands: Mapping[str, float]) -> None:
@@ -103,9 +108,9 @@ class Twin(Protocol):
         ...
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Fit the twin's own quantities to readings by sensor, one a step.
+        """Fit the twin's own quantities to readings by sensor, one a step, the first after one step.
 
-        Returns what was fitted and the held-out error.
+        Returns what was fitted, by the names of a scenario, and errors of the last third, which was held out.
         """
         ...
 

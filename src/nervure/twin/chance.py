@@ -29,6 +29,8 @@ def rest_otherwise(was: Floats, other: Floats, begin: int) -> Floats:
     >>> rest_otherwise(np.array([4.0, 2.0, 2.0]), np.array([0.0, 1.0, 3.0]), 1).tolist()
     [4.0, 1.0, 3.0]
     """
+    longer = max(0, was.shape[-1] - other.shape[-1])  # a run may have gone on past its storm
+    other = np.pad(other, [*[(0, 0)] * (other.ndim - 1), (0, longer)])[..., : was.shape[-1]]
     left = was[..., begin:].sum(axis=-1, keepdims=True)
     drawn = other[..., begin:].sum(axis=-1, keepdims=True)
     rest = np.where(drawn > 0, other[..., begin:] * left / np.maximum(drawn, 1e-9), was[..., begin:])

@@ -9,6 +9,7 @@ follow from a rating curve. Backwater and water beside the river are not in it, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -161,10 +162,9 @@ class Flood:
         return self._read()
 
     def step(self) -> Mapping[str, float]:
-        """Let a quarter of an hour pass; raise TwinError past the end."""
-        if self._at + 1 >= self._routed.shape[1]:
-            raise TwinError(f"the run has ended after {_HOURS} h", hint="reset")
+        """Let a quarter of an hour pass; past its storms it is dry, and the rivers fall to their base flow."""
         self._at += 1
+        self._reach()
         coming = float(self._routed[:, self._at].sum())
         back = min(OUTLET_M3_S * self._outlet, self._stored / STEP_S)
         kept = min(GATE_M3_S * self._gate, max(coming - self._given["base_m3_s"], 0.0))
@@ -249,8 +249,8 @@ class Flood:
         def made(x: Floats) -> Floats:
             twin = Flood()
             twin.reset(scenario={**self._given, "lag_h": float(np.exp(x[0])), "curve_number": float(x[1])})
-            twin._rain = np.zeros_like(twin._rain)
-            twin._rain[:, : len(rain)] = rain * STEP_S / 3600
+            told = np.concatenate([[0.0], rain]) * STEP_S / 3600  # what a step reads fell in it
+            twin._rain = np.tile(told, (2, 1))
             twin._routed = tributaries(twin._rain, twin._given)
             return np.array([twin.step()["town/flow"] for _ in range(len(flow))])
 
@@ -278,10 +278,18 @@ class Flood:
     def close(self) -> None:
         """Nothing is to be ended."""
 
+    def _reach(self) -> None:
+        """Go on without rain for as long again, where the run is past what was worked out of it."""
+        while self._at >= self._routed.shape[1]:
+            self._rain = np.hstack([self._rain, np.zeros_like(self._rain)])
+            self._routed = tributaries(self._rain, self._given)
+
     def _storm(self, seed: int) -> Floats:
-        """Return rain in mm a step on each tributary, ``[2, step]``."""
-        rng, rain = np.random.default_rng(seed), np.zeros((2, round(_HOURS * 3600 / STEP_S)))
+        """Return rain in mm a step on each tributary, ``[2, step]``: four days, or until it ends."""
         first, again = self._given["rain_after_h"], self._given["again_after_h"]
+        ends = max(first + self._given["rain_h"], first + again + self._given["again_h"])
+        rng = np.random.default_rng(seed)
+        rain = np.zeros((2, max(_HOURS, math.ceil(ends) + 1) * round(3600 / STEP_S)))
         self._burst(rng, rain, self._given["rain_mm"], first, self._given["rain_h"])
         if self._given["again_mm"] > 0:
             self._burst(rng, rain, self._given["again_mm"], first + again, self._given["again_h"])
@@ -292,8 +300,6 @@ class Flood:
     ) -> None:
         """Let so much rain fall on both tributaries, heaviest in the middle."""
         begin, count = round(after_h * 3600 / STEP_S), round(h * 3600 / STEP_S)
-        if begin + count > rain.shape[1]:
-            raise TwinError(f"the rain would end after {_HOURS} h", hint="let it begin sooner")
         for branch in range(2):
             burst = rng.gamma(0.8, 1.0, count) * np.bartlett(count + 2)[1:-1]
             rain[branch, begin : begin + count] += total_mm * burst / max(burst.sum(), 1e-9)

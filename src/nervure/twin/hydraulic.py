@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = ["Net", "fed"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+_KINDS = 12
 
 
 class Net:
@@ -179,12 +180,44 @@ class Net:
             for action in range(1, count + 1):
                 yield int(get(project, number, action)[0])
 
-    def scale_roughness(self, factor: Floats) -> None:
-        """Multiply pipes' roughness coefficients, ``[link]``."""
+    def kinds(self) -> dict[str, float]:
+        """Return the kinds of pipes by their roughness coefficient in the file, each with its length in m.
+
+        Of a file with more than a dozen coefficients none: they are no kinds.
+        """
+        found: dict[str, float] = {}
+        for at in np.flatnonzero(self.is_pipe).tolist():
+            kind = f"{self._tool.getlinkvalue(self._project, at + 1, self._tool.ROUGHNESS):g}"
+            found[kind] = found.get(kind, 0.0) + float(self.length[at])
+        return found if len(found) <= _KINDS else {}
+
+    def scale_roughness(self, factor: Floats, more: Mapping[str, float]) -> None:
+        """Multiply pipes' roughness coefficients, ``[link]``, and by ``roughness`` and ``roughness/KIND``."""
         tool = self._tool
         for at in np.flatnonzero(self.is_pipe).tolist():
             old = tool.getlinkvalue(self._project, at + 1, tool.ROUGHNESS)
-            tool.setlinkvalue(self._project, at + 1, tool.ROUGHNESS, old * float(factor[at]))
+            kind = more["roughness"] * more.get(f"roughness/{old:g}", 1.0)
+            tool.setlinkvalue(self._project, at + 1, tool.ROUGHNESS, old * kind * float(factor[at]))
+
+    def levels(self) -> dict[str, float]:
+        """Return what tanks hold at first, in m."""
+        tool = self._tool
+        return {
+            self.nodes[at]: float(tool.getnodevalue(self._project, at + 1, tool.TANKLEVEL))
+            for at in np.flatnonzero(self.is_tank).tolist()
+        }
+
+    def fill(self, levels: Mapping[str, float]) -> None:
+        """Let tanks hold so much from now on, in m; raise TwinError where one cannot."""
+        tool = self._tool
+        for name, level in levels.items():
+            node = self.nodes.index(name) + 1
+            low, high = (
+                tool.getnodevalue(self._project, node, one) for one in (tool.MINLEVEL, tool.MAXLEVEL)
+            )
+            if not low <= level <= high:
+                raise TwinError(f"tank {name} cannot hold {level:g} m", hint=f"give {low:g} to {high:g}")
+            tool.setnodevalue(self._project, node, tool.TANKLEVEL, level)
 
     def carry(self, name: str, bulk_per_day: float) -> None:
         """Carry a substance in mg/L, which decays by first order in the water."""

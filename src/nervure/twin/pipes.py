@@ -4,7 +4,8 @@ The network is the user's own ``.inp`` file. Such files have no isolating valves
 n-1 rule has them (Walski, J. AWWA 85(7), 1993): where three pipes or more meet, on all but the longest.
 People draw more or less than the file's pattern, junction by junction and minute by minute; pipes are
 rougher or smoother than it says. Its local plan leaves valves open and pumps to the file's own controls,
-which leave alone a pump that was commanded until it is given back.
+which leave alone a pump that was commanded until it is given back. A day's demand begins anew at midnight,
+for as long as it runs: the file's own duration does not count.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _KNOWN = {
     "hour": 10.0, "burst_pipe": -1.0, "burst_share": 0.5, "burst_size": 6.0, "burst_after_min": 30.0,
     "noise": 0.1, "rough": 0.05, "demand": 1.0, "town": 0.0, "read_m": 0.03, "read_mg_l": 0.0,
     "chlorine": 0.0, "raw_mg_l": 0.0, "rain_h": -1.0, "decay_per_day": 0.5, "poison_node": -1.0,
-    "poison_mg_l": 0.0,
+    "poison_mg_l": 0.0, "roughness": 1.0,
 }  # fmt: skip
-_HOURS = 24 * 14
+_HOURS = 24 * 365 * 50  # nobody waits so long: EPANET has to have an end
 
 
 def valves(ends: Longs, length: Floats, is_pipe: NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
@@ -53,14 +54,24 @@ def valves(ends: Longs, length: Floats, is_pipe: NDArray[np.bool_]) -> tuple[tup
 
 
 class Pipes:
-    """A network by the minute; ``pressure`` are nodes and ``flow`` links that are measured."""
+    """A network by the minute; ``pressure`` are nodes and ``flow`` links that are measured.
 
-    def __init__(self, path: Path, *, pressure: Sequence[str] = (), flow: Sequence[str] = ()) -> None:
-        self.path, self._name = path, path.stem
+    Of the scenario, ``rough`` is how far pipes and people scatter, ``roughness`` a factor on the file's
+    coefficients of all pipes, ``roughness/120`` one more on those that have 120 in the file, and
+    ``level/TANK`` what a tank holds at first in m.
+    """
+
+    def __init__(
+        self, path: Path, *, pressure: Sequence[str] = (), flow: Sequence[str] = (), step_s: int = STEP_S
+    ) -> None:
+        if step_s != int(step_s) or not 1 <= step_s <= 3600:
+            raise TwinError(f"a step cannot be {step_s:g} s", hint="whole seconds, an hour at most")
+        self.path, self._name, self._step_s = path, path.stem, int(step_s)
         plain = Net(path)
         self.nodes, self.links, self.ends = list(plain.nodes), list(plain.links), plain.ends.copy()
         self.length, self.is_pipe = plain.length.copy(), plain.is_pipe.copy()
         self.is_source = plain.is_source.copy()
+        self.kinds = plain.kinds()
         self.valves = valves(self.ends, self.length, self.is_pipe)
         junctions = np.flatnonzero(~plain.is_source).tolist()
         self.pressure = tuple(pressure) or tuple(
@@ -74,6 +85,8 @@ class Pipes:
             self.nodes[at] for at in np.flatnonzero(plain.is_source & ~plain.is_tank).tolist()
         )
         self._pumps = tuple(self.links[at] for at in np.flatnonzero(plain.is_pump).tolist())
+        self._known = {f"roughness/{one}": 1.0 for one in self.kinds}
+        self._known |= {f"level/{one}": level for one, level in plain.levels().items()} | _KNOWN
         plain.close()
         lacking = [one for one in self.pressure if one not in self.nodes]
         lacking += [one for one in self.flow if one not in self.links]
@@ -89,7 +102,7 @@ class Pipes:
         return Description(
             name="pipes",
             engine=f"EPANET, owa-epanet {version('owa-epanet')}, network {self._name}",
-            step_s=float(STEP_S),
+            step_s=float(self._step_s),
             sensors=self._sensors(),
             actuators=tuple(self._actuators.values()),
             kpis={
@@ -104,8 +117,8 @@ class Pipes:
         return f"{self.links[pipe]}@{self.nodes[node]}/valve"
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
-        """Open the network anew, and let a minute pass."""
-        self._given = given(scenario, _KNOWN)
+        """Open the network anew, at the scenario's hour."""
+        self._given = given(scenario, self._known)
         self.close()
         self._course = Course(seed=seed, scenario=dict(scenario or {}))
         self._rng = np.random.default_rng(seed)
@@ -120,7 +133,10 @@ class Pipes:
         spread = np.exp(self._given["rough"] * self._rng.standard_normal(len(net.links)))
         self._own = np.exp(self._given["rough"] * self._rng.standard_normal(len(self._users)))
         self._swing, self._town = np.zeros(len(self._users)), 0.0
-        net.scale_roughness(spread)
+        net.scale_roughness(spread, self._given)
+        net.fill(
+            {one: self._given[f"level/{one}"] for one in self.tanks if f"level/{one}" in (scenario or {})}
+        )
         self._cut()
         self._taste()
         self._closed: set[int] = set()
@@ -128,8 +144,9 @@ class Pipes:
         self._speed: dict[str, float] = {}
         self._lost = self._unserved = self._pumped = 0.0
         self._lowest, self._dry = np.inf, 0
+        self._drawn = np.nan
         self._settled()
-        net.start(STEP_S, _HOURS)
+        net.start(self._step_s, _HOURS)
         return self._solved(0)
 
     def apply(self, commands: Mapping[str, float]) -> None:
@@ -170,19 +187,19 @@ class Pipes:
         self._course.note(dict.fromkeys(back))
 
     def step(self) -> Mapping[str, float]:
-        """Let a minute pass."""
+        """Let a minute pass, or what else a step is."""
         net = self._running()
         self._course.steps += 1
-        due = self._course.steps * STEP_S
-        if self._course.steps == int(self._given["burst_after_min"]) and self._burst is not None:
+        due = self._course.steps * self._step_s
+        bursts = max(1, int(self._given["burst_after_min"]) * 60 // self._step_s)
+        if self._course.steps == bursts and self._burst is not None:
             net.set_leak(self._burst, self._given["burst_size"])
         if self._given["raw_mg_l"] > 0:
             self._used = self._raw.minute(due / 3600)
             self._dosed()
         self._settled()
         while True:  # a tank that runs full ends a step of EPANET's before ours
-            left = net.go_on()
-            if left <= 0:
+            if net.go_on() <= 0:
                 raise TwinError(f"the run has ended after {_HOURS} h", hint="reset")
             now = net.solve()
             if now >= due:
@@ -202,36 +219,26 @@ class Pipes:
         self._course.reseeded(seed)
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Fit one factor on all roughness to pressures by the minute from the scenario's start.
+        """Fit demand and roughness to pressures, flows and levels, from the scenario's hour; start anew so.
 
-        The last third is held out; returns the factor and its root mean square error in m.
+        See :func:`nervure.twin.pressure.fit_pipes`.
         """
-        from scipy.optimize import minimize_scalar
+        from nervure.twin.pressure import fit_pipes
 
-        names = [f"{one}/pressure" for one in self.pressure if f"{one}/pressure" in observed]
-        if not names:
-            raise TwinError("calibrating needs pressures", hint=f"give {self.pressure[0]}/pressure")
-        seen = np.array([observed[name] for name in names])
-        cut = seen.shape[1] * 2 // 3
+        return fit_pipes(self, observed)
 
-        def wrong(factor: float, until: int) -> Floats:
-            with_factor = Pipes(self.path, pressure=self.pressure, flow=self.flow)
-            first = with_factor.reset(
-                scenario={**self._course.scenario, "noise": 0.0, "rough": 0.0, "read_m": 0.0}
-            )
-            net = with_factor._running()
-            net.scale_roughness(np.full(len(net.links), factor))
-            rows = [[(with_factor.step() if at else first)[name] for name in names] for at in range(until)]
-            with_factor.close()
-            off: Floats = np.array(rows).T - seen[:, :until]
-            return off
+    def told(self, levels: Mapping[str, float], drawn_m3h: float = np.nan) -> None:
+        """Take over what was measured: what tanks hold now, in m by tank, and what all draw in the next step.
 
-        fit = minimize_scalar(
-            lambda one: float((wrong(one, cut) ** 2).mean()), bounds=(0.5, 1.6), method="bounded",
-            options={"xatol": 0.01},
-        )  # fmt: skip
-        rest = wrong(float(fit.x), seen.shape[1])[:, cut:]
-        return {"roughness": float(fit.x), "held_out_rmse_m": float(np.sqrt((rest**2).mean()))}
+        NaN is not measured. A state does not keep it.
+        """
+        self._running().fill(levels)
+        self._drawn = drawn_m3h
+
+    @property
+    def scenario(self) -> Mapping[str, float]:
+        """What was given at the last reset."""
+        return dict(self._course.scenario)
 
     def kpis(self) -> Mapping[str, float]:
         """Return what was lost and not served, the lowest pressure seen, who is cut off, valves closed."""
@@ -301,8 +308,8 @@ class Pipes:
 
     def _settled(self) -> None:
         """Set what everybody draws in the coming minute."""
-        hour = (self._given["hour"] + self._course.steps * STEP_S / 3600) % 24
-        keep = float(np.exp(-1 / 10))  # what people do lasts some ten minutes
+        hour = (self._given["hour"] + self._course.steps * self._step_s / 3600) % 24
+        keep = float(np.exp(-self._step_s / 600))  # what people do lasts some ten minutes
         self._swing = keep * self._swing + np.sqrt(1 - keep**2) * self._rng.standard_normal(len(self._swing))
         low, share = int(hour), hour - int(hour)
         if self._base is None:
@@ -310,10 +317,12 @@ class Pipes:
         mean = self._base[:, low] * (1 - share) + self._base[:, (low + 1) % 24] * share
         factor = self._given["demand"] * self._own * np.exp(self._given["noise"] * self._swing)
         if self._given["town"] > 0:  # what all of them do alike lasts some three hours
-            lasts = float(np.exp(-1 / 180))
+            lasts = float(np.exp(-self._step_s / 10_800))
             self._town = lasts * self._town + float(np.sqrt(1 - lasts**2) * self._rng.standard_normal())
             factor = factor * float(np.exp(self._given["town"] * self._town))
         self._asked = mean * factor
+        if np.isfinite(self._drawn):
+            self._asked *= max(self._drawn, 0.0) / max(float(self._asked.sum()), 1e-9)
         self._running().set_demand(self._users, self._asked)
 
     def _solved(self, due: int) -> Mapping[str, float]:
@@ -342,7 +351,7 @@ class Pipes:
         net = self._running()
         pressure, flow = net.node_values("PRESSURE"), net.link_values("FLOW")
         served = net.node_values("DEMAND")[self._users]
-        minute = STEP_S / 3600
+        minute = self._step_s / 3600
         if self._burst is not None:
             self._lost += float(net.node_values("EMITTERFLOW")[self._burst]) * minute
         self._unserved += float(np.maximum(self._asked - served, 0.0).sum()) * minute

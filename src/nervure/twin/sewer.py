@@ -3,15 +3,17 @@
 Rossman, Storm Water Management Model User's Manual 5.1, EPA/600/R-14/413b, 2015: runoff of surfaces, dynamic
 waves in pipes. The sewers are our own unless another file is given; of any file the rain gauges get the
 scenario's storm, orifices are gates and pumps are pumps. Streets are flooded where water leaves a manhole;
-what goes over weirs goes to outfalls. Its local plan leaves gates open and pumps on.
+what goes over weirs goes to outfalls. Its local plan leaves gates open and pumps on. The file's END_DATE does
+not count: when the storms are over it stays dry, and dry weather flows go on.
 """
 
 from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,11 @@ __all__ = ["Sewer", "brook"]
 
 Floats = NDArray[np.float64]
 STEP_S = 300
-_KNOWN = {"rain_mm": 35.0, "rain_h": 5.0, "rain_after_h": 2.0, "again_mm": 0.0, "again_after_h": 12.0}
-_HOURS = 72
+_KNOWN = {
+    "rain_mm": 35.0, "rain_h": 5.0, "rain_after_h": 2.0, "again_mm": 0.0, "again_after_h": 12.0,
+    "area": 1.0, "width": 1.0,
+}  # fmt: skip
+_LONG = timedelta(days=50 * 365)  # nobody waits so long: SWMM has to have an end
 
 
 def brook() -> Path:
@@ -40,7 +45,11 @@ def brook() -> Path:
 
 
 class Sewer:
-    """A storm over sewers; a step is five minutes. One in a process, as SWMM keeps one model in memory."""
+    """A storm over sewers; a step is five minutes. One in a process, as SWMM keeps one model in memory.
+
+    Of the scenario, ``area`` and ``width`` are factors on how much of every catchment drains into the sewers,
+    and on its width, which says how fast water comes down it.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or brook()
@@ -71,11 +80,15 @@ class Sewer:
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew; the seed sets how the storm's rain falls in time. Lets five minutes pass."""
-        self._given = given(scenario, _KNOWN)
+        self._given = _allowed(given(scenario, _KNOWN))
         self._course = Course(seed=seed, scenario=dict(scenario or {}))
         self._rain = self._storm(seed)
         self.close()
         self._open()
+        for one in self._catchments:
+            one.area *= self._given["area"]
+            one.width *= self._given["width"]
+        self._sim.end_time = self._sim.report_start = self._sim.start_time + _LONG  # and writes no results
         self._sim.step_advance(STEP_S)
         self._sim.start()
         self._set = dict.fromkeys(self._actuators, 1.0)
@@ -98,10 +111,8 @@ class Sewer:
         self._course.note(dict.fromkeys(back))
 
     def step(self) -> Mapping[str, float]:
-        """Let five minutes pass; raise TwinError past the end."""
+        """Let five minutes pass."""
         self._running()
-        if self._at >= _HOURS * 3600 // STEP_S - 1:
-            raise TwinError(f"the run has ended after {_HOURS} h", hint="reset")
         self._course.steps += 1
         return self._pass()
 
@@ -119,32 +130,21 @@ class Sewer:
         self._course.reseeded(seed)
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Find the scenario's ``rain_mm`` from levels, five minutes each from its start.
+        """Fit ``area`` and ``width`` to levels under the rain that was measured; start anew with them.
 
-        Everything else has to be known. Returns it and the held-out root mean square error in m, of the
-        last third.
+        See :func:`nervure.twin.catchment.fit_catchments`.
         """
-        from scipy.optimize import minimize_scalar
+        from nervure.twin.catchment import fit_catchments
 
-        names = [f"{one}/level" for one in self._nodes if f"{one}/level" in observed]
-        if not names:
-            raise TwinError("calibrating needs levels", hint=f"give {self._nodes[0]}/level")
-        seen = np.array([observed[name] for name in names])
-        cut = seen.shape[1] * 2 // 3
-        course = self._course
+        return fit_catchments(self, observed)
 
-        def wrong(rain_mm: float, until: int) -> Floats:
-            first = self.reset(seed=course.seed, scenario={**course.scenario, "rain_mm": rain_mm})
-            rows = [[(self.step() if at else first)[name] for name in names] for at in range(until)]
-            off: Floats = np.array(rows).T - seen[:, :until]
-            return off
+    def rained(self, rain_mm_h: Sequence[float], scenario: Mapping[str, float]) -> None:
+        """Start anew under rain in mm/h, one a step, that is told instead of made up; then it is dry.
 
-        fit = minimize_scalar(
-            lambda one: float((wrong(one, cut) ** 2).mean()), bounds=(1.0, 150.0), method="bounded",
-            options={"xatol": 0.2},
-        )  # fmt: skip
-        rest = wrong(float(fit.x), seen.shape[1])[:, cut:]
-        return {"rain_mm": float(fit.x), "held_out_rmse_m": float(np.sqrt((rest**2).mean()))}
+        A state does not keep it: going back to one brings the scenario's storm.
+        """
+        self.reset(scenario={**scenario, "rain_mm": 0.0, "again_mm": 0.0})
+        self._rain = np.concatenate([[0.0], np.asarray(rain_mm_h, np.float64)])
 
     def kpis(self) -> Mapping[str, float]:
         """Return what flooded streets, for how long, and what went to each outfall."""
@@ -179,6 +179,7 @@ class Sewer:
         self._node = {one.nodeid: one for one in nodes}
         self._link = {one.linkid: one for one in links}
         self._gauges = list(tool.RainGages(self._sim))
+        self._catchments = list(tool.Subcatchments(self._sim))
         self._outfalls = tuple(one.nodeid for one in nodes if one.is_outfall())
         self._nodes = tuple(one.nodeid for one in nodes if not one.is_outfall())
         self._manholes = tuple(one.nodeid for one in nodes if one.is_junction())
@@ -190,35 +191,42 @@ class Sewer:
             raise TwinError("the twin is not running", hint="reset it first")
 
     def _storm(self, seed: int) -> Floats:
-        """Return rain in mm/h, ``[step]``: two storms at most, heaviest in their middle."""
-        rng, rain = np.random.default_rng([seed, 61]), np.zeros(_HOURS * 3600 // STEP_S)
-        first, count = self._given["rain_after_h"], round(self._given["rain_h"] * 3600 / STEP_S)
-        storms = (
-            (self._given["rain_mm"], first),
-            (self._given["again_mm"], first + self._given["again_after_h"]),
-        )
-        for total, after in storms:
-            begin = round(after * 3600 / STEP_S)
-            if begin + count > len(rain):
-                raise TwinError(f"the rain would end after {_HOURS} h", hint="let it begin sooner")
+        """Return rain in mm/h until it ends, ``[step]``: two storms at most, heaviest in their middle."""
+        rng, count = np.random.default_rng([seed, 61]), round(self._given["rain_h"] * 3600 / STEP_S)
+        first = self._given["rain_after_h"]
+        begins = [round(one * 3600 / STEP_S) for one in (first, first + self._given["again_after_h"])]
+        rain = np.zeros(max(begins) + count)
+        for total, begin in zip((self._given["rain_mm"], self._given["again_mm"]), begins, strict=True):
             burst = rng.gamma(0.8, 1.0, count) * np.bartlett(count + 2)[1:-1]
             rain[begin : begin + count] += total * burst / max(burst.sum(), 1e-9) * 3600 / STEP_S
         return rain
 
     def _pass(self) -> Mapping[str, float]:
         """Let five minutes of rain fall, and return what is measured then."""
+        rain = float(self._rain[self._at]) if self._at < len(self._rain) else 0.0
         for one in self._gauges:
-            one.total_precip = float(self._rain[self._at])
+            one.total_precip = rain
         for name, value in self._set.items():
             self._link[name.rsplit("/", 1)[0]].target_setting = value
         next(self._sim)
         self._at += 1
         flooding = sum(float(self._node[one].flooding) for one in self._manholes)
         self._flooded_h += (flooding > 0) * STEP_S / 3600
-        values = {"sky/rain": float(self._rain[self._at - 1])}
+        values = {"sky/rain": rain}
         values |= {f"{one}/level": float(self._node[one].depth) for one in self._nodes}
         values |= {f"{one}/flow": float(self._link[one].flow) for one in (*self._gates, *self._pumps)}
         return values | {f"{one}/flow": float(self._node[one].total_inflow) for one in self._outfalls}
+
+
+def _allowed(wish: dict[str, float]) -> dict[str, float]:
+    """Return the scenario; raise TwinError where it cannot be."""
+    for name in ("area", "width"):
+        if not 0 < wish[name] <= 10:
+            raise TwinError(f"{name} cannot be {wish[name]:g}", hint="give a factor above 0, up to 10")
+    for name in ("rain_mm", "rain_h", "rain_after_h", "again_mm", "again_after_h"):
+        if not 0 <= wish[name] <= 1e6:
+            raise TwinError(f"{name} cannot be {wish[name]:g}", hint="give 0 or more")
+    return wish
 
 
 def _pyswmm() -> Any:
