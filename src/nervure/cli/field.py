@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nervure.twin.fault import Fault, Faults
     from nervure.twin.run import Broker, Counts, Field, Keep, Post
 
-__all__ = ["broker", "client", "field", "network", "post"]
+__all__ = ["broker", "client", "field", "network", "open_one", "post", "written"]
 
 _TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
 _OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Perimeter_ZN_4")
@@ -42,9 +42,9 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
     from nervure.twin.state import FOLDER
 
     with tempfile.TemporaryDirectory() as folder:
-        opened = _open(name, asked.net, Path(folder))
+        opened = open_one(name, asked.net, Path(folder))
         try:
-            opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
+            opened.reset(seed=asked.seed, scenario=written(asked.scenario))
             about = opened.describe()
             kept = keeps(about, speed=asked.speed, lease_s=asked.lease)
             places = _places(name, asked, loaded, about, kept)
@@ -61,7 +61,7 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             going = Field(opened, places, door, pace, guard, faults=faults, keep=keep)
             found = _run(going, name, asked, about, quiet=quiet)
             if asked.beside:
-                opened.reset(seed=asked.seed, scenario=_scenario(asked.scenario))
+                opened.reset(seed=asked.seed, scenario=written(asked.scenario))
                 alone = Field(opened, unknown(about, kept), None, pace, post)
                 found.alone = alone.run(found.steps).kpis
             return found
@@ -75,7 +75,7 @@ def _keeping(name: str, asked: Going, loaded: Settings) -> Keep | None:
 
     if not asked.keep:
         return None
-    path, scenario = path_of(loaded.folder, name), _scenario(asked.scenario)
+    path, scenario = path_of(loaded.folder, name), written(asked.scenario)
     return lambda twin, moment_ns, elapsed_s: keep(path, twin, moment_ns, elapsed_s, scenario)
 
 
@@ -172,7 +172,8 @@ def broker(loaded: Settings) -> Broker:
     return Broker(host, loaded.nats.mqtt_port, trusting(loaded) if loaded.tls.on else None)
 
 
-def _open(name: str, net: str | None, folder: Path) -> Twin:
+def open_one(name: str, net: str | None, folder: Path) -> Twin:
+    """Open a twin by its name, of roads and pipes with a net."""
     from nervure.twin.find import open_twin
 
     if name == "pipes":
@@ -214,10 +215,10 @@ def _begin_ns(asked: Going) -> int:
         raise UsageError(f"--since cannot read {asked.since!r}", hint="2026-01-05T00:00:00Z") from cause
 
 
-def _scenario(words: Sequence[str]) -> dict[str, float]:
+def written(words: Sequence[str]) -> dict[str, float]:
     """Read a scenario as it is written at the command line.
 
-    >>> _scenario(("demand=1.2", "wet=1"))
+    >>> written(("demand=1.2", "wet=1"))
     {'demand': 1.2, 'wet': 1.0}
     """
     found = {}

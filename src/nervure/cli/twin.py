@@ -25,6 +25,7 @@ twin = App(name="twin", help="Run simulators in place of the field; ask what wou
 
 twin.command("nervure.cli.twin_look:listing", name="list")
 twin.command("nervure.cli.twin_look:film", name="film")
+twin.command("nervure.cli.twin_fit:calibrate", name="calibrate")
 
 Net = Annotated[
     str | None,

@@ -30,7 +30,7 @@ _BOUNDS = (1 + np.log(0.2), 1 + np.log(5.0))
 
 
 class _Seen(NamedTuple):
-    """What was observed by step: rain in mm/h, levels in m ``[step, place]`` (NaN: not measured), what was set."""
+    """What was observed by step: rain in mm/h, levels in m ``[step, place]`` (NaN: none), what was set."""
 
     names: tuple[str, ...]
     rain: Floats
@@ -56,7 +56,7 @@ def fit_catchments(twin: Sewer, observed: Mapping[str, tuple[float, ...]]) -> di
         )
 
     def run(x: Floats, until: int) -> Floats:
-        twin.rained(seen.rain[:until], dict(zip(_NAMES, np.exp(x - 1).tolist(), strict=True)))
+        twin.rained(seen.rain[:until].tolist(), dict(zip(_NAMES, np.exp(x - 1).tolist(), strict=True)))
         found = np.empty((until, len(seen.names)))
         for at in range(until):
             twin.apply(seen.commands[at])

@@ -162,7 +162,7 @@ class Flood:
         return self._read()
 
     def step(self) -> Mapping[str, float]:
-        """Let a quarter of an hour pass; past its storms it is dry, and the rivers fall to their base flow."""
+        """Let a quarter of an hour pass; past its storms it is dry, and rivers fall to their base flow."""
         self._at += 1
         self._reach()
         coming = float(self._routed[:, self._at].sum())

@@ -388,15 +388,9 @@ class Pipes:
     def _settable(self) -> tuple[Actuator, ...]:
         found = [
             Actuator(
-                name=self.valve(at),
-                thing=self.valve(at)[:-6],
-                signal="valve",
-                unit="1",
-                low=0,
-                high=1,
-                rest=1,
+                name=one, thing=one.removesuffix("/valve"), signal="valve", unit="1", low=0, high=1, rest=1
             )
-            for at in range(len(self.valves))
+            for one in map(self.valve, range(len(self.valves)))
         ]
         found += [
             Actuator(name=f"{one}/pump", thing=one, signal="pump", unit="1", low=0, high=1.2)

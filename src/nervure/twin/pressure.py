@@ -26,6 +26,7 @@ _FEWEST = 12  # steps
 _LENGTH = 0.02  # of all pipes: a kind of less is not fitted
 _METRE, _FLOW = 0.1, 0.02  # m, and a share of a flow's mean, that count alike
 _PRIOR = 0.3  # how far from the file's a logarithm may well be
+_RUNS = 0.1  # of the most it pumps: less is none
 _ALIKE_H = 4.0  # what is off stays off for so long: readings within it tell no more than one
 _BOUNDS = (1 + np.log(0.3), 1 + np.log(3.0))
 """Of 1 and the logarithm of a factor: a step of a share of it is then one, at no change too."""
@@ -42,7 +43,7 @@ class _Seen(NamedTuple):
     levels: tuple[dict[str, float], ...]
     """What tanks held before each step, where it was measured."""
     drawn: Floats
-    """What all drew together in m3/h, ``[step]``, where every flow out of reservoirs and tanks was measured."""
+    """What all drew together in m3/h, ``[step]``; NaN where a flow out of a source is not known."""
 
 
 def fit_pipes(twin: Pipes, observed: Mapping[str, tuple[float, ...]]) -> dict[str, float]:
@@ -113,7 +114,7 @@ def _seen(twin: Pipes, observed: Mapping[str, tuple[float, ...]]) -> _Seen:
     commands = {one.name: observed[one.name] for one in told.actuators if one.name in observed}
     for one in told.actuators:  # whether a pump runs is seen by what it pumps
         if one.signal == "pump" and one.name not in commands and f"{one.thing}/flow" in observed:
-            commands[one.name] = tuple(float(flow > 0.01) for flow in observed[f"{one.thing}/flow"])
+            commands[one.name] = _runs(observed[f"{one.thing}/flow"])
     count = len(observed[names[0]])
     if odd := [
         name for name in (*names, *commands) if len(observed.get(name, commands.get(name, ()))) != count
@@ -130,6 +131,13 @@ def _seen(twin: Pipes, observed: Mapping[str, tuple[float, ...]]) -> _Seen:
     return _Seen(
         names, value, unit, _rows(commands, count), _rows(levels, count), _drawn(twin, observed, count)
     )
+
+
+def _runs(flow: tuple[float, ...]) -> tuple[float, ...]:
+    """Return whether a pump runs, by what it pumps: a meter's zero is noisy."""
+    known = [one for one in flow if np.isfinite(one)]
+    least = _RUNS * max(known, default=0.0)
+    return tuple(float(one > max(least, 0.01)) if np.isfinite(one) else np.nan for one in flow)
 
 
 def _drawn(twin: Pipes, observed: Mapping[str, tuple[float, ...]], count: int) -> Floats:

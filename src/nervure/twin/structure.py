@@ -20,22 +20,28 @@ from nervure.twin.ask import checked, given, pack, unpack
 
 __all__ = [
     "STEP_S",
+    "STIFFNESS_N_M",
     "Frame",
     "Modes",
     "Structure",
     "beam",
     "drifts",
     "earthquakes",
+    "exact_step",
     "modes",
     "shear_building",
 ]
 
 Floats = NDArray[np.float64]
 STEP_S = 0.01
+STIFFNESS_N_M = 2.5e8
+_DAMPING = 0.03
 _KNOWN = {
     "loss_storey": -1.0, "loss": 0.0, "loss_after_s": 0.0, "earthquake_after_s": -1.0, "peak_m_s2": 2.0,
     "ambient_m_s2": 0.02, "traffic_a_minute": 0.0, "noise_m_s2": 1e-4,
+    "stiffness": 1.0, "damping": _DAMPING,
 }  # fmt: skip
+_ABOVE_0 = ("stiffness", "damping")
 
 
 class Frame(NamedTuple):
@@ -59,15 +65,18 @@ class Modes(NamedTuple):
 
 
 def shear_building(
-    storeys: int = 6, *, mass_kg: float = 2.0e5, stiffness_n_m: float = 2.5e8, damping: float = 0.03,
+    storeys: int = 6, *, mass_kg: float = 2.0e5, stiffness_n_m: float | Floats = STIFFNESS_N_M,
+    damping: float = _DAMPING,
     loss: Mapping[int, float] | None = None,
 ) -> Frame:  # fmt: skip
     """Return a building whose storeys only shear; ``loss`` is the share of stiffness lost by storey from 0.
 
+    Stiffness is one for all storeys, or one each, ``[storey]``.
+
     >>> shear_building(2).stiffness.round(-7).tolist()
     [[500000000.0, -250000000.0], [-250000000.0, 250000000.0]]
     """
-    spring = np.full(storeys, stiffness_n_m)
+    spring = np.full(storeys, stiffness_n_m, np.float64)
     for storey, share in (loss or {}).items():
         if not 0 <= storey < storeys or not 0 <= share < 1:
             raise TwinError(f"storey {storey} of {storeys} cannot lose {share:g} of its stiffness")
@@ -146,7 +155,7 @@ def drifts(frame: Frame, ground: Floats, step_s: float = STEP_S, count: int | No
     """
     found = modes(frame, count)
     push = found.shape.T @ frame.mass @ frame.ground
-    a, b, c = _step(found, step_s)
+    a, b, c = exact_step(found, step_s)
     state = np.zeros((2, len(found.omega), ground.shape[1]))
     to_drift = np.diff(np.vstack([np.zeros(len(found.omega)), found.shape]), axis=0)
     most = np.zeros((len(to_drift), ground.shape[1]))
@@ -158,7 +167,7 @@ def drifts(frame: Frame, ground: Floats, step_s: float = STEP_S, count: int | No
     return most.T
 
 
-def _step(found: Modes, step_s: float) -> tuple[Floats, Floats, Floats]:
+def exact_step(found: Modes, step_s: float) -> tuple[Floats, Floats, Floats]:
     """Return each mode's exact step: state by state ``[2, 2, mode]``, forces at both ends ``[2, mode]``."""
     count = len(found.omega)
     a, b, c = np.zeros((2, 2, count)), np.zeros((2, count)), np.zeros((2, count))
@@ -188,7 +197,9 @@ def _exponential(matrix: Floats) -> Floats:
 class Structure:
     """A shear building with an accelerometer a floor: ambient shaking, an earthquake, traffic, damage.
 
-    A step is 0.01 s. Its one actuator is a tuned damper in the first mode, off without commands.
+    A step is 0.01 s. Its one actuator is a tuned damper in the first mode, off without commands. Of the
+    scenario, ``stiffness`` is a factor on all storeys', ``stiffness/2`` one more on the second's, ``damping``
+    a share of critical.
 
     >>> Structure(storeys=3).describe().sensors[2].name
     'floor3/acceleration'
@@ -196,6 +207,7 @@ class Structure:
 
     def __init__(self, storeys: int = 6) -> None:
         self._storeys = storeys
+        self._known = _KNOWN | {f"stiffness/{at + 1}": 1.0 for at in range(storeys)}
         self._modes = modes(shear_building(storeys))
         damper = Actuator(
             name="damper/added", thing="damper", signal="damping", unit="1", low=0.0, high=0.2, rest=0.0
@@ -212,7 +224,7 @@ class Structure:
             step_s=STEP_S,
             sensors=tuple(
                 Sensor(name=f"{one}/acceleration", thing=one, signal="acceleration", unit="m/s2")
-                for one in floors
+                for one in (*floors, "ground")
             ),
             actuators=tuple(self._actuators.values()),
             kpis={"peak_drift": "m", "peak_acceleration": "m/s2"},
@@ -220,7 +232,9 @@ class Structure:
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew, at rest."""
-        self._given = given(scenario, _KNOWN)
+        self._given = given(scenario, self._known)
+        if odd := [one for one, value in self._given.items() if one.startswith(_ABOVE_0) and not value > 0]:
+            raise TwinError(f"{odd[0]} cannot be {self._given[odd[0]]:g}", hint="give more than 0")
         self._seed, self._shook, self._at, self._added = seed, seed, 0, 0.0
         self._quake = earthquakes(1, peak_m_s2=self._given["peak_m_s2"], seed=seed)[:, 0]
         self._state = np.zeros((2, self._storeys))
@@ -228,7 +242,7 @@ class Structure:
         self._peak, self._worst = np.zeros(self._storeys), 0.0
         self._force = np.zeros(self._storeys)
         self._learn_modes()
-        return self._read(np.zeros(self._storeys))
+        return self._read(np.zeros(self._storeys + 1))
 
     def step(self) -> Mapping[str, float]:
         """Simulate a hundredth of a second."""
@@ -252,7 +266,8 @@ class Structure:
         drift = np.diff(np.concatenate([[0.0], self._modes.shape @ moved[0]]))
         self._peak = np.maximum(self._peak, np.abs(drift))
         self._worst = max(self._worst, float(np.abs(acceleration).max()))
-        return self._read(acceleration + given_["noise_m_s2"] * rng.standard_normal(self._storeys))
+        felt = np.append(acceleration, ground)
+        return self._read(felt + given_["noise_m_s2"] * rng.standard_normal(self._storeys + 1))
 
     def apply(self, commands: Mapping[str, float]) -> None:
         """Set what the damper adds to the first mode, as a share of critical damping."""
@@ -299,19 +314,22 @@ class Structure:
             self._quake = earthquakes(1, peak_m_s2=self._given["peak_m_s2"], seed=seed)[:, 0]
 
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
-        """Fit one factor on all stiffness to the first frequency in ``floorN/acceleration``, a step each.
+        """Fit each storey's stiffness and the damping to the motion of ground and floors; start anew so.
 
-        The last third is held out: returned is how far its first frequency is off, in Hz.
+        See :func:`nervure.twin.shake.fit_shaking`.
         """
-        top = f"floor{self._storeys}/acceleration"
-        if top not in observed or len(observed[top]) < 6000:
-            raise TwinError(f"calibrating needs a minute of {top}")
-        series = np.array(observed[top])
-        cut = len(series) * 2 // 3
-        own = modes(shear_building(self._storeys)).omega[0] / (2 * np.pi)
-        seen, held = (_first_hz(one, own) for one in (series[:cut], series[cut:]))
-        factor = (seen / own) ** 2
-        return {"stiffness": factor, "held_out_error_hz": abs(held - seen)}
+        from nervure.twin.shake import fit_shaking
+
+        return fit_shaking(self, observed)
+
+    def frame(self, lost: float) -> Frame:
+        """Return the building of the scenario, with a share of stiffness lost in its storey."""
+        given_ = self._given
+        own = np.array([given_[f"stiffness/{at + 1}"] for at in range(self._storeys)])
+        return shear_building(
+            self._storeys, stiffness_n_m=own * given_["stiffness"] * STIFFNESS_N_M,
+            damping=given_["damping"], loss={int(given_["loss_storey"]): lost} if lost else None,
+        )  # fmt: skip
 
     def kpis(self) -> Mapping[str, float]:
         """Return the largest drift of any storey and the largest acceleration of any floor."""
@@ -325,7 +343,7 @@ class Structure:
         given_, now = self._given, self._at * STEP_S
         damaged = given_["loss_storey"] >= 0 and now >= given_["loss_after_s"]
         lost = given_["loss"] if damaged else 0.0
-        frame = shear_building(self._storeys, loss={int(given_["loss_storey"]): lost} if lost else None)
+        frame = self.frame(lost)
         found = modes(frame)
         damping = found.damping.copy()
         damping[0] += self._added
@@ -336,16 +354,8 @@ class Structure:
             self._force = found.shape.T @ frame.mass @ self._modes.shape @ self._force
         self._modes, self._lost = found, lost
         self._push = found.shape.T @ frame.mass @ frame.ground
-        self._a, self._b, self._c = _step(found, STEP_S)
+        self._a, self._b, self._c = exact_step(found, STEP_S)
 
     def _read(self, acceleration: Floats) -> Mapping[str, float]:
-        return {f"floor{at + 1}/acceleration": float(one) for at, one in enumerate(acceleration)}
-
-
-def _first_hz(series: Floats, about: float) -> float:
-    """Return the frequency with the most power within 40 % of one, by Welch's averages, in Hz."""
-    from scipy.signal import welch
-
-    frequency, power = welch(series, fs=1 / STEP_S, nperseg=min(len(series), 4096))
-    near = np.abs(frequency - about) < 0.4 * about
-    return float(frequency[near][np.argmax(power[near])])
+        floors = {f"floor{at + 1}/acceleration": float(one) for at, one in enumerate(acceleration[:-1])}
+        return floors | {"ground/acceleration": float(acceleration[-1])}

@@ -164,5 +164,5 @@ def _modes(seed: int, storey: int | None) -> tuple[Mode, ...]:
     twin = Structure(STOREYS)
     scenario = {"loss_storey": float(storey), "loss": LOSS} if storey is not None else {}
     twin.reset(seed=seed, scenario=scenario)
-    rows = [list(twin.step().values()) for _ in range(round(SEGMENT_S / STEP_S))]
+    rows = [list(twin.step().values())[:STOREYS] for _ in range(round(SEGMENT_S / STEP_S))]
     return subspace(np.array(rows)[::2], 0.5 / STEP_S, count=STOREYS)
