@@ -56,9 +56,8 @@ def valves(ends: Longs, length: Floats, is_pipe: NDArray[np.bool_]) -> tuple[tup
 class Pipes:
     """A network by the minute; ``pressure`` are nodes and ``flow`` links that are measured.
 
-    Of the scenario, ``rough`` is how far pipes and people scatter, ``roughness`` a factor on the file's
-    coefficients of all pipes, ``roughness/120`` one more on those that have 120 in the file, and
-    ``level/TANK`` what a tank holds at first in m.
+    Of the scenario, ``rough`` is how far pipes and people scatter, ``roughness`` a factor on coefficients,
+    ``roughness/120`` one more on those of 120 in the file, ``level/TANK`` what a tank holds at first in m.
     """
 
     def __init__(
@@ -374,8 +373,7 @@ class Pipes:
             if self._given["read_mg_l"] > 0:
                 off = self._given["read_mg_l"] * self._rng.standard_normal(len(places))
                 quality = np.maximum(quality + off, 0.0)
-            names = (f"{one}/quality" for one in self.pressure)
-            values |= dict(zip(names, quality.tolist(), strict=True))
+            values |= {f"{one}/quality": at for one, at in zip(self.pressure, quality.tolist(), strict=True)}
         return values
 
     def _sensors(self) -> tuple[Sensor, ...]:

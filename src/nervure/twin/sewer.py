@@ -36,7 +36,8 @@ _KNOWN = {
     "rain_mm": 35.0, "rain_h": 5.0, "rain_after_h": 2.0, "again_mm": 0.0, "again_after_h": 12.0,
     "area": 1.0, "width": 1.0,
 }  # fmt: skip
-_LONG = timedelta(days=50 * 365)  # nobody waits so long: SWMM has to have an end
+_LONG = timedelta(days=3 * 365)  # nobody waits so long: SWMM has to have an end
+_MOST_BYTES, _CELL_BYTES = 1 << 31, 48  # of its results, which it would write: with more it does not begin
 
 
 def brook() -> Path:
@@ -88,7 +89,7 @@ class Sewer:
         for one in self._catchments:
             one.area *= self._given["area"]
             one.width *= self._given["width"]
-        self._sim.end_time = self._sim.report_start = self._sim.start_time + _LONG  # and writes no results
+        self._sim.end_time = max(self._sim.end_time, self._sim.start_time + self._longest())
         self._sim.step_advance(STEP_S)
         self._sim.start()
         self._set = dict.fromkeys(self._actuators, 1.0)
@@ -186,6 +187,11 @@ class Sewer:
         self._gates = tuple(one.linkid for one in links if one.is_orifice())
         self._pumps = tuple(one.linkid for one in links if one.is_pump())
 
+    def _longest(self) -> timedelta:
+        """Return how long a run may be: as if results were written once a minute, whatever the file says."""
+        cells = len(self._node) + len(self._link) + len(self._catchments) + 2
+        return min(_LONG, timedelta(minutes=_MOST_BYTES // (_CELL_BYTES * cells)))
+
     def _running(self) -> None:
         if self._sim is None:
             raise TwinError("the twin is not running", hint="reset it first")
@@ -208,7 +214,8 @@ class Sewer:
             one.total_precip = rain
         for name, value in self._set.items():
             self._link[name.rsplit("/", 1)[0]].target_setting = value
-        next(self._sim)
+        if next(self._sim, None) is None:
+            raise TwinError("the sewers have run for as long as SWMM lets them", hint="reset")
         self._at += 1
         flooding = sum(float(self._node[one].flooding) for one in self._manholes)
         self._flooded_h += (flooding > 0) * STEP_S / 3600
