@@ -15,7 +15,9 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
     """One signal: lanes that come in, lanes that go out, and what its phases let through.
 
     ``served [phase, lane]`` is 1 where a phase gives a lane the way, less where it has to give way to
-    others, 0 where it is red. ``leads [lane, out]`` is the share of a lane that goes to an outgoing lane.
+    others or some of its turns are held back, 0 where it is red. ``turns`` are those that a phase may hold
+    back while others of their lane go: the place of the lane, and 1 or 0 a phase. ``leads [lane, out]`` is
+    the share of a lane that goes to an outgoing lane.
     Readings about lane ``a`` of junction ``J`` are called ``J/a/count`` (vehicles within ``reach_m`` of
     the stop line), ``J/a/queue`` (those of them that stand), ``J/a/wait`` (seconds the longest of them has
     waited), ``J/a/arrivals`` (new ones since the last reading), and ``J/out/b/full`` (which share of an
@@ -31,6 +33,7 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
     leads: tuple[tuple[float, ...], ...]
     plan_s: tuple[float, ...]
     """How long the plan in force without commands shows each phase."""
+    turns: tuple[tuple[int, tuple[int, ...]], ...] = ()
     yellow_s: float = 3.0
     min_green_s: float = 5.0
     max_red_s: float = 120.0

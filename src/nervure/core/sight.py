@@ -49,7 +49,8 @@ class Sight:
         self.red_s: Floats = np.zeros(lanes)
         """How long each lane has had no way."""
         self.starved_s: Floats = np.zeros(lanes)
-        """How long of that somebody was there, or may have been: of a dead detector nobody knows."""
+        """How long the lane, or a turn of it, had no way and somebody was there, or may have been: of a
+        dead detector nobody knows, and of who stands in a lane that others leave nobody knows the turn."""
         self.trusted: NDArray[np.bool_] = np.ones(lanes, np.bool_)
         self.phase = 0
         self.green_s = 0.0
@@ -60,6 +61,10 @@ class Sight:
             for lane in junction.lanes
         )
         green = self.served > 0
+        turns = [go for _, go in junction.turns]
+        self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row] -> lane
+        self._go = np.hstack([green, np.array(turns, np.bool_).reshape(len(turns), len(green)).T])
+        self._held_s: Floats = np.zeros(len(self._of))  # [row]: lanes, then turns, as starved_s is of lanes
         self._mates: Floats = (green[:, :, None] == green[:, None, :]).all(axis=0) - np.eye(lanes)
         """``[lane, lane]``: 1 where two have the way at the same times."""
         self._outs = tuple(junction.full(out) for out in junction.outs)
@@ -112,8 +117,11 @@ class Sight:
         quiet = self._silent_s > _ALIVE_S
         busy = (self._mates @ (self._silent_s < _BUSY_S) > 0) & (self._awake_s > _ALIVE_S)
         self.trusted = good & ~(busy & quiet)
-        there = ~good | (count > 0) | quiet
-        self.starved_s = np.where(self.red_s > 0, self.starved_s + since * there, 0.0)
+        there = ~good | quiet | np.where(self.red_s > 0, count > 0, queue > 0)
+        go = self._go[self.phase]
+        self._held_s = np.where(go, 0.0, self._held_s + since * there[self._of])
+        self.starved_s = np.zeros(len(count))
+        np.maximum.at(self.starved_s, self._of, self._held_s)
 
     def show(self, phase: int) -> None:
         """Take it that this phase is on from now."""
@@ -128,25 +136,25 @@ class Sight:
     def due(self, every_s: float) -> int | None:
         """Return the phase that has to be shown now so that nobody is kept waiting too long, or None.
 
-        Every lane that is red is put in a queue, who has waited longest first; who is served together goes
-        together. If one of them would come too late by waiting for another decision, the first goes now.
+        Every lane or turn that is red is put in a queue, who has waited longest first; who is served together
+        goes together. If one of them would come too late by waiting for another decision, the first goes now.
         A slot is kept in reserve, as what comes until then may change who goes together.
         """
         one = self.junction
         first: int | None = None
-        slots, covered = 1, (self.served[self.phase] > 0) | (self.starved_s <= 0)
-        for lane in np.argsort(-self.starved_s, kind="stable"):
-            if covered[lane]:
+        slots, covered = 1, self._go[self.phase] | (self._held_s <= 0)
+        for row in np.argsort(-self._held_s, kind="stable"):
+            if covered[row]:
                 continue
-            worth = np.where(self.served[:, lane] > 0, self.served @ self.starved_s, -1.0)
+            worth = np.where(self._go[:, row], self.served @ self.starved_s, -1.0)
             phase = int(np.argmax(worth))
             if worth[phase] < 0:  # no phase ever serves it
                 continue
             slots += 1
             first = phase if first is None else first
-            if self.starved_s[lane] + slots * max(every_s, one.min_green_s) + one.yellow_s > one.max_red_s:
+            if self._held_s[row] + slots * max(every_s, one.min_green_s) + one.yellow_s > one.max_red_s:
                 return first
-            covered = covered | (self.served[phase] > 0)
+            covered = covered | self._go[phase]
         return None
 
     def press(self, every_s: float = EVERY_S) -> Floats:

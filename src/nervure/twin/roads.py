@@ -41,10 +41,10 @@ class _Light(msgspec.Struct):
     clear_s: float = 0.0
     shown: str = ""
     seen: str = ""
-    red: list[int] = []
-    """Lanes that the lights seen last do not let through."""
-    waiting_since: list[float] = []
-    """Since when somebody has stood at each lane while it was red; infinity where nobody does."""
+    red: frozenset[int] = frozenset()
+    """Places of the lights seen last that let nobody through."""
+    waiting_since: dict[tuple[int, int], float] = {}
+    """Since when somebody has stood in a lane while a light of it was red: whose turn that is nobody asks."""
 
 
 class _State(msgspec.Struct):
@@ -275,10 +275,7 @@ class Roads:
             lanes = [lane for post in self._posts for lane in post.junction.lanes]
             self._sumo.shut(lanes[int(scenario["shut_lane"]) - 1])
         now = self._sumo.time_s
-        lights = {
-            post.junction.name: _Light(waiting_since=[math.inf] * len(post.junction.lanes))
-            for post in self._posts
-        }
+        lights = {post.junction.name: _Light() for post in self._posts}
         self._state = _State(lights=lights, last_arrival_s=now)
         self._story = _Story(
             net=self._scene.name, plan=self._program, step_s=self._step_s, seed=seed, scenario=scenario
@@ -350,7 +347,7 @@ class Roads:
             self._sumo.program(name, self._program)
 
     def _watch(self, arrived: int, collided: int) -> None:
-        """Keep what a second meant: arrivals, standstill, collisions, how long lanes have been red."""
+        """Keep what a second meant: arrivals, standstill, collisions, how long lights have been red."""
         state, now = self._state, self._sumo.time_s
         state.collisions += collided
         if arrived or self._sumo.few(_FEW):
@@ -359,21 +356,18 @@ class Roads:
         for post in self._posts:
             light, shown = state.lights[post.junction.name], self._sumo.shown(post.junction.name)
             if shown != light.seen:
-                self._turned(post, light, shown)
-
-    def _turned(self, post: Post, light: _Light, shown: str) -> None:
-        """Note which lanes are red from now."""
-        light.seen = shown
-        light.red = [at for at, lights in enumerate(post.lights) if all(shown[one] in _RED for one in lights)]
-        for lane in range(len(post.lights)):
-            if lane not in light.red:
-                light.waiting_since[lane] = math.inf
+                light.seen = shown
+                light.red = frozenset(at for at, letter in enumerate(shown) if letter in _RED)
+                for key in [key for key in light.waiting_since if key[1] not in light.red]:
+                    del light.waiting_since[key]
 
     def _wait(self, post: Post, lane: int, queue: int) -> None:
-        """Note how long somebody has stood at a red lane; looked at once a step, so it is up to one more."""
-        light, now = self._state.lights[post.junction.name], self._sumo.time_s
-        if not queue or lane not in light.red:
-            light.waiting_since[lane] = math.inf
-            return
-        light.waiting_since[lane] = min(light.waiting_since[lane], now - self._step_s)
-        self._state.longest_red_s = max(self._state.longest_red_s, now - light.waiting_since[lane])
+        """Note how long somebody has stood at a red light; looked at once a step, so it is up to one more."""
+        state, now = self._state, self._sumo.time_s
+        light = state.lights[post.junction.name]
+        for key in [(lane, at) for at in post.lights[lane]]:
+            if queue and key[1] in light.red:
+                since = light.waiting_since.setdefault(key, now - self._step_s)
+                state.longest_red_s = max(state.longest_red_s, now - since)
+            else:
+                light.waiting_since.pop(key, None)

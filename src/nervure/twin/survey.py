@@ -10,9 +10,10 @@ from nervure.core.junction import Junction
 from nervure.twin.api import Actuator, Sensor
 from nervure.twin.sumo import Sumo
 
-__all__ = ["Post", "actuators", "loops", "sensors", "survey"]
+__all__ = ["Post", "actuators", "junction_of", "loops", "sensors", "survey"]
 
 _WAY = {"G": 1.0, "g": 0.5}  # a green that has to give way counts half
+_HELD = 1 / 3  # of a lane's worth is lost, times the share of its turns that are held back
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ def survey(sumo: Sumo, *, reach_m: float, yellow_s: float) -> tuple[Post, ...]:
     for name, lights in links.items():
         phases = sumo.phases(name)
         if len(phases) > 1:
-            junction = _junction(
+            junction = junction_of(
                 name, lights, [one.state for one in phases], [one.plan_s for one in phases], reach_m, yellow_s
             )
             found.append(
@@ -55,22 +56,17 @@ def survey(sumo: Sumo, *, reach_m: float, yellow_s: float) -> tuple[Post, ...]:
     return tuple(found)
 
 
-def _junction(
+def junction_of(
     name: str, lights: Sequence[Sequence[tuple[str, str]]], states: list[str], plan_s: list[float],
     reach_m: float, yellow_s: float,
 ) -> Junction:  # fmt: skip
+    """Return a signal as controllers see it; ``lights`` are the ways from lane to lane of each letter."""
     pairs = sorted({lead for light in lights for lead in light})
     lanes = tuple(sorted({one for one, _ in pairs}))
     outs = tuple(sorted({one for _, one in pairs}))
-    served = tuple(
-        tuple(
-            max(
-                _WAY.get(state[at], 0.0) for at, light in enumerate(lights) for one, _ in light if one == lane
-            )
-            for lane in lanes
-        )
-        for state in states
-    )
+    mine = [[at for at, light in enumerate(lights) if any(lane == one for one, _ in light)] for lane in lanes]
+    ways = [[[_WAY.get(state[at], 0.0) for at in some] for some in mine] for state in states]
+    served = tuple(tuple(_served(turns) for turns in phase) for phase in ways)
     leads = tuple(
         tuple(((lane, out) in pairs) / sum(one == lane for one, _ in pairs) for out in outs) for lane in lanes
     )
@@ -82,9 +78,26 @@ def _junction(
         served=served,
         leads=leads,
         plan_s=tuple(plan_s),
+        turns=_turns(ways),
         yellow_s=yellow_s,
         reach_m=reach_m,
     )
+
+
+def _served(turns: Sequence[float]) -> float:
+    """Return how far a lane has the way: who is held back stands before others only now and then."""
+    return max(turns) * (1 - _HELD * sum(way == 0 for way in turns) / len(turns))
+
+
+def _turns(ways: Sequence[Sequence[Sequence[float]]]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Return the turns that do not always go when their lane does, from ``ways [phase][lane][turn]``."""
+    found = []
+    for lane in range(len(ways[0])):
+        some = [phase[lane] for phase in ways]
+        whole = tuple(int(max(one) > 0) for one in some)
+        found += [(lane, tuple(int(way > 0) for way in turn)) for turn in zip(*some, strict=True)]
+        found = [one for one in found if one != (lane, whole)]
+    return tuple(dict.fromkeys(found))
 
 
 def _area(

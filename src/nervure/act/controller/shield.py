@@ -11,8 +11,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from nervure.act.controller.api import Controller
 from nervure.core.junction import Junction
 from nervure.core.sight import Sight
@@ -20,6 +18,7 @@ from nervure.core.sight import Sight
 __all__ = ["Shield"]
 
 _PATIENCE_S = 60.0  # a vehicle that has waited longer where a controller let nobody through was forgotten
+_TWICE_S = 300.0  # who is overruled again within this while somebody stands forgets too, if they creep
 _BENCH_S = 600.0  # for which a controller that forgot somebody is not asked, the first time
 
 
@@ -29,7 +28,7 @@ class _Watch:
     def __init__(self, junction: Junction) -> None:
         self.sight = Sight(junction)
         self.benched = 0
-        self.benched_until_s = -math.inf
+        self.benched_until_s = self.overruled_s = -math.inf
 
 
 class Shield:
@@ -93,9 +92,17 @@ class Shield:
         return watch.sight.better(watch.sight.press(self.every_s))
 
     def _overrule(self, watch: _Watch, now_s: float) -> None:
-        """Note that a lane had been red too long; who lets vehicles wait so long is benched, ever longer."""
+        """Note that somebody had seen red too long; who lets them stand so long is benched, ever longer.
+
+        A vehicle that creeps up has its wait begin anew, so waits alone would not show that it was forgotten.
+        """
         self.verdicts["red"] += 1
-        worst = int(np.argmax(watch.sight.starved_s))
-        if watch.sight.wait[worst] > _PATIENCE_S and now_s >= watch.benched_until_s:
+        sight = watch.sight
+        stands = sight.trusted & (sight.starved_s > 0) & (sight.queue > 0)
+        if now_s < watch.benched_until_s or not stands.any():
+            return
+        again = now_s - watch.overruled_s <= _TWICE_S
+        watch.overruled_s = now_s
+        if again or sight.wait[stands].max() > _PATIENCE_S:
             watch.benched_until_s = now_s + _BENCH_S * 2**watch.benched
             watch.benched += 1

@@ -187,22 +187,27 @@ def _street(found: Safety) -> list[str]:
         return []
     rows = [
         (
-            one.side, f"{one.runs:,}", f"{one.delay_s:.1f} s", f"{one.ratio:.2f}", f"{one.worst:.2f}",
-            f"{one.longest_red_s:.0f} s", f"{one.kills:,}" if one.kills else "",
+            one.net, one.side, f"{one.runs:,}", f"{one.delay_s:.1f} s", f"{one.ratio:.2f}",
+            f"{one.worst:.2f}", f"{one.longest_red_s:.0f} s", f"{one.kills:,}" if one.kills else "",
             f"{one.back_s:.1f} s" if one.kills else "",
         )
         for one in sides(found.street)
     ]  # fmt: skip
-    head = ("who commands", "hours", "delay", "of fixed", "worst", "longest red", "kills", "longest to plan")
+    head = (
+        "net", "who commands", "hours", "delay", "of fixed", "worst", "longest red", "kills",
+        "longest to plan",
+    )  # fmt: skip
     return [
-        "## A crossing behind the guard",
+        "## Streets behind guards",
         "",
-        "Our crossing in SUMO, an hour a seed, the judge and the guard between controller and signal.",
-        "`starved` asks for the first phase for ever: nobody may wait longer than 120 s, and 1.3 times the",
-        f"delay of the fixed plan is allowed, as the guard does not hear it for {BENCH} then. `not benched`",
-        "is the same guard without that. `killed` is max-pressure whose platform is gone at random instants",
-        "for one to five minutes: the guard has to be on its plan within the lease of 20 s, and no hour may",
-        "have more than 1.1 times the fixed delay. The bench was chosen on seeds 1 and 2; these are others.",
+        "Our crossing and RESCO's cologne8 with its eight signals in SUMO, an hour a seed, the judge and the",
+        "guard between controller and signal. `starved` asks for the first phase for ever, `starved 1` and",
+        "`starved 2` for the second and third: nobody may wait longer than 120 s, and 1.3 times the delay of",
+        f"the fixed plan is allowed, as the guard does not hear it for {BENCH} then. `not benched` is the",
+        "same guard without that, `shielded` has the shield before the guard. `killed` is max-pressure whose",
+        "platform is gone at random instants for one to five minutes: the guard has to be on its plan within",
+        "the lease of 20 s, and no hour may have more than 1.1 times the fixed delay. The bench was chosen",
+        "on seeds 1 and 2; these are others. Longest red: of any turn of a lane in which somebody stood.",
         "",
         table(head, rows),
         "",

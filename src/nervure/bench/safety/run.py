@@ -25,7 +25,8 @@ from nervure.bench.safety.tardy import behind, streets
 from nervure.bench.safety.verdict import unlike
 from nervure.bench.safety.wire import delays_ms
 from nervure.bench.speed.machine import machine
-from nervure.core.error import DataError
+from nervure.core.error import DataError, EnvironmentMissing
+from nervure.twin.scene import find_scene
 
 __all__ = ["PARTS", "Delay", "Safety", "failed", "measure", "put"]
 
@@ -122,18 +123,30 @@ def _street(hours: int, seed: int, workers: int, tell: Tell) -> list[Street]:
         folder = Path(place)
         tasks = [
             Task(
-                label=f"an hour of the crossing, seed {one}",
-                request={"out": str(path), "sides": SIDES, "seeds": [one], "minutes": 60.0},
+                label=f"an hour of {net}, seed {one}",
+                request={"out": str(path), "net": net, "sides": sides, "seeds": [one], "minutes": 60.0},
                 path=path, limit_s=1800.0, module="nervure.bench.safety.street",
             )
+            for net, sides in SIDES.items()
+            if _there(net, tell)
             for one in range(201 + 1000 * seed, 201 + 1000 * seed + hours)
-            for path in [folder / f"{one}.json"]
+            for path in [folder / f"{net.replace('/', '-')}-{one}.json"]
         ]  # fmt: skip
         for done in work_through(tasks, folder / "log", jobs=workers, tell=tell):
             if done.error:
-                raise DataError(f"an hour of the crossing failed: {done.error}", where=done.task.label)
+                raise DataError(f"an hour of a street failed: {done.error}", where=done.task.label)
         read = [msgspec.json.decode(one.path.read_bytes(), type=Streets) for one in tasks]
         return [run for one in read for run in one.runs]
+
+
+def _there(net: str, tell: Tell) -> bool:
+    """Tell whether a net is on this machine: RESCO's come with a package that not everybody installs."""
+    try:
+        find_scene(net)
+    except EnvironmentMissing as cause:
+        tell(0.0, f"{net} is left out: {cause}")
+        return False
+    return True
 
 
 def _delay(taken: list[float]) -> Delay:

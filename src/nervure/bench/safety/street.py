@@ -1,10 +1,10 @@
-"""A crossing in SUMO behind the guard: a policy that starves an approach, and a platform that is killed.
+"""Streets in SUMO behind guards: a policy that starves an approach, and a platform that is killed.
 
-The real judge and guard stand between the controller and the twin, as beside a signal's field controller.
-Every five simulated seconds the controller asks for a phase with a lease of twenty. Held against the fixed
-plan on the same seeds: what starving costs where the guard has no other help, how long anybody saw red, and
-what it costs that the platform is gone at random instants, for one to five minutes each time.
-It runs in a process of its own, as libsumo cannot live beside pyarrow.
+The real judge and guard stand between the controller and each signal of the twin, as beside a field
+controller. Every five simulated seconds the controller asks for a phase with a lease of twenty. Held against
+the fixed plan on the same seeds: what starving costs where the guard has no other help, how long anybody saw
+red, and what it costs that the platform is gone at random instants, for one to five minutes each time. It
+runs in a process of its own, as libsumo cannot live beside pyarrow.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from nervure.act.controller.api import Controller
 from nervure.act.controller.pressure import MaxPressure
 from nervure.act.controller.shield import Shield
 from nervure.act.loop import Loop
 from nervure.bench.forecast.job import write
-from nervure.core.interlock import Declared, Value
+from nervure.bench.signal.street import junctions_of
+from nervure.core.interlock import Declared
 from nervure.core.interlock_check import declared
 from nervure.core.junction import Junction
 from nervure.twin.roads import Roads
@@ -41,7 +44,15 @@ __all__ = [
     "rules",
 ]
 
-SIDES = ("fixed", "starved", "starved, not benched", "max-pressure", "max-pressure, killed")
+SIDES = {
+    "crossing": ("fixed", "starved", "starved, not benched", "max-pressure", "max-pressure, killed"),
+    "resco/cologne8": (
+        "fixed", "starved", "starved 1", "starved 2", "starved 1, not benched", "starved 1, shielded",
+        "max-pressure", "max-pressure, killed",
+    ),
+}  # fmt: skip
+"""Who commands on which net; a number is the phase that a starving policy shows, 0 without."""
+
 STEP_S, LEASE_S, MOST_RED_S = 5.0, 20.0, 120.0
 _S = 1_000_000_000
 _GREEN_S, BENCH = 5.0, "30min"
@@ -54,6 +65,7 @@ class Street(msgspec.Struct, frozen=True, kw_only=True):
     ``orders`` what the guard took, ``served_s`` the longest that a phase waited to be shown.
     """
 
+    net: str = "crossing"
     side: str
     seed: int
     delay_s: float
@@ -77,8 +89,8 @@ class _Always:
 
     name, every_s = "starve", STEP_S
 
-    def __init__(self, junction: Junction) -> None:
-        self._commands = {junction.command: 0.0}
+    def __init__(self, junctions: Sequence[Junction], phase: int) -> None:
+        self._commands = {one.command: float(min(phase, len(one.phases) - 1)) for one in junctions}
 
     def decide(self, seen: Mapping[str, float], now_s: float) -> Mapping[str, float]:
         """Return the same as ever."""
@@ -109,54 +121,69 @@ def rules(junction: Junction, *, bench: bool = True) -> Declared:
     return found
 
 
-def perform(sides: tuple[str, ...], seeds: tuple[int, ...], minutes: float) -> list[Street]:
+def perform(net: str, sides: tuple[str, ...], seeds: tuple[int, ...], minutes: float) -> list[Street]:
     """Run every side with every seed."""
-    twin = Roads("crossing", step_s=STEP_S)
+    twin = Roads(net, step_s=STEP_S)
     try:
-        about = twin.describe().actuators[0].about["junction"]
-        junction = msgspec.convert(about, Junction)
-        return [_run(twin, junction, side, seed, minutes) for seed in seeds for side in sides]
+        runs = [_run(twin, side, seed, minutes) for seed in seeds for side in sides]
+        return [replace(one, net=net) for one in runs]
     finally:
         twin.close()
 
 
-def _run(twin: Roads, junction: Junction, side: str, seed: int, minutes: float) -> Street:
+class _Gate:
+    """A signal's guard, how long phases waited to be shown, and how long until it was on its plan."""
+
+    def __init__(self, junction: Junction, side: str) -> None:
+        declared_ = rules(junction, bench=not side.endswith("not benched"))
+        self.command = junction.command
+        self.loop = Loop(declared_, {"phase": 0.0}, model=side, now_ns=0)
+        self.served_s = self.back_s = 0.0
+        self._left = dict.fromkeys(range(len(junction.phases)), 0.0)
+
+    def step(self, wish: float | None, now_s: float, dead_s: float | None) -> float:
+        """Return the phase in force; ``dead_s`` is since when nobody has been there to wish for another."""
+        if wish is not None:
+            self.loop.command({"phase": wish}, round(now_s * _S), lease_s=LEASE_S)
+        shown = float(self.loop.step(round(now_s * _S))["phase"])
+        if dead_s is not None and self.loop.guard.holder not in ("plan", "starve"):
+            self.back_s = max(self.back_s, now_s - dead_s + STEP_S)
+        self._left[int(shown)] = now_s
+        self.served_s = max(self.served_s, now_s - min(self._left.values()))
+        return shown
+
+
+def _run(twin: Roads, side: str, seed: int, minutes: float) -> Street:
     steps = round(minutes * 60 / STEP_S)
     readings: Mapping[str, float] = twin.reset(seed=seed)
     if side == "fixed":
         for _ in range(steps):
             twin.step()
         return _told(twin, side, seed)
-    loop = Loop(rules(junction, bench=side != "starved, not benched"), {"phase": 0.0}, model=side, now_ns=0)
-    control = _controller(side, junction)
+    junctions = junctions_of(twin)
+    gates = [_Gate(one, side) for one in junctions]
+    control = _controller(side, junctions)
     gone = _outages(seed, minutes * 60) if side.endswith("killed") else []
-    left, served, back, shown = dict.fromkeys(range(len(junction.phases)), 0.0), 0.0, 0.0, 0.0
     for step in range(steps):
         now_s = step * STEP_S
         dead = next((begin for begin, end in gone if begin <= now_s < end), None)
-        if dead is None:
-            wish = control.decide(readings, now_s).get(junction.command)
-            if wish is not None:
-                loop.command({"phase": wish}, round(now_s * _S), lease_s=LEASE_S)
-        values: dict[str, Value] = loop.step(round(now_s * _S))
-        if dead is not None and loop.guard.holder not in ("plan", "starve"):
-            back = max(back, now_s - dead + STEP_S)
-        shown = float(values["phase"])
-        left[int(shown)] = now_s
-        served = max(served, now_s - min(left.values()))
-        twin.apply({junction.command: shown})
+        wish = control.decide(readings, now_s) if dead is None else {}
+        twin.apply({one.command: one.step(wish.get(one.command), now_s, dead) for one in gates})
         readings = twin.step()
-    refused = sum(count for state, count in loop.rulings.items() if state != "checked")
+    rulings = sum((Counter(one.loop.rulings) for one in gates), Counter())
     return _told(
-        twin, side, seed, served_s=served, kills=len(gone), back_s=back, refused=refused,
-        orders=loop.rulings.get("checked", 0),
+        twin, side, seed, served_s=max(one.served_s for one in gates), kills=len(gone),
+        back_s=max(one.back_s for one in gates), orders=rulings["checked"],
+        refused=rulings.total() - rulings["checked"],
     )  # fmt: skip
 
 
-def _controller(side: str, junction: Junction) -> Controller:
-    if side.startswith("starved"):
-        return _Always(junction)  # no shield: the guard is all that there is
-    return Shield(MaxPressure((junction,)), (junction,))
+def _controller(side: str, junctions: Sequence[Junction]) -> Controller:
+    if not side.startswith("starved"):
+        return Shield(MaxPressure(junctions), junctions)
+    named = side.partition(",")[0].removeprefix("starved").strip()
+    always = _Always(junctions, int(named or 0))
+    return Shield(always, junctions) if side.endswith("shielded") else always
 
 
 def _outages(seed: int, span_s: float) -> list[tuple[float, float]]:
@@ -181,7 +208,7 @@ def _told(twin: Roads, side: str, seed: int, **more: Any) -> Street:
 def main() -> None:
     """Read a request, run it, write the result."""
     request = msgspec.json.decode(sys.stdin.buffer.read())
-    runs = perform(tuple(request["sides"]), tuple(request["seeds"]), request["minutes"])
+    runs = perform(request["net"], tuple(request["sides"]), tuple(request["seeds"]), request["minutes"])
     write(Path(request["out"]), Streets(runs=runs))
 
 

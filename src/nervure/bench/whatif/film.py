@@ -114,8 +114,8 @@ def _watched(job: Job) -> _Run:
 def _signals(about: Description, frames: Sequence[Seen]) -> list[tuple[Track, ...]]:
     """Return how many stand at each lane that comes to a signal, and what its light shows, ``[side]``.
 
-    A light is 1 where a lane has its way, .5 where it has to give way, 0 where it is red, and unknown
-    between the phases of the net's own plan.
+    A light is 1 where a lane has its way, less where it has to give way or some of its turns are red, 0
+    where it is red, and unknown between the phases of the net's own plan.
     """
     junctions = [msgspec.convert(one.about["junction"], Junction) for one in about.actuators]
     lanes = [(one, place, lane) for one in junctions for place, lane in enumerate(one.lanes)]
