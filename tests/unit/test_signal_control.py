@@ -129,7 +129,8 @@ def test_a_green_is_not_cut_short() -> None:
 def test_who_starves_somebody_is_overruled_in_time_and_then_not_asked() -> None:
     shield = Shield(Say(0.0), [CROSS])
     views = [
-        seen({"n": 9.0, "e": 3.0 + at % 2}, **{CROSS.reading("e", "wait"): 10.0 * at}) for at in range(60)
+        seen({"n": 9.0 - at % 2, "e": 3.0 + at % 2}, **{CROSS.reading("e", "wait"): 10.0 * at})
+        for at in range(60)
     ]
     told = phases(shield, views)
     assert told.index(1.0) * 10 + CROSS.yellow_s <= CROSS.max_red_s
@@ -156,9 +157,9 @@ def test_a_detector_that_says_the_same_for_long_is_not_believed() -> None:
 def test_a_lane_nobody_sees_is_as_those_that_go_with_it() -> None:
     sight = Sight(CROSS)
     for at in range(40):  # n says that nobody ever comes, which s gives the lie
-        sight.look(seen({"n": 0.0, "s": 3.0 + at % 2, "e": 0.0}), at * 10.0)
+        sight.look(seen({"n": 0.0, "s": 3.0 + at % 2, "e": float(at == 30)}), at * 10.0)
         assert sight.trusted[0] == (at <= 30)
-    assert sight.count.tolist() == [4.0, 0.0, 4.0, 0.0]  # nobody in e and w is believed: they agree
+    assert sight.count.tolist() == [4.0, 0.0, 4.0, 0.0]  # nobody in e and w is believed: one came lately
     gone = Sight(CROSS)
     blind = {name: math.nan for lane in "ns" for name in seen({}) if name.startswith(f"J/{lane}/")}
     counts = []

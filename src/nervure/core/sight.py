@@ -14,7 +14,9 @@ __all__ = ["EVERY_S", "FEATURES", "Sight"]
 Floats = NDArray[np.float64]
 _STUCK = 12  # readings in a row that are the same to the last digit: nobody believes them
 _ALIVE_S = 300.0  # a detector that has seen nobody for longer may be dead
+_GAPS = 8.0  # times as long as a lane mostly sees nobody, and longer than the next: somebody is missed
 _BUSY_S = 60.0  # who has seen somebody within this is among traffic
+_LEARN_GAP = 0.1
 _LEARN = 0.02
 _WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
 _START_S = 1.0  # of a new green that passes before vehicles move
@@ -30,8 +32,8 @@ class Sight:
     """The lanes of one junction, ``[lane]``, in its order; update it once a decision.
 
     A lane whose detectors are silent, or say the same for long, or see nobody for minutes where the lanes
-    that go with it do, is taken to be as those are; if there are none, as it mostly is: the fuller the
-    longer it has been red, the emptier the longer it has been green.
+    that go with it do, is taken to be as those are; if there are none, or if all that go together see nobody
+    while others do, as it mostly is: the fuller the longer it has been red, the emptier the longer green.
     """
 
     def __init__(self, junction: Junction) -> None:
@@ -65,6 +67,7 @@ class Sight:
         self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row] -> lane
         self._go = np.hstack([green, np.array(turns, np.bool_).reshape(len(turns), len(green)).T])
         self._held_s: Floats = np.zeros(len(self._of))  # [row]: lanes, then turns, as starved_s is of lanes
+        self._shut_s: Floats = np.zeros(len(self._of))  # the same of red, whoever was there
         self._mates: Floats = (green[:, :, None] == green[:, None, :]).all(axis=0) - np.eye(lanes)
         """``[lane, lane]``: 1 where two have the way at the same times."""
         self._outs = tuple(junction.full(out) for out in junction.outs)
@@ -72,6 +75,7 @@ class Sight:
         self._last: Floats = np.full(lanes, -1.0)
         self._same = np.zeros(lanes, np.int64)
         self._silent_s: Floats = np.full(lanes, np.inf)
+        self._gap_s: Floats = np.full(lanes, _BUSY_S)  # how long a lane mostly sees nobody
         self._awake_s = 0.0
         self._then_s: float | None = None
 
@@ -113,14 +117,32 @@ class Sight:
         self._same = np.where((told == self._last) & (count > 0), self._same + 1, 0)
         self._last = told
         good = sane[0] & sane[1] & (count >= 0) & (queue >= 0) & (self._same < _STUCK)
-        self._silent_s = np.where(good & (count > 0), 0.0, self._silent_s + since)
-        quiet = self._silent_s > _ALIVE_S
-        busy = (self._mates @ (self._silent_s < _BUSY_S) > 0) & (self._awake_s > _ALIVE_S)
-        self.trusted = good & ~(busy & quiet)
-        there = ~good | quiet | np.where(self.red_s > 0, count > 0, queue > 0)
+        came = good & (count > 0)
+        gap_s = np.where(came & np.isfinite(self._silent_s), self._silent_s + since, self._gap_s)
+        self._gap_s = self._gap_s + _LEARN_GAP * (gap_s - self._gap_s)
+        self._silent_s = np.where(came, 0.0, self._silent_s + since)
+        missed = self._silent_s > np.maximum(_GAPS * self._gap_s, _BUSY_S)
+        quiet = missed | (self._silent_s > _ALIVE_S)
+        self.trusted = good & ~(quiet & self._belied(quiet))
+        there = quiet | np.where(self.red_s > 0, count > 0, queue > 0)
+        self._starve(~self.trusted | missed, there, since)
+
+    def _belied(self, quiet: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell of which lanes others say that somebody should be there, ``[lane]``.
+
+        Lanes that go together and all see nobody are no proof of each other where traffic is all around.
+        """
+        busy = self._silent_s < _BUSY_S
+        together = (self._mates.sum(axis=1) > 0) & (self._mates @ ~quiet == 0)
+        return np.asarray(((self._mates @ busy > 0) | (together & busy.any())) & (self._awake_s > _ALIVE_S))
+
+    def _starve(self, missed: NDArray[np.bool_], there: NDArray[np.bool_], since: float) -> None:
+        """Count on for lanes and turns that are red; where somebody is missed, all the time of red counts."""
         go = self._go[self.phase]
-        self._held_s = np.where(go, 0.0, self._held_s + since * there[self._of])
-        self.starved_s = np.zeros(len(count))
+        self._shut_s = np.where(go, 0.0, self._shut_s + since)
+        held_s = np.where(missed[self._of], self._shut_s, self._held_s + since * there[self._of])
+        self._held_s = np.where(go, 0.0, held_s)
+        self.starved_s = np.zeros(len(there))
         np.maximum.at(self.starved_s, self._of, self._held_s)
 
     def show(self, phase: int) -> None:
