@@ -64,18 +64,16 @@ class Sight:
         )
         green = self.served > 0
         turns = [go for _, go in junction.turns]
-        self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row] -> lane
+        self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row]: lanes, then turns
         self._go = np.hstack([green, np.array(turns, np.bool_).reshape(len(turns), len(green)).T])
-        self._held_s: Floats = np.zeros(len(self._of))  # [row]: lanes, then turns, as starved_s is of lanes
-        self._shut_s: Floats = np.zeros(len(self._of))  # the same of red, whoever was there
+        self._held_s, self._shut_s = np.zeros((2, len(self._of)))  # as starved_s; the same of whoever is there
         self._mates: Floats = (green[:, :, None] == green[:, None, :]).all(axis=0) - np.eye(lanes)
         """``[lane, lane]``: 1 where two have the way at the same times."""
         self._outs = tuple(junction.full(out) for out in junction.outs)
         self._usual: Floats = np.ones((2, lanes))  # of count and queue
         self._last: Floats = np.full(lanes, -1.0)
         self._same = np.zeros(lanes, np.int64)
-        self._silent_s: Floats = np.full(lanes, np.inf)
-        self._gap_s: Floats = np.full(lanes, _BUSY_S)  # how long a lane mostly sees nobody
+        self._silent_s, self._gap_s = np.full(lanes, np.inf), np.full(lanes, _BUSY_S)  # now, and mostly
         self._awake_s = 0.0
         self._then_s: float | None = None
 
