@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from nervure.act.controller.pressure import MaxPressure
@@ -42,13 +43,13 @@ class Say:
 
 def test_a_lane_of_which_a_turn_is_red_is_served_in_part() -> None:
     assert TEE.lanes == ("n", "w")
-    assert TEE.served == ((0.0, 1.0), (0.0, pytest.approx(5 / 6)), (1.0, 0.0))
+    assert np.array(TEE.served) == pytest.approx(np.array([[0.0, 1.0], [0.0, 5 / 6], [1.0, 0.0]]))
     assert TEE.turns == ((1, (1, 0, 0)),)  # straight on; to the left it always goes when the lane does
     plain = junction_of("J", [[("n", "so")], [("n", "wo")], [("e", "wo")]], ["GgG"], [9.0], 80.0, 3.0)
     assert plain.served == ((1.0, 1.0),)
     assert plain.turns == ()
     shared = junction_of("J", [[("n", "so")], [("n", "wo")]], ["Gr", "rg"], [9.0, 9.0], 80.0, 3.0)
-    assert shared.served == ((pytest.approx(5 / 6),), (pytest.approx(5 / 12),))
+    assert np.array(shared.served) == pytest.approx(np.array([[5 / 6], [5 / 12]]))
     assert shared.turns == ((0, (1, 0)), (0, (0, 1)))
 
 

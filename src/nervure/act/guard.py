@@ -223,7 +223,7 @@ class Guard:
         wanted, holder = self._wanted()
         if holder != self.holder:
             self._note("holder", {"from": self.holder, "to": holder})
-            if holder == "plan":
+            if holder == "plan" and self.holder != "starve":  # which only cuts in: the plan's clock goes on
                 self._since_ns = self.known.now_ns
                 wanted, holder = self._wanted()
             self.holder = holder

@@ -64,9 +64,9 @@ class Sight:
         )
         green = self.served > 0
         turns = [go for _, go in junction.turns]
-        self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row]: lanes, then turns
+        self._of = np.array([*range(lanes), *(lane for lane, _ in junction.turns)])  # [row] -> lane
         self._go = np.hstack([green, np.array(turns, np.bool_).reshape(len(turns), len(green)).T])
-        self._held_s, self._shut_s = np.zeros((2, len(self._of)))  # as starved_s; the same of whoever is there
+        self._held_s, self._shut_s = np.zeros((2, len(self._of)))  # as starved_s; whoever is there
         self._mates: Floats = (green[:, :, None] == green[:, None, :]).all(axis=0) - np.eye(lanes)
         """``[lane, lane]``: 1 where two have the way at the same times."""
         self._outs = tuple(junction.full(out) for out in junction.outs)
