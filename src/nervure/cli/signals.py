@@ -30,12 +30,11 @@ def signals(name: str, order: Order, *, json: bool) -> int:
     """Do what is not done yet, and write the report. 1 where something failed.
 
     ``--sets`` chooses nets, ``--models rules`` leaves the learned controllers out, ``--jobs 0`` does
-    nothing and reports on what was done before.
+    nothing and reports on what was done before; what only the report that lies there has is kept, and named.
     """
-    from nervure.bench.forecast.document import save
     from nervure.bench.forecast.rows import newest, this_machine
     from nervure.bench.signal.document import assemble
-    from nervure.bench.signal.page import publish
+    from nervure.bench.signal.older import put
     from nervure.bench.signal.plan import NETS, Wanted, jobs_of
     from nervure.bench.signal.run import engine, evaluate
 
@@ -56,8 +55,7 @@ def signals(name: str, order: Order, *, json: bool) -> int:
     document = assemble(
         trainings, runs, made=made, machine=this_machine(), engine=engine(), full=full, missing=missing
     )
-    save(document, order.out / "signals.json")
-    publish(document, order.out)
+    document = put(document, order.out, fill=not order.jobs)
     if json:
         write_json(document)
     else:

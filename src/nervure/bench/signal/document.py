@@ -127,6 +127,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...] = ()
     missing: tuple[str, ...] = ()
     """What of the plan has not run."""
+    older: tuple[str, ...] = ()
+    """What was taken over from an earlier report, of the code of its day."""
 
     @property
     def nets(self) -> tuple[str, ...]:

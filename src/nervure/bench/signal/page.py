@@ -36,6 +36,10 @@ drivers: a learned controller has seen these trips (at 0.8 to 1.3 of their numbe
 _PART = """**Not all of the plan has run**: nets, controllers, demands and faults that are not below have no figure here, and
 goals of theirs are not listed."""
 
+_OLDER = """Taken over from an earlier report: measured by the code of its day, before what has been changed since, and not
+yet anew. Comparisons of learned controllers that stand here are with the rules of that day.
+All else is of one code."""
+
 
 def publish(document: Document, out: Path) -> tuple[Path, Path]:
     """Write page and picture into a folder; returns where they lie."""
@@ -54,6 +58,8 @@ def write_page(document: Document) -> str:
         parts.append(_PART)
     if document.missing:
         parts.append("Missing:\n\n" + "\n".join(f"- {one}" for one in document.missing))
+    if document.older:
+        parts.append(f"{_OLDER}\n\n" + "\n".join(f"- {one}" for one in document.older))
     parts += [
         f"## {net}\n\n{_rows([one for one in document.rows if one.net == net])}" for net in document.nets
     ]
