@@ -380,15 +380,14 @@ class Pipes:
         named = [(one, "pressure", "m[H2O]") for one in self.pressure]
         named += [(one, "flow", "m3/h") for one in self.flow] + [(one, "level", "m") for one in self.tanks]
         named += [(one, "power", "kW") for one in self._pumps]
-        named += [(one, "quality", "mg/L") for one in self.pressure]
+        named += ((one, "quality", "mg/L") for one in self.pressure)
         return tuple(Sensor(name=f"{a}/{b}", thing="network", signal=b, unit=c) for a, b, c in named)
 
     def _settable(self) -> tuple[Actuator, ...]:
+        valves = [(name, name.removesuffix("/valve")) for name in map(self.valve, range(len(self.valves)))]
         found = [
-            Actuator(
-                name=one, thing=one.removesuffix("/valve"), signal="valve", unit="1", low=0, high=1, rest=1
-            )
-            for one in map(self.valve, range(len(self.valves)))
+            Actuator(name=name, thing=thing, signal="valve", unit="1", low=0, high=1, rest=1)
+            for name, thing in valves
         ]
         found += [
             Actuator(name=f"{one}/pump", thing=one, signal="pump", unit="1", low=0, high=1.2)
