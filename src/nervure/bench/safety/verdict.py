@@ -24,6 +24,8 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float
     worst: float
     longest_red_s: float
+    orders: int
+    refused: int
     kills: int
     back_s: float
 
@@ -50,6 +52,8 @@ def sides(runs: Sequence[Street]) -> list[Side]:
                 ratio=sum(one.delay_s for one in mine) / fixed,
                 worst=max(one.delay_s / plan[net, one.seed] for one in mine),
                 longest_red_s=max(one.longest_red_s for one in mine),
+                orders=sum(one.orders for one in mine),
+                refused=sum(one.refused for one in mine),
                 kills=sum(one.kills for one in mine),
                 back_s=max(one.back_s for one in mine),
             )

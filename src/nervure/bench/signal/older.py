@@ -31,12 +31,16 @@ def put(document: Document, out: Path, *, fill: bool) -> Document:
 def filled(new: Document, old: Document) -> Document:
     """Return a report with what only the earlier one has; ``older`` names that, with its day.
 
-    Of learned controllers that are kept their comparison with the rules of their day is kept too.
+    A learned controller that is kept keeps its comparison only with a rule that was not measured anew:
+    whether it would be promoted over another is not known, and ``missing`` says so.
     """
     rows = _more(new.rows, old.rows, lambda one: (one.net, one.controller))
     robust = _more(new.robust, old.robust, lambda one: (one.net, one.demand, one.faults))
     starved = _more(new.starved, old.starved, lambda one: (one.net, one.policy))
     kept = {(one.net, one.controller) for one in rows if one.controller in LEARNED}
+    now = {(one.net, one.controller, one.mean["delay"]) for one in (*new.rows, *rows)}
+    valid = [one for one in old.promotions if (one.net, one.rule, one.rule_delay_s) in now]
+    compared = {(one.net, one.controller) for one in (*new.promotions, *valid)}
     day = old.made[:10]
     lines = [f"{one.net}, {one.controller}" for one in rows]
     lines += [
@@ -48,12 +52,12 @@ def filled(new: Document, old: Document) -> Document:
         rows=(*new.rows, *rows),
         robust=(*new.robust, *robust),
         starved=(*new.starved, *starved),
-        promotions=(
-            *new.promotions,
-            *(one for one in old.promotions if (one.net, one.controller) in kept),
-        ),
+        promotions=(*new.promotions, *(one for one in valid if (one.net, one.controller) in kept)),
         trainings=(*new.trainings, *(one for one in old.trainings if (one.net, one.controller) in kept)),
-        missing=tuple(one for one in new.missing if not _is_there(one, lines)),
+        missing=(
+            *(one for one in new.missing if not _is_there(one, lines)),
+            *(f"{net}, {one} against the rules of today" for net, one in sorted(kept - compared)),
+        ),
         older=(*(one for one in old.older if one.partition(" (")[0] in lines), *_dated(lines, old, day)),
     )
 

@@ -37,8 +37,7 @@ _PART = """**Not all of the plan has run**: nets, controllers, demands and fault
 goals of theirs are not listed."""
 
 _OLDER = """Taken over from an earlier report: measured by the code of its day, before what has been changed since, and not
-yet anew. Comparisons of learned controllers that stand here are with the rules of that day.
-All else is of one code."""
+yet anew. A learned controller that stands here is compared with no rule that has been. All else is of one code."""
 
 
 def publish(document: Document, out: Path) -> tuple[Path, Path]:
