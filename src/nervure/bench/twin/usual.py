@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["USUAL"]
+__all__ = ["USUAL", "rain_line", "rigid", "same_hour"]
 
 Floats = NDArray[np.float64]
 Seen = Mapping[str, Sequence[float]]
