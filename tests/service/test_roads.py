@@ -256,9 +256,9 @@ def ride(node: Node, closed: Settings) -> None:
 
 def commanded(client: httpx.Client, key: int, twin: subprocess.Popen[str]) -> None:
     """The controller decides, a wrong command is refused, all of it is in the log."""
-    until(lambda: states(client), lambda seen: seen.get("superseded", 0) >= 5, running=twin)
+    until(lambda: states(client), lambda seen: seen.get("superseded", 0) >= 5, seconds=120, running=twin)
     wrong = task(client, key, {"phase": 0.5})
-    refused = until(lambda: client.get(wrong).json(), ended, running=twin)
+    refused = until(lambda: client.get(wrong).json(), ended, seconds=120, running=twin)
     assert refused["status"] == "rejected"
     assert "sequence" in refused["runLog"][-1]["detail"]
     log = client.get(f"/api/loops/{key}/log?limit=1000").json()
@@ -274,7 +274,7 @@ def leave(
 ) -> None:
     """Without its controller the crossing is on its own plan again, and every reading is stored once."""
     controller.kill()  # it has no time to say goodbye
-    until(lambda: client.get(f"/api/loops/{key}").json()["holder"], equals="plan", running=twin)
+    until(lambda: client.get(f"/api/loops/{key}").json()["holder"], equals="plan", seconds=120, running=twin)
     twin.terminate()
     out, err = twin.communicate(timeout=60)
     assert twin.returncode == 0, err
