@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from nervure.core.error import StoreError
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.store import lay, merge
-from nervure.store.column import COLUMNS, to_arrow
+from nervure.store.column import COLUMNS, RARE, to_arrow
 from nervure.store.engine import Engine
 from nervure.store.gone import Gone
 from nervure.store.shelf import Files, Shelf
@@ -36,20 +38,24 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in ("datastream", "time", "result_time", "id")])
 
 
-@pytest.mark.parametrize("part", [64, 500, 10_000])
+def _write(folder: Path, tables: list[pa.Table]) -> list[str]:
+    paths = [str(folder / f"{number}.parquet") for number in range(len(tables))]
+    for path, table in zip(paths, tables, strict=True):
+        pq.write_table(_sorted(table), path, row_group_size=170)
+    return paths
+
+
+@pytest.mark.parametrize("rows", [1, 20, 10_000])
 def test_every_row_is_laid_down_once_and_in_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(lay, "PART_ROWS", part)
+    monkeypatch.setattr(lay, "PART_ROWS", 3 * rows)
+    monkeypatch.setattr(lay, "LEAST_ROWS", rows)
     monkeypatch.setattr(lay, "GROUP_ROWS", 300)
     parts = [to_arrow(_rows(seed, 1_000, 1 + seed)) for seed in range(3)]
-    files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
-    for file, table in zip(files, parts, strict=False):
-        pq.write_table(_sorted(table), file)
-    engine, target = Engine(tmp_path), tmp_path / "new.parquet"
+    files, target = _write(tmp_path, parts), tmp_path / "new.parquet"
     gone = Gone.of(ids=[int(parts[0]["id"][7].as_py())], position=99)
-    lay.lay(engine, Files({(): files}), target, memory=[parts[2]], gone=gone)
-    engine.close()
+    lay.lay(Files({(): files}), target, gone=gone)
     found = pq.read_table(target, schema=COLUMNS)
     left = [parts[0].take([row for row in range(1_000) if row != 7]), *parts[1:]]
     assert _sorted(found).equals(_sorted(pa.concat_tables(left)))
@@ -60,11 +66,47 @@ def test_every_row_is_laid_down_once_and_in_order(
     assert [groups.row_group(one).num_rows for one in range(groups.num_row_groups)] == [300] * 9 + [299]
 
 
-def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
-    engine, target = Engine(tmp_path), tmp_path / "new.parquet"
-    lay.lay(engine, Files(), target)
+def test_a_column_in_which_no_file_has_anything_is_not_laid_down(tmp_path: Path) -> None:
+    """It would cost every merge to come as much as one that is full."""
+    plain = to_arrow(_rows(0, 50, 1))
+    foreseen = to_arrow(msgspec.structs.replace(_rows(1, 50, 2), low=np.arange(50.0), text=["a"] * 50))
+    slim = plain.drop_columns(["low", "high", "text", "end_time", "feature", "marks", "extra"])
+    files, target = _write(tmp_path, [plain, foreseen, slim]), tmp_path / "new.parquet"
+    kinds = {("high", "end_time", "feature", "extra"): [files[1]], tuple(RARE): [files[2]]}
+    kinds[tuple(name for name in RARE if name != "marks")] = [files[0]]  # it lies there, and is empty
+    lay.lay(Files(kinds), target)
+    found = pq.read_table(target)
+    assert found.column_names == [
+        *("datastream", "time", "result_time", "id", "value", "low", "quality", "text", "marks")
+    ]
+    whole = _sorted(pa.concat_tables([plain, foreseen, plain]))
+    assert _sorted(found).equals(whole.select(found.column_names))
+
+
+def test_what_is_gone_is_left_out_as_questions_leave_it_out(tmp_path: Path) -> None:
+    rows = msgspec.structs.replace(_rows(0, 500, 5), feature=np.arange(500) % 9)
+    (file,), target = _write(tmp_path, [to_arrow(rows)]), tmp_path / "new.parquet"
+    engine = Engine(tmp_path)
+    before, after = Gone.of(datastreams=[50], features=[3], position=5), Gone.of(features=[4], position=6)
+    for gone, some in ((before, False), (after, True), (before.also(after), True)):
+        lay.lay(Files({(): [file]}), target, gone=gone)
+        asked = engine.rows("SELECT id FROM {observation} ORDER BY id", Files({(): [file]}), (), gone=gone)
+        assert sorted(pq.read_table(target)["id"].to_pylist()) == asked["id"].to_pylist()
+        assert (len(asked) < 500) is some, "what came after the event stays"
     engine.close()
+
+
+def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
+    target = tmp_path / "new.parquet"
+    lay.lay(Files(), target)
     assert pq.read_table(target).num_rows == 0
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (file,) = _write(tmp_path, [to_arrow(_rows(0, 50, 1))])
+    Path(file).write_bytes(Path(file).read_bytes()[:-20])
+    with pytest.raises(StoreError, match="cannot merge files"):
+        lay.lay(Files({(): [file]}), tmp_path / "new.parquet")
 
 
 def _shelf(rows: list[int], day: list[int] | None = None) -> Shelf:
@@ -120,8 +162,9 @@ def test_rows_of_any_instant_that_64_bits_hold_are_laid_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year_us: int, count: int
 ) -> None:
     """A client may name any instant; as a float, such a one is off by some microseconds."""
+    monkeypatch.setattr(lay, "LEAST_ROWS", 100)
     monkeypatch.setattr(lay, "PART_ROWS", 100)
-    engine, target = Engine(tmp_path), tmp_path / "new.parquet"
+    target = tmp_path / "new.parquet"
     for off in range(4):
         rows = Batch.of(
             id=observation_id(1) + np.arange(count),
@@ -129,6 +172,5 @@ def test_rows_of_any_instant_that_64_bits_hold_are_laid_down(
             time=(year_us + off + np.arange(count)) * 1000,
             value=[1.0] * count,
         )
-        lay.lay(engine, Files(), target, memory=[to_arrow(rows)])
+        lay.lay(Files({(): _write(tmp_path, [to_arrow(rows)])}), target)
         assert pq.read_table(target, schema=COLUMNS).equals(to_arrow(rows))
-    engine.close()

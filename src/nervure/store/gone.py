@@ -70,6 +70,17 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
             found |= np.isin(batch.feature, list(self.features))
         return found
 
+    def rows(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Tell of rows of a file which ones are gone ``[row]``; ``table`` has the file's columns."""
+        identity = table["id"].to_numpy()
+        found = np.isin(identity, list(self.ids))
+        for name, keys in (("datastream", self.datastreams), ("feature", self.features)):
+            if keys and name in table.column_names:
+                column = table[name].fill_null(0).to_numpy()
+                for key, at in keys.items():
+                    found |= (column == key) & (identity < observation_id(at))
+        return found
+
     def table(self) -> pa.Table:
         """Return the ids, sorted, for queries to look into."""
         return pa.table({"id": pa.array(sorted(self.ids), pa.int64())})

@@ -1,26 +1,22 @@
 """Laying rows down: one sorted Parquet file of rows that lie in several, in bounded memory.
 
-Sorting some million rows at once takes some hundred bytes for each of them, which is more than a node
-may use in all. The files are sorted by Datastream already, so the rows of a few Datastreams are found
-without reading the rest: they are taken, sorted and written part by part, those of a Datastream that
-has very many by time.
+The files are sorted already, so they are read side by side, each once and a few thousand rows at a time.
+What none of them can have more of is put in order and written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from nervure.core.instant import from_ns
-from nervure.store.column import COLUMNS, NAMES
-from nervure.store.engine import Engine
+from nervure.core.group import grouped
+from nervure.store.column import COLUMNS, RARE
 from nervure.store.failure import storing
 from nervure.store.gone import NOTHING, Gone
 from nervure.store.seal import GROUP_ROWS, WRITTEN
@@ -29,36 +25,43 @@ from nervure.store.shelf import Files
 __all__ = ["lay"]
 
 Longs = NDArray[np.int64]
+Key = tuple[int, int, int]
 
 PART_ROWS = GROUP_ROWS
-"""About how many rows are sorted at once."""
+"""About how many rows are held and sorted at once."""
 
-_SPANS = """
-    SELECT datastream, count(*) AS rows, min(epoch_us(time)) AS first, max(epoch_us(time)) AS last
-    FROM {observation} GROUP BY datastream ORDER BY datastream
-"""
-_PART = f"""
-    SELECT {NAMES} FROM {{observation}}
-    WHERE datastream BETWEEN $low AND $high AND time >= $start AND time < $end
-    ORDER BY datastream, time, result_time
-"""  # noqa: S608
-_LIMIT_S = 600.0
+LEAST_ROWS = 4_096
+"""Of each file so many are, however many files there are."""
+
+_KEY = ("datastream", "time", "result_time")
+_EVERYWHERE = {*COLUMNS.names} - {*RARE} | {"marks"}
 
 
-def lay(
-    engine: Engine, files: Files, target: Path, *, memory: Sequence[pa.Table] = (), gone: Gone = NOTHING
-) -> None:
-    """Write the rows of files and tables into ``target``, by Datastream, time and result time.
+def lay(files: Files, target: Path, *, gone: Gone = NOTHING) -> None:
+    """Write the rows of files into ``target``, by Datastream, time and result time.
 
-    Rows of files that are ``gone`` are left out. Raises ``StoreError`` when the disk takes no more.
+    Rows that are ``gone`` are left out, and columns in which none of the files has anything. Raises
+    ``StoreError`` when the disk takes no more, or a file cannot be read.
     """
-    found = engine.rows(_SPANS, files, memory, gone=gone, limit_s=_LIMIT_S)
-    with storing("merge files", target.parent), pq.ParquetWriter(target, COLUMNS, **WRITTEN) as writer:
-        rest = COLUMNS.empty_table()
-        for span in _spans(*(found[name].to_numpy() for name in found.column_names)):
-            part = engine.rows(_PART, files, memory, span, gone=gone, limit_s=_LIMIT_S).cast(COLUMNS)
+    had = _EVERYWHERE.union(*({*RARE} - {*lacking} for lacking in files.lacking))
+    schema = pa.schema([one for one in COLUMNS if one.name in had])
+    with storing("merge files", target.parent), ExitStack() as stack:
+        sides = [stack.enter_context(closing(one)) for one in _sides(files, schema, gone)]
+        writer = stack.enter_context(pq.ParquetWriter(target, schema, **WRITTEN))
+        rest = schema.empty_table()
+        while sides := [one for one in sides if one.waits()]:
+            until = min((one.last for one in sides if one.last is not None), default=None)
+            part = _ordered(pa.concat_tables([one.upto(until) for one in sides]).combine_chunks())
             rest = _put(writer, pa.concat_tables([rest, part]))
         writer.write_table(rest)
+
+
+def _sides(files: Files, schema: pa.Schema, gone: Gone) -> Iterator[_Side]:
+    rows = max(LEAST_ROWS, PART_ROWS // max(1, len(files)))
+    for lacking, paths in files.lacking.items():
+        there = [name for name in schema.names if name not in lacking]
+        for path in paths:
+            yield _Side(path, there, rows, schema, gone)
 
 
 def _put(writer: pq.ParquetWriter, table: pa.Table) -> pa.Table:
@@ -69,18 +72,74 @@ def _put(writer: pq.ParquetWriter, table: pa.Table) -> pa.Table:
     return table.slice(whole)
 
 
-def _spans(stream: Longs, rows: Longs, first: Longs, last: Longs) -> Iterator[dict[str, Any]]:
-    """Yield what bounds each part: many Datastreams, or a while of one that has many rows."""
-    part, large = (np.cumsum(rows) - 1) // PART_ROWS, rows > PART_ROWS
-    starts = np.flatnonzero((np.diff(part, prepend=-1) > 0) | large | np.roll(large, 1))
-    for start, end in zip(starts, np.append(starts, len(stream))[1:], strict=True):
-        low, high = int(first[start:end].min()), int(last[start:end].max()) + 1
-        count = -(-int(rows[start:end].sum()) // (2 * PART_ROWS)) if end - start == 1 else 1
-        cuts = [low + (high - low) * cut // count for cut in range(count + 1)]  # exact, whatever the instant
-        for begin, until in pairwise(cuts):
-            yield {
-                "low": int(stream[start]),
-                "high": int(stream[end - 1]),
-                "start": from_ns(begin * 1000),
-                "end": from_ns(until * 1000),
-            }
+class _Side:
+    """A sorted file, and those of its rows that were read and not written yet.
+
+    ``last`` is the key of the last of them, if the file has more; what comes later does not lie before it.
+    """
+
+    def __init__(self, path: str, there: list[str], rows: int, schema: pa.Schema, gone: Gone) -> None:
+        self.last: Key | None = None
+        self._file = pq.ParquetFile(path)
+        self._batches = self._file.iter_batches(rows, columns=there, use_threads=False)
+        self._schema = schema
+        self._gone = gone
+        self._rows = schema.empty_table()
+        self._key: tuple[Longs, ...] = ()
+        self._left = self._file.metadata.num_rows
+
+    def close(self) -> None:
+        """Read no more."""
+        self._file.close()
+
+    def waits(self) -> bool:
+        """Read on if all that was read is written; tell whether there is anything that is not."""
+        while not len(self._rows) and self._left:
+            batch = next(self._batches)
+            self._left -= len(batch)
+            self._rows = self._kept(batch)
+            self._key = tuple(_whole(self._rows[name]) for name in _KEY)
+            more = self._left > 0 and len(self._rows) > 0
+            self.last = tuple(int(one[-1]) for one in self._key) if more else None
+        return len(self._rows) > 0
+
+    def upto(self, key: Key | None) -> pa.Table:
+        """Take the rows up to and with a key, or all, which are written next."""
+        count = len(self._rows)
+        if key is not None and key != self.last:
+            begin = 0
+            for column, value in zip(self._key, key, strict=True):
+                there = column[begin:count]
+                count = begin + int(np.searchsorted(there, value, "right"))
+                begin += int(np.searchsorted(there, value, "left"))
+        found, self._rows = self._rows.slice(0, count), self._rows.slice(count)
+        self._key = tuple(one[count:] for one in self._key)
+        return found
+
+    def _kept(self, batch: pa.RecordBatch) -> pa.Table:
+        """Return rows that are not gone with all columns."""
+        rows = pa.table({one.name: _column(batch, one) for one in self._schema}, self._schema)
+        return rows.filter(pa.array(~self._gone.rows(rows))) if self._gone else rows
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """Return a column of some rows; where a file has none, nobody has marked anything, or said it."""
+    if field.name in batch.schema.names:
+        return batch.column(field.name).cast(field.type)
+    return (
+        pa.array(np.zeros(len(batch), np.int8)) if field.name == "marks" else pa.nulls(len(batch), field.type)
+    )
+
+
+def _ordered(rows: pa.Table) -> pa.Table:
+    """Put in order rows that were so in each file; nearly always one file goes on where another ended."""
+    stream, time, result_time = (_whole(rows[name]) for name in _KEY)
+    groups = grouped(stream)
+    if groups.rising(time):
+        return rows if groups.same else rows.take(pa.array(groups.order))
+    return rows.take(pa.array(np.lexsort((result_time, time, stream))))
+
+
+def _whole(column: pa.ChunkedArray) -> Longs:
+    whole: Longs = column.cast(pa.int64()).to_numpy()
+    return whole

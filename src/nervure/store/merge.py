@@ -11,9 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from nervure.core.error import StoreError
+from nervure.store.column import RARE
 from nervure.store.engine import Engine
 from nervure.store.lay import lay
 from nervure.store.seal import told
@@ -25,6 +27,9 @@ SMALL_BYTES, SMALL_ROWS = 32 << 20, 4_000_000
 """A file that holds less than both is small."""
 
 MANY = 8
+MOST = 256
+"""So many files are read side by side at most; what is left waits for the next time."""
+
 _SHARE = 2
 """Of a past day a file may hold so many times as much as those that it is merged with."""
 
@@ -51,7 +56,7 @@ def mergeable(shelf: Shelf) -> list[list[int]]:
     newest = int(shelf.day.max())
     for day in np.unique(shelf.day[small]).tolist():
         files = small[shelf.day[small] == day]
-        files = files[np.argsort(shelf.rows[files], kind="stable")]
+        files = files[np.argsort(shelf.rows[files], kind="stable")][:MOST]
         past = day < newest - 1
         files = files[: _alike(shelf.rows[files], _SHARE if past else 1)]
         if len(files) >= (2 if past else MANY):
@@ -68,7 +73,8 @@ def _alike(rows: Longs, share: int) -> int:
 
 def merge(engine: Engine, shelf: Shelf, files: list[int], target: Path) -> str:
     """Write the rows of some files into one and check it; return its statistics as Delta writes them."""
-    lay(engine, shelf.files(files), target)
+    earliest_first = sorted(files, key=lambda file: int(shelf.low_time[file]))
+    lay(shelf.files(earliest_first), target)
     return statistics(engine, target, int(shelf.rows[files].sum()))
 
 
@@ -84,4 +90,5 @@ def statistics(engine: Engine, target: Path, rows: int) -> str:
     stream, time, identity = (
         (check[f"low_{name}"], check[f"high_{name}"]) for name in ("stream", "time", "id")
     )
-    return told(rows, stream, time, identity, nothing={"marks": check["bare"]})
+    lacking = {*RARE} - {*pq.read_schema(target).names}
+    return told(rows, stream, time, identity, nothing={"marks": check["bare"]} | dict.fromkeys(lacking, rows))

@@ -30,7 +30,7 @@ def rewritten(engine: Engine, shelf: Shelf, gone: Gone, place: Place) -> tuple[l
         if left:
             day = int(shelf.day[number])
             target = place(day)
-            lay(engine, shelf.files([number]), target, gone=gone)
+            lay(shelf.files([number]), target, gone=gone)
             new.append(Fresh(path=target, day=day, statistics=statistics(engine, target, left)))
     return old, new
 
