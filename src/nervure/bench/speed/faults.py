@@ -32,7 +32,9 @@ value, or never sent. Who was not acknowledged sends again, so devices send doub
 Recovery is from the fault (of what was away: from its return) until the node has stored and scored all that \
 the log held.
 What is gone from the damage on was in no sealed file, and lay behind the damaged place of the log.
-Where one floods, each device signs in; that one knocks again at once whenever it was sent out.
+Where 1,000 come at once or one floods, each device signs in; who floods knocks again at once when sent out.
+Others send spread over each fifth of a second. At a bare broker the same devices come, of whom nobody signs
+in, and nothing is kept or decided: there the decision is that a listener was told.
 The clock is that of the node alone (libfaketime); the log server keeps the true one.""".splitlines()
 )
 

@@ -146,8 +146,12 @@ def pack(ids: list[int], number: int, size: int) -> tuple[str, bytes]:
 
 
 @contextlib.asynccontextmanager
-async def mosquitto(folder: Path) -> AsyncIterator[tuple[int, int]]:
-    """Run a Mosquitto of our own on loopback; yields its port and its process id."""
+async def mosquitto(folder: Path, *, prompt: bool = False) -> AsyncIterator[tuple[int, int]]:
+    """Run a Mosquitto of our own on loopback; yields its port and its process id.
+
+    By its defaults it may hold back a small packet for 40 ms, until one before is acknowledged by TCP: that
+    spares packets. Where delays are measured it is to be ``prompt``.
+    """
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     if not Path(program).exists():
         raise EnvironmentMissing("there is no mosquitto here", hint="apt-get install mosquitto")
@@ -155,7 +159,9 @@ async def mosquitto(folder: Path) -> AsyncIterator[tuple[int, int]]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "mosquitto.conf"
     file.write_text(
-        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n", "utf-8"
+        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
+        f"set_tcp_nodelay {'true' if prompt else 'false'}\n",
+        "utf-8",
     )
     process = await asyncio.create_subprocess_exec(
         *tied(program, "-c", str(file)), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL

@@ -34,7 +34,10 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a case; ``seen``: whether status and metrics told of it, ``more``: figures of its own."""
+    """What came of a case; ``seen``: whether status and metrics told of it, ``more``: figures of its own.
+
+    ``beside`` are figures of others at which the same was done, by their name.
+    """
 
     found: Found
     faults: int
@@ -43,6 +46,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int | None = None
     seen: bool | None = None
     more: dict[str, float] = {}
+    beside: dict[str, dict[str, float]] = {}
 
     def rows(self, case: str) -> list[Row]:
         """Return the figures for the report."""
@@ -65,8 +69,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.seen is not None:
             figures["told by status and metrics"] = float(self.seen)
         return [
-            Row(bench="faults", case=case, subject="nervure", metric=name, value=short(value))
-            for name, value in (figures | self.more).items()
+            Row(bench="faults", case=case, subject=subject, metric=name, value=short(value))
+            for subject, some in ({"nervure": figures | self.more} | self.beside).items()
+            for name, value in some.items()
         ]
 
 

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BEGIN_NS", "BLOCK", "STEP_NS", "Ledger", "Plan", "moments", "steady", "values"]
+__all__ = ["BEGIN_NS", "BLOCK", "STEP_NS", "Ledger", "Plan", "moments", "steady", "value", "values"]
 
 Longs = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -23,6 +23,7 @@ STEP_NS = 1_000_000_000
 BLOCK, STILL_FROM, STILL_TO = 400, 200, 270
 """Of so many messages of a device, those between the other two numbers say the same."""
 
+_STEP, _APART, _SPAN, _STILL = 7_919, 104_729, 100_003, 7.0625
 _FIELDS = 3  # sent, acknowledged, connections
 
 
@@ -81,12 +82,24 @@ def moments(first: int, count: int) -> Longs:
     return BEGIN_NS + np.arange(first, first + count, dtype=np.int64) * STEP_NS
 
 
+def value(stream: int, number: int) -> float:
+    """Return what one message of a Datastream says, as :func:`values` has it.
+
+    >>> [value(3, 399), value(3, 0)] == values(3, 399, 1).tolist() + values(3, 0, 1).tolist()
+    True
+    >>> value(3, 250)
+    7.0625
+    """
+    still = STILL_FROM <= number % BLOCK < STILL_TO
+    return _STILL if still else ((number * _STEP + stream * _APART) % _SPAN) / 8
+
+
 def values(stream: int, first: int, count: int) -> Floats:
     """Return what a Datastream's messages say: eighths, no two neighbours alike but where it stands still."""
     number = np.arange(first, first + count, dtype=np.int64)
-    found = ((number * 7_919 + stream * 104_729) % 100_003) / 8
+    found = ((number * _STEP + stream * _APART) % _SPAN) / 8
     place = number % BLOCK
-    return np.where((place >= STILL_FROM) & (place < STILL_TO), 7.0625, found)
+    return np.where((place >= STILL_FROM) & (place < STILL_TO), _STILL, found)
 
 
 def steady(count: int) -> int:

@@ -6,11 +6,10 @@ import asyncio
 import time
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
-from nervure.bench.speed.fault.case import Outcome, Play, Scale, p99_ms, play
-from nervure.bench.speed.fault.stage import Devices
+from nervure.bench.speed.fault.beside import APART_S, OTHERS, beside, delays
+from nervure.bench.speed.fault.case import Outcome, Play, Scale, play
 from nervure.store.observations import Observations
 
 __all__ = ["flood", "thousand"]
@@ -19,25 +18,28 @@ FLOOD_RATE = 50_000.0
 
 
 async def thousand(folder: Path, scale: Scale) -> Outcome:
-    """All devices connect at the same moment and begin to send; some have been there before."""
-    async with play(folder, scale, extra=10) as played:
+    """All devices sign in at the same moment and begin to send; some have been there before.
+
+    What the same does to others at a bare broker is measured beside it.
+    """
+    async with play(folder, scale, extra=OTHERS, signing=True) as played:
         stage = played.stage
-        others = stage.send("others", stage.streams[scale.devices :], 5.0, most=1 << 14, live=True)
+        others = stage.send(
+            "others", stage.streams[scale.devices :], 5.0, most=1 << 14, live=True, spread_s=APART_S
+        )
         await others.sending(50)
         await asyncio.sleep(scale.seconds)
         mark = others.ledger.acknowledged.copy()
+        let_in = "s until each device was let in and acknowledged"
 
         async def come() -> None:
-            devices = played.crowd()
-            while not (devices.ledger.acknowledged > 0).all():
-                await asyncio.sleep(0.02)
+            played.more[let_in] = await played.crowd().all_in()
 
         begun = time.monotonic()
         await played.fault(come)
-        played.more = {"s until each device was let in and acknowledged": played.recovery_s[-1]}
         await asyncio.sleep(max(0.0, scale.seconds - (time.monotonic() - begun)))
-        _compare(played, others, mark)
-    return played.judged
+        played.more |= delays(others, mark)
+    return msgspec.structs.replace(played.judged, beside=await beside(folder, scale))
 
 
 async def flood(folder: Path, scale: Scale) -> Outcome:
@@ -55,7 +57,7 @@ async def flood(folder: Path, scale: Scale) -> Outcome:
         begun = time.monotonic()
         await asyncio.sleep(scale.seconds)
         rate = one.acknowledged / (time.monotonic() - begun)
-        _compare(played, others, mark)
+        played.more |= delays(others, mark)
         played.more["flood messages/s acknowledged"] = rate
 
         async def end() -> None:
@@ -79,18 +81,3 @@ def _stored(played: Play) -> int:
         return len(store.series([played.stage.streams[-1]]))
     finally:
         store.close()
-
-
-def _compare(played: Play, others: Devices, mark: NDArray[np.int64]) -> None:
-    """Note how long others waited for acknowledgement and decision before a mark, and since."""
-    ledger = others.ledger
-    until = ledger.acknowledged.copy()
-    for name, noted in (("acknowledgement", ledger.took), ("decision", ledger.decided)):
-        before = np.concatenate([row[1:at] for row, at in zip(noted, mark.tolist(), strict=True)])
-        since = np.concatenate(
-            [row[at:to] for row, at, to in zip(noted, mark.tolist(), until.tolist(), strict=True)]
-        )
-        first, second = p99_ms(before), p99_ms(since)
-        played.more[f"others' p99 to {name} before, ms"] = first
-        played.more[f"others' p99 to {name} meanwhile, ms"] = second
-        played.more[f"others' p99 to {name}, times before"] = second / first

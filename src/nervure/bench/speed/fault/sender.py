@@ -15,13 +15,13 @@ import signal
 import struct
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
 import msgspec
-import numpy as np
 
-from nervure.bench.speed.fault.ledger import Ledger, Plan, moments, values
+from nervure.bench.speed.fault.ledger import BEGIN_NS, STEP_NS, Ledger, Plan, value
 from nervure.bench.speed.load import frame
 from nervure.stream.subject import reading_topic
 
@@ -131,6 +131,8 @@ class Device(asyncio.Protocol):
                 if body[1]:  # it is kept out for a while: it knocks again once the server has hung up
                     return
                 self._open = True
+                if not self._ledger.connections[self._place]:
+                    self.begun = time.monotonic()
                 self._ledger.connections[self._place] += 1
                 self._next = int(self._ledger.acknowledged[self._place])
 
@@ -155,7 +157,8 @@ class Device(asyncio.Protocol):
         sent = int(self._ledger.sent[self._place])
         due = sent
         if more:
-            due = max(sent, min(self._plan.most, int((time.monotonic() - self.begun) * self._plan.rate)))
+            due = 1 + int((time.monotonic() - self.begun) * self._plan.rate)
+            due = max(sent, min(self._plan.most, due))
         end = min(due, int(self._ledger.acknowledged[self._place]) + self._plan.window)
         while self._next < end:
             count = min(_PART, end - self._next)
@@ -166,19 +169,31 @@ class Device(asyncio.Protocol):
             self._transport.write(data)
 
     def _encoded(self, first: int, count: int) -> bytes:
-        said = values(self._stream, first, count)
-        when = moments(first, count)
-        if self._plan.live:
-            said = np.arange(first, first + count).astype(np.float64)
+        numbers, live = range(first, first + count), self._plan.live
+        if live:
             when = self._ledger.when[self._place, first : first + count]
             when[when == 0] = time.time_ns() // 1_000 * 1_000
-        texts = np.datetime_as_string(when.astype("datetime64[ns]"), unit="us").tolist()
-        bodies = (
-            b'{"phenomenonTime":"%bZ","result":%.4f}' % (text.encode(), value)
-            for text, value in zip(texts, said.tolist(), strict=True)
-        )
-        packets = (number % PACKETS + 1 for number in range(first, first + count))
+            said = zip(when.tolist(), map(float, numbers), strict=True)
+        else:
+            said = ((BEGIN_NS + one * STEP_NS, value(self._stream, one)) for one in numbers)
+        bodies = (b'{"phenomenonTime":"%b","result":%.4f}' % (_text(ns), what) for ns, what in said)
+        packets = (one % PACKETS + 1 for one in numbers)
         return b"".join(frame(self._topic, *one) for one in zip(bodies, packets, strict=True))
+
+
+def _text(ns: int) -> bytes:
+    """Write an instant; most are of the same few seconds as those before.
+
+    >>> _text(1_704_067_200_000_250_000)
+    b'2024-01-01T00:00:00.000250Z'
+    """
+    second, rest = divmod(ns, 1_000_000_000)
+    return b"%b.%06dZ" % (_second(second), rest // 1_000)
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
 
 
 class _Ear(asyncio.Protocol):

@@ -86,6 +86,16 @@ class Devices:
             await asyncio.sleep(0.01)
         return time.monotonic() - begun
 
+    async def all_in(self, timeout_s: float = 60.0) -> float:
+        """Wait until a message of each device is acknowledged; return how long that took, in seconds."""
+        begun = time.monotonic()
+        while not (self.ledger.acknowledged > 0).all():
+            if time.monotonic() - begun > timeout_s:
+                out = int((self.ledger.acknowledged == 0).sum())
+                raise EnvironmentMissing(f"{self.plan.name}: {out} were not let in for {timeout_s:.0f} s")
+            await asyncio.sleep(0.02)
+        return time.monotonic() - begun
+
     @property
     def acknowledged(self) -> int:
         """How many messages were acknowledged so far."""
