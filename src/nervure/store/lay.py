@@ -25,7 +25,7 @@ from nervure.store.shelf import Files
 __all__ = ["lay"]
 
 Longs = NDArray[np.int64]
-Key = tuple[int, int, int]
+Key = tuple[int, ...]
 
 PART_ROWS = GROUP_ROWS
 """About how many rows are held and sorted at once."""

@@ -173,9 +173,9 @@ class Device(asyncio.Protocol):
         if live:
             when = self._ledger.when[self._place, first : first + count]
             when[when == 0] = time.time_ns() // 1_000 * 1_000
-            said = zip(when.tolist(), map(float, numbers), strict=True)
+            said = list(zip(when.tolist(), map(float, numbers), strict=True))
         else:
-            said = ((BEGIN_NS + one * STEP_NS, value(self._stream, one)) for one in numbers)
+            said = [(BEGIN_NS + one * STEP_NS, value(self._stream, one)) for one in numbers]
         bodies = (b'{"phenomenonTime":"%b","result":%.4f}' % (_text(ns), what) for ns, what in said)
         packets = (one % PACKETS + 1 for one in numbers)
         return b"".join(frame(self._topic, *one) for one in zip(bodies, packets, strict=True))
