@@ -101,6 +101,47 @@ def test_what_it_does_not_know_is_refused(twin: Twin) -> None:
     twin.close()
 
 
+def test_sewers_go_on_when_their_storm_and_their_file_are_over() -> None:
+    pytest.importorskip("pyswmm")
+    sewer = Sewer()
+    first = sewer.reset(scenario={"again_mm": 10.0, "again_after_h": 80.0})  # the file ends after 72 h
+    rain = [first["sky/rain"], *(sewer.step()["sky/rain"] for _ in range(12 * 90 - 1))]
+    assert sum(rain) / 12 == pytest.approx(35 + 10)
+    assert sum(rain[12 * 82 :]) / 12 == pytest.approx(10)
+    level = sewer.step()["J1/level"]
+    assert level > 0  # dry weather flows go on
+    sewer.close()
+
+
+def test_a_river_falls_to_its_base_flow_and_goes_on() -> None:
+    river = Flood()
+    river.reset(seed=1)
+    flow = [river.step()["town/flow"] for _ in range(4 * 200)]  # four days are worked out at first
+    assert max(flow) > 30
+    assert flow[-1] == pytest.approx(6.0, rel=1e-3)
+    state = river.snapshot()
+    after = river.step()
+    river.restore(state)
+    assert river.step() == after
+    again = Flood()
+    again.reset(seed=1, scenario={"again_mm": 50.0, "again_after_h": 150.0})
+    late = [again.step()["town/flow"] for _ in range(4 * 200)]
+    assert late[: 4 * 150] == pytest.approx(flow[: 4 * 150])
+    assert max(late[4 * 156 :]) > 20
+
+
+def test_a_day_of_pipes_begins_anew_after_two_weeks(tmp_path: Path) -> None:
+    pytest.importorskip("epanet")
+    path = tmp_path / "hanoi.inp"
+    path.write_text(hanoi_text())
+    twin = Pipes(path, pressure=("12",), flow=("1",), step_s=3600)
+    twin.reset(scenario={"noise": 0.0, "rough": 0.0, "read_m": 0.0})
+    flow = [twin.step()["1/flow"] for _ in range(24 * 16)]
+    assert max(flow[:24]) > 1.1 * min(flow[:24])
+    assert flow[-24:] == pytest.approx(flow[:24], rel=1e-6)
+    twin.close()
+
+
 def test_a_house_keeps_its_band_and_its_balance() -> None:
     house = Building()
     house.reset(scenario={"pv_kw": 0.0, "battery_kwh": 0.0, "base_w": 0.0})
