@@ -83,8 +83,8 @@ class Twin(Protocol):
         """Simulate one step and return the readings by sensor; NaN where a sensor says nothing.
 
         A twin goes on for as long as it is stepped: past its storms it is dry, patterns of a day or a year
-        begin anew, roads are empty when the last trip of their file is over. Only EnergyPlus ends, at the
-        end of its model's run period, and raises TwinError.
+        begin anew, roads are empty when the last trip of their file is over. Engines that need an
+        end raise TwinError there: EnergyPlus at that of its model's run period, SWMM after three years.
         """
         ...
 
