@@ -520,7 +520,8 @@ export interface components {
          *         ``joint`` graph sees all nodes at once: its batch is whole rounds of all nodes, in their order.
          *         ``spread [horizon, 2]`` is by how much calibration moved the outer quantiles outwards, below and
          *         above, on average; it is inside the graph already.
-         *         ``limits`` holds the alarm thresholds and calibration scores of anomaly problems.
+         *         ``limits`` holds the alarm thresholds and calibration scores of anomaly problems, of controllers what they
+         *         were taught on (:mod:`nervure.core.strange`).
          *
          *         Of problems about whole Things there are no ``streams``, as the model knows none by name, and no
          *         ``horizon``: the graph eats ``x [batch, time, channel]`` as :mod:`nervure.core.case` cuts it and

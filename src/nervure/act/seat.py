@@ -27,6 +27,7 @@ from nervure.act.controller.api import Controller
 from nervure.act.late import Lateness, Pause
 from nervure.core.error import NervureError
 from nervure.core.instant import SECOND_NS, iso
+from nervure.core.strange import Strange
 from nervure.core.task import FINAL
 
 __all__ = ["Asked", "Loop", "Seat"]
@@ -80,6 +81,7 @@ class Seat:
     asked. A command is asked when it is another one, when half of its lease is over, or when the
     last was not taken. Where a capability says how old readings may be that a command rests on (``seen_s``,
     seconds of the device), nothing is asked on older ones, as it would be refused.
+    ``strange`` says how unlike what the controller was taught on what it sees now is; its Tasks say so too.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Seat:
         states: States | None = None,
         lease_s: Mapping[int, float],
         seen_s: Mapping[int, float] | None = None,
+        strange: Callable[[], Strange | None] = lambda: None,
         tell: Callable[[Asked], None] = lambda _: None,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -100,6 +103,7 @@ class Seat:
         """What the controller broke on, the last time it did."""
         self._controller, self._loops, self._streams = controller, dict(loops), dict(streams)
         self._ask, self._states, self._lease_s, self._tell = ask, states, dict(lease_s), tell
+        self._strange = strange
         self._seen_s, self._late, self._pause, self._ask_ns = dict(seen_s or {}), Lateness(), Pause(), 0
         self._came: queue.SimpleQueue[tuple[int, int, float, int, int]] = queue.SimpleQueue()
         self._rounds: dict[int, _Round] = {}
@@ -248,6 +252,8 @@ class Seat:
         }
         if rests := getattr(self._controller, "rests", ()):
             act["rests"] = list(rests)
+        if (odd := self._strange()) is not None:
+            act["strange"] = msgspec.to_builtins(odd)
         body: dict[str, object] = {"taskingParameters": draft.values, "properties": {"act": act}}
         begun_ns = time.time_ns()
         try:

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from nervure.act.controller.api import Controller
     from nervure.act.seat import Asked, Seat
+    from nervure.core.junction import Junction
     from nervure.core.settings import Settings
+    from nervure.core.strange import Strange
 
 __all__ = ["Joining", "run"]
 
@@ -200,8 +202,18 @@ def _seat(
     acts = {int(one["@iot.id"]): one["properties"]["act"] for one in capabilities}
     leases = {key: _lease(act, asked.lease) for key, act in acts.items()}
     seen = {key: duration_ns(act["seen"]) / SECOND_NS for key, act in acts.items() if "seen" in act}
-    made = _made(name, asked, loaded, [one["properties"] for one in capabilities], folder, ahead.rests)
-    written = asked.trace.open("a", encoding="utf-8") if asked.trace is not None else None
+    told = [one["properties"] for one in capabilities]
+    made, strange = _made(name, asked, loaded, told, folder, ahead.rests)
+    seat = Seat(
+        made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, seen_s=seen, strange=strange,
+        tell=_teller(asked.trace),
+    )  # fmt: skip
+    return seat, made
+
+
+def _teller(trace: Path | None) -> Callable[[Asked], None]:
+    """Return what writes each Task down, where that is wanted."""
+    written = trace.open("a", encoding="utf-8") if trace is not None else None
 
     def tell(one: Asked) -> None:
         import msgspec
@@ -210,10 +222,7 @@ def _seat(
             written.write(msgspec.json.encode(one).decode() + "\n")
             written.flush()
 
-    seat = Seat(
-        made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, seen_s=seen, tell=tell
-    )
-    return seat, made
+    return tell
 
 
 def _capabilities(node: _Node, things: set[int]) -> list[dict[str, Any]]:
@@ -251,22 +260,28 @@ def _lease(act: Mapping[str, Any], wanted: float | None) -> float:
 def _made(
     name: str, asked: Joining, loaded: Settings, told: list[dict[str, Any]], folder: Path,
     rests: tuple[str, ...],
-) -> Controller:  # fmt: skip
+) -> tuple[Controller, Callable[[], Strange | None]]:  # fmt: skip
+    """Return the controller, and what says how strange to it is what it sees."""
     from nervure.act.controller.joined import ROOMS, rooms, signals
 
     if name in ROOMS:
-        return rooms(name, told, learn_h=asked.learn_h, rests=rests)
+        return rooms(name, told, learn_h=asked.learn_h, rests=rests), lambda: None
     if name == "isolation":
-        return _isolation(asked.net, asked.hours, folder)
+        return _isolation(asked.net, asked.hours, folder), lambda: None
     if name != "learned":
-        return signals(name, told)
-    from nervure.act.controller.learned import Learned
+        return signals(name, told), lambda: None
+    from nervure.act.controller.watched import Watched
     from nervure.trust.signature import trusted
 
     if asked.model is None:
         raise UsageError("learned needs its file", hint="--model signals.onnx")
-    model = asked.model.read_bytes()
-    return signals(name, told, lambda junctions: Learned(model, trusted(loaded.folder), junctions))
+    model, kept = asked.model.read_bytes(), list[Watched]()
+
+    def make(junctions: Sequence[Junction]) -> Controller:
+        kept.append(Watched(model, trusted(loaded.folder), junctions))
+        return kept[-1]
+
+    return signals(name, told, make), lambda: kept[-1].strange
 
 
 def _isolation(net: str | None, hours: tuple[float, ...], folder: Path) -> Controller:

@@ -5,7 +5,8 @@ they rest on; names are those of models in the catalogue (``water-forecast-inflo
 (``water-anomaly-inflow``), or of the monitor of a Thing (``monitor:pump 7``). Every forecast of the
 last week is held against what was read. A model drifts when the error of the later half is so many times
 that of the earlier one, or its interval holds so much less than it promised. Monitors, classes and remaining
-lives are held against their own promises and answers (:mod:`nervure.node.constancy`).
+lives are held against their own promises and answers (:mod:`nervure.node.constancy`), learned controllers
+against what they were taught on (:mod:`nervure.node.strayed`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nervure.core.interlock import Promotion
 from nervure.core.problem import Classify, Forecast, RemainingLife
 from nervure.node.constancy import Alarmed, Unsure, aged, doubts, unlikely
 from nervure.node.promised import Promises
+from nervure.node.strayed import LEAST, Strayed, strayed
 from nervure.store.catalogue import Catalogue
 from nervure.store.curve import Curve
 from nervure.store.hindsight import Hindsight, held, hindsight
@@ -50,8 +52,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     promised: float | None
 
 
-Found = Told | Alarmed | Unsure
-"""How a model does: what it foretold, how many alarms it raised, how sure it is."""
+Found = Told | Alarmed | Unsure | Strayed
+"""How a model does: what it foretold, how many alarms it raised, how sure it is, how strange its world."""
 
 
 class Observed(Protocol):
@@ -82,7 +84,8 @@ class Drifts:
         if not names:
             return {}
         champions = [one for one in self._catalogue.models() if one.promoted]
-        found: dict[str, Found] = {one.name: one for one in self._promises.look(names, champions)}
+        found: dict[str, Found] = {one.name: one for one in strayed(self._catalogue, names)}
+        found |= {one.name: one for one in self._promises.look(names, champions)}
         for one in champions:
             said = self._one(one) if one.name in names else None
             if said is not None:
@@ -98,7 +101,7 @@ class Drifts:
                 return self._unsure(model, problem, known)
             case RemainingLife() as problem:
                 return self._life(model, problem, known)
-            case _:  # who commands by itself says nothing that could be held against what came
+            case _:  # who commands by itself says how it does with its Tasks
                 return None
 
     def _forecast(self, model: Model, problem: Forecast, known: Sequence[Datastream]) -> Told | None:
@@ -193,6 +196,10 @@ def drifting(told: Found, asked: Promotion) -> str:
         less = told.rows >= LEAST_ROWS and told.later < told.earlier - asked.short
         said = f"{told.name} {told.version} is sure of its answers by {told.later:.0%}"
         return f"{said}, by {told.earlier:.0%} half a week before" if less else ""
+    if isinstance(told, Strayed):
+        far = told.rows >= LEAST and told.share > told.usual + asked.short
+        said = f"{told.share:.0%} of what {told.name} {told.version} sees is unlike what it was taught on"
+        return f"{said}, {told.usual:.0%} was then" if far else ""
     found = told.found
     if found.rows < LEAST_ROWS:
         return ""

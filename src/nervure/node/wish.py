@@ -31,6 +31,7 @@ from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
 from nervure.core.mac import fingerprint
 from nervure.core.order import Ask, Do, Order, Report, covers, mark
+from nervure.core.strange import Strange
 from nervure.store.loop import Asked
 from nervure.trust.principal import PEOPLE
 
@@ -59,7 +60,10 @@ _LONGEST_S = 1e9  # of a lease: 31 years
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What a Task may say of itself, under ``act`` in its properties; ``seen``: of when its readings are."""
+    """What a Task may say of itself, under ``act`` in its properties; ``seen``: of when its readings are.
+
+    ``strange`` is how unlike what its model was taught on they are, which is looked at by ``node.drift``.
+    """
 
     model: Text = ""
     slot: Annotated[int, Meta(ge=1, le=SLOTS)] | None = None
@@ -68,6 +72,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     seen: Annotated[datetime, Meta(tz=True)] | None = None
     rests: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     evidence: Evidence | None = None
+    strange: Strange | None = None
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,6 +101,7 @@ def _runs(job: Job, twin: Roads) -> list[Run]:
 def _train(job: Job, twin: Roads) -> Kept:
     import torch
 
+    from nervure.bench.signal.taught import known, with_taught
     from nervure.learn.control.dqn import DqnRecipe, train_dqn
     from nervure.learn.control.ppo import PpoRecipe, train_ppo
     from nervure.learn.control.ship import ship
@@ -116,7 +117,8 @@ def _train(job: Job, twin: Roads) -> Kept:
     path.parent.mkdir(parents=True, exist_ok=True)
     key = SigningKey.load_or_create(path.parent)
     name = f"signals {job.net}"
-    path.write_bytes(ship(net, name=name, by=job.controller, key=key, train_cpu_s=cpu_s))
+    package = ship(net, name=name, by=job.controller, key=key, train_cpu_s=cpu_s)
+    path.write_bytes(with_taught(package, known(street, net), key))
     return Kept(job=job, train_s=spent_s, train_cpu_s=cpu_s, episodes=street.episodes)
 
 

@@ -1,0 +1,31 @@
+"""What Tasks said of themselves: the newest of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from nervure.core.interlock_check import ACT
+from nervure.store.sql import METADATA
+
+__all__ = ["said"]
+
+_TASK = METADATA.tables["task"]
+
+
+def said(
+    connection: sa.Connection, models: Collection[str], limit: int
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Return what the newest Tasks say of themselves under ``act``, by their model, the newest first.
+
+    ``limit`` is how many Tasks are looked at, whoever asked for them.
+    """
+    query = sa.select(_TASK.c.properties).order_by(_TASK.c.id.desc()).limit(limit)
+    found: dict[str, list[Mapping[str, Any]]] = {one: [] for one in models}
+    for (properties,) in connection.execute(query):
+        act = properties.get(ACT) if isinstance(properties, dict) else None
+        if isinstance(act, dict) and act.get("model") in found:
+            found[act["model"]].append(act)
+    return found
