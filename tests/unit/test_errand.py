@@ -15,7 +15,7 @@ from nervure.act.guard import Guard
 from nervure.act.interlock import judge
 from nervure.bench.safety.station import read
 from nervure.core.command import Known, Proposal, Trip
-from nervure.core.error import QueryError
+from nervure.core.error import ConflictError, QueryError
 from nervure.core.order import Report
 from nervure.node.loops import Loops
 from nervure.node.steering import Steering
@@ -174,6 +174,23 @@ def test_who_asks_in_the_name_of_a_model_does_not_say_yes_to_it(catalogue: Catal
         assert stand.decided(task) == "awaiting approval"
         assert stand.steering.approve(task, MARIA).status == "awaiting approval"
         assert stand.steering.approve(task, ANN).status == "approved"
+
+
+def test_no_is_said_before_a_command_is_sent(catalogue: Catalogue, writer: Writer) -> None:
+    """Later it was called rejected, and went on at the device."""
+    stand = Stand(catalogue, writer, interlocks=[*PUMP["interlocks"], {"kind": "approve", "k": 1}])
+    task = stand.task(model="mpc", lease_s=2)
+    assert stand.decided(task) == "awaiting approval"
+    assert stand.steering.refuse(task, MARIA, "too fast").detail == "too fast"
+    sent = Stand(catalogue, writer)
+    task = sent.task(model="mpc", lease_s=2)
+    assert sent.decided(task) == "checked"
+    writer.task_status(task, "dispatched")
+    writer.task_status(task, "running")
+    for status in ("running", "completed"):
+        with pytest.raises(ConflictError, match=f"Task {task} is {status}: it is too late to say no"):
+            sent.steering.refuse(task, MARIA, "too fast")
+        writer.task_status(task, "completed")
 
 
 @pytest.mark.parametrize(

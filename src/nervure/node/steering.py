@@ -43,6 +43,7 @@ __all__ = ["Steering"]
 _TASK = sa.table(
     "task", sa.column("id"), sa.column("tasking_capability_id"), sa.column("status"), sa.column("project_id")
 )
+_UNSENT = ("requested", "checked", "awaiting approval", "approved")
 _JUDGED = ("checked", "rejected", "tripped", "overridden", "awaiting approval")
 
 
@@ -223,11 +224,12 @@ class Steering:
         return self._task(task, scope)
 
     def refuse(self, task: int, scope: Scope, why: str) -> TaskView:
-        """Reject a Task."""
+        """Reject a Task that has not been sent yet."""
         with self._loops.turn():
             found = self._of(task, scope)
-            if found.status in FINAL:
-                raise ConflictError(f"Task {task} is {found.status}")
+            if found.status not in _UNSENT:  # its command is in force, whatever it would be called
+                hint = "" if found.status in FINAL else f"nervure act hand {found.capability}"
+                raise ConflictError(f"Task {task} is {found.status}: it is too late to say no", hint=hint)
             said = why or f"by {scope.who}"
             self._writer.task_status(task, "rejected", said)
             self._loops.write(found.capability, scope.who, "rejected", {"why": said}, task=task)
