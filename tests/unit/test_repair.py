@@ -12,7 +12,9 @@ from deltalake import DeltaTable
 from nervure.core.error import StoreError
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.observation import Batch, observation_id
-from nervure.store import delta
+from nervure.store import delta, sums
+from nervure.store.merge import MANY
+from nervure.store.merge import merge as merged
 from nervure.store.observations import Observations
 
 START = 19_675 * DAY_NS
@@ -226,6 +228,62 @@ def test_a_bit_that_turned_in_the_newest_file_is_noticed(good: Path, folder: Pat
     assert content(store) == content(whole)
     whole.close()
     store.close()
+
+
+@pytest.mark.parametrize("sealed_meanwhile", [False, True])
+def test_a_bit_that_turned_in_what_was_just_merged_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed_meanwhile: bool
+) -> None:
+    """Until the next seal a merged file had no sum: a bit could make a reading one of another stream."""
+    folder, end = tmp_path / "observations", MANY + 1
+    store = Observations.open(folder)
+    fill(store, MANY)
+
+    def merge(*arguments: Any) -> str:
+        if sealed_meanwhile and store.position == MANY:
+            fill(store, end)
+        return merged(*arguments)
+
+    monkeypatch.setattr("nervure.store.observations.merge", merge)
+    assert store.compact() == 2 * (MANY - 1)
+    now, before = Path(shutil.copytree(folder, tmp_path / "now")), content(store)
+    store.close()
+    for pattern in ("merged-*", "part-*") if sealed_meanwhile else ("merged-*",):
+        known = {Path(one).name for one in DeltaTable(now).file_uris()}
+        paths = [one for one in now.glob(f"day=*/{pattern}") if one.name in known]
+        assert len(paths) == 2
+        for path in paths:
+            data = bytearray(path.read_bytes())
+            data[len(data) // 3] ^= 4
+            path.write_bytes(data)
+            again = Observations.open(now)
+            assert "damaged" in again.repaired[0]
+            fill(again, end if sealed_meanwhile else MANY)
+            assert content(again) == before
+            again.close()
+            shutil.rmtree(now)
+            shutil.copytree(folder, now)
+
+
+def test_who_dies_right_after_a_commit_has_kept_its_sums(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Observations.open(folder)
+    store.append(message(COMMITS + 1), COMMITS + 1)
+    commit = delta.Delta._commit
+
+    def die(*arguments: Any) -> None:
+        commit(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta.Delta, "_commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.seal()
+    store.close()
+    added = set(DeltaTable(folder).file_uris()) - set(DeltaTable(folder, version=COMMITS).file_uris())
+    assert {Path(one).name for one in added} <= {*sums.load(folder)}
+    assert len(added) == 2
 
 
 def test_a_file_without_a_sum_is_taken_as_it_reads(good: Path, folder: Path) -> None:

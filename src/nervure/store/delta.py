@@ -126,12 +126,6 @@ class Delta:
         with storing("list the observations", self.folder):
             return shelve(self._table, self.folder)
 
-    def sealed(self) -> Shelf:
-        """Return the files after a commit of readings, and keep the sums of those the log could refill."""
-        shelf = self.shelf()
-        sums.save(self.folder, shelf.path[shelf.high_id >= observation_id(self.before + 1)].tolist())
-        return shelf
-
     def refresh(self) -> None:
         """See what another process has committed."""
         with storing("read the observations", self.folder):
@@ -152,6 +146,7 @@ class Delta:
         fresh = Fresh(path=new, day=int(shelf.day[old[0]]), statistics=statistics)
         actions: list[AddAction | RemoveAction] = [_addition(self.folder, fresh, now)]
         actions += [_removal(self.folder, shelf, number, now) for number in old]
+        self._sum(self.shelf(), [fresh])  # others may have been sealed since it was merged
         with self._committing("merge files"):
             self._commit(actions, self._mark())
 
@@ -162,6 +157,7 @@ class Delta:
             _addition(self.folder, fresh, now, change=True) for fresh in new
         ]
         actions += [_removal(self.folder, shelf, number, now, change=True) for number in old]
+        self._sum(shelf, new)
         with self._committing("store readings"):
             self._commit(actions, positions(position, self.position))
 
@@ -196,6 +192,11 @@ class Delta:
     def file_for(self, day: int, kind: str = "merged") -> Path:
         """Return a fresh file name in a day's folder; :meth:`clear` may delete what is a ``part``."""
         return self.folder / f"day={day_text(day)}" / f"{kind}-{uuid.uuid4()}.parquet"
+
+    def _sum(self, shelf: Shelf, new: Sequence[Fresh]) -> None:
+        """Keep the sums of the newest files before a commit names them, so that none ever lacks its own."""
+        newest = shelf.path[shelf.high_id >= observation_id(self.before + 1)].tolist()
+        sums.save(self.folder, [*newest, *(str(one.path) for one in new)], shelf.path.tolist())
 
     def _mark(self) -> CommitProperties:
         """Every commit of ours ends with a transaction identifier: one that was cut off is recognised."""

@@ -238,7 +238,7 @@ class Observations(Answers):
             try:
                 ranked = in_order(rows)
                 self._commit(ranked, gone, upto)
-                shelf = self._delta.sealed()
+                shelf = self._delta.shelf()
             except BaseException:
                 self._failed(began_ns)
                 raise

@@ -72,8 +72,8 @@ def recover(folder: Path, *, forget: bool = False) -> tuple[DeltaTable, list[str
 def damaged(table: DeltaTable, folder: Path) -> list[str]:
     """Return the files of a version that are missing, cut off, or (the newest ones) cannot be read.
 
-    Every file's size is compared; those that hold readings after the last commit but one are
-    read in full and held against their sums, for only these could the log refill.
+    Every file's size is compared, and its sum where that is known; those that hold readings after the last
+    commit but one are read in full, for only these could the log refill.
     """
     shelf = shelve(table, folder)
     newest = observation_id((table.transaction_version(BEFORE) or 0) + 1)
@@ -85,7 +85,8 @@ def damaged(table: DeltaTable, folder: Path) -> list[str]:
             whole = path.stat().st_size == shelf.size[number]
         except OSError:
             whole = False
-        if not whole or (shelf.high_id[number] >= newest and not (fits(path, known) and _readable(path))):
+        whole = whole and fits(path, known)
+        if not whole or (shelf.high_id[number] >= newest and not _readable(path)):
             found.append(str(name))
     return found
 

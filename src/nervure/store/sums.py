@@ -1,8 +1,9 @@
 """Sums of the newest files, beside the table: Parquet as it is written here has none of its own.
 
 A file in which a bit has turned may read without complaint and say something else. The newest files are
-those that the log could still refill, so their sums are kept, and compared when the table is opened. A
-file without a sum (the process died right after its commit) is taken as it reads.
+those that the log could still refill, or of which the files still lie there that they were merged from. So
+their sums are kept before a commit names them, and compared when the table is opened. A file without a sum
+(the disk was full, it is an old one) is taken as it reads.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ __all__ = ["fits", "load", "save"]
 
 _NAME = "_sums.json"
 _PART = 1 << 20
+_ALSO = 8  # what was merged stays restorable for two seals, of a file or two each
 
 
-def save(folder: Path, paths: Iterable[str]) -> None:
-    """Write the sums of some files, which take the place of those before; a full disk does no harm."""
-    before = load(folder)
+def save(folder: Path, paths: Iterable[str], there: Iterable[str] = ()) -> None:
+    """Write the sums of some files, and of the last few before that are ``there``; full disks do no harm."""
+    before, names = load(folder), {one.rpartition("/")[2] for one in there}
+    found = {name: before[name] for name in [name for name in before if name in names][-_ALSO:]}
     with contextlib.suppress(OSError):
-        found = {one.name: before[one.name] if one.name in before else _sum(one) for one in map(Path, paths)}
+        for one in map(Path, paths):
+            found[one.name] = before[one.name] if one.name in before else _sum(one)
         fresh = folder / f"{_NAME}.new"
         fresh.write_bytes(msgspec.json.encode(found))
         fresh.replace(folder / _NAME)
