@@ -368,12 +368,12 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-_LEADS: dict[tuple[int, str, str], tuple[Declared, int]] = {}
+_LEADS: dict[tuple[int, int], tuple[Declared, int]] = {}
 
 
 def _lead(declared: Declared, one: Starve) -> int:
     """Return the lead of a bound, worked out once for each declaration."""
-    key = (id(declared), one.of, one.most)
+    key = (id(declared), id(one))
     found = _LEADS.get(key)
     if found is None or found[0] is not declared:
         if len(_LEADS) > 1024:

@@ -207,12 +207,14 @@ class Effect(_Rule, frozen=True, kw_only=True):
 class Starve(_Rule, frozen=True, kw_only=True):
     """No state waits longer than ``most``; time enough is kept to go through all who wait.
 
+    Leave out states that others serve as well: who waits for those is not kept waiting, whoever shows them.
+
     With ``bench`` a model that brings it so far is not heard for that long, then twice as long, and so on:
     the local plan decides, where serving those who starve one by one would be all that is done for them.
     """
 
     of: Name
-    states: Annotated[Names, Meta(min_length=2)]
+    states: Annotated[Names, Meta(min_length=1)]
     most: str
     bench: str | None = None
     binds: Binds = "models"

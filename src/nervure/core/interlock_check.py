@@ -216,7 +216,7 @@ def _sequence(one: Sequence, at: str) -> None:
 
 def _starving(read: Declared, one: Starve, at: str) -> None:
     for rule in read.of(Sequence):
-        for state in one.states if rule.of == one.of else ():
+        for state in {*one.states, *rule.after} if rule.of == one.of else ():
             if any(goal != state and not way(rule.after, state, goal) for goal in one.states):
                 raise DeclarationError(
                     f"from {state!r} not every other state is reached", where=f"{at}.states"
@@ -273,23 +273,23 @@ def lead_ns(read: Declared, one: Starve) -> int:
     """Return how long before its bound a starving state is served: once through all who may wait.
 
     A hop is what a state must hold at least, what lies between it and the next, and a step of the
-    device for each change.
+    device for each change. The first may begin where nobody has to be served, and take longer.
     """
     hold, step = 0, span_ns(read.every)
     for rule in read.of(Dwell):
         if rule.of == one.of:
             hold = max(hold, *(span_ns(text) for text in (rule.on, rule.off) if text))
-    longest = hold + step
+    first = longest = hold + step
     for rule in read.of(Sequence):
         if rule.of != one.of:
             continue
         least = {state: max(hold, span_ns(text)) for state, text in rule.least.items()}
-        for first in one.states:
-            for last in one.states:
-                states = (first, *way(rule.after, first, last)[:-1])
+        for start in {*one.states, *rule.after}:
+            for goal in one.states:
+                states = (start, *way(rule.after, start, goal)[:-1]) if start != goal else ()
                 cost = sum(least.get(state, hold) + step for state in states)
-                longest = max(longest, cost if first != last else 0)
-    return len(one.states) * longest
+                first, longest = max(first, cost), max(longest, cost if start in one.states else 0)
+    return first + (len(one.states) - 1) * longest
 
 
 def _planned(read: Declared, where: str) -> None:

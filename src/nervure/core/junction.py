@@ -49,6 +49,28 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
         """The name of the reading that says which phase is on, or coming after clearance."""
         return f"{self.name}/signal/shown"
 
+    @property
+    def needed(self) -> tuple[int, ...]:
+        """The phases without which somebody would have no way: who shows these in turn forgets nobody.
+
+        One is left out if others that stay give all of its lanes at least as much of the way, and all of
+        its turns. A lane that has to give way in the others is not taken for served by them.
+
+        >>> both = Junction(name="J", lanes=("a", "b", "c"), outs=(), phases=("ab", "a", "c"), leads=(),
+        ...                 served=((1.0, 1.0, 0.0), (0.8, 0.0, 0.0), (0.0, 0.0, 1.0)), plan_s=(9, 9, 9))
+        >>> both.needed
+        (0, 2)
+        """
+        ways = [
+            (*lanes, *(float(go[at]) for _, go in self.turns)) for at, lanes in enumerate(self.served)
+        ]
+        kept = list(range(len(ways)))
+        for at in sorted(kept, key=lambda one: (sum(ways[one]), -one)):  # of equals the first stays
+            others = [ways[one] for one in kept if one != at]
+            if others and all(mine <= max(theirs) for mine, *theirs in zip(ways[at], *others, strict=True)):
+                kept.remove(at)
+        return tuple(kept)
+
     def reading(self, lane: str, what: str) -> str:
         """Return the name of a reading about a lane that comes in."""
         return f"{self.name}/{lane}/{what}"

@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from nervure.core.junction import Junction
 from nervure.twin.api import Actuator, Description
 
 __all__ = ["keeps", "wants"]
@@ -89,18 +92,20 @@ def _nothing(_one: Actuator, _about: Description, _known: frozenset[str]) -> Fou
 def _phase(one: Actuator, about: Description, known: frozenset[str]) -> Found:
     """A signal: any green may follow any other once it has been on for a while; nobody waits for ever.
 
+    What must not wait too long are lanes and turns: a phase whose greens others have too may be left out.
     The yellow between is the signal's own. Its plan is the net's, in whole steps.
     """
     junction, step_s = one.about["junction"], about.step_s
+    needed = [str(at) for at in msgspec.convert(junction, Junction).needed]
     states = [str(at) for at in range(int(one.high) + 1)]
     least = junction["yellow_s"] + junction["min_green_s"]
-    all_round = len(states) * (least + step_s)
+    all_round = len(needed) * (least + step_s)
     shown = f"{one.thing}/signal/shown"
     rules: list[Act] = [
         {"kind": "sequence", "of": one.signal,
          "after": {at: [to for to in states if to != at] for at in states},
          "least": dict.fromkeys(states, _span(least))},
-        {"kind": "starve", "of": one.signal, "states": states,
+        {"kind": "starve", "of": one.signal, "states": needed,
          "most": _span(max(junction["max_red_s"], all_round))},
     ]  # fmt: skip
     if shown in known:

@@ -98,15 +98,15 @@ class _Always:
 
 
 def rules(junction: Junction, *, bench: bool = True) -> Declared:
-    """Return what a signal's capability declares: least green, most red for every phase, a bench."""
-    phases = [str(at) for at in range(len(junction.phases))]
+    """Return what a signal's capability declares: least green, most red for all that wait, a bench."""
+    phases, needed = [str(at) for at in range(len(junction.phases))], [str(at) for at in junction.needed]
     act: dict[str, Any] = {
         "lease": f"{LEASE_S:g}s", "age": "10s", "every": f"{STEP_S:g}s", "promote": {"demote": 1.0},
         "interlocks": [
             {"kind": "range", "of": "phase", "low": 0, "high": len(phases) - 1},
             {"kind": "sequence", "of": "phase", "least": dict.fromkeys(phases, f"{_GREEN_S:g}s"),
              "after": {one: [other for other in phases if other != one] for one in phases}},
-            {"kind": "starve", "of": "phase", "states": phases, "most": f"{MOST_RED_S:g}s"}
+            {"kind": "starve", "of": "phase", "states": needed, "most": f"{MOST_RED_S:g}s"}
             | ({"bench": BENCH} if bench else {}),
         ],
         "plan": [
