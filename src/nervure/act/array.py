@@ -47,9 +47,9 @@ def put(slots: Slots, proposal: Proposal) -> Slots:
     return tuple(sorted([*rest, entry], key=lambda one: one.slot))
 
 
-def take(slots: Slots, slot: int) -> Slots:
-    """Return the slots without what one holds."""
-    return tuple(one for one in slots if one.slot != slot)
+def take(slots: Slots, *which: int) -> Slots:
+    """Return the slots without what these hold."""
+    return tuple(one for one in slots if one.slot not in which)
 
 
 def expire(slots: Slots, now_ns: int) -> tuple[Slots, Slots]:
@@ -59,10 +59,16 @@ def expire(slots: Slots, now_ns: int) -> tuple[Slots, Slots]:
 
 
 def stronger(slots: Slots, slot: int, fields: Mapping[str, Value]) -> Entry | None:
-    """Return who holds all these fields in a stronger slot, so that a command there would do nothing."""
-    above = [one for one in slots if one.slot < slot]
-    if fields and all(any(name in one.values for one in above) for name in fields):
-        return above[0]
+    """Return the strongest of those who hold all these fields in stronger slots: a command would do nothing.
+
+    >>> valve = Entry(slot=5, values={"valve": "shut"}, by="person", actor="jo", id="1")
+    >>> speed = Entry(slot=8, values={"speed": 10.0}, by="person", actor="maria", id="2")
+    >>> stronger((valve, speed), 12, {"speed": 90.0}).actor
+    'maria'
+    """
+    above = decide(tuple(one for one in slots if one.slot < slot))
+    if fields and fields.keys() <= above.keys():
+        return min((above[name][1] for name in fields), key=lambda one: one.slot)
     return None
 
 

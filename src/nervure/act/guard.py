@@ -22,7 +22,7 @@ from nervure.act import array, track
 from nervure.act.check import starving, title
 from nervure.act.interlock import judge
 from nervure.act.memory import Kept, resumed
-from nervure.act.steer import planned, steer
+from nervure.act.steer import planned, regained, steer
 from nervure.core.command import AHEAD_NS, HAND, Proposal, Trip, foremost, moved
 from nervure.core.error import QueryError
 from nervure.core.interlock import Declared, Starve, Value
@@ -82,6 +82,7 @@ class Guard:
         self._answers: deque[Answer] = deque(maxlen=_REMEMBERED)
         self._remembered: dict[str, Answer] = {}
         self._running: set[str] = set()
+        self._decides: dict[str, Collection[str]] = {}  # which fields the commands of models decide
         self._notes: deque[Note] = deque(maxlen=_NOTES)
         self.accepted: deque[str] = deque(maxlen=_ACCEPTED)
         """The newest commands that it took, by their ids."""
@@ -219,6 +220,7 @@ class Guard:
             self._end(entry, "completed", "its lease ended")
         for trip in track.lapsed(self.known, self.declared):
             self._trip(trip)
+        self._again()
         self._bench()
         wanted, holder = self._wanted()
         if holder != self.holder:
@@ -296,6 +298,21 @@ class Guard:
                 holder = "starve"
         return wanted, holder
 
+    def _again(self) -> None:
+        """Judge anew the commands of models that decide again what somebody stronger held; end what fails."""
+        before, self._decides = self._decides, {}
+        for entry in self.slots:
+            held = array.decide(self.slots)
+            mine = {name: value for name, (value, whose) in held.items() if whose is entry}
+            back = mine.keys() - before.get(entry.id, mine.keys())
+            last = regained(entry, mine, self.declared, self.known) if back and entry.by == "model" else None
+            if last is not None and last.outcome == "trip":
+                self._trip(Trip(rule=last.rule, time_ns=self.known.now_ns, why=last.why))
+            elif last is not None:
+                self._end(entry, "failed", f"{last.rule}: {last.why}")
+                self.slots = array.take(self.slots, entry.slot)
+            self._decides[entry.id] = mine.keys()
+
     def _bench(self) -> None:
         """Take models out of force that let somebody wait so long, and hear them no more for a while."""
         held, now = array.decide(self.slots), self.known.now_ns
@@ -332,9 +349,10 @@ class Guard:
     def _override(self) -> None:
         """End the models' commands of which a person now holds every field."""
         for entry in self.slots:
-            above = array.stronger(self.slots, entry.slot, entry.values)
-            if entry.by == "model" and above is not None and above.by == "person":
-                self._end(entry, "overridden", f"by {above.actor}")
+            held = array.decide(self.slots)
+            whose = [held[name][1] for name in entry.values]
+            if entry.by == "model" and all(one.by == "person" for one in whose):
+                self._end(entry, "overridden", f"by {whose[0].actor}")
                 self.slots = array.take(self.slots, entry.slot)
 
     def _ran(self) -> None:

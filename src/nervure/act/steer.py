@@ -9,13 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from nervure.act import track
+from nervure.act.array import Entry
 from nervure.act.interlock import judge
-from nervure.core.command import Held, Known, Proposal, allowed
-from nervure.core.interlock import Declared, Range, Rate, Sequence, Value, label
+from nervure.core.command import Held, Known, Proposal, Verdict, allowed, foremost
+from nervure.core.interlock import Approve, Authority, Declared, Envelope, Range, Rate, Sequence, Value, label
 from nervure.core.interlock_check import span_ns, way
 
-__all__ = ["planned", "steer"]
+__all__ = ["planned", "regained", "steer"]
+
+_ONCE = (Approve, Authority, Envelope)  # of who asked and what was said: that is as it was
 
 
 def planned(declared: Declared, rest: Mapping[str, Value], known: Known, since_ns: int) -> dict[str, Value]:
@@ -45,6 +50,20 @@ def steer(wanted: Mapping[str, Value], declared: Declared, known: Known) -> Know
         if known.value(name) != step[name] and _may(step, declared, known):
             known = track.applied(known, declared, step)
     return known
+
+
+def regained(entry: Entry, values: Mapping[str, Value], declared: Declared, known: Known) -> Verdict | None:
+    """Say what speaks against a model's command that decides these fields again, after somebody stronger did.
+
+    It was judged by how things were when it came. What binds models only is not asked of single steps, so
+    it is asked here once more, but for what its Task said or who said yes to it.
+    """
+    rules = tuple(one for one in declared.interlocks if not isinstance(one, _ONCE))
+    again = Proposal(
+        id=entry.id, values=values, by="model", actor=entry.actor, model=entry.model, slot=entry.slot,
+        issued_ns=known.now_ns, until_ns=entry.until_ns, seen_ns=known.now_ns,
+    )  # fmt: skip
+    return foremost(judge(again, replace(declared, interlocks=rules), known))
 
 
 def _may(values: Mapping[str, Value], declared: Declared, known: Known) -> bool:

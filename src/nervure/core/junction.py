@@ -61,9 +61,7 @@ class Junction(msgspec.Struct, frozen=True, kw_only=True):
         >>> both.needed
         (0, 2)
         """
-        ways = [
-            (*lanes, *(float(go[at]) for _, go in self.turns)) for at, lanes in enumerate(self.served)
-        ]
+        ways = [(*lanes, *(float(go[at]) for _, go in self.turns)) for at, lanes in enumerate(self.served)]
         kept = list(range(len(ways)))
         for at in sorted(kept, key=lambda one: (sum(ways[one]), -one)):  # of equals the first stays
             others = [ways[one] for one in kept if one != at]
