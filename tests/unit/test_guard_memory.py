@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -333,3 +335,45 @@ def test_guards_of_a_twin_that_is_run_again_go_on_where_they_were(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentMissing, match="guards cannot keep what they have to remember"):
         begun(900 * S, tmp_path / "file")
+
+
+SECOND = """
+import sys
+from pathlib import Path
+from nervure.act.device import installed
+from nervure.core.error import NervureError
+from tests.unit.test_guard_memory import PAPERS
+try:
+    installed(PAPERS, {"speed": 20.0}, memory=Path(sys.argv[1]))
+except NervureError as cause:
+    print(cause)
+else:
+    print("begun")
+"""
+
+
+def second(file: Path) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", SECOND, str(file)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return ran.stdout.strip()
+
+
+def test_two_devices_never_remember_in_one_file(tmp_path: Path) -> None:
+    """Else the trip that one of them has latched is overwritten by the other."""
+    file = tmp_path / "guard.memory"
+    first = installed(PAPERS, {"speed": 20.0}, clock=lambda: S, memory=file)
+    first.step()
+    said = second(file)
+    assert f"another guard (pid {os.getpid()}) remembers in this file" in said
+    assert str(file) in said
+    other = installed(PAPERS, {"speed": 20.0}, clock=lambda: S, memory=file)  # as after a restart in place
+    first.guard.offer(wish(1, {"speed": 30.0}), S)
+    before = file.read_bytes()
+    first.step()
+    assert file.read_bytes() == before
+    notes = [one.detail["why"] for one in first.guard.report(S).notes if one.what == "forgets"]
+    assert notes == [f"{file} is written by a newer guard of this process"]
+    del first, other
+    gc.collect()
+    assert second(file) == "begun"

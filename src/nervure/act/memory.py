@@ -9,15 +9,20 @@ Whom it does not hear and for how much longer, trips, what people hold, and what
 A file that is there but cannot be read is a trip: nobody knows who was to be kept from it, so a person says.
 The clock may be another one after a restart, so each span is taken as the stricter one: time that the guard
 was off does not count towards what lets somebody in again, and counts as waiting for those who may starve.
+
+Two guards never write one file: the second process is refused, and within a process the newest guard has it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +30,7 @@ from msgspec.structs import replace
 from nervure.act import array, track
 from nervure.act.check import awaited, title
 from nervure.core.command import Held, Known, Pending, Trip
+from nervure.core.error import ConflictError
 from nervure.core.interlock import Declared, Effect, Starve, Value
 
 __all__ = ["Kept", "Memory", "resumed"]
@@ -45,6 +51,34 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     capability: int = 0
 
 
+class _Claim:
+    """The lock beside a file, for as long as anybody holds on to this; ``owner`` is who may write."""
+
+    def __init__(self, path: Path) -> None:
+        self.owner: object = None
+        self.process = os.getpid()
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as cause:
+            who = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise ConflictError(
+                f"another guard (pid {who}) remembers in this file",
+                where=str(path.with_suffix("")),
+                hint="a device runs once; give each guard a file of its own",
+            ) from cause
+        with contextlib.suppress(OSError):  # a full disk: it is locked without our name on it
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, str(self.process).encode(), 0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):
+            os.close(self._lock)
+
+
+_CLAIMS: WeakValueDictionary[Path, _Claim] = WeakValueDictionary()
+
+
 class Memory:
     """The file of one guard's memory; not thread-safe."""
 
@@ -54,9 +88,15 @@ class Memory:
         self._soft: tuple[Any, ...] | None = None
         self._seen: tuple[Any, ...] | None = None
         self._written_ns = 0
+        self._claim: _Claim | None = None
+        self._mine = object()
 
     def read(self) -> Kept | None:
-        """Return what was kept, nothing at the very first start, a trip where it cannot be read."""
+        """Return what was kept, nothing at the very first start, a trip where it cannot be read.
+
+        The file is ours from now on: raises ``ConflictError`` where a guard of another process has it.
+        """
+        self._take()
         try:
             data = self._load()
         except OSError as cause:
@@ -79,6 +119,9 @@ class Memory:
         Whom the guard does not hear and what people hold is written at once, what was put into force with
         the next step: no command waits for a disk, and what is in force the actuator itself knows.
         """
+        why = self._elsewhere()
+        if why:
+            return why
         known = kept.known
         hard = (known.benched, known.trips, kept.hands)
         soft, last = (known.held, known.acted, known.left, known.pending), self._seen
@@ -95,6 +138,27 @@ class Memory:
             return f"{self._path} cannot be written: {cause.strerror}"
         self._hard, self._soft, self._written_ns = hard, soft, known.now_ns
         return ""
+
+    def _take(self) -> None:
+        """Claim the file; where nothing can be locked nothing can be written, and that is said then."""
+        place = self._path.parent.resolve() / f"{self._path.name}.lock"
+        found = _CLAIMS.get(place)
+        with contextlib.suppress(OSError):
+            if found is None or found.process != os.getpid():
+                found = _CLAIMS[place] = _Claim(place)
+        self._claim = found
+        if found is not None:
+            found.owner = self._mine
+
+    def _elsewhere(self) -> str:
+        """Say who else writes this file, or nothing."""
+        try:
+            if self._claim is None:
+                self._take()
+        except ConflictError as cause:
+            return f"{self._path}: {cause.what}"
+        other = self._claim is not None and self._claim.owner is not self._mine
+        return f"{self._path} is written by a newer guard of this process" if other else ""
 
     def _load(self) -> bytes | None:
         try:

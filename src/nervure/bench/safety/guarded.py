@@ -99,6 +99,9 @@ class _Shelf(Memory):
         super().__init__(Path("nowhere"))
         self.data = data
 
+    def _take(self) -> None:
+        pass
+
     def _load(self) -> bytes | None:
         return self.data
 
