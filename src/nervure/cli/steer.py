@@ -19,6 +19,7 @@ from cyclopts import Parameter
 from nervure.cli.foresee import Foreseen, foreseen, teller
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
+from nervure.cli.seated import loops_of, model_of, tracing
 from nervure.core.error import NervureError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, duration_ns, to_ns
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import paho.mqtt.client as paho
 
     from nervure.act.controller.api import Controller
-    from nervure.act.seat import Asked, Seat
+    from nervure.act.seat import Seat
     from nervure.core.junction import Junction
     from nervure.core.settings import Settings
     from nervure.core.strange import Strange
@@ -95,6 +96,8 @@ def run(
     asked = joining or Joining()
     if controller not in _KINDS:
         raise UsageError(f"there is no controller {controller!r}", hint=f"there are: {', '.join(_KINDS)}")
+    if asked.lease is not None and not asked.lease > 0:
+        raise UsageError(f"--lease {asked.lease:g} holds nothing", hint="seconds of the device, more than 0")
     loaded = read(settings, change)[0]
     with client(loaded, asked.token) as api, tempfile.TemporaryDirectory() as folder:
         node = _Node(api)
@@ -134,7 +137,10 @@ class _Node:
 
     def get(self, path: str) -> Any:
         """Return what is there, or raise NervureError with the node's own words."""
-        return self._send("GET", path).json()
+        try:
+            return self._send("GET", path).json()
+        except ValueError as cause:  # a proxy, or somebody else at this address
+            raise NervureError("what answers is no node: it sends no JSON", where=path) from cause
 
     def pages(self, path: str) -> list[dict[str, Any]]:
         """Return all pages of a set."""
@@ -150,8 +156,11 @@ class _Node:
     def ask(self, capability: int, body: dict[str, object]) -> int:
         """Make a Task and return its id."""
         answer = self._send("POST", f"/v1.1/TaskingCapabilities({capability})/Tasks", json=body)
-        where = answer.headers["location"]
-        return int(where[where.rindex("(") + 1 : where.rindex(")")])
+        where = answer.headers.get("location", "")
+        try:
+            return int(where[where.rindex("(") + 1 : where.rindex(")")])
+        except ValueError as cause:
+            raise NervureError(f"the node does not say which Task it made: {where!r:.100}") from cause
 
     def states(self, tasks: Iterable[int]) -> Mapping[int, str]:
         """Return how Tasks do."""
@@ -164,7 +173,7 @@ class _Node:
 
         try:
             answer = self._api.request(method, path, timeout=10.0, **more)
-        except httpx.TransportError as cause:
+        except httpx.RequestError as cause:
             raise NotFoundError(f"no node answers at {self._api.base_url}", hint="nervure up") from cause
         if answer.is_error:
             raise NervureError(f"the node answered {answer.status_code}: {answer.text[:300]}", where=path)
@@ -182,7 +191,7 @@ def _seat(
     name: str, asked: Joining, loaded: Settings, node: _Node, folder: Path, ahead: Foreseen
 ) -> tuple[Seat, Controller]:  # fmt: skip
     """Find the loops and readings, make the controller, and seat it."""
-    from nervure.act.seat import Loop, Seat
+    from nervure.act.seat import Seat
 
     prefix = asked.prefix if asked.prefix is not None else _prefix(name)
     things = {
@@ -194,11 +203,7 @@ def _seat(
     streams = _streams(node, things, prefix)
     if not capabilities or not streams:
         raise NotFoundError(f"no Thing {prefix}... has loops and readings", hint="nervure twin run; --prefix")
-    loops = {
-        part["label"]: Loop(int(one["@iot.id"]), part["name"])
-        for one in capabilities
-        for part in one["taskingParameters"]["field"]
-    }
+    loops = loops_of(capabilities)
     acts = {int(one["@iot.id"]): one["properties"]["act"] for one in capabilities}
     leases = {key: _lease(act, asked.lease) for key, act in acts.items()}
     seen = {key: duration_ns(act["seen"]) / SECOND_NS for key, act in acts.items() if "seen" in act}
@@ -206,23 +211,9 @@ def _seat(
     made, strange = _made(name, asked, loaded, told, folder, ahead.rests)
     seat = Seat(
         made, loops, streams, ask=node.ask, states=node.states, lease_s=leases, seen_s=seen, strange=strange,
-        tell=_teller(asked.trace),
+        tell=tracing(asked.trace),
     )  # fmt: skip
     return seat, made
-
-
-def _teller(trace: Path | None) -> Callable[[Asked], None]:
-    """Return what writes each Task down, where that is wanted."""
-    written = trace.open("a", encoding="utf-8") if trace is not None else None
-
-    def tell(one: Asked) -> None:
-        import msgspec
-
-        if written is not None:
-            written.write(msgspec.json.encode(one).decode() + "\n")
-            written.flush()
-
-    return tell
 
 
 def _capabilities(node: _Node, things: set[int]) -> list[dict[str, Any]]:
@@ -273,9 +264,7 @@ def _made(
     from nervure.act.controller.watched import Watched
     from nervure.trust.signature import trusted
 
-    if asked.model is None:
-        raise UsageError("learned needs its file", hint="--model signals.onnx")
-    model, kept = asked.model.read_bytes(), list[Watched]()
+    model, kept = model_of(asked.model), list[Watched]()
 
     def make(junctions: Sequence[Junction]) -> Controller:
         kept.append(Watched(model, trusted(loaded.folder), junctions))
@@ -367,7 +356,7 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Fore
 
     def heard(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         stream = int(message.topic.partition("(")[2].partition(")")[0])
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError):
             told = plain.loads(message.payload)
             if ahead.tell(stream, told):
                 return
