@@ -77,7 +77,7 @@ def test_a_trip_raises_an_alert_once_and_a_person_clears_it(
     assert f"nervure act trip reset {loop}" in alert.text
     assert [one.active for _, one in catalogue.outbox()] == [True]
 
-    loops.ask(loop, "reset", "ann", 0, "the belt was torn")
+    loops.ask(loop, "reset", "ann", "the belt was torn")
     assert rung(catalogue, "trip")  # the guard has not done it yet
     guard.reset("ann", 117 * S)
     hear(loops, thing, loop, guard.report(117 * S), 117 * S)
@@ -147,7 +147,7 @@ def test_a_guard_that_was_started_anew_does_not_clear_what_tripped(
         hear(loops, thing, loop, fresh.report(second * S), second * S)
         assert [one.rule for one in loops.standing(loop).known.trips] == ["effect of speed"]
         assert len(rung(catalogue, "trip")) == 1
-    loops.ask(loop, "reset", "ann", 0)
+    loops.ask(loop, "reset", "ann")
     assert not rung(catalogue, "trip")
     hear(loops, thing, loop, fresh.report(123 * S), 123 * S)
     assert (loops.standing(loop).known.trips, rung(catalogue, "trip")) == ((), [])
@@ -262,7 +262,7 @@ def test_a_device_without_a_guard_trips_in_the_platform_until_a_person_resets(
     assert [one.rule for one in loops.standing(loop).known.trips] == ["effect of speed"]
     assert loops.standing(loop).mode == "advisory"
     assert len(rung(catalogue, "trip")) == 1
-    loops.ask(loop, "reset", "ann", 0)
+    loops.ask(loop, "reset", "ann")
     assert loops.standing(loop).known.trips == ()
     assert not rung(catalogue, "trip")
 

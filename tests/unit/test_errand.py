@@ -250,3 +250,33 @@ def test_a_change_without_effect_trips_whatever_another_input_says(seen: dict[st
     guard.sense(seen, 101 * S)
     guard.step(106 * S)
     assert [one.why[:4] for one in guard.known.trips] == ["flow"]
+
+
+def test_who_gives_a_loop_back_gives_back_all_that_people_hold(stand: Stand) -> None:
+    """A Task of a person may name a stronger slot than that of a hand, and nobody could release it."""
+    strong = stand.task(MARIA, slot=3)
+    weak = stand.task(MARIA, slot=14)
+    for task in (strong, weak):
+        assert stand.decided(task) == "checked"
+        order = stand.loops.order(task, time.time_ns())
+        assert order is not None
+        assert stand.guard.receive(msgspec.json.encode(order), time.time_ns()).status == "acknowledged"
+    mine = stand.hand(MARIA, 10.0)
+    stand.report()
+    assert stand.hands == [str(strong), mine, str(weak)]
+    stand.steering.auto(stand.loop, MARIA)
+    stand.tell()
+    assert stand.hands == []
+    stand.report()
+    assert stand.loops.standing(stand.loop).asks == ()
+
+
+def test_without_a_guard_they_are_given_back_too(catalogue: Catalogue, writer: Writer) -> None:
+    stand = Stand(catalogue, writer, guarded=False, interlocks=PUMP["interlocks"][:1])
+    task = stand.task(MARIA, slot=3)
+    assert stand.decided(task) == "checked"
+    writer.task_status(task, "dispatched")
+    stand.loops.sent(task)
+    assert [one.slot for one in stand.loops.standing(stand.loop).slots] == [3]
+    stand.steering.auto(stand.loop, MARIA)
+    assert stand.loops.standing(stand.loop).slots == ()

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from nervure.act import array, track
 from nervure.act.standing import Ruling, Standing, demoted, rule
-from nervure.core.command import HAND, Approval, Proposal
+from nervure.core.command import Approval, Proposal
 from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import inputs, span_ns
@@ -38,6 +38,7 @@ from nervure.node.wish import (
     by_its_clock,
     cleared,
     errand,
+    hands,
     informed,
     lasting,
     latched,
@@ -62,14 +63,9 @@ class Loops:
     """The loops of a node; every method may be called from any thread."""
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        writer: Writer,
-        last: Last,
-        seal: Callable[[bytes], str],
-        derived: Derived,
-        doubt: Doubt,
-    ) -> None:
+        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str],
+        derived: Derived, doubt: Doubt,
+    ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._writer = writer
         self._last = last
@@ -293,21 +289,22 @@ class Loops:
         elif ruling.state != "awaiting approval":
             self._wrote(found, fresh, ruling, standing, after)
 
-    def ask(self, capability: int, do: Do, who: str, slot: int = HAND, why: str = "") -> None:
-        """Have a slot released or trips reset; the guard is asked until it has done it."""
+    def ask(self, capability: int, do: Do, who: str, why: str = "") -> None:
+        """Have what people hold released or trips reset; the guard is asked until it has done it."""
         with self.turn():
             read, before = self.declaration(self.row(capability)), self.standing(capability)
             standing, heard = before, self._heard.get(capability)
             with self._catalogue.database.read() as connection:
                 newest = rows.newest(connection)
+            slots = hands(before) if do == "release" else (0,)
             if do == "reset":
                 standing = cleared(before, read, heard.report if heard else None)
                 self.bell.trips(capability, standing.known.trips, time.time_ns())
-            elif not read.guarded:  # nobody there would release it
-                standing = replace(before, slots=array.take(before.slots, slot))
-            if read.guarded:
+            elif not read.guarded:  # nobody there would release them
+                standing = replace(before, slots=array.take(before.slots, *slots))
+            for slot in slots if read.guarded else ():
                 standing = asked(standing, about(before, do, slot, who, newest))
-            detail = {"slot": slot} if do == "release" else {"why": why}
+            detail = {"slots": slots} if do == "release" else {"why": why}
             self.write(capability, who, f"{do} asked", detail, state=standing)
 
     def row(self, capability: int, project: int | None = None) -> Mapping[str, Any]:

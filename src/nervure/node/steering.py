@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nervure.act.array import Entry, expire
 from nervure.act.standing import Standing, promoted
-from nervure.core.command import HAND, Approval, digest
+from nervure.core.command import Approval, digest
 from nervure.core.error import ConflictError, DeniedError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, iso
 from nervure.core.interlock import Value
@@ -132,9 +132,9 @@ class Steering:
         return self._task(made.id, scope)
 
     def auto(self, loop: int, scope: Scope) -> None:
-        """Release a person's hand."""
+        """Release what people hold, in whichever slot."""
         self._loops.row(loop, scope.project)
-        self._loops.ask(loop, "release", scope.who, HAND)
+        self._loops.ask(loop, "release", scope.who)
         self._wake()
 
     def reset(self, loop: int, scope: Scope, why: str) -> None:
@@ -142,7 +142,7 @@ class Steering:
         if scope.kind not in PEOPLE:
             raise DeniedError(f"{scope.who} is no person: what has tripped needs one")
         self._loops.row(loop, scope.project)
-        self._loops.ask(loop, "reset", scope.who, 0, why)
+        self._loops.ask(loop, "reset", scope.who, why)
         self._wake()
 
     def guard(self, loop: int, scope: Scope, *, renew: bool) -> Papers:

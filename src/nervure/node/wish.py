@@ -44,6 +44,7 @@ __all__ = [
     "by_its_clock",
     "cleared",
     "errand",
+    "hands",
     "informed",
     "is_open",
     "lasting",
@@ -214,6 +215,11 @@ def about(standing: Standing, do: Do, slot: int, who: str, newest: int) -> Ask:
         return Ask(do=do, who=who, of=tuple(mark(one) for one in standing.known.trips))
     held = tuple(one.id for one in standing.slots if one.slot == slot)
     return Ask(do=do, slot=slot, who=who, task=newest, of=held)
+
+
+def hands(standing: Standing) -> tuple[int, ...]:
+    """Return the slots that people hold, as far as is known, and that of a hand, which may be on its way."""
+    return tuple(sorted({HAND, *(one.slot for one in standing.slots if one.by == "person")}))
 
 
 def asked(standing: Standing, ask: Ask) -> Standing:
