@@ -23,7 +23,6 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.monitor import Posted
 from nervure.store.observations import Observations
 from nervure.store.provision import Place, provision
-from nervure.store.scope import EVERYTHING
 from nervure.store.write.writer import Writer
 from tests.acting import PUMP, SPEED, loop_of
 from tests.unit.test_bell import made, rung
@@ -123,23 +122,10 @@ def a_life(catalogue: Catalogue, observed: Observations, bad: bool) -> tuple[str
     return "machine-life", Drifts(catalogue, observed)
 
 
-def a_controller(catalogue: Catalogue, observed: Observations, bad: bool) -> tuple[str, Drifts]:
-    writer = Writer(catalogue)
-    _, loop = loop_of(writer, "signal", PUMP, SPEED)
-    for number in range(20):
-        strange = {"share": 0.6 if bad else 0.1 + 0.01 * (number % 3), "usual": 0.05, "version": "3"}
-        said = {"model": "double DQN", "strange": strange} if number % 4 else {"model": "double DQN"}
-        for act in (said, {"model": "another", "strange": {"share": 0.9, "usual": 0.0}}):
-            body = {"taskingParameters": {"speed": 20.0}, "properties": {"act": act}}
-            writer.create("Task", body | {"TaskingCapability": {"@iot.id": loop}}, EVERYTHING)
-    return "double DQN", Drifts(catalogue, observed)
-
-
 KINDS: dict[str, tuple[Told, str]] = {
     "monitor of a solution": (monitor_of_a_solution, "has raised 8 alarms in 3.5 days, 1.8 were promised"),
     "monitor of a Thing": (monitor_of_a_thing, "monitor:A 2 has raised 6 alarms in 3.5 days, 0.35 were prom"),
     "class": (a_class, "is sure of its answers by 60%, by 98% half a week before"),
-    "controller": (a_controller, "60% of what double DQN 3 sees is unlike what it was taught on, 5% was"),
     "life": (a_life, "the error of machine-life 3 is 4.1 times that of half a week before"),
 }
 

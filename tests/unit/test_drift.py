@@ -156,3 +156,25 @@ def said(loops: Loops, loop: int, model: str, rests: tuple[str, ...]) -> None:
     read = loops.declaration(loops.row(loop))
     after, _ = rule(wish, read, loops.standing(loop), S)
     loops._keep(loop, after)
+
+
+def test_who_drifted_has_not_become_better_by_nothing_being_known(
+    catalogue: Catalogue, writer: Writer, observed: Observations, tmp_path: Path
+) -> None:
+    """Old readings are taken out after a while: that nothing can be said any more was taken for better."""
+    drifts = told(catalogue, observed, errors(1.5))
+    _, loop = loop_of(writer, "pump", PUMP | {"rests": [NAME]}, SPEED)
+    loops = made(catalogue, writer)
+    patrol = Patrol(catalogue, loops, drifts)
+    with loops.turn():
+        loops._keep(loop, replace(loops.standing(loop), mode="auto"))
+    patrol.look(10 * S)
+    patrol.judge(700 * S)
+    assert loops.standing(loop).drifting == (f"{NAME} 3",)
+    empty = Observations.open(tmp_path / "empty")
+    again = Patrol(catalogue, loops, Drifts(catalogue, empty))
+    again.look(1_300 * S)
+    again.judge(1_400 * S)
+    empty.close()
+    assert (loops.standing(loop).drifting, loops.standing(loop).mode) == ((f"{NAME} 3",), "supervised")
+    assert rung(catalogue, "drift")

@@ -78,19 +78,34 @@ class Drifts:
     def __init__(self, catalogue: Catalogue, observed: Observed, solutions: Sequence[Solution] = ()) -> None:
         self._catalogue, self._observed = catalogue, observed
         self._promises = Promises(catalogue, observed, solutions)
+        self._champions: set[str] = set()
 
     def look(self, names: Collection[str]) -> dict[str, Found]:
         """Return how the models of these names do that score now, as far as that can be said."""
         if not names:
             return {}
         champions = [one for one in self._catalogue.models() if one.promoted]
-        found: dict[str, Found] = {one.name: one for one in strayed(self._catalogue, names)}
-        found |= {one.name: one for one in self._promises.look(names, champions)}
+        self._champions = {f"{one.name} {one.version}" for one in champions}
+        found: dict[str, Found] = {one.name: one for one in self._promises.look(names, champions)}
         for one in champions:
             said = self._one(one) if one.name in names else None
             if said is not None:
                 found[one.name] = said
         return found
+
+    def at(self, loop: int, rests: Collection[str], told: Mapping[str, Found]) -> dict[str, Found]:
+        """Return how all that a loop rests on does, of what :meth:`look` told and of what its Tasks say."""
+        others = [one for one in rests if one not in told]
+        said = strayed(self._catalogue, loop, others) if others else ()
+        return {name: told[name] for name in rests if name in told} | {one.name: one for one in said}
+
+    def unsaid(self, drifted: Collection[str], found: Mapping[str, Found]) -> list[str]:
+        """Return who of those that drifted, by name and version, still scores, and nothing is known of it.
+
+        A forecast that nobody can hold against readings any more has not become better by that.
+        """
+        told = {f"{one.name} {one.version}" for one in found.values() if not _few(one)}
+        return [one for one in drifted if one in self._champions and one not in told]
 
     def _one(self, model: Model) -> Found | None:
         known = self._catalogue.datastreams(solution=model.solution)
@@ -174,6 +189,12 @@ class Drifts:
         seen = hindsight(np.concatenate([np.zeros((0, 3)), *parts]), _middle(span))
         promised = round(quantiles[-1] - quantiles[0], 6) if len(quantiles) > 1 else None
         return Told(name=model.name, version=model.version, found=seen, promised=promised)
+
+
+def _few(told: Found) -> bool:
+    """Tell whether too little is known of a model to say whether it drifts."""
+    rows = told.found.rows if isinstance(told, Told) else told.rows if isinstance(told, Unsure) else None
+    return rows is not None and rows < LEAST_ROWS
 
 
 def _middle(span: tuple[int, int]) -> float:

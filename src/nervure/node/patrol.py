@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 
 from nervure.core.error import NervureError, StoreError
 from nervure.core.instant import SECOND_NS
@@ -27,6 +28,7 @@ EVERY_S = 1.0
 _READ_NS = 5 * SECOND_NS
 _JUDGE_NS = 600 * SECOND_NS
 
+_UNSAID = "it drifted, and nothing can be said of it now"
 _log = logging.getLogger("nervure.node")
 
 
@@ -44,9 +46,18 @@ class Patrol:
         """Walk, for ever."""
         while True:
             await asyncio.sleep(EVERY_S)
-            with contextlib.suppress(StoreError):  # the catalogue is away: next time
-                await asyncio.to_thread(self.look, time.time_ns())
-                await asyncio.to_thread(self.judge, time.time_ns())
+            for work in (self.look, self.judge):
+                with contextlib.suppress(StoreError):  # the catalogue is away: next time
+                    await asyncio.to_thread(self._safely, work)
+
+    def _safely(self, work: Callable[[int], None]) -> None:
+        """Do it; whatever one loop, Task or model is like, it does not end the node that looks after all."""
+        try:
+            work(time.time_ns())
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001
+            _log.exception("a walk past the loops has failed")
 
     def look(self, now_ns: int) -> None:
         """Look once."""
@@ -78,10 +89,10 @@ class Patrol:
         }
         told = self._drifts.look(set().union(*rests.values()))
         for loop, read in self._there.items():
-            found = {
-                f"{name} {told[name].version}": drifting(told[name], read.promote)
-                for name in sorted(rests[loop] & told.keys())
-            }
+            mine = self._drifts.at(loop, sorted(rests[loop]), told)
+            found = {f"{one.name} {one.version}": drifting(one, read.promote) for one in mine.values()}
+            drifted = self._loops.standing(loop).drifting
+            found |= dict.fromkeys(self._drifts.unsaid(drifted, mine), _UNSAID)
             self._loops.drifts(loop, {model: why for model, why in found.items() if why}, now_ns)
 
     def _away_ns(self, loop: int, now_ns: int) -> int | None:

@@ -2,7 +2,8 @@
 
 Nothing comes true that a controller's command could be held against. So it says with its Tasks which share
 of what it sees lies outside what it was taught on, beside which did then (:mod:`nervure.core.strange`), and
-that is looked at here. Who lies about it is believed, as about its inputs.
+that is looked at here, loop by loop: what a Task says is of its own loop, and of no other that rests on the
+same controller. Who lies about it there is believed, as about its inputs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["LEAST", "Strayed", "strayed"]
 LEAST = 10
 """With fewer Tasks that say so nobody is accused."""
 
-_LOOKED_AT = 2_000
+_LOOKED_AT = 200
 _NEWEST = 50
 
 
@@ -34,10 +35,10 @@ class Strayed(msgspec.Struct, frozen=True, kw_only=True):
     usual: float
 
 
-def strayed(catalogue: Catalogue, names: Collection[str]) -> Iterator[Strayed]:
-    """Yield how the controllers of these names do that say so."""
+def strayed(catalogue: Catalogue, loop: int, names: Collection[str]) -> Iterator[Strayed]:
+    """Yield how the controllers of these names do at a loop that say so with its Tasks."""
     with catalogue.database.read() as connection:
-        found = said(connection, names, _LOOKED_AT)
+        found = said(connection, loop, names, _LOOKED_AT)
     for name, acts in found.items():
         told: list[Strange] = []
         for act in acts[:_NEWEST]:

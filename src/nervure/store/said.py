@@ -1,4 +1,4 @@
-"""What Tasks said of themselves: the newest of each model."""
+"""What the Tasks of a loop said of themselves: the newest of each model."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _TASK = METADATA.tables["task"]
 
 
 def said(
-    connection: sa.Connection, models: Collection[str], limit: int
+    connection: sa.Connection, capability: int, models: Collection[str], limit: int
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """Return what the newest Tasks say of themselves under ``act``, by their model, the newest first.
+    """Return what the newest Tasks of a capability say under ``act``, by their model, the newest first.
 
-    ``limit`` is how many Tasks are looked at, whoever asked for them.
+    ``limit`` is how many Tasks are looked at, whoever asked for them. Nobody has looked at what they say.
     """
-    query = sa.select(_TASK.c.properties).order_by(_TASK.c.id.desc()).limit(limit)
+    query = sa.select(_TASK.c.properties).where(_TASK.c.tasking_capability_id == capability)
     found: dict[str, list[Mapping[str, Any]]] = {one: [] for one in models}
-    for (properties,) in connection.execute(query):
+    for (properties,) in connection.execute(query.order_by(_TASK.c.id.desc()).limit(limit)):
         act = properties.get(ACT) if isinstance(properties, dict) else None
-        if isinstance(act, dict) and act.get("model") in found:
-            found[act["model"]].append(act)
+        model = act.get("model") if isinstance(act, dict) else None
+        if isinstance(model, str) and model in found:
+            found[model].append(act)
     return found
