@@ -216,7 +216,7 @@ def _sequence(one: Sequence, at: str) -> None:
 
 def _starving(read: Declared, one: Starve, at: str) -> None:
     for rule in read.of(Sequence):
-        for state in {*one.states, *rule.after} if rule.of == one.of else ():
+        for state in dict.fromkeys((*one.states, *rule.after)) if rule.of == one.of else ():
             if any(goal != state and not way(rule.after, state, goal) for goal in one.states):
                 raise DeclarationError(
                     f"from {state!r} not every other state is reached", where=f"{at}.states"
@@ -284,7 +284,7 @@ def lead_ns(read: Declared, one: Starve) -> int:
         if rule.of != one.of:
             continue
         least = {state: max(hold, span_ns(text)) for state, text in rule.least.items()}
-        for start in {*one.states, *rule.after}:
+        for start in dict.fromkeys((*one.states, *rule.after)):
             for goal in one.states:
                 states = (start, *way(rule.after, start, goal)[:-1]) if start != goal else ()
                 cost = sum(least.get(state, hold) + step for state in states)

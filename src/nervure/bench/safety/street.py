@@ -62,7 +62,7 @@ class Street(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one side and seed.
 
     ``back_s`` is the longest until the guard was on its plan after a kill, ``kills`` how many there were,
-    ``orders`` what the guard took, ``served_s`` the longest that a phase waited to be shown.
+    ``orders`` what the guard took, ``served_s`` the longest that a phase that is needed waited to be shown.
     """
 
     net: str = "crossing"
@@ -139,7 +139,7 @@ class _Gate:
         self.command = junction.command
         self.loop = Loop(declared_, {"phase": 0.0}, model=side, now_ns=0)
         self.served_s = self.back_s = 0.0
-        self._left = dict.fromkeys(range(len(junction.phases)), 0.0)
+        self._left = dict.fromkeys(junction.needed, 0.0)
 
     def step(self, wish: float | None, now_s: float, dead_s: float | None) -> float:
         """Return the phase in force; ``dead_s`` is since when nobody has been there to wish for another."""
@@ -148,7 +148,8 @@ class _Gate:
         shown = float(self.loop.step(round(now_s * _S))["phase"])
         if dead_s is not None and self.loop.guard.holder not in ("plan", "starve"):
             self.back_s = max(self.back_s, now_s - dead_s + STEP_S)
-        self._left[int(shown)] = now_s
+        if int(shown) in self._left:
+            self._left[int(shown)] = now_s
         self.served_s = max(self.served_s, now_s - min(self._left.values()))
         return shown
 
