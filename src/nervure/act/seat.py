@@ -16,7 +16,7 @@ import hashlib
 import math
 import queue
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -35,6 +35,12 @@ __all__ = ["Asked", "Loop", "Seat"]
 GRACE_S = 0.25
 _LOOK_S = 2.0
 _STALE_ROUNDS = 3
+_GAPS, _SEVERAL = 8, 3
+_FAR_GAPS = 10  # so many usual gaps ahead is far: one clock that is wrong must not end a seat
+_MOST_ROUNDS = 1000
+_ANEW_S = 60.0  # or three usual gaps of ours, for which only readings of before came: their time began anew
+_ANEW_MOMENTS = 3
+_MOST_COUNTS = 200
 _BAD = FINAL - {"completed", "superseded"}
 
 
@@ -111,7 +117,9 @@ class Seat:
         self._expected: frozenset[str] = frozenset()
         self._spoke: frozenset[str] = frozenset()
         self._closed_ns: int | None = None
-        self._gap_ns = 0
+        self._closed_s = self._closes_s = 0.0  # when by ours, and how long after the one before
+        self._behind = (0, 0)  # the newest reading of before since then, and of how many moments they were
+        self._gap_ns, self._gaps_ns = 0, deque[int](maxlen=_GAPS)
         self._decided_ns: int | None = None
         self._last: dict[int, Asked] = {}
         self._open: dict[int, Asked] = {}
@@ -158,7 +166,7 @@ class Seat:
         name = self._streams.get(stream)
         if name is None or not math.isfinite(value):
             return
-        if self._closed_ns is not None and time_ns <= self._closed_ns:
+        if self._closed_ns is not None and time_ns <= self._closed_ns and not self._anew(time_ns):
             self.counts["late"] += 1
             if self._newest.get(name, (time_ns, 0.0))[0] < time_ns:
                 self._newest[name] = (time_ns, value)
@@ -166,27 +174,71 @@ class Seat:
         found = self._rounds.get(time_ns)
         if found is None:
             found = self._rounds[time_ns] = _Round({}, time.monotonic(), [heard_ns], [read_ns])
+            while len(self._rounds) > _MOST_ROUNDS:
+                del self._rounds[max(self._rounds)]
+                self.counts["too many moments"] += 1
+            if time_ns not in self._rounds:
+                return
         found.values[name] = value
         found.heard_ns[0], found.read_ns[0] = max(found.heard_ns[0], heard_ns), max(found.read_ns[0], read_ns)
 
     def _whole(self) -> int | None:
         """Return the oldest moment, if nobody is missing or nobody is waited for any longer."""
-        if not self._rounds:
-            return None
-        moment = min(self._rounds)
-        one = self._rounds[moment]
-        return moment if self._complete(one) or time.monotonic() - one.since_s >= GRACE_S else None
+        while self._rounds:
+            moment = min(self._rounds)
+            one = self._rounds[moment]
+            if self._complete(one):
+                return moment
+            if time.monotonic() - one.since_s < GRACE_S:
+                return None
+            if not self._far(moment, one):
+                return moment
+            del self._rounds[moment]
+            self.counts["far ahead"] += 1
+        return None
+
+    def _far(self, moment: int, one: _Round) -> bool:
+        """Tell whether a moment lies far ahead, and fewer than half of several who are expected speak of it.
+
+        When all others have been silent for a while, it is believed.
+        """
+        if self._closed_ns is None or len(self._expected) < _SEVERAL or self._waits():
+            return False
+        few = 2 * len(self._expected & one.values.keys()) < len(self._expected)
+        return few and moment - self._closed_ns > _FAR_GAPS * max(self._gaps_ns, default=moment)
+
+    def _waits(self) -> bool:
+        """Tell whether no moment was whole for longer than it ever takes."""
+        return time.monotonic() - self._closed_s >= max(_ANEW_S, 3 * self._closes_s)
+
+    def _anew(self, time_ns: int) -> bool:
+        """Begin anew if nothing but readings of before comes: a simulation was started again, a clock set."""
+        last, moments = self._behind
+        if time_ns > last:
+            self._behind = (time_ns, moments + 1)
+        if not self._waits() or self._rounds or self._behind[1] < _ANEW_MOMENTS:
+            return False
+        self._closed_ns = self._decided_ns = None
+        self._gap_ns, self._expected, self._spoke = 0, frozenset(), frozenset()
+        self._gaps_ns.clear()
+        self._newest, self._last, self._late, self._behind = {}, {}, Lateness(), (0, 0)
+        self.counts["begun anew"] += 1
+        return True
 
     def _complete(self, one: _Round) -> bool:
         return bool(self._expected) and self._expected <= one.values.keys()
 
     def _close(self, moment: int) -> None:
         one = self._rounds.pop(moment)
-        if self._closed_ns is not None:
-            self._gap_ns = moment - self._closed_ns
+        if self._closed_ns is not None:  # what was read before a long silence is as old after it
+            gap_ns = moment - self._closed_ns
+            self._gap_ns = min(gap_ns, max(self._gaps_ns, default=gap_ns))
+            self._gaps_ns.append(gap_ns)
         spoke = frozenset(one.values)  # who speaks now and then is not waited for
         self._expected = spoke & self._spoke if self._spoke & spoke else spoke
-        self._closed_ns, self._spoke = moment, spoke
+        now_s = time.monotonic()
+        self._closes_s = now_s - self._closed_s if self._closed_ns is not None else 0.0
+        self._closed_ns, self._closed_s, self._spoke, self._behind = moment, now_s, spoke, (0, 0)
         self._newest |= {name: (moment, value) for name, value in one.values.items()}
         self.counts["rounds"] += 1
         self._late.note(moment, one.read_ns[0], one.heard_ns[0])
@@ -259,7 +311,8 @@ class Seat:
         try:
             draft.task = self._ask(draft.capability, body)
         except NervureError as cause:  # the platform is away, or does not want it: again at the next moment
-            self.counts[f"not asked: {cause.what}"[:100]] += 1
+            why = f"not asked: {cause.what}"[:100]
+            self.counts[why if why in self.counts or len(self.counts) < _MOST_COUNTS else "not asked"] += 1
             self._last.pop(draft.capability, None)
             self._pause.failed(time.monotonic())
             return
