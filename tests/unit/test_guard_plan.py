@@ -6,11 +6,11 @@ from nervure.core.junction import Junction
 
 FOUR = Junction(
     name="J",
-    lanes=("a", "b"),
+    lanes=("a", "b", "c", "d"),
     outs=("o",),
     phases=("0", "1", "2", "3"),
-    served=((1.0, 0.0), (0.8, 0.0), (0.0, 1.0), (0.0, 0.8)),
-    leads=((1.0,), (1.0,)),
+    served=((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)),
+    leads=((1.0,),) * 4,
     plan_s=(33.0, 6.0, 33.0, 6.0),
 )
 

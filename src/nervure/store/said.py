@@ -26,7 +26,6 @@ def said(
     found: dict[str, list[Mapping[str, Any]]] = {one: [] for one in models}
     for (properties,) in connection.execute(query.order_by(_TASK.c.id.desc()).limit(limit)):
         act = properties.get(ACT) if isinstance(properties, dict) else None
-        model = act.get("model") if isinstance(act, dict) else None
-        if isinstance(model, str) and model in found:
+        if isinstance(act, dict) and isinstance(model := act.get("model"), str) and model in found:
             found[model].append(act)
     return found
