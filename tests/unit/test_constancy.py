@@ -16,6 +16,7 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.interlock import Promotion
 from nervure.core.observation import Batch, observation_id
 from nervure.core.problem import Problem
+from nervure.node.constancy import Alarmed
 from nervure.node.drift import Drifts, drifting
 from nervure.node.patrol import Patrol
 from nervure.solutions import find
@@ -61,7 +62,7 @@ def card(name: str, solution: str, problem: Problem) -> Card:
     )  # fmt: skip
 
 
-def alarms(catalogue: Catalogue, count: int, **more: object) -> None:
+def alarms(catalogue: Catalogue, count: int, *, key: str = "a", **more: object) -> None:
     """Raise alarms within the last days; one more each was long ago, and one of each people called right."""
     one = Alert(
         id="x", solution="water", rule="burst", severity="major", thing=1, datastream=1, text="burst",
@@ -69,7 +70,7 @@ def alarms(catalogue: Catalogue, count: int, **more: object) -> None:
     )  # fmt: skip
     one = replace(one, **more)
     ages = [*(10 * number + 1 for number in range(count)), 24 * 6, 2]
-    made_ = [replace(one, id=f"a{n}", start_ns=END - age * HOUR) for n, age in enumerate(ages)]
+    made_ = [replace(one, id=f"{key}{n}", start_ns=END - age * HOUR) for n, age in enumerate(ages)]
     catalogue.save_alerts(made_)
     catalogue.judge(made_[-1].id, "true", "ann")
 
@@ -83,6 +84,17 @@ def monitor_of_a_solution(catalogue: Catalogue, observed: Observations, bad: boo
     )
     alarms(catalogue, 8 if bad else 3, model="water-forecast-inflow 3")
     return "water-anomaly-inflow", Drifts(catalogue, observed, [water])
+
+
+def test_two_rules_of_one_score_tell_of_the_same(catalogue: Catalogue, observed: Observations) -> None:
+    """A warning and an alarm at each event: with their sum whoever keeps a promise was said to break it."""
+    name, drifts = monitor_of_a_solution(catalogue, observed, False)
+    (found,) = drifts.look({name}).values()
+    assert isinstance(found, Alarmed)
+    alarms(catalogue, 4, model="water-forecast-inflow 3", rule="swell", key="b")
+    (again,) = drifts.look({name}).values()
+    assert isinstance(again, Alarmed)
+    assert (found.raised, again.raised) == (3, 4)
 
 
 def monitor_of_a_thing(catalogue: Catalogue, observed: Observations, bad: bool) -> tuple[str, Drifts]:

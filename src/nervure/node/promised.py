@@ -58,7 +58,10 @@ class Promises:
             if one.solution == solution.name and one.card.problem.name == problem.residual:
                 mine = [alert for alert in found if alert.model == f"{one.name} {one.version}"]
                 name, per_day = f"{solution.name}-{problem.name}", problem.policy.alarms_per_day
-                yield alarmed(mine, name, one.version, per_day, span)
+                rules = {alert.rule for alert in mine} or {""}  # several of one score tell of the same
+                by_rule = [[alert for alert in mine if alert.rule == rule] for rule in rules]
+                each = [alarmed(some, name, one.version, per_day, span) for some in by_rule]
+                yield max(each, key=lambda said: said.raised)
 
     def _posted(self, names: Collection[str]) -> Iterator[Alarmed]:
         found = self._catalogue.alerts(solution=MONITOR, limit=_MOST_ALERTS)
