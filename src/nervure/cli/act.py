@@ -105,7 +105,7 @@ def hand(
 
 @act.command
 def auto(loop: Loop, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
-    """Give back what a hand holds."""
+    """Give back what people hold, in whichever slot."""
     return _done(
         _ask(settings, change, "POST", f"/api/loops/{loop}/auto", {}), f"loop {loop}: given back", json
     )
