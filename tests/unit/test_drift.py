@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -95,6 +96,45 @@ def test_what_was_foretold_is_held_against_what_was_read(
     assert drifting(mine, Promotion(drift=2.0)) == ""
     few = replace(mine, found=replace(seen, rows=LEAST_ROWS - 1))
     assert drifting(few, Promotion()) == ""
+
+
+def test_one_clock_that_is_far_ahead_hides_no_drift(catalogue: Catalogue, observed: Observations) -> None:
+    """A week was looked at before the newest reading of all, and one said that it is the year 2100."""
+    drifts = told(catalogue, observed, errors(1.5))
+    (plain,) = [one for one in catalogue.datastreams() if one.kind == "reading"]
+    other = catalogue.ensure_datastream(replace(plain, id=0, name="B/inflow")).id
+    foretold = replace(plain, id=0, name="B/inflow forecast", kind="forecast", source=other)
+    catalogue.ensure_datastream(foretold)
+    ahead = Batch.of(
+        id=[observation_id(10**6)], datastream=np.array([other]), time=np.array([4_102_444_800 * S]),
+        result_time=np.array([4_102_444_800 * S]), value=np.array([1.0]),
+    )  # fmt: skip
+    observed.append(ahead, 10**6)
+    assert "3.0 times that of half a week before" in drifting(drifts.look({NAME})[NAME], Promotion())
+
+
+def test_of_too_many_rows_only_some_streams_are_read(
+    catalogue: Catalogue, observed: Observations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of a whole city was read into memory, however much that was."""
+    monkeypatch.setattr("nervure.node.drift._MOST_ROWS", 20)
+    told(catalogue, observed, errors(1.5))
+    asked = list[int]()
+    (plain,) = [one for one in catalogue.datastreams() if one.kind == "reading"]
+    for name in "BCDEF":
+        other = catalogue.ensure_datastream(replace(plain, id=0, name=f"{name}/inflow")).id
+        foretold = replace(plain, id=0, name=f"{name}/inflow forecast", kind="forecast", source=other)
+        catalogue.ensure_datastream(foretold)
+
+    class Counted(Drifts):
+        def _curves(self, groups: Any, span: Any) -> Any:
+            some, curves = super()._curves(groups, span)
+            asked.extend((len(groups), len(some)))
+            return some, curves
+
+    found = Counted(catalogue, observed).look({NAME})[NAME]
+    assert asked == [6, 2]
+    assert isinstance(found, Told)
 
 
 def test_an_interval_that_holds_too_little_is_drift_too(catalogue: Catalogue, observed: Observations) -> None:

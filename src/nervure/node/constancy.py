@@ -12,6 +12,7 @@ Of these nobody says at once what was right, so each is held against what it pro
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
@@ -23,7 +24,7 @@ from nervure.core.instant import DAY_NS
 from nervure.store.curve import Curve
 from nervure.store.hindsight import Hindsight, hindsight
 
-__all__ = ["Alarmed", "Unsure", "aged", "alarmed", "doubts", "unlikely"]
+__all__ = ["Alarmed", "Unsure", "aged", "alarmed", "doubts", "newest", "unlikely"]
 
 LAG = 10
 """After how many answers a remaining life is held against what was said then."""
@@ -52,6 +53,18 @@ class Unsure(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     earlier: float
     later: float
+
+
+def newest(last: Mapping[int, tuple[int, float]]) -> int:
+    """Return the time (ns) of the newest reading; 0 where there is none.
+
+    One clock that is far ahead does not count beside others: a week before it nobody has read anything.
+
+    >>> newest({1: (5, 1.0), 2: (7, 1.0), 3: (4_102_444_800_000_000_000, 1.0)})
+    7
+    """
+    times = [when for when, _ in last.values()]
+    return max([one for one in times if one <= time.time_ns() + DAY_NS] or times, default=0)
 
 
 def alarmed(

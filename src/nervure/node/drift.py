@@ -11,6 +11,7 @@ against what they were taught on (:mod:`nervure.node.strayed`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from nervure.core.entity import Datastream
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.interlock import Promotion
 from nervure.core.problem import Classify, Forecast, RemainingLife
-from nervure.node.constancy import Alarmed, Unsure, aged, doubts, unlikely
+from nervure.node.constancy import Alarmed, Unsure, aged, doubts, newest, unlikely
 from nervure.node.promised import Promises
 from nervure.node.strayed import LEAST, Strayed, strayed
 from nervure.store.catalogue import Catalogue
@@ -125,26 +126,28 @@ class Drifts:
         read = [
             one.id for one in known if one.kind == "reading" and one.signal == problem.of and one.id in told
         ]
-        span = self._span(read, [*read, *(told[one] for one in read)])
+        both = [(one, told[one]) for one in read]
+        span = self._span(read, both)
         if span is None:
             return None
-        curves = self._observed.curves([*read, *(told[one] for one in read)], *span)
+        some, curves = self._curves(both, span)
         return self._told(
-            model, [held(curves.get(one), curves.get(told[one])) for one in read], span, model.card.quantiles
-        )
+            model, [held(curves.get(one), curves.get(other)) for one, other in some], span,
+            model.card.quantiles,
+        )  # fmt: skip
 
     def _life(self, model: Model, problem: RemainingLife, known: Sequence[Datastream]) -> Told | None:
         """Hold remaining lives against what was said of the same machine later."""
         lives = {one.thing: one.id for one in known if one.kind == ANSWER and one.signal == problem.name}
         ages = {one.thing: one.id for one in known if one.kind == "reading" and one.signal == problem.age}
         both = [(life, ages[thing]) for thing, life in lives.items() if thing in ages]
-        span = self._span([life for life, _ in both], [one for pair in both for one in pair])
+        span = self._span([life for life, _ in both], both)
         if span is None:
             return None
-        curves = self._observed.curves([one for pair in both for one in pair], *span)
+        some, curves = self._curves(both, span)
         parts = [
             aged(curves[life], curves[age], problem.clip)
-            for life, age in both
+            for life, age in some
             if life in curves and age in curves
         ]
         return self._told(model, parts, span, ())  # its interval is of the end, not of later answers
@@ -153,17 +156,14 @@ class Drifts:
         """See how sure a class is of its answers."""
         wanted = {one.signal for one in answers(problem)[1:]}
         shares = [one for one in known if one.kind == ANSWER and one.signal in wanted]
-        span = self._span([one.id for one in shares], [one.id for one in shares])
+        things: dict[int, list[int]] = {}
+        for one in shares:
+            things.setdefault(one.thing, []).append(one.id)
+        span = self._span([one.id for one in shares], list(things.values()))
         if span is None:
             return None
-        curves = self._observed.curves([one.id for one in shares], *span)
-        things = {one.thing for one in shares}
-        each = [
-            doubts(
-                [curves[one.id] for one in shares if one.thing == thing and one.id in curves], _middle(span)
-            )
-            for thing in things
-        ]
+        some, curves = self._curves(list(things.values()), span)
+        each = [doubts([curves[one] for one in mine if one in curves], _middle(span)) for mine in some]
         each = [one for one in each if one.rows]
         rows = sum(one.rows for one in each)
         if not rows:
@@ -173,15 +173,24 @@ class Drifts:
         )
         return Unsure(name=model.name, version=model.version, rows=rows, earlier=earlier, later=later)
 
-    def _span(self, newest: Sequence[int], all_: Sequence[int]) -> tuple[int, int] | None:
+    def _span(self, of: Sequence[int], groups: Sequence[Sequence[int]]) -> tuple[int, int] | None:
         """Return the last week of some Datastreams, or less of it where they have very many rows."""
-        last = max((when for when, _ in self._observed.last(newest).values()), default=0)
+        last = newest(self._observed.last(of))
         if not last:
             return None
         span, end = DAYS * DAY_NS, last + SECOND_NS
+        all_ = [one for group in groups for one in group]
         while span > DAY_NS and self._observed.about(all_, round(end - span), end) > _MOST_ROWS:
             span /= 2
         return round(end - span), end
+
+    def _curves(
+        self, groups: Sequence[Sequence[int]], span: tuple[int, int]
+    ) -> tuple[Sequence[Sequence[int]], dict[int, Curve]]:
+        """Read what belongs together in a span; every so many of them only where a day has too many rows."""
+        rows = self._observed.about([one for group in groups for one in group], *span)
+        some = groups[:: max(1, math.ceil(rows / _MOST_ROWS))]
+        return some, self._observed.curves([one for group in some for one in group], *span)
 
     def _told(
         self, model: Model, parts: Sequence[Floats], span: tuple[int, int], quantiles: tuple[float, ...]

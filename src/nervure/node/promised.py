@@ -13,7 +13,7 @@ from nervure.core.alert import MONITOR
 from nervure.core.declaration import Solution
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.problem import Anomaly
-from nervure.node.constancy import Alarmed, alarmed
+from nervure.node.constancy import Alarmed, alarmed, newest
 from nervure.store.catalogue import Catalogue
 from nervure.store.model import Model
 
@@ -73,5 +73,5 @@ class Promises:
                 yield alarmed(mine, name, posted.version, float(posted.about.get("promised", 0.0)), span)
 
     def _span(self, datastreams: Sequence[int]) -> tuple[int, int] | None:
-        last = max((when for when, _ in self._observed.last(datastreams).values()), default=0)
+        last = newest(self._observed.last(datastreams))
         return (round(last - DAYS * DAY_NS), last + SECOND_NS) if last else None
