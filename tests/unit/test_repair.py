@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -211,6 +212,45 @@ def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
     assert store.position == COMMITS + 2
     ids = [row[0] for row in content(store)]
     assert store.count() == len(ids) == len(set(ids)) == 3 * (COMMITS + 2)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [
+        (f'"version":{COMMITS}', f'"version":{COMMITS ^ 1}'),  # the table held more of the log than it did
+        ('"appId":"log"', '"appId":"lof"'),
+        ('"txn":', '"tyn":'),
+        ('"add":', '"ade":'),
+        ('\\"numRecords\\":', '\\"numRecorfs\\":'),
+        ("day=2023", "day=2022"),
+        ('"day":"2023', '"day":"2022'),
+    ],
+)
+def test_a_bit_that_turned_in_the_newest_commit_is_noticed(
+    good: Path, folder: Path, what: str, other: str
+) -> None:
+    commit = newest_commit(folder)
+    text = commit.read_text("utf-8")
+    assert what in text
+    commit.write_text(text.replace(what, other, 1), "utf-8")
+    store = Observations.open(folder)
+    assert "damaged and is set aside" in store.repaired[0]
+    assert store.position == COMMITS - 1
+    fill(store, COMMITS)
+    whole = Observations.open(good, write=False)
+    assert content(store) == content(whole)
+    whole.close()
+    store.close()
+
+
+def test_a_commit_of_an_older_release_has_no_sum(folder: Path) -> None:
+    commit = newest_commit(folder)
+    text = re.sub(r',"sum":"\w+"|"sum":"\w+",', "", commit.read_text("utf-8"), count=1)
+    assert "sum" not in text
+    commit.write_text(text, "utf-8")
+    store = Observations.open(folder)
+    assert (store.repaired, store.position) == ((), COMMITS)
     store.close()
 
 

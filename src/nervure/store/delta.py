@@ -30,7 +30,7 @@ from nervure.store.column import SCHEMA
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, day_text, shelve
 
-__all__ = ["BEFORE", "OURS", "Delta", "Fresh", "create", "position_of", "positions", "widen"]
+__all__ = ["BEFORE", "OURS", "SUM", "Delta", "Fresh", "create", "position_of", "positions", "widen"]
 
 LOG = "log"
 BEFORE = "log-before"
@@ -38,6 +38,9 @@ MERGE = "merge"
 
 OURS = {"writer": "nervure"}
 """What marks our commits: the last action of each is a transaction identifier."""
+
+SUM = "sum"
+"""Under this a commit says the sum of what it says."""
 
 KEEP_FILES_H = 1
 """How long files stay that no version of the table needs: readers may be at them."""
@@ -205,6 +208,16 @@ class Delta:
         )
 
     def _commit(self, actions: list[AddAction | RemoveAction], marks: CommitProperties) -> None:
+        total = sums.of_commit(
+            [
+                (one.path, one.size, one.partition_values, one.stats)
+                for one in actions
+                if isinstance(one, AddAction)
+            ],
+            [one.path for one in actions if isinstance(one, RemoveAction)],
+            [(one.app_id, one.version) for one in marks.app_transactions or ()],
+        )
+        marks.custom_metadata = OURS | {SUM: total}
         self._table.create_write_transaction(
             actions, "append", self._table.schema(), ["day"], commit_properties=marks
         )

@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from deltalake import DeltaTable
 from nervure.core.error import StoreError
 from nervure.core.observation import observation_id
 from nervure.store import sums
-from nervure.store.delta import BEFORE, OURS, Delta, create, position_of, positions, widen
+from nervure.store.delta import BEFORE, OURS, SUM, Delta, create, position_of, positions, widen
 from nervure.store.failure import storing
 from nervure.store.shelf import Shelf, shelve
 from nervure.store.sums import fits
@@ -109,15 +110,31 @@ def _set_aside_commit(folder: Path) -> list[str]:
 
 
 def _complete(commit: Path) -> bool:
-    """Tell whether a commit is whole: each line is JSON, and one of ours ends with its transaction."""
+    """Tell whether a commit is whole: each line is JSON; ours end with a transaction and say their sum."""
     try:
         actions = [msgspec.json.decode(line) for line in commit.read_bytes().splitlines()]
     except (OSError, msgspec.DecodeError):
         return False
     if not actions or not all(isinstance(action, dict) for action in actions):
         return False
-    ours = OURS.items() <= actions[0].get("commitInfo", {}).items()
-    return not ours or "txn" in actions[-1]
+    about = actions[0].get("commitInfo", {})
+    ours = isinstance(about, dict) and OURS.items() <= about.items()
+    return not ours or ("txn" in actions[-1] and (SUM not in about or about[SUM] == _sum(actions)))
+
+
+def _sum(actions: Sequence[dict[str, Any]]) -> str:
+    """Return the sum of what a commit says, nothing where it lacks something."""
+    added, removed, marks = (
+        [one[kind] for one in actions if kind in one] for kind in ("add", "remove", "txn")
+    )
+    try:
+        return sums.of_commit(
+            [(one["path"], one["size"], one["partitionValues"], one["stats"]) for one in added],
+            [one["path"] for one in removed],
+            [(one["appId"], one["version"]) for one in marks],
+        )
+    except (KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _set_aside_checkpoint(folder: Path) -> list[str]:

@@ -4,18 +4,21 @@ A file in which a bit has turned may read without complaint and say something el
 those that the log could still refill, or of which the files still lie there that they were merged from. So
 their sums are kept before a commit names them, and compared when the table is opened. A file without a sum
 (the disk was full, it is an old one) is taken as it reads.
+
+A commit carries the sum of what it says, as its text is not known before it is written: a digit of it that
+turned made the table say that it holds more of the log than it does.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from zlib import crc32
 
 import msgspec
 
-__all__ = ["fits", "load", "save"]
+__all__ = ["fits", "load", "of_commit", "save"]
 
 _NAME = "_sums.json"
 _PART = 1 << 20
@@ -53,3 +56,13 @@ def _sum(path: Path) -> int:
         while part := file.read(_PART):
             found = crc32(part, found)
     return found
+
+
+def of_commit(
+    added: Iterable[tuple[str, int, Mapping[str, str | None], str]],
+    removed: Iterable[str],
+    marks: Iterable[tuple[str, int]],
+) -> str:
+    """Return the sum of what a commit says: path, size, partition and statistics of files, and its marks."""
+    said = [sorted((path, size, sorted(parts.items()), stats) for path, size, parts, stats in added)]
+    return f"{crc32(msgspec.json.encode([said, sorted(removed), sorted(marks)])):08x}"
