@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,9 +22,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from nervure.bench.process import NodeProcess, free_settings
 from nervure.core.entity import Datastream
 from nervure.core.instant import HOUR_NS, iso
-from nervure.core.settings import Broker, Limits, Notify, Project
+from nervure.core.settings import Broker, Limits, Notify, Project, Store
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
+from nervure.store.observations import Observations
 from nervure.store.provision import Place, provision
 from tests.broker import mosquitto
 from tests.patience import eventually
@@ -167,6 +169,29 @@ def test_what_is_posted_can_be_read_at_once(tmp_path: Path) -> None:
             assert "nervure_" in (await client.get("/metrics")).text
 
     asyncio.run(scenario())
+
+
+def test_readings_are_sealed_at_the_end_also_where_the_catalogue_takes_nothing_more(tmp_path: Path) -> None:
+    """A node whose catalogue was damaged left them to the log: nothing lost, and nothing to be read."""
+
+    async def run() -> None:
+        station = Station(tmp_path, store=Store(seal_s=3600.0))
+        await station.node.start()
+        try:
+            with sqlite3.connect(station.settings.folder / "catalogue.db") as catalogue:
+                for change in ("INSERT", "UPDATE"):
+                    refuse = f"CREATE TRIGGER broken_{change} BEFORE {change} ON view "
+                    catalogue.execute(refuse + "BEGIN SELECT RAISE(ABORT, 'malformed'); END")
+            topic = station.topic("A/inflow")
+            station.publish(*[(topic, b'{"result": %d}' % one) for one in range(5)])
+            await station.until("readings", 5)
+        finally:
+            await station.node.stop()
+        store = Observations.open(station.settings.folder / "observations", write=False)
+        assert store.count() == 5
+        store.close()
+
+    asyncio.run(run())
 
 
 def test_a_foreign_broker_is_read(tmp_path: Path) -> None:

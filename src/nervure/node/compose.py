@@ -376,9 +376,9 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._door.close()  # also when nothing came to listen at it yet
-        with contextlib.suppress(NervureError):  # what fails now is done again from the log at the next start
-            await self.watch.last()
-            await asyncio.to_thread(self.observations.seal)
+        for work in (self.watch.last(), asyncio.to_thread(self.observations.seal)):
+            with contextlib.suppress(NervureError):  # it is done again from the log at the next start
+                await work
         await self.study.close()
         await self.inquiries.close()
         await self.scale.close()
