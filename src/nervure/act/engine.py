@@ -57,6 +57,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     holds: list[dict[str, bytes]]
     rules: tuple[str, ...]
     open: list[_Open]
+    heard_ns: int = 0
 
 
 class Engine:
@@ -68,6 +69,8 @@ class Engine:
         self.solution = solution
         self.rulings = rulings(solution)
         self.clock_ns = NEVER
+        self.heard_ns = 0
+        """Until when somebody listened by the clock on the wall."""
         self._zone = solution.data.zone if solution.data else "UTC"
         self._things: dict[int, Thing] = {}
         self._streams: dict[int, Datastream] = {}
@@ -330,21 +333,25 @@ class Engine:
         for index in self._broken[place].nonzero()[0].tolist():
             self._clear(ruling, int(place[index]), int(time[index]), changed)
 
-    def tick(self, now_ns: int | None = None) -> list[Alert]:
+    def tick(self, now_ns: int | None = None, missed: tuple[int, int] = (0, 0)) -> list[Alert]:
         """Let time pass for rules that wait for a silence; returns the alerts that are new.
 
         Without ``now_ns`` it is as late as the newest reading of any stream, which is right for a
-        replay of old data and finds one silent stream among others, but not the silence of all.
+        replay of old data and finds one silent stream among others, but not the silence of all. When
+        nobody listened, between the instants ``missed``, is no silence.
         """
         now = self.clock_ns if now_ns is None else now_ns
+        self.heard_ns = max(self.heard_ns, now_ns or 0)
         changed: list[Alert] = []
         if not self._ids:
             return changed
         last = self._recent.time.max(axis=1)
+        deaf = np.maximum(min(now, missed[1]) - np.maximum(last, missed[0]), 0)
         for number_, ruling in enumerate(self.rulings):
             if ruling.condition.measure != "silent" or ruling.condition.limit is None:
                 continue
-            quiet = self._watch[number_] & (last != NEVER) & (now - last > ruling.condition.limit * SECOND_NS)
+            over = now - last - deaf > ruling.condition.limit * SECOND_NS
+            quiet = self._watch[number_] & (last != NEVER) & over
             for place in np.flatnonzero(quiet).tolist():
                 if (number_, place) not in self._open and self._ids[place] in self._streams:
                     moment, value = self._recent.last(place)
@@ -362,6 +369,7 @@ class Engine:
                 holds=[hold.state() for hold in self._holds],
                 rules=tuple(ruling.key for ruling in self.rulings),
                 open=list(self._open.values()),
+                heard_ns=self.heard_ns,
             )
         )
 
@@ -369,7 +377,7 @@ class Engine:
         """Take up where :meth:`state` left off; rules that are new since then start idle."""
         saved = msgspec.msgpack.decode(state, type=State)
         ids = np.frombuffer(saved.ids, dtype=np.int64).tolist()
-        self.clock_ns = saved.clock_ns
+        self.clock_ns, self.heard_ns = saved.clock_ns, saved.heard_ns
         self._recent.restore(saved.recent)
         self._holds = [Hold(0, ruling.span) for ruling in self.rulings]
         number_of = {ruling.key: number_ for number_, ruling in enumerate(self.rulings)}

@@ -44,6 +44,7 @@ def join(states: Sequence[bytes]) -> bytes:
         State(
             ids=b"".join(one.ids for one in parts),
             clock_ns=max(one.clock_ns for one in parts),
+            heard_ns=max(one.heard_ns for one in parts),
             recent={name: b"".join(one.recent[name] for one in parts) for name in parts[0].recent},
             holds=[
                 {name: b"".join(one.holds[rule][name] for one in parts) for name in held}

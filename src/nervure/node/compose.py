@@ -25,6 +25,7 @@ from nervure.core.settings import Settings
 from nervure.node.entry import Entry
 from nervure.node.feature import Features
 from nervure.node.front import Front
+from nervure.node.hearing import Hearing
 from nervure.node.herald import Herald
 from nervure.node.inflow import Inflow
 from nervure.node.inquiry import Inquiries
@@ -81,6 +82,7 @@ class Node:
         self._troubles = Troubles()
         self._clock = Clock()
         self._end = 0
+        self._hearing = Hearing()
         self._quarantine: dict[str, int] = {}
         self._stamp: tuple[int, ...] = ()
         self._known: tuple[int, ...] = ()
@@ -122,6 +124,7 @@ class Node:
         datastreams = self.catalogue.datastreams()
         self.intake = Intake(datastreams, settings.limits, [find(one) for one in settings.project.solutions])
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
+        self.watch.hearing = self._hearing
         self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
         self.front = Front(
@@ -265,9 +268,11 @@ class Node:
             self._troubles.note("clock", jump)
         else:
             self._troubles.over("clock")
+        asked_ns = time.time_ns()
         try:
             async with asyncio.timeout(ANSWER_S):
                 self._end = (await self.log.first_last())[1]
+            self._hearing.ended(self._end, asked_ns)
         except (TimeoutError, StreamError):
             self._troubles.note("log", f"it has not answered for {ANSWER_S:g} s; devices keep what they sent")
         else:

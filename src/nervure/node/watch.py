@@ -21,6 +21,7 @@ from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Reject
 from nervure.core.problem import Case
 from nervure.core.settings import Settings
+from nervure.node.hearing import Hearing, Listening
 from nervure.node.live import Live, Saved, Standing
 from nervure.node.meter import Meter
 from nervure.node.monitor import Monitors
@@ -83,6 +84,9 @@ class Watch:
         self._alerted = asyncio.Event()
         self._failed_s = -AGAIN_S
         self._newest = 0
+        self._listening = Listening()
+        self.hearing: Hearing | None = None
+        """Knows until when all has been heard; without it that is now."""
         self.patience_s: float | None = None
         """How often the outbox is looked at where others fill it, too."""
         self.told: Callable[[Sequence[Alert]], None] = lambda _: None
@@ -179,6 +183,7 @@ class Watch:
             live = self._live.get(name)
             if live is not None:
                 live.restore(saved, self._pieces.joined)
+        self._listening.resumed(max((one.engine.heard_ns for one in self._live.values()), default=0))
 
     def take(self, batch: Batch, upto: int) -> None:
         """Score a batch and put its alerts and forecasts on their way."""
@@ -366,12 +371,15 @@ class Watch:
     def tick(self) -> None:
         """Let time pass for rules that wait for a silence: as far as the newest reading has come.
 
-        Once readings come in live, the clock on the wall goes on where they stop.
+        Once readings come in live, the clock on the wall goes on where they stop, as far as all that
+        came by then has been worked on.
         """
-        now = time.time_ns()
+        now = time.time_ns() if self.hearing is None else self.hearing.until(self._taken)
+        if now is not None:
+            self._listening.went_on(now)
         for live in self._live.values():
-            behind = now - live.engine.clock_ns
-            self._alerts += live.engine.tick(now if behind < DAY_NS else None)
+            is_live = now is not None and now - live.engine.clock_ns < DAY_NS
+            self._alerts += live.engine.tick(now if is_live else None, self._listening.missed)
         self._alerts += self.monitors.tick()
 
     def open_alerts(self) -> int:
