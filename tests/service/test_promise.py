@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from operator import not_
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.patience import eventually
 from tests.support import make_settings
 
 pytestmark = pytest.mark.service
+
+JSON = {"content-type": "application/json"}
 
 
 class Running:
@@ -125,6 +128,21 @@ def test_nothing_is_kept_of_a_change_with_an_observation_that_cannot_be(tmp_path
             answer = await running.client.post("FeaturesOfInterest", json=one)
             assert answer.status_code == 413, answer.text
             assert (await running.client.get("FeaturesOfInterest")).json()["value"] == []
+            deep: Any = 1
+            for _ in range(40):
+                deep = {"a": deep}
+            late = "9999-12-31T23:59:59Z"
+            for odd in ({"result": 10**400}, {"phenomenonTime": late}, {"parameters": deep}):
+                inside = datastream(Observations=[{"result": 1}, {"result": 2} | odd])
+                new = thing(Locations=[location()], Datastreams=[inside])
+                together = [
+                    {"id": "a", "atomicityGroup": "g", "method": "post", "url": "Things", "body": new}
+                ]
+                for path, body in (("Things", new), ("$batch", {"requests": together})):
+                    answer = await running.client.post(path, content=json.dumps(body), headers=JSON)
+                    found = answer.json()
+                    assert found.get("responses", [{"status": answer.status_code}])[0]["status"] == 400, found
+            assert (await running.client.get("Things?$count=true&$top=0")).json()["@iot.count"] == 1
 
     asyncio.run(scenario())
     catalogue = Catalogue.open(tmp_path / "data" / "catalogue.db")

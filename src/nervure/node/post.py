@@ -10,9 +10,11 @@ taken it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Container, Sequence
 from typing import Protocol
 
+from nervure.core.entity import Datastream
 from nervure.core.error import (
     BusyError,
     ConflictError,
@@ -22,14 +24,15 @@ from nervure.core.error import (
     StreamError,
     TooLargeError,
 )
-from nervure.core.observation import Reject, observation_id
+from nervure.core.observation import Draft, Reject, observation_id
 from nervure.node import event
+from nervure.sense.intake import Intake
 from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
 from nervure.store.duplicate import CONFLICT
 from nervure.stream.publish import Item
 from nervure.stream.subject import CHANGE, reading_subject
 
-__all__ = ["STOPPED", "Posts", "Publish", "Tell", "error_of"]
+__all__ = ["STOPPED", "Posts", "Publish", "Tell", "error_of", "require_taken"]
 
 Tell = Callable[[int | NervureError], None]
 """Takes the id of an Observation that answers have now, or what went wrong."""
@@ -43,6 +46,7 @@ LULL_S = 0.001
 """So long at most a message waits for as many readings as the last had: who was answered posts again."""
 
 _MOST = 512
+_NEW = Datastream(id=1, name="", unit="", thing=1)
 _MISSING = (UNKNOWN_STREAM, UNKNOWN_FEATURE)
 
 
@@ -248,6 +252,17 @@ def _item(group: Sequence[_Post]) -> Item:
     if len(group) == 1:
         return reading_subject(group[0].datastream), group[0].payload, None
     return CHANGE, event.gathered([(one.datastream, one.payload) for one in group]), None
+
+
+def require_taken(intake: Intake, drafts: Sequence[Draft]) -> None:
+    """Refuse what the store would not take; a Datastream that is not known is new, and declared by nobody."""
+    newcomers, now_ns = Intake([_NEW], intake.limits), time.time_ns()
+    for draft in drafts:
+        rejects = intake.check(reading_subject(draft.datastream), draft.message, now_ns)[1]
+        if rejects and rejects[0].reason == UNKNOWN_STREAM:
+            rejects = newcomers.check(reading_subject(_NEW.id), draft.message, now_ns)[1]
+        if rejects:
+            raise error_of(rejects[0])
 
 
 def error_of(reject: Reject) -> NervureError:

@@ -20,7 +20,7 @@ from nervure.core.error import BusyError, NervureError, QueryError, StreamError,
 from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
 from nervure.node import event
 from nervure.node.array import Message, messages
-from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of
+from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of, require_taken
 from nervure.sense.bucket import Bucket
 from nervure.sense.intake import SHARED, Intake
 from nervure.sense.reason import UNKNOWN_STREAM
@@ -189,16 +189,13 @@ class Readings:
     ) -> list[Plan]:
         """Write what a change of entities leaves for the log; from any thread.
 
-        Observations of a Datastream that is not known yet are of one that this change makes, which
-        takes them. Raises ``QueryError`` for what the store would not take.
+        Observations of a Datastream that is not known yet are of one that this change makes. Raises
+        ``QueryError`` for what the store would not take.
         """
-        intake = copy.copy(self._intake)  # what is known now, should more be learnt meanwhile
-        puts, now_ns = puts or {}, time.time_ns()
-        for draft in (*drafts, *puts.values()):
+        puts, told = puts or {}, (*drafts, *(puts or {}).values())
+        for draft in told:
             self._require_size(draft.message)
-            rejects = intake.check(reading_subject(draft.datastream), draft.message, now_ns)[1]
-            if rejects and rejects[0].reason != UNKNOWN_STREAM:
-                raise error_of(rejects[0])
+        require_taken(copy.copy(self._intake), told)  # by what is known now, should more be learnt meanwhile
         return [
             *event.makes(drafts, self._most),
             *(event.put(row, draft) for row, draft in puts.items()),
