@@ -169,6 +169,14 @@ def test_a_thousand_rows(client: Client) -> None:
         [{"Datastream": {"@iot.id": 1}, "components": ["nothing"], "dataArray": [[1]]}],
         [{"Datastream": {"@iot.id": 1}, "components": ["result"], "dataArray": 5}],
         [{"Datastream": {"@iot.id": 1}, "components": ["result"]}],
+        [{"Datastream": {"@iot.id": 1}, "components": ["result", "result"], "dataArray": [[1, 2]]}],
+        [
+            {
+                "Datastream": {"@iot.id": 1},
+                "components": ["result", "FeatureOfInterest/id", "FeatureOfInterest"],
+                "dataArray": [[1, None, 999_999_999]],
+            }
+        ],
         [{"Datastream": {"@iot.id": 1}, "dataArray": [[1]]}],
     ],
     ids=str,

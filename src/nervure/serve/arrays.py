@@ -80,6 +80,9 @@ def _group(one: _Given, principal: Principal, writer: Writer) -> tuple[Group | N
         raise QueryError("a data array names one Datastream or one MultiDatastream")
     if "result" not in one.components:
         raise QueryError('the components of a data array hold "result"')
+    named = ["FeatureOfInterest" if name in _FEATURES else name for name in one.components]
+    if doubles := sorted({name for name in named if named.count(name) > 1}):
+        raise QueryError(f"the components of a data array name {', '.join(doubles)} twice")
     try:
         count = len(_rows(one.rows))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
