@@ -11,6 +11,7 @@ import pytest
 from nervure.core.observation import NO_END, NO_RESULT_TIME, Batch
 from nervure.core.sensorthings import BY_NAME
 from nervure.serve.line import columns, lines
+from nervure.serve.shape import observation
 from nervure.store.select.hand import _dicts
 from nervure.store.select.row import Found
 
@@ -70,3 +71,11 @@ def test_what_is_not_plain_is_left_to_others(more: dict[str, Any]) -> None:
 
 def test_nothing_is_an_empty_list() -> None:
     assert columns(Batch.concat([]), BASE, multi=False) == msgspec.Raw(b"[]")
+
+
+@pytest.mark.parametrize("kept", ['{"resultQuality":1e400}', '{"parameters":' + "[" * 2000])
+def test_what_nobody_can_read_harms_no_question(kept: str) -> None:
+    (row,) = _dicts(batch(extra=[kept, None, None]).take(np.array([0])))
+    found = observation(row | {"multi": False})
+    assert found["result"] == 1
+    assert "resultQuality" not in found

@@ -101,3 +101,33 @@ def test_nobody_gets_the_readings_of_others_by_choosing_their_name() -> None:
     assert directory.find("mill inflow") is None
     assert directory.datastreams[directory.find("own") or 0].id == 8
     assert [intake.named(name) for name in ("7", "Datastreams(7)", "mill inflow", "own")] == [7, 7, None, 8]
+
+
+def test_what_goes_with_a_number_is_read_as_what_goes_with_anything() -> None:
+    components = ["phenomenonTime", "result", "parameters", "validTime", "resultQuality"]
+    when = "2026-01-01T00:00:00Z"
+    part = read([table([[when, 1, {"a": [1]}, when, "good"], [when, 2, None, None, None]], components)])
+    assert part.faults == ()
+    assert part.value.tolist() == [1.0, 2.0]
+    assert part.extra is not None
+    assert json.loads(part.extra[0] or "") == {
+        "parameters": {"a": [1]},
+        "resultQuality": "good",
+        "validTime": {"start": 1_767_225_600 * SECOND_NS, "end": 1_767_225_600 * SECOND_NS},
+    }
+    assert part.extra[1] is None
+
+
+@pytest.mark.parametrize("odd", ["1e400", "9" * 4_301, "[" * 31 + "]" * 31, "[" * 600 + "]" * 600])
+@pytest.mark.parametrize("component", ["resultQuality", "parameters", "result"])
+def test_what_could_not_be_read_again_is_not_kept(component: str, odd: str) -> None:
+    """Else every question for it, or for what lies beside it, would fail."""
+    freely = Datastream(id=1, name="a", unit="", thing=1)
+    intake = Intake([freely], Limits())
+    row = f"[{odd}]" if component == "result" else f"[1,{odd}]"
+    names = '["result"]' if component == "result" else f'["result","{component}"]'
+    said = f'[{{"Datastream":{{"@iot.id":1}},"components":{names},"dataArray":[{row}]}}]'
+    for subject in ("v1//1.Observations", "v1//1.Datastreams(1).Observations"):
+        batch, rejects = intake.check(subject, said.encode(), NOW)
+        assert len(batch) == 0
+        assert [one.reason for one in rejects] == [MALFORMED]

@@ -26,7 +26,7 @@ from nervure.core.observation import NO_END
 from nervure.sense.cbor import load_cbor
 from nervure.sense.extra import extra_of, feature_of
 from nervure.sense.moment import FIRST_NS, LAST_NS, clipped, moment_ns, span_ns
-from nervure.sense.part import Fault, Part, Place, Rows, result_of, unissued
+from nervure.sense.part import Fault, Part, Place, Rows, require_depth, result_of, unissued
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNRESOLVED, Unreadable, shown
 from nervure.sense.senml import Record, read_senml
 from nervure.sense.table import Aware, Exact, Table, read_tables
@@ -90,7 +90,7 @@ def decode(payload: bytes, place: Place) -> Part:
         item = load_cbor(payload, place.limits.depth)
     else:
         item = _load_json(payload)
-    _check_depth(item, place.limits.depth)
+    require_depth(item, place.limits.depth)
     if isinstance(item, list | tuple):
         return _read_list(list(item), place)
     if isinstance(item, dict):
@@ -129,21 +129,6 @@ def _load_json(payload: bytes) -> Any:
                 pass
         said = str(cause).removeprefix("JSON is malformed: ")
         raise Unreadable(MALFORMED, f"neither JSON nor CBOR: {said}, at {shown(payload[:24])}") from cause
-
-
-def _check_depth(item: object, depth: int) -> None:
-    level = [item]
-    for _ in range(depth + 1):
-        level = [
-            inner
-            for one in level
-            if isinstance(one, list | tuple | dict)
-            for inner in (one.values() if isinstance(one, dict) else one)
-            if isinstance(inner, list | tuple | dict)
-        ]
-        if not level:
-            return
-    raise Unreadable(MALFORMED, f"the message is nested more than {depth} deep")
 
 
 def _read_list(items: list[Any], place: Place) -> Part:

@@ -16,7 +16,7 @@ from nervure.core.settings import Limits
 from nervure.sense.directory import Directory
 from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, OUT_OF_TYPE, UNKNOWN_STREAM, Unreadable, shown
 
-__all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "result_of", "unissued"]
+__all__ = ["Fault", "Part", "Place", "Rows", "join", "merge_faults", "require_depth", "result_of", "unissued"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -219,6 +219,22 @@ def result_of(value: Any, unit: str | None) -> tuple[float, str | None]:
         return math.nan, msgspec.json.encode(value).decode()
     except (TypeError, ValueError) as cause:
         raise Unreadable(OUT_OF_TYPE, f"the result {shown(value)} has no form in JSON") from cause
+
+
+def require_depth(item: object, depth: int) -> None:
+    """Refuse what is nested deeper: what is kept must be read again, wherever it is asked for."""
+    level = [item]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, list | tuple | dict)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, list | tuple | dict)
+        ]
+        if not level:
+            return
+    raise Unreadable(MALFORMED, f"the message is nested more than {depth} deep")
 
 
 def join(parts: list[Part], faults: list[Fault]) -> Part:

@@ -15,7 +15,7 @@ import numpy as np
 from nervure.core.observation import NO_END
 from nervure.sense.extra import EXTRAS, extra_of
 from nervure.sense.moment import moment_ns, span_ns, texts_ns
-from nervure.sense.part import Fault, Part, Place, Rows, join, unissued
+from nervure.sense.part import Fault, Part, Place, Rows, join, require_depth, unissued
 from nervure.sense.reason import MALFORMED, TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM, Unreadable, shown
 
 __all__ = ["Aware", "Exact", "Reference", "Table", "read_tables"]
@@ -26,6 +26,7 @@ Exact = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]  # beyond, dig
 Row = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]  # ids of the catalogue
 
 _FEATURE = "FeatureOfInterest/id"
+_AROUND = 2  # the list of tables and the table, in which rows lie
 _FIELDS = frozenset(("phenomenonTime", "resultTime", "result", _FEATURE, *EXTRAS))
 
 
@@ -63,7 +64,7 @@ def read_tables(tables: Sequence[Any], place: Place) -> Part:
     for table in tables:
         count = 1
         try:
-            opened = _open(table)
+            opened = _open(table, place.limits.depth)
             count = len(opened.rows)
             _require_room(start + count, place)
             row = place.target(opened.identity)
@@ -89,14 +90,15 @@ def _require_room(count: int, place: Place) -> None:
         raise Unreadable(TOO_LARGE, f"more than {place.limits.pack:,} readings in one message")
 
 
-def _open(table: object) -> _Opened:
+def _open(table: object, depth: int) -> _Opened:
     if isinstance(table, Table):
         named = table.several if table.datastream is None else table.datastream
         identity = None if named is None else named.id
-        try:
-            return _Opened(table.components, _decoder(table.components).decode(table.rows), identity)
-        except (msgspec.MsgspecError, RecursionError, ValueError):
-            return _Opened(table.components, _listed(msgspec.json.decode(table.rows)), identity)
+        rows = _typed(table)
+        if rows is None:
+            rows = _listed(msgspec.json.decode(table.rows))
+            require_depth(rows, depth - _AROUND)
+        return _Opened(table.components, rows, identity)
     if not isinstance(table, dict):
         raise Unreadable(MALFORMED, f"{shown(table)} is no data array")
     components = table.get("components")
@@ -109,6 +111,17 @@ def _open(table: object) -> _Opened:
         raise Unreadable(UNKNOWN_STREAM, f'{shown(named)} names no Datastream; write {{"@iot.id": 7}}')
     identity = named.get("@iot.id") if isinstance(named, dict) else None
     return _Opened(tuple(components), _listed(table.get("dataArray")), identity)
+
+
+def _typed(table: Table) -> list[Any] | None:
+    """Return rows by the typed decoder; None where that reads not all of what is kept of them."""
+    if any(name in EXTRAS for name in table.components):
+        return None
+    try:
+        found: list[Any] = _decoder(table.components).decode(table.rows)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+    return found
 
 
 def _listed(rows: object) -> list[Any]:

@@ -98,7 +98,8 @@ def observation(row: Row) -> dict[str, Any]:
     }
     if row["marks"] and row["marks"] & NO_RESULT_TIME:
         found["resultTime"] = None
-    extra = msgspec.json.decode(row["extra"]) if row["extra"] else _NOTHING
+    said = _json(row["extra"]) if row["extra"] else _NOTHING
+    extra = said if isinstance(said, dict) else _NOTHING  # text: older versions kept what nobody can read
     if "resultQuality" in extra:
         found["resultQuality"] = extra["resultQuality"]
     elif row["quality"]:
@@ -133,7 +134,7 @@ def _json(text: str) -> Any:
     """Return what a stored JSON text stands for."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
 
 

@@ -94,7 +94,7 @@ def merged(
     What a change does not name stays; with ``replace`` it becomes empty, but for the times and the
     relations, without which there is no Observation.
     """
-    extra: dict[str, Any] = msgspec.json.decode(before.extra) if before.extra else {}
+    extra = _extra(before.extra)
     valid = extra.pop("validTime", None)
     kept: dict[str, Any] = {"phenomenonTime": _span(before.time_ns, before.end_time_ns)}
     if not replace:
@@ -120,6 +120,14 @@ def merged(
     if _FEATURE not in body and before.feature:
         given[_FEATURE] = before.feature
     return {**kept, **body}, given
+
+
+def _extra(text: str | None) -> dict[str, Any]:
+    """Return what went with a result; nothing where an older version kept what nobody can read."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
 def _check_names(body: Mapping[str, Any], where: str) -> None:
