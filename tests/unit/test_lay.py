@@ -96,6 +96,31 @@ def test_what_is_gone_is_left_out_as_questions_leave_it_out(tmp_path: Path) -> N
     engine.close()
 
 
+def test_long_texts_are_laid_down_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are bounded by number, and texts by their bytes: a file of waveforms has more in few rows."""
+    monkeypatch.setattr(lay, "PART_BYTES", 1 << 20)
+    held = list[int]()
+    ordered = lay._ordered
+
+    def seen(rows: pa.Table) -> pa.Table:
+        held.append(rows.nbytes)
+        return ordered(rows)
+
+    monkeypatch.setattr(lay, "_ordered", seen)
+    parts = []
+    for seed in range(4):
+        rows = _rows(seed, 1_000, 1 + seed)
+        texts = [f"[{'1.25,' * (4_000 if row % 50 else 10)}{row}]" for row in range(1_000)]
+        parts.append(to_arrow(msgspec.structs.replace(rows, text=texts, value=np.full(1_000, np.nan))))
+    target = tmp_path / "new.parquet"
+    lay.lay(Files({(): _write(tmp_path, parts)}), target)
+    assert _sorted(pq.read_table(target, schema=COLUMNS)).equals(_sorted(pa.concat_tables(parts)))
+    assert sum(held) > 70 << 20
+    assert max(held) < 16 << 20, "64 rows of a file come at once"
+    groups = pq.ParquetFile(target).metadata
+    assert max(groups.row_group(one).num_rows for one in range(groups.num_row_groups)) < 1_000
+
+
 def test_nothing_makes_a_file_without_rows(tmp_path: Path) -> None:
     target = tmp_path / "new.parquet"
     lay.lay(Files(), target)

@@ -33,6 +33,13 @@ PART_ROWS = GROUP_ROWS
 LEAST_ROWS = 4_096
 """Of each file so many are, however many files there are."""
 
+PART_BYTES = 256 << 20
+"""Where there are texts, which may be long, no more rows are held than have about so many bytes."""
+
+_TEXT_BYTES = 64 << 10  # a text has seldom more; of files with texts so many rows are read at a time
+_WIDE = {"text", "extra"}
+_BUFFER = 1 << 20
+
 _KEY = ("datastream", "time", "result_time")
 _EVERYWHERE = {*COLUMNS.names} - {*RARE} | {"marks"}
 
@@ -48,25 +55,28 @@ def lay(files: Files, target: Path, *, gone: Gone = NOTHING) -> None:
     with storing("merge files", target.parent), ExitStack() as stack:
         sides = [stack.enter_context(closing(one)) for one in _sides(files, schema, gone)]
         writer = stack.enter_context(pq.ParquetWriter(target, schema, **WRITTEN))
-        rest = schema.empty_table()
+        rest, size = schema.empty_table(), 0
         while sides := [one for one in sides if one.waits()]:
             until = min((one.last for one in sides if one.last is not None), default=None)
             part = _ordered(pa.concat_tables([one.upto(until) for one in sides]).combine_chunks())
-            rest = _put(writer, pa.concat_tables([rest, part]))
+            size += part.nbytes
+            rest = _put(writer, pa.concat_tables([rest, part]), all_=size > PART_BYTES)
+            size = size if len(rest) > len(part) else rest.nbytes
         writer.write_table(rest)
 
 
 def _sides(files: Files, schema: pa.Schema, gone: Gone) -> Iterator[_Side]:
     rows = max(LEAST_ROWS, PART_ROWS // max(1, len(files)))
+    room = PART_BYTES // max(1, len(files))
     for lacking, paths in files.lacking.items():
         there = [name for name in schema.names if name not in lacking]
         for path in paths:
-            yield _Side(path, there, rows, schema, gone)
+            yield _Side(path, there, (rows, room), schema, gone)
 
 
-def _put(writer: pq.ParquetWriter, table: pa.Table) -> pa.Table:
-    """Write whole row groups; return the rows that are left."""
-    whole = len(table) // GROUP_ROWS * GROUP_ROWS
+def _put(writer: pq.ParquetWriter, table: pa.Table, *, all_: bool) -> pa.Table:
+    """Write whole row groups, or all; return the rows that are left."""
+    whole = len(table) if all_ else len(table) // GROUP_ROWS * GROUP_ROWS
     if whole:
         writer.write_table(table.slice(0, whole), row_group_size=GROUP_ROWS)
     return table.slice(whole)
@@ -78,10 +88,16 @@ class _Side:
     ``last`` is the key of the last of them, if the file has more; what comes later does not lie before it.
     """
 
-    def __init__(self, path: str, there: list[str], rows: int, schema: pa.Schema, gone: Gone) -> None:
+    def __init__(
+        self, path: str, there: list[str], most: tuple[int, int], schema: pa.Schema, gone: Gone
+    ) -> None:
         self.last: Key | None = None
-        self._file = pq.ParquetFile(path)
-        self._batches = self._file.iter_batches(rows, columns=there, use_threads=False)
+        wide = not _WIDE.isdisjoint(there)
+        self._most_rows, self._most_bytes = most
+        self._file = pq.ParquetFile(path, buffer_size=_BUFFER if wide else 0)
+        few = max(64, self._most_bytes // _TEXT_BYTES)
+        step = min(few, self._most_rows) if wide else self._most_rows
+        self._batches = self._file.iter_batches(step, columns=there, use_threads=False)
         self._schema = schema
         self._gone = gone
         self._rows = schema.empty_table()
@@ -95,13 +111,21 @@ class _Side:
     def waits(self) -> bool:
         """Read on if all that was read is written; tell whether there is anything that is not."""
         while not len(self._rows) and self._left:
-            batch = next(self._batches)
-            self._left -= len(batch)
-            self._rows = self._kept(batch)
+            self._rows = self._kept(self._read())
             self._key = tuple(_whole(self._rows[name]) for name in _KEY)
             more = self._left > 0 and len(self._rows) > 0
             self.last = tuple(int(one[-1]) for one in self._key) if more else None
         return len(self._rows) > 0
+
+    def _read(self) -> pa.Table:
+        """Read as many rows as are held at once."""
+        batches = list[pa.RecordBatch]()
+        count = size = 0
+        while self._left and count < self._most_rows and size < self._most_bytes:
+            batches.append(next(self._batches))
+            self._left -= len(batches[-1])
+            count, size = count + len(batches[-1]), size + batches[-1].nbytes
+        return pa.Table.from_batches(batches)
 
     def upto(self, key: Key | None) -> pa.Table:
         """Take the rows up to and with a key, or all, which are written next."""
@@ -116,18 +140,18 @@ class _Side:
         self._key = tuple(one[count:] for one in self._key)
         return found
 
-    def _kept(self, batch: pa.RecordBatch) -> pa.Table:
+    def _kept(self, read: pa.Table) -> pa.Table:
         """Return rows that are not gone with all columns."""
-        rows = pa.table({one.name: _column(batch, one) for one in self._schema}, self._schema)
+        rows = pa.table({one.name: _column(read, one) for one in self._schema}, self._schema)
         return rows.filter(pa.array(~self._gone.rows(rows))) if self._gone else rows
 
 
-def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+def _column(rows: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
     """Return a column of some rows; where a file has none, nobody has marked anything, or said it."""
-    if field.name in batch.schema.names:
-        return batch.column(field.name).cast(field.type)
+    if field.name in rows.schema.names:
+        return rows.column(field.name).cast(field.type)
     return (
-        pa.array(np.zeros(len(batch), np.int8)) if field.name == "marks" else pa.nulls(len(batch), field.type)
+        pa.array(np.zeros(len(rows), np.int8)) if field.name == "marks" else pa.nulls(len(rows), field.type)
     )
 
 
