@@ -6,6 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from nervure.core.entity import Thing
 from nervure.core.error import BusyError, ConflictError, DeniedError, NotFoundError, SignInError, UsageError
 from nervure.store import access, sql
 from nervure.store.catalogue import Catalogue
+from nervure.store.database import Database
 from nervure.trust import attempt
 from nervure.trust.office import MACHINE, Office
 from nervure.trust.register import Register
@@ -234,6 +236,30 @@ def test_what_another_process_gives_is_good_at_once(house: House, tmp_path: Path
         session = office.begin(house.register.known().users[1], "10.0.0.1", 1)[1]
         assert house.register.by_session(session)[0].name == "viewer"
     other.close()
+
+
+def test_who_comes_wrongly_without_end_costs_no_look_at_the_catalogue_each(
+    house: House, tmp_path: Path
+) -> None:
+    looks = 0
+
+    class Counted(Database):
+        @contextmanager
+        def read(self) -> Iterator[sa.Connection]:
+            nonlocal looks
+            looks += 1
+            with super().read() as connection:
+                yield connection
+
+    here = Register(Counted(tmp_path / "catalogue.db"))
+    begun = time.monotonic()
+    for number in range(500):
+        with pytest.raises(SignInError):
+            here.by_token(f"nvd_{number}")
+    assert looks < 30 + 60 * (time.monotonic() - begun)
+    given = house.user("viewer")
+    time.sleep(0.3)
+    assert here.by_token(given).name == "viewer"
 
 
 def test_the_last_admin_stays(house: House) -> None:

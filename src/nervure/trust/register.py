@@ -33,6 +33,8 @@ ACCESS = "access"
 """The name under which changes of who may do what are counted."""
 
 _FRESH_S = 0.25
+_LOOKS, _LOOKS_S = 20, 50.0
+"""So many looks at the catalogue for somebody unknown may be in vain in a row, and so many a second."""
 _ENTITIES_S = 1.0
 _BELIEVED = "what you sign in with is not known, has ended or was taken back"
 _HASHING = threading.Semaphore(2)  # each hash takes 64 MiB and a core for a tenth of a second
@@ -69,6 +71,7 @@ class Register:
         self._known: Known | None = None
         self._looked = 0.0
         self._read_s = 0.0
+        self._spare, self._spared = float(_LOOKS), 0.0
         self._waiting = 0
         self._told: list[Callable[[], None]] = []
 
@@ -94,9 +97,21 @@ class Register:
             return found
 
     def _knowing(self, holds: Callable[[Known], bool]) -> Known:
-        """Return what is known, looked up once more if it does not hold who is asked for."""
-        known = self.known()
-        return known if holds(known) else self.known(fresh=True)
+        """Return what is known, looked up once more if it does not hold who is asked for.
+
+        Who comes wrongly without end must not cost more than who belongs here: then what was looked up a
+        quarter of a second ago has to do.
+        """
+        known, now = self.known(), time.monotonic()
+        if holds(known):
+            return known
+        self._spare = min(_LOOKS, self._spare + (now - self._spared) * _LOOKS_S)
+        self._spared = now
+        if self._spare < 1:
+            return known
+        known = self.known(fresh=True)
+        self._spare -= not holds(known)
+        return known
 
     def _renewed(self, connection: sa.Connection, now_s: float) -> Known:
         """Return what is known, read anew as far as it changed; entities, at most once a second."""
