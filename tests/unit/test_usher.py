@@ -85,7 +85,9 @@ def test_questions_of_a_server_that_has_gone_are_forgotten() -> None:
         door = Usher(lambda _, payload: answered.append(payload))
         for number in range(50):
             door.asked(b"reply", b"%d" % number)
+        assert door.waiting == 49
         door.clear()
+        assert door.waiting == 0
         await asyncio.sleep(3 * usher.TURN_S)
         door.asked(b"reply", b"new")
         await asyncio.sleep(0)

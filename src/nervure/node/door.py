@@ -42,6 +42,9 @@ _ASK = b"$SYS.REQ.USER.AUTH"
 _NEWS = (b"$SYS.ACCOUNT.$G.CONNECT", b"$SYS.ACCOUNT.$G.DISCONNECT")
 _LOOK_S = 0.2
 _NOTE_S = 2.0
+COUNT_S = 30.0
+"""So often those inside are counted."""
+
 _PAUSE_S = 0.05
 _HOLD_S = 4.0  # the server waits for an answer for five
 _MOST_NOTES = 200
@@ -96,7 +99,11 @@ class Door:
             await asyncio.sleep(_PAUSE_S)
 
     def figures(self) -> dict[str, int]:
-        """Return how many are inside, refused, sent out for a flood, and kept out for it now."""
+        """Return how many are inside, refused, sent out for a flood, and kept out for it now.
+
+        ``late`` are those to whom the server was not answered in time, who knock again; ``waiting`` those
+        who knock now.
+        """
         turnstile = self._turnstile
         inside = len(self._crowd.by_connection)
         return {
@@ -104,6 +111,8 @@ class Door:
             "refused": self.refused,
             "floods": turnstile.ended,
             "kept_out": turnstile.out,
+            "late": self._usher.late,
+            "waiting": self._usher.waiting,
         }
 
     async def _serve(self, address: Address, system: Address) -> None:
@@ -113,7 +122,7 @@ class Door:
             news = self._news = await log_in(system, "nervure door watch", lambda: Feed(self._heard))
             try:
                 await self._begin(ask, news)
-                notes = time.monotonic()
+                notes = counted = time.monotonic()
                 self._turnstile.start(system, self._server_id)
                 while not ask.lost.done() and not news.lost.done():
                     with contextlib.suppress(StoreError):  # a busy catalogue is asked again
@@ -121,6 +130,9 @@ class Door:
                     if time.monotonic() - notes > _NOTE_S:
                         notes = time.monotonic()
                         await self._write()
+                    if time.monotonic() - counted > COUNT_S:
+                        await self._count(news)
+                        counted = time.monotonic()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), _LOOK_S)
                     self._wake.clear()
@@ -147,6 +159,15 @@ class Door:
                 await self._end(connection)
         self.listening.set()
 
+    async def _count(self, news: Feed) -> None:
+        """Forget who is not there: let in after they had gone, or gone while nobody was told."""
+        inside = list(self._crowd.by_connection)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            there = {connection for connection, _ in await self._connected(news)}
+            for connection in inside:
+                if connection not in there and (gone := self._crowd.pop(connection)) is not None:
+                    self._moved.add(gone.who)
+
     async def _connected(self, news: Feed) -> list[tuple[int, str]]:
         """Return the MQTT connections that the server has, and the names they came with."""
         wish = msgspec.json.encode({"auth": True, "limit": 1 << 20})
@@ -165,8 +186,8 @@ class Door:
             answer = self._key.sign(
                 {"sub": question["user_nkey"], "aud": question["server_id"]["id"], "nats": body}
             )
-        except (NervureError, KeyError, TypeError) as cause:
-            _log.warning("a question of the server was not answered: %s", cause)
+        except Exception as cause:  # noqa: BLE001 - whatever one says of themselves, the door stays open
+            _log.warning("a question of the server was not answered: %r", cause)
             return
         if hold_s:  # who knocks again and again is busy waiting meanwhile
             asyncio.get_running_loop().call_later(hold_s, self._say, reply, answer.encode())

@@ -38,6 +38,11 @@ class Usher:
         self._waiting: deque[tuple[float, Question]] = deque()
         self._turning = False
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     def asked(self, reply: bytes, payload: bytes) -> None:
         """Take a question in."""
         self._waiting.append((time.monotonic(), (reply, payload)))
