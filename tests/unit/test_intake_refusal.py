@@ -288,3 +288,20 @@ def test_cbor_that_is_cut_short(cut: int) -> None:
     reject = only_reject((7, whole[:cut]))
     assert reject.reason == reason.MALFORMED
     assert "cut short" in reject.detail
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"result":1,"Datastream":{"properties":' + b'{"a":' * 28 + b"1" + b"}" * 30, "unresolved"),
+        (b'{"result":1,"Datastream":{"properties":' + b'{"a":' * 40 + b"1" + b"}" * 42, "malformed"),
+        (b'{"result":1,"Datastream":{"properties":' + b'{"a":' * 990 + b"1" + b"}" * 992, "malformed"),
+        (b'{"result":1,"Datastream":{"name":"' + b"x" * (1 << 18) + b'"}}', "too-large"),
+        (b"{", "malformed"),
+    ],
+    ids=["plain", "deep", "very deep", "large", "cut"],
+)
+def test_what_comes_for_a_feature_alone_keeps_to_the_limits(payload: bytes, reason: str) -> None:
+    """What it describes is made in the catalogue, where everybody reads it."""
+    _, rejects = Intake([], Limits()).check("v1//1.FeaturesOfInterest(7).Observations", payload, 10**18)
+    assert [one.reason for one in rejects] == [reason]

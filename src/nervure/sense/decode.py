@@ -31,7 +31,7 @@ from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNRESOLVED,
 from nervure.sense.senml import Record, read_senml
 from nervure.sense.table import Aware, Exact, Table, read_tables
 
-__all__ = ["PACK", "READING", "Pack", "Reading", "decode", "regular", "step_ns"]
+__all__ = ["PACK", "READING", "Pack", "Reading", "decode", "loaded", "regular", "step_ns"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -86,16 +86,22 @@ def decode(payload: bytes, place: Place) -> Part:
         quick = _quick_list(payload, place)
         if quick is not None:
             return quick
-    if head and head[0] >= 0x80 and not payload.startswith(b"\xef\xbb\xbf"):
-        item = load_cbor(payload, place.limits.depth)
-    else:
-        item = _load_json(payload)
-    require_depth(item, place.limits.depth)
+    item = loaded(payload, place.limits.depth)
     if isinstance(item, list | tuple):
         return _read_list(list(item), place)
     if isinstance(item, dict):
         return _read_object(item, place)
     return _observation({"result": item}, place)
+
+
+def loaded(payload: bytes, depth: int) -> Any:
+    """Read what a message holds, JSON or CBOR nested at most so deep."""
+    if payload[:1] >= b"\x80" and not payload.startswith(b"\xef\xbb\xbf"):
+        item = load_cbor(payload, depth)
+    else:
+        item = _load_json(payload)
+    require_depth(item, depth)
+    return item
 
 
 def _quick_list(payload: bytes, place: Place) -> Part | None:

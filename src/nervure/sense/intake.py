@@ -19,7 +19,7 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.observation import PACK_BITS, Batch, Reject
 from nervure.core.settings import Limits
 from nervure.sense.column import Block, joined, pack_columns, plain_pack, reading_columns
-from nervure.sense.decode import PACK, READING, Pack, Reading, decode
+from nervure.sense.decode import PACK, READING, Pack, Reading, decode, loaded
 from nervure.sense.directory import Directory
 from nervure.sense.foretold import Foretold
 from nervure.sense.gateway import refusal_of
@@ -264,13 +264,18 @@ class Intake:
 
     def _part(self, subject: str, payload: bytes, received_ns: int) -> Part:
         row = self._directory.row_of_subject.get(subject)
-        if row is None and subject != SHARED:
+        apart = row is None and subject != SHARED
+        described = apart and feature_of(subject) is not None
+        if apart and not described:
             raise _unknown(subject, payload)
         if len(payload) > self.limits.message_bytes:
             raise Unreadable(
                 TOO_LARGE,
                 f"{len(payload):,} bytes; at most {self.limits.message_bytes:,} are taken in a message",
             )
+        if described:
+            loaded(payload, self.limits.depth)
+            raise Unreadable(UNRESOLVED, "the topic names a FeatureOfInterest alone")
         known = self._foretold.find(payload, self.version) if subject == SHARED else None
         if known is not None:
             return known
@@ -370,8 +375,6 @@ def _unknown(subject: str, payload: bytes) -> Unreadable:
         found = refusal_of(payload)
         return Unreadable(found.reason, found.detail)
     identity = datastream_of(subject)
-    if identity is None and feature_of(subject) is not None:
-        return Unreadable(UNRESOLVED, "the topic names a FeatureOfInterest alone")
     if identity is None:
         return Unreadable(UNKNOWN_STREAM, f"no Datastream takes what is sent to {subject!r}")
     return Unreadable(UNKNOWN_STREAM, f"there is no Datastream {identity}")
