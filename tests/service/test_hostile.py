@@ -104,6 +104,45 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
     asyncio.run(run())
 
 
+def test_half_a_body_is_no_body_and_is_not_waited_for_without_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "BODY_S", 0.5, raising=False)
+    opened = msgspec.structs.replace(settings, access=Access(open=True))
+    url = f"http://127.0.0.1:{opened.http.port}"
+    json_ = b"Host: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    whole = json.dumps(thing("half")).encode()
+    head = b"POST %b HTTP/1.1\r\n" + json_ + b"Content-Length: %d\r\n\r\n"
+    told = json.dumps({"name": "half", "role": "viewer"}).encode()
+
+    async def run() -> None:
+        async with node_of(opened), httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as page:
+            async with line(opened):  # it listens
+                pass
+            for place, body in ((b"/v1.1/Things", whole), (b"/api/projects", told)):
+                async with line(opened) as one, asyncio.timeout(5):
+                    one.writer.write(head % (place, len(body) + 9) + body)  # as JSON it is whole
+                    one.writer.write_eof()
+                    await one.reader.read()
+                async with line(opened) as one, asyncio.timeout(5):
+                    one.writer.write(head % (place, 99_999) + body)
+                    ended = asyncio.create_task(one.reader.read())
+                    while not ended.done():
+                        one.writer.write(b" ")
+                        await asyncio.sleep(0.05)
+                    await asyncio.gather(ended, return_exceptions=True)
+            async with line(opened) as one:  # who takes their time within it is not cut off
+                one.writer.write(head % (b"/v1.1/Things", len(whole)) + whole[:9])
+                await asyncio.sleep(0.2)
+                assert (await one.say(whole[9:]))[0] == 201
+                await asyncio.sleep(0.5)
+                assert (await one.say(b"GET /health HTTP/1.1\r\n" + json_ + b"\r\n"))[0] == 200
+            assert (await page.get("/v1.1/Things?$count=true&$top=0")).json()["@iot.count"] == 1
+            assert "half" not in (await page.get("/api/projects")).text
+
+    asyncio.run(run())
+
+
 def test_a_catalogue_that_is_away_tells_nobody_where_it_would_be(tmp_path: Path) -> None:
     """Who has not signed in is told that it is away, not the address and the user of its database."""
     (port,) = free_ports(1)

@@ -62,6 +62,10 @@ class Catalogue(Protocol):
 Status = Callable[[], Mapping[str, Any]]
 
 
+class _Cut(Exception):
+    """A body that ended too soon."""
+
+
 class _Large(Exception):
     """A body of more bytes than are taken."""
 
@@ -111,6 +115,8 @@ async def _things(service: Service, scope: Scope, receive: Receive, principal: P
     """Answer one request to the SensorThings service."""
     try:
         return await service.answer(await _request(scope, receive), principal)
+    except _Cut:
+        return problem(400, "the request ended before its body")
     except _Large:
         return problem(413, f"a body may have {MOST_BYTES:,} bytes at most", hint="send it in parts")
 
@@ -169,7 +175,7 @@ class _Plain:
 
 
 async def _request(scope: Scope, receive: Receive) -> Request:
-    """Read a request to the SensorThings service; `_Large` if its body is."""
+    """Read a request to the SensorThings service; `_Large` if its body is, `_Cut` if not all of it came."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     method = scope["method"]
     body = b"" if method in {"GET", "HEAD"} else await _body(headers, receive)
@@ -191,6 +197,8 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
     size = 0
     while True:
         event = await receive()
+        if event["type"] != "http.request":
+            raise _Cut
         part: bytes = event.get("body", b"")
         size += len(part)
         if size > MOST_BYTES:

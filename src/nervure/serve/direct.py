@@ -37,6 +37,9 @@ _MOST_HEADS = 8192
 HEAD_S = 30.0
 """So long somebody has for the head of a request: no more connections than files are open at once."""
 
+BODY_S = 300.0
+"""So long for the body, a part of which is kept as long."""
+
 LINGER_S = 2.0
 """So long somebody may go on sending a body that was answered already."""
 
@@ -187,7 +190,7 @@ class Connection(HttpToolsProtocol):
         self._shortcut = shortcut
         self._fresh = True  # the next byte begins a request
         self._begun = 0
-        self._awaited = 0
+        self._awaited = self._owed = 0
         self._held: list[bytes] | None = None  # what came while a reading is under way; None: none is
         self._ends = False
         self._lasts = 0.0
@@ -241,6 +244,14 @@ class Connection(HttpToolsProtocol):
         if not self._fresh and not self._headed and self._awaited != self._begun:
             self._awaited = self._begun
             self.loop.call_later(HEAD_S, self._let_go, self._begun)
+        elif not self._fresh and self._headed and self._owed != self._begun:
+            self._owed = self._begun
+            self.loop.call_later(BODY_S, self._cut_off, self._begun)
+
+    def _cut_off(self, begun: int) -> None:
+        """Close a connection on which the body of the request of that number is not all there yet."""
+        if begun == self._begun and not self._fresh:
+            self.transport.close()
 
     def _let_go(self, begun: int) -> None:
         """Close a connection whose request of that number is not all there yet; 0: that has had none."""

@@ -142,6 +142,8 @@ async def _bytes(receive: Receive) -> bytes:
     size = 0
     while True:
         event = await receive()
+        if event["type"] != "http.request":
+            raise QueryError("the request ended before its body")
         part: bytes = event.get("body", b"")
         parts.append(part)
         size += len(part)
