@@ -48,6 +48,7 @@ COUNT_S = 30.0
 _PAUSE_S = 0.05
 _HOLD_S = 4.0  # the server waits for an answer for five
 _MOST_NOTES = 200
+_OTHERS = "others"
 _MOST_SUBSCRIPTIONS = 1_000
 _TWO_PLACES = "security.two-places"
 _RESPONSE = {"type": "authorization_response", "version": 2}
@@ -289,8 +290,9 @@ class Door:
     def _note(self, who: str, what: str, where: str) -> None:
         # A text that no table can keep would hold up all that is noted after it.
         key = (_kept(who[:100]), what, _kept(where[:300]))
-        if key in self._notes or len(self._notes) < _MOST_NOTES:
-            self._notes[key] += 1
+        if key not in self._notes and len(self._notes) >= _MOST_NOTES:
+            key = (_OTHERS, what, "more at once than are written down")
+        self._notes[key] += 1
 
     async def _write(self) -> None:
         """Write down what was refused, and the alerts."""
