@@ -233,37 +233,6 @@ def test_one_device_at_two_addresses_raises_an_alert_until_one_is_gone(
     story(settings, tmp_path, told)
 
 
-def test_who_was_let_in_after_they_had_gone_is_not_inside_for_ever(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The loop stood still for longer than the server waits: the answer goes to nobody."""
-    monkeypatch.setattr(door, "COUNT_S", 1.0, raising=False)
-
-    async def told(place: Place) -> None:
-        thing, _ = place.thing("mine")
-        device = place.office.add_device(MACHINE, "one", thing)
-        asked, ask = list[tuple[bytes, bytes]](), place.door._ask
-        assert ask is not None
-        assert ask.asked is not None
-        answer = ask.asked
-        ask.asked = lambda reply, question: (asked.append((reply, question)), answer(reply, question))[1]
-        gone = Caller(settings.nats.mqtt_port, "one", device.token, bind="127.0.0.1")
-        assert await apart(gone.knock) == 0
-        gone.leave()
-        await eventually(lambda: place.door.figures()["connected"], equals=0)
-        here = Caller(settings.nats.mqtt_port, "one", device.token, bind="127.0.0.2")
-        assert await apart(here.knock) == 0
-        place.door._asked(*asked[0])
-        assert place.door.figures()["connected"] == 2
-        await eventually(lambda: place.door.figures()["connected"], equals=1)
-        await eventually(lambda: place.catalogue.alerts(active=True, solution="security"), not_)
-        assert (place.door.figures()["late"], place.door.figures()["waiting"]) == (0, 0)
-        here.leave()
-        await eventually(lambda: place.door.figures()["connected"], equals=0)
-
-    story(settings, tmp_path, told)
-
-
 def test_a_client_id_is_not_taken_from_who_is_here(settings: Settings, tmp_path: Path) -> None:
     async def told(place: Place) -> None:
         thing, (_,) = place.thing("mine")
