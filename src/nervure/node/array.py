@@ -7,20 +7,34 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from nervure.core.error import QueryError
-from nervure.core.observation import Group
+from nervure.core.observation import Group, observation_id
 
-__all__ = ["Message", "messages"]
+__all__ = ["Message", "ids_of", "messages"]
 
 _FEATURES = ("FeatureOfInterest", "FeatureOfInterest/@iot.id")
 _FEATURE = "FeatureOfInterest/id"
 _rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+class _Table(msgspec.Struct, frozen=True):
+    rows: list[msgspec.Raw] = msgspec.field(name="dataArray")
+
+
+_tables = msgspec.json.Decoder(list[_Table]).decode
+
+
 class Message(msgspec.Struct, frozen=True):
-    """One message of the log, and how many Observations it holds."""
+    """One message of the log, and how many Observations it holds at most."""
 
     payload: bytes
-    rows: int
+    most: int
+
+    def count(self) -> int:
+        """Return how many Observations it holds, which takes a look at each."""
+        try:
+            return sum(len(one.rows) for one in _tables(self.payload))
+        except (msgspec.DecodeError, RecursionError) as cause:
+            raise QueryError(f"dataArray is no list of rows: {cause}") from cause
 
 
 def messages(groups: Sequence[Group], most_bytes: int, most_rows: int) -> list[Message]:
@@ -29,7 +43,7 @@ def messages(groups: Sequence[Group], most_bytes: int, most_rows: int) -> list[M
     >>> group = Group(datastream=7, components=("result",), rows=b"[[1],[2]]")
     >>> messages([group], 1000, 1000)[0].payload
     b'[{"Datastream":{"@iot.id":7},"components":["result"],"dataArray":[[1],[2]]}]'
-    >>> [message.rows for message in messages([group], 1000, 1)]
+    >>> [message.count() for message in messages([group], 1000, 1)]
     [1, 1]
     """
     found: list[Message] = []
@@ -49,7 +63,7 @@ def messages(groups: Sequence[Group], most_bytes: int, most_rows: int) -> list[M
 
 
 def _cut(groups: Sequence[Group], most_bytes: int, most_rows: int) -> Iterator[tuple[bytes, int, bytes]]:
-    """Yield the beginning of each table, its number of rows and their text, none of them too large."""
+    """Yield the beginning of each table, how many rows it has at most and their text, none too large."""
     for group in groups:
         names = [_FEATURE if name in _FEATURES else name for name in group.components]
         head = b'{"Datastream":{"@iot.id":%d},"components":%b,"dataArray":' % (
@@ -57,8 +71,9 @@ def _cut(groups: Sequence[Group], most_bytes: int, most_rows: int) -> Iterator[t
             msgspec.json.encode(names),
         )
         room = most_bytes - len(head) - 8
-        if group.count is not None and group.count <= most_rows and len(group.rows) <= room:
-            yield head, group.count, group.rows
+        count = group.rows.count(b",") + 1 if group.count is None else group.count
+        if count <= most_rows and len(group.rows) <= room:
+            yield head, count, group.rows
             continue
         try:
             rows = _rows(group.rows)
@@ -80,3 +95,14 @@ def _cut(groups: Sequence[Group], most_bytes: int, most_rows: int) -> Iterator[t
             size += len(row) + 1
         if part:
             yield head, len(part), b"[%b]" % b",".join(part)
+
+
+def ids_of(sequence: int, rows: Sequence[int], count: int) -> Sequence[int | None]:
+    """Return the id of each of the readings of a message, None for those whose places are not in ``rows``."""
+    if len(rows) == count:
+        first = observation_id(sequence)
+        return range(first, first + count)
+    found: list[int | None] = [None] * count
+    for index in rows:
+        found[index] = observation_id(sequence, index)
+    return found

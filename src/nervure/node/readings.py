@@ -19,7 +19,7 @@ import numpy as np
 from nervure.core.error import BusyError, NervureError, QueryError, StreamError, TooLargeError
 from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
 from nervure.node import event
-from nervure.node.array import Message, messages
+from nervure.node.array import Message, ids_of, messages
 from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of, require_taken
 from nervure.sense.bucket import Bucket
 from nervure.sense.intake import SHARED, Intake
@@ -228,26 +228,28 @@ class Readings:
         if any(self._intake.stream_of(reading_subject(one.datastream)) is None for one in groups):
             await self._learn()
         made = messages(groups, self._most, self._intake.limits.pack)
-        kept = [(message, self._sound_rows(message)) for message in made]
+        kept = [self._sound_rows(message) for message in made]
         items = [
             (SHARED, message.payload, _name(once, number))
-            for number, (message, rows) in enumerate(kept)
+            for number, (message, (rows, _)) in enumerate(zip(made, kept, strict=True))
             if rows
         ]
         sequences = iter(await self._append(items, partly=True) if items else ())
         found: list[int | None] = []
-        for message, rows in kept:
+        for rows, count in kept:
             sequence = next(sequences) if rows else 0
-            found += _ids(sequence, rows, message.rows)
+            found += ids_of(sequence, rows, count)
         if not self._doubles:
             return found
         stored = iter(await self._stored([one for one in found if one is not None]))
         return [None if one is None else next(stored) for one in found]
 
-    def _sound_rows(self, message: Message) -> list[int]:
-        """Return the places of the rows that will be taken."""
-        batch, _ = self._intake.foretell(SHARED, message.payload, time.time_ns())
-        return list(batch.id.tolist())
+    def _sound_rows(self, message: Message) -> tuple[Sequence[int], int]:
+        """Return the places of the rows that will be taken, and how many there are in all."""
+        batch, rejects = self._intake.foretell(SHARED, message.payload, time.time_ns())
+        if not rejects:
+            return range(len(batch)), len(batch)
+        return batch.id.tolist(), message.count()
 
     async def _require_sound(self, subject: str, payload: bytes) -> None:
         """Refuse what the store would not take."""
@@ -352,17 +354,6 @@ class Readings:
             else:
                 self._number += 1
                 heappush(self._waiting, (last, self._number, wish))
-
-
-def _ids(sequence: int, rows: Sequence[int], count: int) -> Sequence[int | None]:
-    """Return the id of each of the readings of a message, None for those whose places are not in ``rows``."""
-    if len(rows) == count:
-        first = observation_id(sequence)
-        return range(first, first + count)
-    found: list[int | None] = [None] * count
-    for index in rows:
-        found[index] = observation_id(sequence, index)
-    return found
 
 
 def _finish(wish: _Wish) -> None:

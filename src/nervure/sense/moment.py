@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS, from_iso, iso, to_ns
 from nervure.sense.reason import MALFORMED, Unreadable, shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["FIRST_NS", "LAST_NS", "clipped", "moment_ns", "moments_ns", "span_ns", "texts_ns", "written"]
 
@@ -23,6 +27,8 @@ LAST_NS = 9_223_372_036 * SECOND_NS
 
 FIRST_NS = -LAST_NS
 _YEAR_ONE_US = -62_135_596_800_000_000
+_SHORTEST = len("2023-03-01T00:00:00Z\n")
+_NEWLINE, _ZULU = b"\nZ"
 _EXACT_S = 1 << 32  # up to there, in 2106, seconds in 64 bits of floating point are exact to the microsecond
 
 Longs = NDArray[np.int64]
@@ -98,15 +104,11 @@ def texts_ns(texts: Sequence[str]) -> Longs | None:
     (None, None)
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    text = pa.array(texts, pa.string())
-    usual = pc.ends_with(text, "Z")
-    least = 20
-    if not pc.all(usual).as_py():
-        usual, least = pc.equal(pc.utf8_slice_codeunits(text, -3, -2), ":"), 25
-    # without these two, Arrow takes what has no seconds, and hours alone as a zone
-    if not pc.all(usual).as_py() or pc.min(pc.binary_length(text)).as_py() < least:
+    text = _even(texts)
+    if text is None:
+        text = _uneven(texts)
+    if text is None:
         return None
     try:
         instants = text.cast(pa.timestamp("us", "UTC"))
@@ -117,6 +119,41 @@ def texts_ns(texts: Sequence[str]) -> Longs | None:
         return None
     found: Longs = np.clip(micro, FIRST_NS // 1000, LAST_NS // 1000) * 1000
     return found
+
+
+def _even(texts: Sequence[str]) -> pa.StringArray | None:
+    """Lay out texts for Arrow that are equally long and end in ``Z``, all at once; None if they are not.
+
+    With a newline between them, each stands in its row of a table just if there is none within a text;
+    Arrow takes none of those as an instant.
+    """
+    import pyarrow as pa
+
+    count, width = len(texts), len(texts[0]) + 1 if texts else 0
+    whole = ("\n".join(texts) + "\n").encode()
+    if width < _SHORTEST or len(whole) != count * width:
+        return None
+    rows = np.frombuffer(whole, dtype=np.uint8).reshape(count, width)
+    if not ((rows[:, -1] == _NEWLINE).all() and (rows[:, -2] == _ZULU).all()):
+        return None
+    offsets = np.arange(count + 1, dtype=np.int32) * np.int32(width - 1)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(rows[:, :-1].tobytes()))
+
+
+def _uneven(texts: Sequence[str]) -> pa.StringArray | None:
+    """Lay out texts for Arrow; None if it would take one for something else than it means here."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pa.array(texts, pa.string())
+    usual = pc.ends_with(text, "Z")
+    least = 20
+    if not pc.all(usual).as_py():
+        usual, least = pc.equal(pc.utf8_slice_codeunits(text, -3, -2), ":"), 25
+    # without these two, Arrow takes what has no seconds, and hours alone as a zone
+    if not pc.all(usual).as_py() or pc.min(pc.binary_length(text)).as_py() < least:
+        return None
+    return text
 
 
 def written(ns: int) -> str:

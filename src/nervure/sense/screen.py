@@ -45,7 +45,7 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
     declares takes any instant that 64 bits hold.
     """
     time, issued = part.time, part.result_time
-    if part.text is None and directory.all_declared and _plain(part, arrival, directory, bound):
+    if part.text is None and _plain(part, arrival, directory, bound):
         return None
     horizon = arrival + bound.future
     late = issued > horizon
@@ -77,13 +77,16 @@ def wrong(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> ND
 
 
 def _plain(part: Part, arrival: Longs, directory: Directory, bound: Bounds) -> bool:
-    """Tell from the least and the most of each column that nothing is wrong, as is usual."""
+    """Tell from the least and the most of each column that nothing is wrong, as is usual.
+
+    What is within the bounds is so for a Datastream that no solution declares, too.
+    """
     if directory.several is not None or not len(part.time):
         return False
     columns = [part.time] if part.result_time is part.time else [part.time, part.result_time]
     low, high = min(int(least(one)) for one in columns), max(int(most(one)) for one in columns)
-    in_time = low >= bound.oldest and high <= int(least(arrival)) + bound.future
-    return in_time and every(np.isfinite(part.value))
+    latest = min(int(least(arrival)) + bound.future, LAST_NS - 1)
+    return max(bound.oldest, FIRST_NS + 1) <= low and high <= latest and every(np.isfinite(part.value))
 
 
 def _numbers_for_arrays(part: Part, directory: Directory) -> NDArray[np.bool_] | None:

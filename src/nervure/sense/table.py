@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
+from nervure.core.columnar import constant, endless
 from nervure.core.observation import NO_END
 from nervure.sense.extra import EXTRAS, extra_of
 from nervure.sense.moment import moment_ns, span_ns, texts_ns
@@ -22,6 +23,8 @@ __all__ = ["Aware", "Exact", "Reference", "Table", "read_tables"]
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 Exact = Annotated[float, msgspec.Meta(gt=-(2.0**53), lt=2.0**53)]  # beyond, digits may be lost
+
+_NAN = endless(math.nan)
 
 Row = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]  # ids of the catalogue
 
@@ -143,9 +146,9 @@ def _columns(table: _Opened, row: int, start: int) -> Part | None:
     issued = texts_ns(columns["resultTime"]) if "resultTime" in columns else time
     if time is None or issued is None:
         return None
-    nothing = np.full(count, math.nan)
+    nothing = _NAN[:count]
     return Part(
-        stream=np.full(count, row, dtype=np.int64),
+        stream=constant(np.int64(row), count),
         index=np.arange(start, start + count, dtype=np.int64),
         time=time,
         result_time=issued,

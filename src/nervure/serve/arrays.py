@@ -8,6 +8,7 @@ Who each group is for is found here; its rows are read where readings are taken 
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -40,10 +41,10 @@ class _Given(msgspec.Struct):
 
 
 class Arrays(msgspec.Struct, frozen=True, kw_only=True):
-    """Groups, and for each row that was sent whether it is in them."""
+    """Groups, and for each row that was sent whether it is in them; ``None``: all are."""
 
     groups: tuple[Group, ...]
-    rows: list[bool]
+    rows: list[bool] | None
 
 
 _decode = msgspec.json.Decoder(list[_Given]).decode
@@ -64,17 +65,20 @@ def groups_of(request: Request, principal: Principal, writer: Writer) -> Arrays:
         ) from cause
     if len(given) > MOST_GROUPS:
         raise QueryError(f"at most {MOST_GROUPS:,} data arrays are taken at once")
-    groups: list[Group] = []
-    good: list[bool] = []
-    for one in given:
-        group, rows = _group(one, principal, writer)
-        good += rows
-        if group is not None:
-            groups.append(group)
-    return Arrays(groups=tuple(groups), rows=good)
+    found = [_group(one, principal, writer) for one in given]
+    groups = tuple(group for group, _ in found if group is not None)
+    if all(good is None for _, good in found):
+        return Arrays(groups=groups, rows=None)
+    each = zip(given, found, strict=True)
+    rows = chain.from_iterable([True] * _count(one) if good is None else good for one, (_, good) in each)
+    return Arrays(groups=groups, rows=list(rows))
 
 
-def _group(one: _Given, principal: Principal, writer: Writer) -> tuple[Group | None, list[bool]]:
+def _group(one: _Given, principal: Principal, writer: Writer) -> tuple[Group | None, list[bool] | None]:
+    """Return what is to be taken, and of each row whether it is in it; ``None``: all are.
+
+    Where all are, they are not even counted: whoever takes them does that.
+    """
     target = one.datastream or one.multi
     if target is None or (one.datastream is not None and one.multi is not None):
         raise QueryError("a data array names one Datastream or one MultiDatastream")
@@ -83,23 +87,30 @@ def _group(one: _Given, principal: Principal, writer: Writer) -> tuple[Group | N
     named = ["FeatureOfInterest" if name in _FEATURES else name for name in one.components]
     if doubles := sorted({name for name in named if named.count(name) > 1}):
         raise QueryError(f"the components of a data array name {', '.join(doubles)} twice")
-    try:
-        count = len(_rows(one.rows))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-        raise QueryError(f"dataArray is no list of rows: {cause}") from cause
+    rows = bytes(one.rows)
+    if not rows.startswith(b"["):
+        _count(one)
     kind = "Datastream" if one.datastream is not None else "MultiDatastream"
     try:
         datastream = writer.resolve(kind, target.id, principal.scope())
         principal.require_streams([datastream])
     except NotFoundError:
-        return None, [False] * count
-    rows, good = bytes(one.rows), [True] * count
-    feature = next((name for name in _FEATURES if name in one.components), None)
-    if feature is not None:
-        rows, good = _known(rows, one.components.index(feature), writer, principal.scope())
+        return None, [False] * _count(one)
+    names = tuple(one.components)
+    feature = next((name for name in _FEATURES if name in names), None)
+    if feature is None:
+        return Group(datastream=datastream, components=names, rows=rows), None
+    rows, good = _known(rows, names.index(feature), writer, principal.scope())
     if not any(good):
         return None, good
-    return Group(datastream=datastream, components=tuple(one.components), rows=rows, count=sum(good)), good
+    return Group(datastream=datastream, components=names, rows=rows, count=sum(good)), good
+
+
+def _count(one: _Given) -> int:
+    try:
+        return len(_rows(one.rows))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+        raise QueryError(f"dataArray is no list of rows: {cause}") from cause
 
 
 def _known(rows: bytes, place: int, writer: Writer, scope: Scope) -> tuple[bytes, list[bool]]:

@@ -202,7 +202,7 @@ class Service:
         """Take data arrays (18-088, section 16): a link, or ``error``, for each row in order."""
         found = await self.in_writer(groups_of, request, principal, self._writer)
         ids = await self._readings.arrays(found.groups, once=_once(request, principal))
-        if not all(found.rows):
+        if found.rows is not None:
             rest = iter(ids)
             ids = [next(rest, None) if good else None for good in found.rows]
         return Answer(status=201, body=_links(request.base, ids))
@@ -309,9 +309,12 @@ def _links(base: str, ids: Sequence[int | None]) -> bytes:
     >>> _links("http://localhost/v1.1", [7, None])
     b'["http://localhost/v1.1/Observations(7)","error"]'
     """
-    start = msgspec.json.encode(link(base, "Observations", 0)).decode().removesuffix('0)"')
-    found = ['"error"' if one is None else f'{start}{one})"' for one in ids]
-    return f"[{','.join(found)}]".encode()
+    if not ids:
+        return b"[]"
+    start = msgspec.json.encode(link(base, "Observations", 0)).removesuffix(b'0)"')
+    numbers = msgspec.json.encode(list(ids))[1:-1]  # no step of Python for each of them
+    links = b'%b%b)"' % (start, numbers.replace(b",", b')",' + start))
+    return b"[%b]" % links.replace(start + b'null)"', b'"error"')
 
 
 def _location(address: str) -> tuple[tuple[str, str], ...]:
