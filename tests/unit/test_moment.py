@@ -45,6 +45,27 @@ def test_one_odd_time_sends_all_the_slower_way() -> None:
     assert texts_ns([_USUAL[2], "2023-03-01T01:00:00+01"]) is None
 
 
+@pytest.mark.parametrize("zone", ["Z", ".5Z", ".123456Z", "+01:00"])
+def test_many_equally_long_times_are_what_each_is_alone(zone: str) -> None:
+    texts = [f"20{one:02}-03-{one % 28 + 1:02}T0{one % 10}:00:{one % 60:02}{zone}" for one in range(100)]
+    found = texts_ns(texts)
+    assert found is not None
+    assert found.tolist() == [moment_ns(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["2023-03-01T01:00:00", "Z2023-03-01T01:00:00Z"],  # as long together as two usual ones
+        ["2023-03-01T01:00:00Z\n2023-03-01T01:00:00Z"],
+        ["2023-03-01T01:00:00Z\n", "2023-03-01T01:00:0Z"],
+        ["2023-03-01T01:00:00Z", "2023-03-01T01:00:0éZ"[:19] + "Z"],
+    ],
+)
+def test_texts_are_not_cut_elsewhere_than_they_end(texts: list[str]) -> None:
+    assert texts_ns(texts) is None
+
+
 @pytest.mark.parametrize("text", ["2023-03-01T01:00:00.1234567Z", "2250-01-01T00:00:00.123456Z"])
 def test_a_time_is_the_same_by_every_way_in(text: str) -> None:
     usual = moments_ns([_ONE.decode(msgspec.json.encode(text))]).tolist()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from nervure.core.observation import Reject
 from nervure.core.settings import Limits
 from nervure.node.post import Posts
@@ -62,6 +64,36 @@ def test_single_readings_that_never_pause() -> None:
                 assert len(told) == number
                 assert len(posts._refused) <= 2 * EACH
         assert all(isinstance(one, int) for one in told)
+        posts.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_message_waits_once_more_where_some_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nervure.node.post.LULL_S", 0.3)
+    monkeypatch.setattr("nervure.node.post.PATIENCE_S", 60.0)
+
+    async def scenario() -> None:
+        sent, told = list[bytes](), list[object]()
+
+        async def publish(items: Sequence[Item]) -> list[int]:
+            sent.extend(payload for _, payload, _ in items)
+            return [len(sent)]
+
+        posts = Posts(publish, 1 << 20, frozenset(), _first)
+        for _ in range(3):
+            posts.add(5, b"{}", told.append)
+        await eventually(lambda: len(sent), equals=1, every_s=0.001)
+        posts.taken(1, [])
+        await eventually(lambda: len(told), equals=3, every_s=0.001)
+        first = posts._lull
+        posts.add(5, b"{}", told.append)
+        await eventually(lambda: posts._lull is not first, equals=True, every_s=0.01)
+        assert len(sent) == 1
+        for _ in range(2):
+            posts.add(5, b"{}", told.append)
+        await eventually(lambda: len(sent), equals=2, every_s=0.001)
+        assert sent[1].count(b"datastream") == 3
         posts.close()
 
     asyncio.run(scenario())

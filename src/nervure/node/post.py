@@ -43,7 +43,10 @@ PATIENCE_S = 0.01
 """So long at most those who come later wait for the store to take those before them."""
 
 LULL_S = 0.001
-"""So long at most a message waits for as many readings as the last had: who was answered posts again."""
+"""So long a message waits for as many readings as the last had: who was answered posts again.
+
+Once more as long, if some have come meanwhile.
+"""
 
 _MOST = 512
 _NEW = Datastream(id=1, name="", unit="", thing=1)
@@ -174,6 +177,13 @@ class Posts:
         task.add_done_callback(self._tasks.discard)
         self._gate = loop.call_later(PATIENCE_S, self._send_queue)
 
+    def _lulled(self, before: int) -> None:
+        """Wait once more if some have come, else send what there is."""
+        if len(self._queue) > before:
+            self._lull = asyncio.get_running_loop().call_later(LULL_S, self._send_queue)
+        else:
+            self._send_queue()
+
     def _cut(self) -> list[_Post]:
         """Take as many as one message holds."""
         size = count = 0
@@ -242,7 +252,7 @@ class Posts:
             self._usual = len(group) + len(self._queue)
             loop = asyncio.get_running_loop()
             if self._usual > 1 and not self._closed:
-                self._lull = loop.call_later(LULL_S, self._send_queue)
+                self._lull = loop.call_later(LULL_S, self._lulled, len(self._queue))
             elif self._queue:
                 loop.call_soon(self._send_queue)
         return group

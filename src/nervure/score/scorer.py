@@ -37,7 +37,7 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _KINDS = ("reading", ANSWER)
-_FALSE, _ZERO = endless(np.bool_(False)), endless(0.0)
+_FALSE, _ZERO, _NOTHING = endless(np.bool_(False)), endless(0.0), Batch.concat([])
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,12 +186,12 @@ class Scorer:
 
     def _mine(self, batch: Batch) -> tuple[Batch, Longs]:
         """Return the readings that anything here is made of, and where the stream of each group is."""
-        if not len(self._ids):
-            return batch.take(self._ids), self._ids
-        streams = batch.datastream[batch.groups.firsts]
+        streams = batch.datastream[batch.groups.firsts] if len(self._ids) else self._ids
         place = self._known.of(streams)
         ours = self._ids[place] == streams
         good = only(batch.quality) == Quality.GOOD
+        if not some(ours):
+            return _NOTHING, self._ids[:0]
         words = np.isnan(batch.value)
         if good and every(ours) and not some(words):
             return batch, place

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.columnar import endless, every
+from nervure.core.columnar import endless, every, least, most
 from nervure.core.group import Groups, grouped
 from nervure.core.instant import DAY_NS
 from nervure.core.observation import Batch, Quality, Reject, sequence_of
@@ -66,8 +66,8 @@ Find = Callable[[Keys], Mapping[Key, Result]]
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows to keep ``[row]``, and the positions of those that were there before or contradict.
 
-    ``newer`` are the places in ``latest`` of the batch's groups, if all rows have a key and each is newer
-    than what came before it, so that nothing has to be looked for.
+    ``newer`` are the places in ``latest`` of the batch's groups, if each row is newer than what came before
+    it, so that nothing has to be looked for.
     """
 
     keep: NDArray[np.bool_]
@@ -85,13 +85,13 @@ def judge(batch: Batch, latest: Latest, find: Find) -> Verdict:
 
     ``find`` returns what is stored under some keys. Rows that have no key are all new.
     """
-    if batch.keyed is not None and not every(batch.keyed):
-        return _judge_keyed(batch, latest, find, np.flatnonzero(batch.keyed))
     groups = batch.groups
     first = groups.firsts
     place = latest.slots(batch.datastream[first])
     if every(batch.time[first] > latest.time[place]) and groups.rising(batch.time):
         return Verdict(keep=_ALL[: len(batch)], duplicates=_NONE, conflicts=_NONE, newer=place)
+    if batch.keyed is not None and not every(batch.keyed):
+        return _judge_keyed(batch, latest, find, np.flatnonzero(batch.keyed))
     return _compare(batch, latest.slots(batch.datastream), latest, find)
 
 
@@ -175,6 +175,8 @@ def lateness(batch: Batch, slot: Longs, latest: Latest) -> Batch:
     a Datastream has come no further than to its newest result time.
     """
     newest = latest.time[slot]
+    if not len(batch) or max(int(most(newest)), int(most(batch.time))) <= LATE_NS + int(least(batch.time)):
+        return batch
     groups = grouped(slot)
     if (batch.time >= newest).all() and groups.rising(batch.time):
         return batch
