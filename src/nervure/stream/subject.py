@@ -143,6 +143,7 @@ def subject_to_topic(subject: str) -> str:
     return "/".join(level.replace("//", ".") for level in subject.split("."))
 
 
+@lru_cache(maxsize=1 << 16)
 def reading_subject(datastream: int | str, *, multi: bool = False) -> str:
     """Return the subject of the readings of one Datastream; a key stands in quotes.
 
