@@ -313,8 +313,8 @@ def _links(base: str, ids: Sequence[int | None]) -> bytes:
         return b"[]"
     start = msgspec.json.encode(link(base, "Observations", 0)).removesuffix(b'0)"')
     numbers = msgspec.json.encode(list(ids))[1:-1]  # no step of Python for each of them
-    links = b'%b%b)"' % (start, numbers.replace(b",", b')",' + start))
-    return b"[%b]" % links.replace(start + b'null)"', b'"error"')
+    links = b'[%b%b)"]' % (start, numbers.replace(b",", b')",' + start))
+    return links.replace(start + b'null)"', b'"error"') if b"null" in numbers else links
 
 
 def _location(address: str) -> tuple[tuple[str, str], ...]:
