@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from nervure.cli import main
+from nervure.cli.office import opened as office_of
 from nervure.core.settings import Access, Settings
 from nervure.node.compose import Node
 from nervure.serve.permit import permits
@@ -260,3 +262,35 @@ def test_the_commands_manage_who_may_do_what(
     assert "BEGIN X509 CRL" in run("device", "crl")
     run("user", "remove", "bob")
     run("project", "remove", "town")
+
+
+def test_who_changes_a_loop_at_the_command_line_signs_in(
+    closed: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an open node let ``nervure act hand`` and ``nervure alert verdict`` do anything."""
+    data = ("--set", f"data={closed.data}", "--set", f"http.port={closed.http.port}")
+    monkeypatch.delenv("NERVURE_TOKEN", raising=False)
+
+    async def said(*words: str, code: int, secret: str = "") -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"{secret}\n"))
+        assert await asyncio.to_thread(main, [*words, *data]) == code
+        return capsys.readouterr().err
+
+    hand, seen = ("act", "hand", "3", "speed=1"), ("alert", "acknowledge", "none")
+
+    async def work() -> None:
+        async with running(closed):
+            with office_of(closed) as office:
+                office.add_user(MACHINE, "ann", "operator", password=PASSWORD)
+                office.add_user(MACHINE, "bo", "operator", granted=("act",), password=PASSWORD)
+                token = office.add_token(MACHINE, "program", None, 1, "bo")[1]
+            assert "say who you are" in await said(*hand, code=2)
+            assert "password is wrong" in await said(*hand, "--as", "bo", code=1, secret="wrong")
+            told = await said(*hand, "--as", "ann", code=1, secret=PASSWORD)
+            assert "nervure user change ann --grant act" in told
+            assert "there is no loop 3" in await said(*hand, "--as", "bo", code=1, secret=PASSWORD)
+            assert "there is no alert" in await said(*seen, "--as", "ann", code=1, secret=PASSWORD)
+            monkeypatch.setenv("NERVURE_TOKEN", token)
+            assert "--as NAME" in await said(*hand, code=1)
+
+    asyncio.run(work())

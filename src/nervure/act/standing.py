@@ -106,7 +106,10 @@ def promoted(
     if there > here:
         missing = _missing(standing, declared, mode)
         if missing:
-            raise ConflictError(f"this loop may not go from {standing.mode} to {mode}: {missing}")
+            raise ConflictError(
+                f"this loop may not go from {standing.mode} to {mode}: {missing}",
+                hint="a reason takes the place of evidence (--because), and stands in the log",
+            )
     if there == here:
         return replace(standing, watch_ns=watch_ns, watcher=who) if mode == "supervised" else standing
     return replace(

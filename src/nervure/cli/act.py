@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
-from nervure.cli.option import Change, File, Json, read
+from nervure.cli.option import Change, File, Json
 from nervure.cli.output import say, table, write_json
+from nervure.cli.person import As, look, tell
+from nervure.cli.steer import run
 from nervure.core.error import UsageError
 from nervure.core.task import Mode
 
@@ -18,9 +20,9 @@ __all__ = ["act", "approve", "auto", "guard", "hand", "log", "loops", "mode", "r
 act = App(name="act", help="Control loops: modes, hand, approvals, trips, their signed log.")
 trip = App(name="trip", help="What has tripped.")
 act.command(trip)
-act.command(
-    "nervure.cli.steer:run", name="run", help="Let a controller decide over loops of the running node."
-)
+act.command(run)
+
+_WATCH_H = 24  # as the node has it
 
 Loop = Annotated[int, Parameter(help="The loop's number, as nervure act list shows it.")]
 TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waiting shows it.")]
@@ -29,7 +31,7 @@ TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waitin
 @act.command(name="list")
 def loops(*, settings: File = None, change: Change = (), json: Json = False) -> int:
     """List the loops: mode, what is in force and by whom, what has tripped or waits."""
-    found = _ask(settings, change, "GET", "/api/loops")
+    found = look(settings, change, "/api/loops")
     if json:
         write_json(found)
         return 0
@@ -40,7 +42,7 @@ def loops(*, settings: File = None, change: Change = (), json: Json = False) -> 
             one["mode"],
             one["guard"],
             _values(one["values"]),
-            one["holder"],
+            _by(one),
             _odd(one),
         )
         for one in found
@@ -52,7 +54,7 @@ def loops(*, settings: File = None, change: Change = (), json: Json = False) -> 
 @act.command
 def waiting(*, settings: File = None, change: Change = (), json: Json = False) -> int:
     """List the Tasks that wait for somebody to say yes."""
-    found = _ask(settings, change, "GET", "/api/tasks")
+    found = look(settings, change, "/api/tasks")
     if json:
         write_json(found)
         return 0
@@ -65,9 +67,11 @@ def waiting(*, settings: File = None, change: Change = (), json: Json = False) -
 
 
 @act.command
-def approve(task: TaskId, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
+def approve(
+    task: TaskId, /, *, who: As = None, settings: File = None, change: Change = (), json: Json = False
+) -> int:
     """Say yes to a Task."""
-    return _task(_ask(settings, change, "POST", f"/api/tasks/{task}/approve"), json)
+    return _task(tell(settings, change, who, f"/api/tasks/{task}/approve"), json)
 
 
 @act.command
@@ -76,12 +80,13 @@ def refuse(
     /,
     *,
     why: Annotated[str, Parameter(help="Why not.")] = "",
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
 ) -> int:
     """Say no to a Task."""
-    return _task(_ask(settings, change, "POST", f"/api/tasks/{task}/refuse", {"why": why}), json)
+    return _task(tell(settings, change, who, f"/api/tasks/{task}/refuse", {"why": why}), json)
 
 
 @act.command
@@ -90,6 +95,7 @@ def hand(
     /,
     *values: Annotated[str, Parameter(help="What to set: speed=40 valve=open.")],
     minutes: Annotated[float | None, Parameter(help="For how long; without: until nervure act auto.")] = None,
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
@@ -99,16 +105,18 @@ def hand(
     if not body["values"]:
         raise UsageError("nothing to set", hint="nervure act hand 5 speed=40")
     if minutes is not None:
+        if not 0 < minutes < math.inf:
+            raise UsageError(f"nothing can be held for {minutes:g} minutes", hint="--minutes 15")
         body["minutes"] = minutes
-    return _task(_ask(settings, change, "POST", f"/api/loops/{loop}/hand", body), json)
+    return _task(tell(settings, change, who, f"/api/loops/{loop}/hand", body), json)
 
 
 @act.command
-def auto(loop: Loop, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
+def auto(
+    loop: Loop, /, *, who: As = None, settings: File = None, change: Change = (), json: Json = False
+) -> int:
     """Give back what people hold, in whichever slot."""
-    return _done(
-        _ask(settings, change, "POST", f"/api/loops/{loop}/auto", {}), f"loop {loop}: given back", json
-    )
+    return _done(tell(settings, change, who, f"/api/loops/{loop}/auto", {}), f"loop {loop}: given back", json)
 
 
 @act.command
@@ -120,6 +128,7 @@ def guard(
     renew: Annotated[
         bool, Parameter(help="Make a new key: who has the old one is believed no more.", negative="")
     ] = False,
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
@@ -129,7 +138,7 @@ def guard(
 
     from nervure.stream.conf import write_private
 
-    found = _ask(settings, change, "POST", f"/api/loops/{loop}/guard", {"renew": renew})
+    found = tell(settings, change, who, f"/api/loops/{loop}/guard", {"renew": renew})
     write_private(out, msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
     said = {"file": str(out), "thing": found["thing"], "capability": found["capability"]}
     return _done(said, f"wrote {out}: bring it to the device of Thing {found['thing']}", json)
@@ -145,13 +154,16 @@ def mode(
         float, Parameter(help="How long you have the watch of a supervised loop.", show_default=True)
     ] = 8.0,
     because: Annotated[str, Parameter(help="A reason in the place of evidence; it stands in the log.")] = "",
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
 ) -> int:
     """Let a loop do more, on evidence and one step at a time, or less, at once."""
+    if not 0 < hours <= _WATCH_H:
+        raise UsageError(f"nobody has the watch for {hours:g} hours", hint=f"--hours 8, {_WATCH_H} at most")
     body = {"mode": mode, "hours": hours, "because": because}
-    found = _ask(settings, change, "POST", f"/api/loops/{loop}/mode", body)
+    found = tell(settings, change, who, f"/api/loops/{loop}/mode", body)
     return _done(found, f"loop {loop}: {found['mode']}", json)
 
 
@@ -161,12 +173,13 @@ def reset(
     /,
     *,
     why: Annotated[str, Parameter(help="What was seen to.")] = "",
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
 ) -> int:
     """Reset what has tripped in a loop, once somebody has seen to it."""
-    found = _ask(settings, change, "POST", f"/api/loops/{loop}/reset", {"why": why})
+    found = tell(settings, change, who, f"/api/loops/{loop}/reset", {"why": why})
     return _done(found, f"loop {loop}: reset asked of its guard", json)
 
 
@@ -181,7 +194,7 @@ def log(
     json: Json = False,
 ) -> int:
     """Show what was done in a loop, and whether a line was changed since it was written and signed."""
-    found = _ask(settings, change, "GET", f"/api/loops/{loop}/log?limit={limit}")
+    found = look(settings, change, f"/api/loops/{loop}/log?limit={limit}")
     if json:
         write_json(found)
     else:
@@ -196,8 +209,27 @@ def log(
 
 
 def _why(line: dict[str, Any]) -> str:
+    """Return what a line of the log tells: from where to where, why, which values.
+
+    >>> _why({"detail": {"from": "shadow", "to": "advisory", "why": "a trial"}})
+    'shadow → advisory: a trial'
+    """
     detail = line["detail"]
-    return str(detail.get("why") or _values(detail.get("values", {})))
+    went = f"{detail['from']} → {detail['to']}" if "from" in detail and "to" in detail else ""
+    said = str(detail.get("why") or _values(detail.get("values", {})))
+    return ": ".join(filter(None, (went, said)))
+
+
+def _by(one: dict[str, Any]) -> str:
+    """Return who decides a loop: the actor of the Task that holds it, not its number.
+
+    >>> _by({"holder": "259", "slots": [{"task": "259", "actor": "maria", "slot": 8}]})
+    'maria, slot 8'
+    """
+    held = next((slot for slot in one["slots"] if slot["task"] == one["holder"]), None)
+    if held is not None:
+        return f"{held['actor']}, slot {held['slot']}"
+    return "who has waited too long" if one["holder"] == "starve" else str(one["holder"])
 
 
 def _values(values: dict[str, Any]) -> str:
@@ -221,9 +253,12 @@ def _pair(text: str) -> tuple[str, float | bool | str]:
     if value in ("true", "false"):
         return name, value == "true"
     try:
-        return name, float(value)
+        number = float(value)
     except ValueError:
         return name, value
+    if not math.isfinite(number):
+        raise UsageError(f"{name} cannot be {value}", hint="give a number that is one")
+    return name, number
 
 
 def _task(found: dict[str, Any], json: bool) -> int:
@@ -237,10 +272,3 @@ def _task(found: dict[str, Any], json: bool) -> int:
 def _done(found: Any, text: str, json: bool) -> int:
     write_json(found) if json else say(text)
     return 0
-
-
-def _ask(settings: File, change: Change, method: str, path: str, body: Any = None) -> Any:
-    from nervure.cli.feed import met
-    from nervure.cli.status import ask
-
-    return ask(met(read(settings, change)[0]), quote(path, safe="/?=&"), method=method, body=body)

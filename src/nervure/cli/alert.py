@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
-from nervure.cli.option import Change, File, Json, read
+from nervure.cli.option import Change, File, Json
 from nervure.cli.output import say, table, write_json
+from nervure.cli.person import As, look, tell
 from nervure.core.guard import Verdict
-from nervure.core.settings import Settings
 
 __all__ = ["acknowledge", "alert", "alerts", "verdict"]
 
@@ -33,9 +33,7 @@ def alerts(
 ) -> int:
     """List the alerts of the running node, the newest first."""
     path = f"/api/alerts?limit={limit}" + ("&active=true" if active else "")
-    found = _ask(
-        read(settings, change)[0], "GET", path + (f"&solution={quote(solution)}" if solution else "")
-    )
+    found = look(settings, change, path + (f"&solution={quote(solution)}" if solution else ""))
     if json:
         write_json(found)
         return 0
@@ -47,11 +45,11 @@ def alerts(
 
 
 @alert.command
-def acknowledge(id: Id, /, *, settings: File = None, change: Change = (), json: Json = False) -> int:
+def acknowledge(
+    id: Id, /, *, who: As = None, settings: File = None, change: Change = (), json: Json = False
+) -> int:
     """Say that you have seen an alert."""
-    return _told(
-        _ask(read(settings, change)[0], "POST", f"/api/alerts/{quote(id, safe='')}/acknowledge"), json
-    )
+    return _told(tell(settings, change, who, f"/api/alerts/{quote(id, safe='')}/acknowledge"), json)
 
 
 @alert.command
@@ -61,6 +59,7 @@ def verdict(
     /,
     *,
     note: Annotated[str, Parameter(help="What it was.")] = "",
+    who: As = None,
     settings: File = None,
     change: Change = (),
     json: Json = False,
@@ -68,7 +67,7 @@ def verdict(
     """Say what an alert was. The limit of its monitor heeds it at once, and the next fit learns by it."""
     body = {"verdict": verdict, "note": note}
     path = f"/api/alerts/{quote(id, safe='')}/verdict"
-    return _told(_ask(read(settings, change)[0], "POST", path, body), json)
+    return _told(tell(settings, change, who, path, body), json)
 
 
 def _told(one: dict[str, Any], json: bool) -> int:
@@ -86,10 +85,3 @@ def _state(one: dict[str, Any]) -> str:
 def _said(one: dict[str, Any]) -> str:
     known = one["properties"].get("verdict")
     return f"{known['verdict']} ({known['by']})" if known else ""
-
-
-def _ask(settings: Settings, method: str, path: str, body: Any = None) -> Any:
-    from nervure.cli.feed import met
-    from nervure.cli.status import ask
-
-    return ask(met(settings), path, method=method, body=body)

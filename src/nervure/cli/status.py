@@ -34,11 +34,13 @@ def status(*, settings: File = None, change: Change = (), json: Json = False) ->
 
 
 def ask(
-    settings: Settings, path: str, timeout_s: float = PATIENCE_S, *, method: str = "GET", body: Any = None
-) -> Any:
+    settings: Settings, path: str, timeout_s: float = PATIENCE_S, *, method: str = "GET", body: Any = None,
+    shown: tuple[str, str] | str | None = None,
+) -> Any:  # fmt: skip
     """Ask the running node over HTTP, or tell it a ``body``, and return the JSON it answers.
 
-    Raises ``NotFoundError`` when none runs, ``NervureError`` with its words when it refuses.
+    ``shown`` is a name and its password, or a token; else it is the console that asks. Raises
+    ``NotFoundError`` when none runs, ``NervureError`` with its words when it refuses.
     """
     import httpx
 
@@ -49,7 +51,10 @@ def ask(
     base = running.http if running else http_address(settings)
     try:
         with http_client(settings, timeout=timeout_s) as client:
-            answer = client.request(method, base + path, json=body)
+            if isinstance(shown, str):
+                client.headers["authorization"] = f"Bearer {shown}"
+            auth = shown if isinstance(shown, tuple) else None
+            answer = client.request(method, base + path, json=body, auth=auth)
         _refused(answer)
         answer.raise_for_status()
         return answer.json()

@@ -178,7 +178,7 @@ class Steering:
             least = read.promote.least
             asked = replace(given, judged=least, refused=0, trips=0, drifting=()) if because else given
             if because and standing.known.trips:
-                raise ConflictError("it has tripped", hint=f"nervure act reset {loop}")
+                raise ConflictError("it has tripped", hint=f"nervure act trip reset {loop}")
             after = promoted(asked, read, mode, scope.who, now_ns, watch_ns=watch_ns)
             after = replace(after, drifting=standing.drifting)  # which is known, and no reason to fall again
             detail = {"from": standing.mode, "to": mode, "why": because} | _shown(standing)

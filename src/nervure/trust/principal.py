@@ -9,7 +9,7 @@ import msgspec
 
 from nervure.core.error import DeniedError, NotFoundError
 from nervure.store.scope import Scope
-from nervure.trust.right import RIGHTS, Right
+from nervure.trust.right import GRANTS, RIGHTS, Right
 
 __all__ = ["NOBODY", "OPEN", "PEOPLE", "Kind", "Principal"]
 
@@ -63,9 +63,13 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def require(self, right: Right) -> None:
         """Return if they have a right, else raise ``DeniedError``."""
         if right not in self.rights:
+            granted = [one for one in GRANTS if one in self.rights or one == right]
+            words = " ".join(f"--grant {one}" for one in granted)
+            given = f": nervure user change {self.name} {words}" if right in GRANTS else ""
+            after = ", and a new token after that" if given and self.kind == "token" else ""
             raise DeniedError(
                 f"{self.name} may not do this: it takes the right to {right}",
-                hint="an admin can give it",
+                hint=f"an admin can give it{given}{after}",
             )
 
     def require_streams(self, datastreams: Iterable[int]) -> None:
