@@ -9,7 +9,6 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from nervure.cli.foresee import Foreseen, foreseen, teller
+from nervure.cli.joining import Joining, sensible
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
 from nervure.cli.seated import loops_of, model_of, tracing
@@ -33,48 +33,10 @@ if TYPE_CHECKING:
     from nervure.core.settings import Settings
     from nervure.core.strange import Strange
 
-__all__ = ["Joining", "run"]
+__all__ = ["run"]
 
 _KINDS = ("max-pressure", "webster", "greedy", "fixed", "learned", "schedule", "learned-start", "climate",
           "isolation")  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Joining:
-    """To which loops, and how."""
-
-    prefix: Annotated[
-        str | None,
-        Parameter(help="Only loops of Things whose names begin so; else roads/, building/, pipes/."),
-    ] = None
-    model: Annotated[Path | None, Parameter(help="Of learned: the signed ONNX file.")] = None
-    net: Annotated[
-        str | None, Parameter(help="Of isolation: the network, as nervure twin run pipes has it.")
-    ] = None
-    hours: Annotated[
-        tuple[float, ...], Parameter(negative=(), help="Of isolation: hours at which bursts are foretold.")
-    ] = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0)
-    history: Annotated[
-        float, Parameter(help="Hours of stored readings that it lives through before it begins.")
-    ] = 0.0
-    learn_h: Annotated[
-        int, Parameter(help="Of climate: hours of learning before its first plan, 96 at least.")
-    ] = 168
-    foresee: Annotated[
-        str | None,
-        Parameter(help="Of climate: a Thing whose forecasts of temperature and sun it plans with."),
-    ] = None
-    lease: Annotated[
-        float | None, Parameter(help="Seconds of the device that a command holds; else the longest allowed.")
-    ] = None
-    seconds: Annotated[float | None, Parameter(help="Stop after so many seconds of ours.")] = None
-    trace: Annotated[
-        Path | None,
-        Parameter(help="Write each Task with what was seen, read, heard and asked when, a line each."),
-    ] = None
-    token: Annotated[
-        str | None, Parameter(help="A token of somebody who may act, if one signs in; else NERVURE_TOKEN.")
-    ] = None
 
 
 def run(
@@ -96,8 +58,7 @@ def run(
     asked = joining or Joining()
     if controller not in _KINDS:
         raise UsageError(f"there is no controller {controller!r}", hint=f"there are: {', '.join(_KINDS)}")
-    if asked.lease is not None and not asked.lease > 0:
-        raise UsageError(f"--lease {asked.lease:g} holds nothing", hint="seconds of the device, more than 0")
+    sensible(controller, asked)
     loaded = read(settings, change)[0]
     with client(loaded, asked.token) as api, tempfile.TemporaryDirectory() as folder:
         node = _Node(api)
@@ -171,12 +132,14 @@ class _Node:
     def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         import httpx
 
+        from nervure.twin.enrol import refusal
+
         try:
             answer = self._api.request(method, path, timeout=10.0, **more)
         except httpx.RequestError as cause:
             raise NotFoundError(f"no node answers at {self._api.base_url}", hint="nervure up") from cause
         if answer.is_error:
-            raise NervureError(f"the node answered {answer.status_code}: {answer.text[:300]}", where=path)
+            raise refusal(answer, f"{method} {path}")
         return answer
 
 

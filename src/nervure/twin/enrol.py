@@ -16,7 +16,7 @@ import msgspec
 from nervure.core.error import ConflictError, NervureError, NotFoundError
 from nervure.twin.api import Actuator, Description, Sensor
 
-__all__ = ["Place", "enrol", "unknown"]
+__all__ = ["Place", "enrol", "refusal", "unknown"]
 
 _MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _TIMEOUT_S = 60.0
@@ -247,9 +247,34 @@ class _Api:
         if answer.status_code == httpx.codes.CONFLICT:
             raise ConflictError(answer.text[:500], where=path)
         if answer.is_error:
-            raise NervureError(
-                f"the node answered {answer.status_code}: {answer.text[:500]}", where=f"{method} {path}",
-                hint="it takes a token of an engineer who may configure-interlock: nervure token add"
-                if answer.status_code in (401, 403) else None,
-            )  # fmt: skip
+            raise refusal(answer, f"{method} {path}")
         return answer
+
+
+def refusal(answer: httpx.Response, where: str) -> NervureError:
+    """Return a node's refusal in its own words, with what to do where somebody may not do what they ask.
+
+    >>> told = httpx.Response(403, json={"message": "ann may not do this", "hint": "an admin can give it"})
+    >>> refusal(told, "POST /v1.1/Tasks").what
+    'the node answered 403: ann may not do this'
+    """
+    try:
+        told = msgspec.json.decode(answer.content, type=_Refusal)
+    except msgspec.DecodeError:
+        told = _Refusal(message=answer.text[:500])
+    hint = told.hint or None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        hint = "a token that is good: nervure token add OWNER NAME, then --token or NERVURE_TOKEN"
+    elif answer.status_code == httpx.codes.FORBIDDEN:
+        hint = (
+            "an admin gives rights by name, then a new token has them: nervure user change OWNER"
+            " --grant act --grant configure-interlock; nervure token add OWNER NAME"
+        )
+    return NervureError(
+        f"the node answered {answer.status_code}: {told.message or answer.text[:500]}", where=where, hint=hint
+    )
+
+
+class _Refusal(msgspec.Struct):
+    message: str = ""
+    hint: str | None = None
