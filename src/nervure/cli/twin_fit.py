@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _HELD, _PLAIN = "held_out", "uncalibrated_"
+_WORDS = {
+    "efficiency": "efficiency (Nash and Sutcliffe; 1 at best)",
+    "rmse_m": "root mean square error, m",
+    "rmse_k": "root mean square error, K",
+    "share": "error, as a share of what was measured",
+    "flow": "error of flows, as a share of them",
+    "power": "error of electricity, as a share of it",
+    "error": "error of all arrivals, as a share of them",
+    "loop_error": "error of arrivals detector by detector, as a share of them",
+    "queue_error": "error of mean queues, vehicles",
+}
 
 
 def calibrate(
@@ -118,13 +129,25 @@ def _fits(twin: Twin, observed: Observed, record: Path) -> None:
         )  # fmt: skip
 
 
+def _told(name: str) -> str:
+    """Return what a figure of the last third is, with its unit.
+
+    >>> _told("held_out_rmse_m"), _told("held_out_efficiency")
+    ('root mean square error, m', 'efficiency (Nash and Sutcliffe; 1 at best)')
+    """
+    what = name.removeprefix(f"{_HELD}_")
+    return _WORDS.get(what, what)
+
+
 def _show(name: str, found: dict[str, float]) -> None:
     own = {one: value for one, value in found.items() if not one.startswith((_HELD, _PLAIN))}
     table(("fitted", "value"), [(one, number(value)) for one, value in own.items()], title=name)
     rows = [
-        (one, number(value), number(found.get(f"{_PLAIN}{one}")))
+        (_told(one), number(value), number(found.get(f"{_PLAIN}{one}")))
         for one, value in found.items()
         if one.startswith(_HELD)
     ]
-    table(("error of the last third", "fitted", "as it comes"), rows)
+    plain = any(one.startswith(_PLAIN) for one in found)
+    columns = ("on the last third", "fitted", "as it comes")
+    table(columns if plain else columns[:2], rows if plain else [row[:2] for row in rows])
     say(" ".join(f"--scenario {one}={value:.4g}" for one, value in own.items()))

@@ -159,9 +159,12 @@ class Building:
         """Fit capacity, loss and sun to temperatures, from where the twin stands; the last third is held out.
 
         ``observed`` has every zone's temperature and heat, a step each. Returns the factors and the
-        root mean square error of temperature in K on the part that was held out.
+        root mean square error of temperature in K on the part that was held out. Temperatures that were not
+        measured (NaN) count for nothing; those of the first step, where it begins, and heat have to be known.
         """
         from scipy.optimize import least_squares
+
+        from nervure.twin.record import known
 
         names = [f"{zone.name}/{what}" for what in ("temperature", "heat") for zone in self._zones]
         lacking = [name for name in names if name not in observed]
@@ -173,18 +176,24 @@ class Building:
             raise TwinError(f"{len(table)} steps are too few", hint="give a day at least")
         seen, heat = table[:, :count], table[:, count:]
         start, cut = self._at, len(table) * 2 // 3
+        for place, name in enumerate(names):
+            known(name, heat[:, place - count] if place >= count else seen[:1, place])
+            if place < count and not np.isfinite(seen[:cut, place]).sum() > len(table) // 3:
+                raise TwinError(f"{name} was measured in less than half of the first two thirds")
+        if not np.isfinite(seen[cut:]).any():
+            raise TwinError("no temperature was measured in the last third")
 
         def wrong(factors: Floats, until: int) -> Floats:
             house = House(capacity=factors[0], loss=factors[1], sun=factors[2])
             mass = seen[0] + factors[3]
             off: Floats = self._replay(house, start, mass, seen[0], heat[:until]) - seen[:until]
-            return off.reshape(-1)
+            return np.where(np.isfinite(seen[:until]), off, 0.0).reshape(-1)
 
         bounds = ([0.3, 0.3, 0.0, -6.0], [3.0, 3.0, 3.0, 6.0])
         fit = least_squares(lambda one: wrong(one, cut), [1.0, 1.0, 1.0, -1.0], bounds=bounds, diff_step=1e-3)
         rest = wrong(fit.x, len(table))[cut * count :]
         found = dict(zip(("capacity", "loss", "sun"), fit.x[:3].tolist(), strict=True))
-        return {**found, "held_out_rmse_k": float(np.sqrt(np.mean(rest**2)))}
+        return {**found, "held_out_rmse_k": float(np.sqrt((rest**2).sum() / np.isfinite(seen[cut:]).sum()))}
 
     def kpis(self) -> Mapping[str, float]:
         """Return cost in money, discomfort, and energies, since the reset."""

@@ -117,6 +117,16 @@ def tributaries(rain_mm: Floats, scenario: Mapping[str, float]) -> Floats:
     return out
 
 
+def _efficiency(own: Floats, seen: Floats) -> float:
+    """Return that of Nash and Sutcliffe, ``[time]`` each, of what was measured."""
+    spread = max(float(np.nansum((seen - np.nanmean(seen)) ** 2)), 1e-9)
+    return 1 - float(np.nansum((own - seen) ** 2)) / spread
+
+
+_LEAST = 16
+"""So often flow has to be measured in the last third, and before it."""
+
+
 class Flood:
     """A storm over two tributaries, and a gate that fills a basin above the town; a step is 15 minutes.
 
@@ -237,14 +247,22 @@ class Flood:
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit lag and curve number to ``town/flow``, given ``hills/rain``; the last third is held out.
 
-        Returns both and the held-out efficiency of Nash and Sutcliffe (J. Hydrology 10(3), 1970).
+        Returns both and the held-out efficiency of Nash and Sutcliffe (J. Hydrology 10(3), 1970), 1 at best,
+        ``uncalibrated`` too. Flows that were not measured (NaN) count for nothing; rain has to be known.
         """
         from scipy.optimize import minimize
+
+        from nervure.twin.record import known
 
         if not {"town/flow", "hills/rain"} <= set(observed) or len(observed["town/flow"]) < 48:
             raise TwinError("calibrating needs 12 h of town/flow and hills/rain")
         flow, rain = np.array(observed["town/flow"]), np.array(observed["hills/rain"])
-        cut = len(flow) * 2 // 3
+        cut, there = len(flow) * 2 // 3, np.isfinite(flow)
+        known("hills/rain", rain)
+        if there[:cut].sum() < _LEAST or there[cut:].sum() < _LEAST:
+            raise TwinError(
+                f"town/flow was measured less than {_LEAST} times in the last third, or before it"
+            )
 
         def made(x: Floats) -> Floats:
             twin = Flood()
@@ -255,16 +273,15 @@ class Flood:
             return np.array([twin.step()["town/flow"] for _ in range(len(flow))])
 
         fit = minimize(
-            lambda x: float(((made(x) - flow)[:cut] ** 2).mean()), [np.log(4.0), 75.0], method="Nelder-Mead",
-            bounds=[(np.log(0.5), np.log(24.0)), (40.0, 98.0)], options={"maxfev": 80},
+            lambda x: float(np.nanmean((made(x) - flow)[:cut] ** 2)), [np.log(4.0), 75.0],
+            method="Nelder-Mead", bounds=[(np.log(0.5), np.log(24.0)), (40.0, 98.0)], options={"maxfev": 80},
         )  # fmt: skip
-        own, rest = made(fit.x)[cut:], flow[cut:]
-        spread = max(float(((rest - rest.mean()) ** 2).sum()), 1e-9)
-        efficiency = 1 - float(((own - rest) ** 2).sum()) / spread
+        before = np.array([np.log(self._given["lag_h"]), self._given["curve_number"]])
         return {
             "lag_h": float(np.exp(fit.x[0])),
             "curve_number": float(fit.x[1]),
-            "held_out_efficiency": efficiency,
+            "held_out_efficiency": _efficiency(made(fit.x)[cut:], flow[cut:]),
+            "uncalibrated_held_out_efficiency": _efficiency(made(before)[cut:], flow[cut:]),
         }
 
     def kpis(self) -> Mapping[str, float]:

@@ -181,22 +181,25 @@ class Machine:
     def calibrate(self, observed: Mapping[str, tuple[float, ...]]) -> Mapping[str, float]:
         """Fit how fast damage grows to ``bearing/envelope``, a step each; the last third is held out.
 
-        Returns the rate and the held-out error of the envelope, as a share of its mean.
+        Returns the rate and the held-out error of the envelope, as a share of its mean, ``uncalibrated`` too.
+        What was not measured (NaN) counts for nothing.
         """
         seen = np.array(observed.get("bearing/envelope", ()))
-        if len(seen) < 30:
-            raise TwinError("calibrating needs 30 steps of bearing/envelope")
-        cut = len(seen) * 2 // 3
+        cut, there = len(seen) * 2 // 3, np.isfinite(seen)
+        if there[:cut].sum() < 20 or there[cut:].sum() < 10:
+            raise TwinError("calibrating needs 30 steps of bearing/envelope, ten in the last third")
 
         def wrong(rate: float, part: slice) -> float:
             twin = Machine()
             twin.reset(seed=self._seed, scenario={**self._given, "rate": rate})
             own = np.array([twin.step()["bearing/envelope"] for _ in range(part.stop)])[part]
-            return float(np.abs(own - seen[part]).mean() / seen[part].mean())
+            return float(np.nanmean(np.abs(own - seen[part])) / np.nanmean(seen[part]))
 
         rates = np.geomspace(0.25, 4.0, 17)
         best = float(rates[np.argmin([wrong(float(one), slice(0, cut)) for one in rates])])
-        return {"rate": best, "held_out_share": wrong(best, slice(cut, len(seen)))}
+        last = slice(cut, len(seen))
+        plain = wrong(self._given["rate"], last)
+        return {"rate": best, "held_out_share": wrong(best, last), "uncalibrated_held_out_share": plain}
 
     def kpis(self) -> Mapping[str, float]:
         """Return the damage, what was worked in hours at full speed, and whether it broke."""

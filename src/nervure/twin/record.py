@@ -10,9 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nervure.twin.api import TwinError
 
-__all__ = ["Observed", "read_record"]
+__all__ = ["Observed", "known", "read_record"]
 
 _TIME = "time"
 
@@ -36,17 +39,32 @@ def read_record(path: Path) -> Observed:
     except (OSError, UnicodeDecodeError) as cause:
         raise TwinError(f"cannot read {path}: {cause}", hint="give a CSV file in UTF-8") from cause
     names = [one.strip() for one in head]
-    if len(rows) < 2 or len(set(names)) < len(names):
+    if len(names) == 1 and ";" in names[0]:
+        raise TwinError("its cells are parted by semicolons", where=str(path), hint="part them by commas")
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if len(rows) < 2 or twice:
         raise TwinError(
-            "there are no two rows of readings, or two columns have one name", where=str(path),
-            hint="the first line names sensors: floor1/acceleration,ground/acceleration",
+            f"two columns have one name, {twice[0]!r}" if twice else "there are no two rows of readings",
+            where=str(path), hint="the first line names sensors: floor1/acceleration,ground/acceleration",
         )  # fmt: skip
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
             raise TwinError(f"line {number} has {len(row)} cells, not {len(names)}", where=str(path))
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     step_s = _step(columns.pop(_TIME), path) if _TIME in columns else None
-    return Observed({name: _numbers(name, one, path) for name, one in columns.items()}, step_s)
+    readings = {name: _numbers(name, one, path) for name, one in columns.items()}
+    if empty := [name for name, one in readings.items() if all(map(math.isnan, one))]:
+        raise TwinError(f"{empty[0]} was never measured", where=str(path), hint="leave its column out")
+    return Observed(readings, step_s)
+
+
+def known(name: str, values: NDArray[np.float64]) -> None:
+    """Raise TwinError for a quantity that drives a twin and was not measured (NaN) somewhere."""
+    if lacking := int((~np.isfinite(values)).sum()):
+        raise TwinError(
+            f"{name} was not measured in {lacking} of {len(values)} rows, and the twin is driven by it",
+            hint="fill what is missing, or give the longest part without gaps",
+        )
 
 
 def _numbers(name: str, cells: Sequence[str], path: Path) -> tuple[float, ...]:
@@ -54,6 +72,8 @@ def _numbers(name: str, cells: Sequence[str], path: Path) -> tuple[float, ...]:
     for number, cell in enumerate(cells, start=2):
         try:
             found.append(float(cell) if cell.strip() else math.nan)
+            if math.isinf(found[-1]):
+                raise ValueError(cell)  # noqa: TRY301  # told below, with all else that is no number
         except ValueError as cause:
             raise TwinError(
                 f"{name} is {cell!r} in line {number}", where=str(path), hint="give a number, or nothing"
