@@ -60,6 +60,7 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             keep = _keeping(name, asked, loaded)
             going = Field(opened, places, door, pace, guard, faults=faults, keep=keep)
             found = _run(going, name, asked, about, quiet=quiet)
+            found.units = dict(about.kpis)
             if asked.beside:
                 opened.reset(seed=asked.seed, scenario=written(asked.scenario))
                 alone = Field(opened, unknown(about, kept), None, pace, post)
@@ -182,6 +183,10 @@ def open_one(name: str, net: str | None, folder: Path) -> Twin:
         elif net == "ltown":
             from nervure.learn.detect.leak.network import LTOWN_SENSORS as SENSORS
         else:
+            if net != "district" and not Path(net).is_file():
+                raise UsageError(
+                    f"there is no network {net!r}", hint="hanoi, district, ltown or an .inp file"
+                )
             return open_twin(name, net=net)
         return open_twin(name, path=network(net, folder), pressure=SENSORS.pressure, flow=SENSORS.flow)
     if name == "energyplus":

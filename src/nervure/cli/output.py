@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["complain", "say", "table", "tree", "write_json", "write_line"]
+__all__ = ["complain", "named", "number", "plain", "say", "table", "tree", "write_json", "write_line"]
 
 WIDE = 160  # into a pipe or a file, lines are for grep
 
@@ -71,6 +71,33 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str
             yield f"{prefix}{name}", ", ".join(_text(part) for part in one) or "none"
         else:
             yield f"{prefix}{name}", _text(one)
+
+
+def number(value: float) -> str:
+    """Return a number as tables show it: four digits, and no power of ten before ten million.
+
+    >>> number(-457451.3), number(0.01234567), number(1.2e9)
+    ('-457,451', '0.01235', '1.2e+09')
+    """
+    return _text(float(value))
+
+
+def plain(unit: str) -> str:
+    """Return a UCUM unit as people write it: nothing for what is only counted.
+
+    >>> plain("m3/s"), plain("{#}"), plain("1")
+    ('m3/s', '', '')
+    """
+    return "" if unit == "1" or unit.startswith("{") else unit
+
+
+def named(figure: str, unit: str) -> str:
+    """Return a key figure's name with its unit.
+
+    >>> named("peak_level", "m"), named("arrived", "{#}")
+    ('peak_level, m', 'arrived')
+    """
+    return ", ".join(filter(None, (figure, plain(unit))))
 
 
 def _text(cell: Any) -> str:

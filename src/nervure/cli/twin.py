@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,22 +12,27 @@ from cyclopts import App, Parameter
 
 from nervure.cli.option import Change as Changes
 from nervure.cli.option import File, Json, read
-from nervure.cli.output import say, table, write_json
+from nervure.cli.output import named, number, plain, say, table, write_json
 from nervure.cli.progress import progress
+from nervure.cli.twin_fit import calibrate
+from nervure.cli.twin_look import film, listing
 from nervure.core.error import UsageError
 
 if TYPE_CHECKING:
-    from nervure.bench.whatif.ask import Outcome
+    from nervure.bench.whatif.ask import Change, Outcome
+    from nervure.bench.whatif.question import WhatIf
     from nervure.core.command import Evidence
     from nervure.core.settings import Settings
 
 __all__ = ["Going", "run", "twin", "whatif"]
 
+_TELLING = 6  # pairs of runs from which on p can be below .05
+
 twin = App(name="twin", help="Run simulators in place of the field; ask what would be if.")
 
-twin.command("nervure.cli.twin_look:listing", name="list")
-twin.command("nervure.cli.twin_look:film", name="film")
-twin.command("nervure.cli.twin_fit:calibrate", name="calibrate")
+twin.command(listing, name="list")
+twin.command(film)
+twin.command(calibrate)
 
 Net = Annotated[
     str | None,
@@ -92,7 +99,7 @@ class Going:
 def run(
     name: Annotated[
         str,
-        Parameter(help="Which twin: roads, pipes, building, energyplus, structure, machine or flood."),
+        Parameter(help="Which twin: roads, pipes, building, energyplus, structure, machine, flood or sewer."),
     ],
     /,
     *,
@@ -109,8 +116,7 @@ def run(
     from nervure.cli.field import field
 
     asked = going or Going()
-    if not asked.speed > 0 or asked.back < 0 or (asked.lease is not None and not asked.lease > 0):
-        raise UsageError("--speed and --lease must be above 0, --back not below", hint="--speed 60 --back 1")
+    _sensible(asked)
     counts = field(name, asked, read(settings, change)[0], quiet=json)
     if json:
         write_json(counts)
@@ -119,11 +125,39 @@ def run(
             f"{counts.steps:,} steps, {counts.readings:,} readings sent, {counts.silent:,} lost by faults,"
             f" {counts.tasks:,} Tasks done, {counts.refused:,} refused, {counts.released:,} leases over"
         )
-        say(", ".join(f"{name} {value:,.4g}" for name, value in counts.kpis.items()))
+        say(_kpis(counts.kpis, counts.units))
         if counts.alone:
-            alone = ", ".join(f"{name} {value:,.4g}" for name, value in counts.alone.items())
-            say(f"by its own plans alone: {alone}")
+            say(f"by its own plans alone: {_kpis(counts.alone, counts.units)}")
     return 0
+
+
+def _sensible(asked: Going) -> None:
+    """Refuse numbers by which no time can go."""
+    for name, value in (("speed", asked.speed), ("lease", asked.lease), ("minutes", asked.minutes)):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"--{name} has to be above 0 and finite, not {value:g}", hint=f"--{name} 60")
+    if not 0 <= asked.back < math.inf:
+        raise UsageError(f"it cannot begin {asked.back:g} hours ago", hint="--back 1")
+
+
+def _kpis(values: Mapping[str, float], units: Mapping[str, str]) -> str:
+    shown = ((name, number(value), plain(units.get(name, ""))) for name, value in values.items())
+    return ", ".join(" ".join(filter(None, one)) for one in shown)
+
+
+def _share(one: Change) -> str:
+    """Return a difference as a share of what is when nothing is done, where that is anything.
+
+    >>> from nervure.bench.whatif.ask import Change
+    >>> from nervure.core.paired import paired
+    >>> found = paired([3.0, 5.0], [4.0, 6.0])
+    >>> _share(Change(kpi="wait", unit="s", base=5.0, do=4.0, low=3.0, high=5.0, difference=found))
+    '-20 %'
+    """
+    gap = one.difference.mean
+    if not one.base or not math.isfinite(gap / one.base):
+        return ""
+    return f"{100 * gap / abs(one.base):+,.3g} %" if gap else "0 %"
 
 
 @twin.command
@@ -157,14 +191,14 @@ def whatif(
     if scenario is None:
         return _questions(json=json)
     question = find(scenario)
+    if evidence is not None:
+        _swearable(question, evidence)
     state = path_of(read(settings, change)[0].folder, question.twin) if now else None
     with progress(f"what if {scenario}") as tell:
         found = asking.ask(scenario, question, seeds=seeds, at_once=jobs, tell=tell, state=state)
     if evidence is not None:
         _swear(asking.evidence(found), evidence, read(settings, change)[0])
-    write_json(found) if json else _show(found)
-    if evidence is not None and not json:
-        say(f"wrote {evidence}")
+    write_json(found) if json else _show(found, evidence)
     return 0
 
 
@@ -194,14 +228,31 @@ def _swear(found: Evidence, path: Path, loaded: Settings) -> None:
         raise EnvironmentMissing(f"cannot write {path}: {cause.strerror}") from cause
 
 
-def _show(found: Outcome) -> None:
+def _swearable(question: WhatIf, path: Path) -> None:
+    """Refuse what would be evidence of nothing, or could not be written, before it runs for half an hour."""
+    from nervure.bench.whatif.ask import swearable
+    from nervure.core.error import EnvironmentMissing
+
+    swearable(question)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise EnvironmentMissing(f"cannot write {path}", hint="a file in a folder that is there")
+
+
+def _show(found: Outcome, evidence: Path | None) -> None:
     lines = [
         (
-            f"{one.kpi}, {one.unit}", one.base, one.do, one.difference.mean,
-            f"{one.difference.low:,.4g} to {one.difference.high:,.4g}", one.difference.p,
+            named(one.kpi, one.unit), one.base, one.do, one.difference.mean, _share(one),
+            f"{number(one.difference.low)} to {number(one.difference.high)}"
+            if math.isfinite(one.difference.low) else "not known",
+            one.difference.p,
         )
         for one in found.changes
     ]  # fmt: skip
-    columns = ("figure", "nothing done", "done", "difference", "95 % interval", "p")
+    columns = ("figure", "nothing done", "done", "difference", "of it", "95 % interval", "p")
     about = f"{found.question.title or found.name}, {found.question.place}, {len(found.seeds)} pairs of runs"
     table(columns, lines, title=about)
+    pairs = len(found.seeds)
+    if pairs < _TELLING:
+        say(f"p cannot fall below {2 / 2**pairs:.2g} with {pairs} pairs of runs: --seeds {_TELLING} or more")
+    if evidence is not None:
+        say(f"wrote {evidence}")

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
+from nervure.core.error import EnvironmentMissing
 
 __all__ = ["film", "listing"]
 
@@ -62,5 +63,9 @@ def film(
     if out is None:
         say(found.decode())
         return 0
-    out.write_bytes(found)
+    try:
+        out.write_bytes(found)
+    except OSError as cause:
+        raise EnvironmentMissing(f"cannot write {out}: {cause.strerror}") from cause
+    say(f"wrote {out}")
     return 0

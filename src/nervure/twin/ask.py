@@ -22,7 +22,7 @@ def checked(commands: Mapping[str, float], actuators: Mapping[str, Actuator]) ->
             raise TwinError(f"there is no actuator {name!r}", hint=f"there are: {', '.join(actuators)}")
         if not (math.isfinite(value) and actuator.low <= value <= actuator.high):
             raise TwinError(
-                f"{name} cannot be {value:g} {actuator.unit}",
+                f"{name} cannot be {value:g}{'' if actuator.unit == '1' else f' {actuator.unit}'}",
                 hint=f"give {actuator.low:g} to {actuator.high:g}",
             )
     return dict(commands)

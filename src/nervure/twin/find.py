@@ -39,7 +39,8 @@ def open_twin(name: str, **options: Any) -> Twin:
     if file and ("net" in given or known["path"].default is inspect.Parameter.empty):
         given["path"] = network(str(given.pop("net", _OWN)))
     if odd := sorted(set(given) - set(known)):
-        raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=f"it takes {', '.join(known)}")
+        hint = f"it takes {', '.join(known)}" if known else f"leave {odd[0]} out"
+        raise TwinError(f"the twin of {name} takes no {odd[0]!r}", hint=hint)
     return cast("Twin", made(**given))
 
 

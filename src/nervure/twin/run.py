@@ -86,7 +86,10 @@ class Post(NamedTuple):
 
 
 class Counts(msgspec.Struct):
-    """What a twin in the field has done; ``kpis`` are what came of it, ``alone`` what comes of its plans."""
+    """What a twin in the field has done; ``kpis`` are what came of it, ``alone`` what comes of its plans.
+
+    ``units`` are those of ``kpis``, as UCUM has them.
+    """
 
     steps: int = 0
     readings: int = 0
@@ -97,6 +100,7 @@ class Counts(msgspec.Struct):
     kpis: dict[str, float] = {}
     wall_s: float = 0.0
     alone: dict[str, float] = {}
+    units: dict[str, str] = {}
 
 
 class Broker(NamedTuple):

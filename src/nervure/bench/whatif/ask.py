@@ -24,10 +24,12 @@ from nervure.core.error import DataError, UsageError
 from nervure.core.paired import Paired, paired
 from nervure.twin.state import kept
 
-__all__ = ["Change", "Outcome", "ask", "evidence", "show"]
+__all__ = ["MOST_SEEDS", "Change", "Outcome", "ask", "evidence", "show", "swearable"]
 
 Tell = Callable[[float, str], None]
 _LIMIT_S = 1800.0
+MOST_SEEDS = 1000
+"""So many pairs of runs can be asked for; a hundred tell as much of most questions."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     difference: Paired
+    runs: dict[str, tuple[float, ...]] = {}
+    """The figure of each run, ``[seed]``, of both sides: ``base`` and ``do``."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +75,10 @@ def ask(
     chance each. Raises UsageError for fewer than two seeds, DataError where a run failed, with its last
     words.
     """
-    if seeds < 2 or at_once < 1:
-        raise UsageError("a what-if takes two seeds at least, and a process")
+    if not 2 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"a what-if takes 2 to {MOST_SEEDS} pairs of runs, not {seeds}", hint="--seeds 10")
+    if at_once < 1:
+        raise UsageError(f"{at_once} processes run nothing", hint="--jobs 1")
     _checked(question)
     if state is not None:
         question = _now(question, state)
@@ -115,12 +121,8 @@ def evidence(found: Outcome) -> Evidence:
     stands in it twice: from the lowest run to the highest, and, as ``NAME change``, the 95 % interval of
     what the measure changes. Raises UsageError for a question that is not about values alone.
     """
-    do, base = found.question.do, found.question.base
-    if not do.commands or do.controller or do.then or do.scenario or base != Measure():
-        raise UsageError(
-            "only a what-if that holds values, beside doing nothing, is evidence of a command",
-            hint="give [do.commands] and nothing else below [do] or [base]",
-        )
+    swearable(found.question)
+    do = found.question.do
     values = {found.signals[name]: value for name, value in do.commands.items()}
     if len(values) < len(do.commands):
         values = dict(do.commands)
@@ -134,6 +136,16 @@ def evidence(found: Outcome) -> Evidence:
         twin=found.question.place, commands=do.commands, scenario=found.question.scenario,
         minutes=found.question.minutes, seeds=found.seeds,
     )  # fmt: skip
+
+
+def swearable(question: WhatIf) -> None:
+    """Raise UsageError for a question whose answer is evidence of no command."""
+    do = question.do
+    if not do.commands or do.controller or do.then or do.scenario or question.base != Measure():
+        raise UsageError(
+            "only a what-if that holds values, beside doing nothing, is evidence of a command",
+            hint="give [do.commands] and nothing else below [do] or [base]",
+        )
 
 
 def show(question: WhatIf, *, seed: int = 1, tell: Tell | None = None, state: Path | None = None) -> bytes:
@@ -174,7 +186,8 @@ def _now(question: WhatIf, state: Path) -> WhatIf:
             "from now on only what is done can be asked, not other circumstances",
             hint="leave [do.scenario] out, or ask without --now",
         )
-    return replace(question, scenario={})
+    title = question.title and f"{question.title} (from now on, as the twin that runs has it)"
+    return replace(question, scenario={}, title=title)
 
 
 def _job(question: WhatIf, measure: Measure, seeds: Sequence[int], state: Path | None) -> Job:
@@ -190,7 +203,7 @@ def _task(
     job = _job(question, measure, seeds, state)
     path = folder / f"{name}.json"
     return Task(
-        label=f"{question.place}, {len(seeds)} runs",
+        label=f"{question.place}, {len(seeds)} {'run' if len(seeds) == 1 else 'runs'}",
         request={"out": str(path), "job": msgspec.to_builtins(job)},
         path=path,
         limit_s=_LIMIT_S,
@@ -214,4 +227,5 @@ def _change(kpi: str, unit: str, base: Sequence[dict[str, float]], do: Sequence[
     return Change(
         kpi=kpi, unit=unit, base=float(other.mean()), do=float(one.mean()), low=float(one.min()),
         high=float(one.max()), difference=difference,
+        runs={"base": tuple(other.tolist()), "do": tuple(one.tolist())},
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,9 +129,29 @@ def find(name: str) -> WhatIf:
             f"there is no what-if {name!r}", hint=f"there are {', '.join(SCENARIOS)}; or give a .toml file"
         )
     try:
-        return msgspec.convert(tomllib.loads(Path(name).read_text("utf-8")), WhatIf)
-    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as cause:
+        found = msgspec.convert(tomllib.loads(Path(name).read_text("utf-8")), WhatIf)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as cause:
         raise DataError(
             f"this what-if cannot be read: {cause}", where=name,
             hint='twin = "flood", and below [do.commands]: "basin/gate" = 1',
         ) from cause  # fmt: skip
+    _sensible(found, name)
+    return found
+
+
+def _sensible(asked: WhatIf, where: str) -> None:
+    """Refuse numbers that are none, and what would be done after the end: it would change nothing."""
+    for side, measure in (("do", asked.do), ("base", asked.base)):
+        for one in measure.then:
+            if not one.after < asked.minutes:
+                raise DataError(
+                    f"after {one.after:g} minutes nothing is done any more: the runs take {asked.minutes:g}",
+                    where=f"{where} {side}.then", hint="give more minutes, or an earlier after",
+                )  # fmt: skip
+        numbers = {"minutes": asked.minutes} | asked.scenario | measure.scenario | measure.commands
+        for name, value in [
+            *numbers.items(),
+            *(pair for one in measure.then for pair in one.commands.items()),
+        ]:
+            if not math.isfinite(value):
+                raise DataError(f"{name} cannot be {value}", where=f"{where} {side}", hint="give a number")
