@@ -5,13 +5,16 @@ export interface Bar {
   mean: number
   low: number
   high: number
+  /** Whether there is a share to draw: of a figure that is 0 with nothing done there is none. */
+  shared: boolean
   /** More, less, the same in every pair of runs, or no difference that chance alone would not make. */
   means: 'more' | 'less' | 'same' | 'open'
 }
 
-/** By how many parts of what it is with nothing done a figure changes; of figures that are 0 then, the difference itself. */
+/** By how many parts of what it is with nothing done a figure changes; nothing of figures that are 0 then. */
 function relative(one: Change): [number, number, number] {
-  const by = one.base ? Math.abs(one.base) : 1
+  if (!one.base) return [0, 0, 0]
+  const by = Math.abs(one.base)
   return [(one.low ?? 0) / by, (one.mean ?? 0) / by, (one.high ?? 0) / by]
 }
 
@@ -36,7 +39,7 @@ export function bars(changes: Change[]): { bars: Bar[]; most: number } {
     most,
     bars: changes.map((one, at) => {
       const [low, mean, high] = (sizes[at] ?? [0, 0, 0]).map(cut) as [number, number, number]
-      return { low, mean, high, means: meaning(one) }
+      return { low, mean, high, shared: Boolean(one.base) || meaning(one) === 'same', means: meaning(one) }
     }),
   }
 }

@@ -48,4 +48,9 @@ describe('differences', () => {
     expect(laid.map(({ low, mean, high }) => [low, mean, high])).toEqual([[-0.25, -0.1, 0.05], [0.5, 1, 1], [0, 0, 0]])
     expect(bars([]).most).toBe(1)
   })
+  it('of a figure that is 0 with nothing done have no share, and leave the others their scale', () => {
+    const { bars: laid, most } = bars([one(10, -5, -2, 1), one(0, 900, 1000, 1100), one(0, 0, 0, 0)])
+    expect(most).toBe(0.5)
+    expect(laid.map((bar) => bar.shared)).toEqual([true, false, true])
+  })
 })

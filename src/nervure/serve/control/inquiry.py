@@ -37,7 +37,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     question: Name
     seeds: Annotated[int, Meta(ge=2, le=MOST_SEEDS)] = 5
-    minutes: Annotated[float, Meta(gt=0, le=1440)] | None = None
+    minutes: Annotated[float, Meta(gt=0, le=10_080)] | None = None
     scenario: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
     measure: Annotated[dict[Name, Number], Meta(max_length=50)] = {}
     film: bool = True
