@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_ends_no_controller(capsys: pytest.CaptureFixture[s
 
 
 def test_a_lease_of_nothing_is_refused() -> None:
-    from nervure.cli.steer import Joining
+    from nervure.cli.joining import Joining
 
     with pytest.raises(UsageError, match="--lease -5 holds nothing"):
         run("max-pressure", joining=Joining(lease=-5.0))
