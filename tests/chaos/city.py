@@ -157,7 +157,8 @@ class City:
             one for one in alerts if one.datastream == self.streams[self.stuck].id and "stuck" in one.rule
         ]
         assert len(stuck) == 1
-        assert len({(one.rule, one.datastream, one.start_ns) for one in alerts}) == len(alerts)
+        twice = Counter((one.rule, one.datastream, one.start_ns) for one in alerts)
+        assert [one for one in alerts if twice[one.rule, one.datastream, one.start_ns] > 1] == []
 
     def _check_forecasts(self, observations: Observations, replay: Replay, start: int) -> None:
         horizon = self.learned.card.horizon

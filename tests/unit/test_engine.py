@@ -58,6 +58,24 @@ def test_it_starts_where_the_score_began_to_rise(engine: Engine) -> None:
     assert alert.text.endswith("(5 h).")
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_comes_back_claims_no_hours_of_the_alert_before(engine: Engine, restarted: bool) -> None:
+    onset = (START - 3) * HOUR_NS
+    one, other = (
+        [msgspec.structs.replace(_found(hour, score), onset_ns=onset) for hour in range(first, last)]
+        for first, last, score in ((0, 3, 9.0), (20, 23, 9.0))
+    )
+    calm = [msgspec.structs.replace(_found(hour, 3.0), onset_ns=onset) for hour in range(3, 16)]
+    first, over = _feed(engine, *one, *calm)
+    if restarted:
+        state, engine = engine.state(), Engine(solution(), things(), datastreams())
+        engine.restore(state)
+    (second,) = _feed(engine, *other)
+    assert (first.start_ns, over.end_ns) == (onset, (START + 2) * HOUR_NS)
+    assert second.start_ns == (START + 20) * HOUR_NS
+    assert second.id != first.id
+
+
 def test_too_short_a_spell_raises_nothing(engine: Engine) -> None:
     assert _feed(engine, _found(0, 9.0), _found(1, 9.0), _found(2, 0.0), _found(3, 9.0)) == []
 

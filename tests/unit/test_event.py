@@ -65,6 +65,16 @@ def test_state_goes_on_where_it_stopped() -> None:
     assert two.step(stream, np.array([2]), np.array([True]))[0][0]
 
 
+def test_a_state_from_before_ends_were_kept_goes_on() -> None:
+    one, two = Hold(1, SPAN), Hold(1, SPAN)
+    for time in range(2):
+        one.step(np.array([0]), np.array([time]), np.array([True]))
+    state = one.state()
+    del state["ended"]
+    two.restore(state)
+    assert two.step(np.array([0]), np.array([2]), np.array([True]))[0][0]
+
+
 def test_streams_added_later_start_idle() -> None:
     hold = Hold(1, SPAN)
     hold.step(np.array([0]), np.array([0]), np.array([True]))

@@ -225,11 +225,14 @@ class Engine:
                 self._update(ruling, stream, finding, changed)
 
     def _raise(self, ruling: int, place: int, finding: Finding, first_ns: int, *, model: str = "") -> Alert:
-        """Open an alert; its id comes from the first reading of the run, its start from the cause."""
+        """Open an alert; its id comes from the first reading of the run, its start from the cause.
+
+        No alert claims hours that the one before it has claimed, though both may have one cause.
+        """
         rule = self.rulings[ruling]
         measure = rule.condition.measure
         start_ns = first_ns
-        if measure == "score" and 0 < finding.onset_ns <= first_ns:
+        if measure == "score" and max(0, self._holds[ruling].ended[place]) < finding.onset_ns <= first_ns:
             start_ns = finding.onset_ns
         elif measure == "flat":
             start_ns = finding.time_ns - round(finding.flat_s * SECOND_NS)

@@ -106,6 +106,8 @@ class Hold:
         self.since: Longs = np.full(streams, NEVER, dtype=np.int64)
         self.last: Longs = np.full(streams, NEVER, dtype=np.int64)
         self.start: Longs = np.full(streams, NEVER, dtype=np.int64)
+        self.ended: Longs = np.full(streams, NEVER, dtype=np.int64)
+        """The last reading above the limit of the last alarm that is over."""
         self.active: Flags = np.zeros(streams, dtype=bool)
         self._quiet: bool | None = None  # whether no stream holds or is active, where that is known
 
@@ -126,6 +128,8 @@ class Hold:
         hole = above & (last != NEVER) & (time - last >= self.span.hole_ns) & (self.span.hole_ns > 0)
         since[hole] = NEVER
         cleared = active & np.where(above, hole, time - last >= self.span.gap_ns)
+        if some(cleared):
+            self.ended[streams[cleared]] = last[cleared]
         active &= ~cleared
         since = np.where(above, np.where(since == NEVER, time, since), NEVER)
         raised = above & ~active & (time - since >= self.span.hold_ns)
@@ -143,6 +147,7 @@ class Hold:
             self.since = np.concatenate([self.since, nothing])
             self.last = np.concatenate([self.last, nothing])
             self.start = np.concatenate([self.start, nothing])
+            self.ended = np.concatenate([self.ended, nothing])
             self.active = np.concatenate([self.active, np.zeros(more, dtype=bool)])
 
     def state(self) -> dict[str, Any]:
@@ -151,6 +156,7 @@ class Hold:
             "since": self.since.tobytes(),
             "last": self.last.tobytes(),
             "start": self.start.tobytes(),
+            "ended": self.ended.tobytes(),
             "active": self.active.tobytes(),
         }
 
@@ -160,6 +166,10 @@ class Hold:
         self.since = np.frombuffer(state["since"], dtype=np.int64).copy()
         self.last = np.frombuffer(state["last"], dtype=np.int64).copy()
         self.start = np.frombuffer(state["start"], dtype=np.int64).copy()
+        ended = state.get("ended")  # older states have none
+        self.ended = (
+            np.full(len(self.start), NEVER) if ended is None else np.frombuffer(ended, np.int64).copy()
+        )
         self.active = np.frombuffer(state["active"], dtype=np.bool_).copy()
 
 
