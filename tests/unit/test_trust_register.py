@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from nervure.core.error import BusyError, ConflictError, DeniedError, NotFoundEr
 from nervure.store import access, sql
 from nervure.store.catalogue import Catalogue
 from nervure.store.database import Database
-from nervure.trust import attempt
+from nervure.trust import attempt, register
 from nervure.trust.office import MACHINE, Office
 from nervure.trust.register import Register
 from nervure.trust.right import GRANTS, RIGHTS, ROLES, as_role, rights_of
@@ -236,6 +237,36 @@ def test_what_another_process_gives_is_good_at_once(house: House, tmp_path: Path
         session = office.begin(house.register.known().users[1], "10.0.0.1", 1)[1]
         assert house.register.by_session(session)[0].name == "viewer"
     other.close()
+
+
+def test_what_is_taken_back_while_somebody_looks_is_taken_back_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who had begun to look before the change told the register afterwards that all was known."""
+    secret, read = house.user("viewer"), register._stamp
+    reading, changed = threading.Event(), threading.Event()
+
+    def slow(connection: sa.Connection) -> tuple[int, ...]:
+        found = read(connection)
+        if threading.current_thread() is looking:
+            reading.set()
+            changed.wait(20)
+        return found
+
+    monkeypatch.setattr(register, "_FRESH_S", 3600.0)
+    monkeypatch.setattr(register, "_stamp", slow)
+    looking = threading.Thread(target=lambda: house.register.known(fresh=True))
+    looking.start()
+    assert reading.wait(20)
+    change = {"active": False}
+    changing = threading.Thread(target=lambda: house.office.change_user(MACHINE, "viewer", **change))
+    changing.start()
+    changing.join(0.5)  # it waits for who looks, if need be
+    changed.set()
+    looking.join()
+    changing.join()
+    with pytest.raises(SignInError):
+        house.register.by_token(secret)
 
 
 def test_who_comes_wrongly_without_end_costs_no_look_at_the_catalogue_each(

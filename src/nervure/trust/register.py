@@ -140,7 +140,8 @@ class Register:
             yield connection
             tally.count(connection, ACCESS)
             model.audit(connection, who, what, detail)
-        self._looked = 0.0
+        with self._lock:  # who looks now may have begun before: what they find is not the newest
+            self._looked = 0.0
         for told in self._told:
             told()
 
