@@ -30,6 +30,9 @@ solution = Solution(
     ),
 )
 """
+RECIPE = 'model = "mixer"\n[recipe]\nleast_steps = 120\nepochs = 0.01\npatience = 1000\n'
+STEPS = ("--recipe", "recipe.toml", "--budget", "1000", "--no-compare")
+"""A busy machine trains for longer, not worse: so many steps, not so many seconds."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [f"{moment}:00:00,{a:.3f},{b:.3f}" for moment, a, b in zip(moments, *level, strict=True)]
     (tmp_path / "noise" / "noise.csv").write_text("\n".join(["timestamp,a,b", *rows]) + "\n")
     (tmp_path / "noise.py").write_text(SOLUTION)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NERVURE_DATA", str(tmp_path))
     monkeypatch.setenv("NERVURE_NATS_MAX_STORE_GB", "1")
@@ -68,7 +72,7 @@ def test_from_a_file_of_readings_to_a_model_that_is_trusted(capsys: pytest.Captu
     (row,) = ask(capsys, "data", "check", "noise.py")
     assert (row["streams"], row["readings"], row["missing_percent"]) == (2, 2 * HOURS, 0.0)
 
-    made = ask(capsys, "train", "noise.py", "--budget", "4", "--no-compare")
+    made = ask(capsys, "train", "noise.py", *STEPS)
     file = Path(made["file"])
     assert file.parent == Path("nervure-data/models")
     assert made["running"] is False
@@ -100,7 +104,7 @@ def test_from_a_file_of_readings_to_a_model_that_is_trusted(capsys: pytest.Captu
 def test_a_model_that_saw_the_test_part_is_not_judged_by_it(capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("noise.py").read_text()
     Path("late.py").write_text(text.replace('("rest", "3w", "2w")', '("rest", "2w", "1w")'))
-    made = ask(capsys, "train", "late.py", "--budget", "2", "--no-compare", "--out", "late.onnx")
+    made = ask(capsys, "train", "late.py", *STEPS, "--out", "late.onnx")
     assert made["file"] == "late.onnx"
     assert "was shown readings until" in refused(
         capsys, "evaluate", "noise.py", "--model", "late.onnx", "--quick"
