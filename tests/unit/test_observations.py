@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Quality, observation_id
 from nervure.core.settings import Store
 from nervure.sense.moment import FIRST_NS, LAST_NS
-from nervure.store import digest, observations
+from nervure.store import digest, observations, pace, tail
 from nervure.store.observations import Observations
 from tests.reading import START, batch
 
@@ -200,12 +201,18 @@ def test_one_process_writes_and_others_may_read(folder: Path) -> None:
     Observations.open(folder).close()
 
 
-def test_it_is_time_to_seal_after_enough_rows_or_long_enough(folder: Path) -> None:
+def test_it_is_time_to_seal_after_enough_rows_or_long_enough(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now_s[0])
+    for one in (pace, tail):
+        monkeypatch.setattr(one, "time", clock)
     store = Observations.open(folder, Store(seal_rows=3, seal_s=0.05))
     seen = [store.due]
     store.append(batch(1, [(7, 0, 1.0)]), 1)
     seen.append(store.due)
-    time.sleep(0.06)
+    now_s[0] += 0.06
     seen.append(store.due)
     store.seal()
     seen.append(store.due)
