@@ -63,6 +63,8 @@ class Stage:
         self._client = client
         found = httpx.get(f"{node.root}/Datastreams?$select=id,name&$top=1000").json()["value"]
         self.streams = {one["name"]: int(one["@iot.id"]) for one in found}
+        self.newest = 0.0
+        """Of when the last readings of the districts are (seconds since 1970)."""
 
     def send(self, stream: str, body: dict[str, Any]) -> None:
         """Publish as a device does, and wait until the node has it."""
@@ -140,6 +142,7 @@ def _replay(made: Stage, hours: int) -> None:
         for start in range(0, hours, 24):  # a message a day
             part = [float(one) for one in week[start : start + 24]]
             made.send(name, {"t0": begin + start * 3600, "dt": 3600, "v": part})
+    made.newest = begin + (hours - 1) * 3600
 
 
 def drive(made: Stage, script: str, *, after: Works = (), **given: Any) -> dict[str, Any]:
