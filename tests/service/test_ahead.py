@@ -117,7 +117,8 @@ def test_weather_told_ahead_reaches_the_forecast_and_nothing_else(tmp_path: Path
                 values = [20.0 + hour % 5 for hour in range(HOURS)]
                 sky.publish((sky.topic("A/inflow"), sky.pack(-HOURS, values)))
                 assert [await _tell(sky, client, hour, 2.0, -1) for hour in (1, 2, 3)] == [201] * 3
-                assert await _tell(sky, client, 49, 2.0, 0) == 400  # further than declared
+                # further than declared, even if the next hour has begun meanwhile
+                assert await _tell(sky, client, 50, 2.0, 0) == 400
                 await sky.learn()
                 sky.publish(
                     (sky.topic("rain"), sky.pack(2, [5.0] * 30, issued=0)),  # issued anew, but of hour 1
