@@ -93,7 +93,7 @@ def test_what_comes_by_mqtt_is_told_live_and_ends_with_the_session(settings: Set
                 await _ended(ear, "session")
                 leaving = Ear(api, "strip=true")
                 await asyncio.wait_for(leaving.began.wait(), 10)
-                assert node.live.listeners == 1
+                await eventually(lambda: node.live.listeners, equals=1)  # the server hears who left
                 node.stop()
                 await _ended(leaving, "stop")
 
