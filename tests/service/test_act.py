@@ -216,7 +216,7 @@ def test_loops_are_counted_and_slots_of_a_device_without_a_guard_are_shown(
 
 def test_a_command_on_old_readings_is_refused(node: Opened, api: httpx.Client) -> None:
     """What a Task says of when its readings are goes to the guard, by whose clock they have an age."""
-    given = made(api, "late pump", PUMP | {"seen": "2s"}, SPEED)
+    given = made(api, "late pump", PUMP | {"seen": "30s"}, SPEED)
     loop = given.capability
     with Station(node.mqtt_port, given, {"speed": 20.0}, skew_ns=300 * 10**9) as device:
         until(lambda: api.get(f"/api/loops/{loop}").raise_for_status().json()["guard"], equals="here")
