@@ -13,6 +13,7 @@ import pytest
 
 from nervure.core.scale import Scale
 from tests.chaos.city import City, learn, pauses
+from tests.patience import eventually
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -42,7 +43,7 @@ def test_crashes_of_workers_lose_and_double_nothing(tmp_path: Path) -> None:
     async def scenario() -> None:
         try:
             await city.begin(keys)
-            assert (await city.node.status())["scale"]["cut"] == ["water"]
+            await eventually(city.node.status, lambda seen: seen["scale"]["cut"] == ["water"])
             replay = city.replay(SECONDS)
             playing = asyncio.create_task(replay.play(patience_s=120.0))
             crashes = (_kill_worker, _kill_worker, _kill_node, _kill_worker, _kill_worker)
