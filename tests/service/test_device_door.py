@@ -338,7 +338,7 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         assert time.monotonic() - begun >= 0.3, "it is held while it must stay out"
         await apart(caller.publish, reading_topic(calm), b"1")
         assert not caller.closed.is_set()
-        figures = await eventually(place.door.figures, lambda seen: seen["connected"] == 1)  # it hears who left
+        figures = await eventually(place.door.figures, lambda seen: seen["connected"] == 1)  # who left, left
         assert (figures["floods"], figures["kept_out"]) == (1, 1)
         await eventually(lambda: place.audit("limit.flood"))
         assert place.audit("limit.flood")[0]["who"] == "flood"

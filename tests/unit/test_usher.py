@@ -52,14 +52,12 @@ def test_very_many_are_answered_in_larger_turns_within_the_time() -> None:
         door = Usher(lambda _, payload: answered.append(payload))
         for _ in range(4_000):
             door.asked(b"reply", b"")
-        for _ in range(3):
-            before = len(answered)
-            await eventually(lambda: len(answered) - before, every_s=0)
-            left = 4_000 - len(answered)
-            turns = left / (len(answered) - before)
-            assert turns * usher.TURN_S <= 1.2 * usher.WITHIN_S, "in turns of four it would take five seconds"
+        before = len(answered)
+        await eventually(lambda: len(answered), before.__lt__, every_s=0)
 
     asyncio.run(run())
+    turns = 4_000 / (len(answered) - 1)  # the first one came alone
+    assert turns * usher.TURN_S <= 1.2 * usher.WITHIN_S, "4,000 in turns of four would take five seconds"
 
 
 def test_whom_the_server_has_given_up_gets_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
