@@ -13,6 +13,7 @@ import pytest
 
 from nervure.bench.speed.console import measure
 from tests.browser.stage import GAUGE, OTHER, RIVER, Stage, drive, drive_at, stage
+from tests.crowded import crowded
 from tests.opened import Opened
 from tests.support import free_ports
 
@@ -65,10 +66,11 @@ def test_an_alert_is_seen_within_two_seconds_and_answered(city: Stage) -> None:
         ("high water", lambda: city.high_water(f"{RIVER}/level")),
         ("one more", lambda: city.send(f"{RIVER}/level", {"result": 5800})),
     ]
-    found = drive(city, "alert", thing=RIVER, other=OTHER, after=works)
+    with crowded() as machine:
+        found = drive(city, "alert", thing=RIVER, other=OTHER, after=works)
     assert found["errors"] == []
     assert found["before"] == 0
-    assert all(0 < one <= 2000 for one in found["seen_ms"]), found["seen_ms"]
+    assert all(0 < one <= 2000 * machine.times for one in found["seen_ms"]), (found["seen_ms"], machine.times)
     assert found["word"] == f"Critical · {RIVER}"
     assert f"High water at {RIVER}" in found["sentence"]
     assert found["grown"] > found["points"] >= 5

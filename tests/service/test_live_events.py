@@ -18,8 +18,9 @@ from nervure.core.settings import Access, Settings
 from nervure.store.catalogue import Catalogue
 from nervure.stream.subject import reading_topic
 from nervure.trust.office import MACHINE
+from tests.crowded import crowded
 from tests.house import PASSWORD
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.service.test_access import running, thing
 from tests.service.test_direct import node_of
 from tests.support import publish_mqtt
@@ -79,7 +80,7 @@ def test_what_comes_by_mqtt_is_told_live_and_ends_with_the_session(settings: Set
                 signed = await page.post("/api/login", json={"name": "ann", "password": PASSWORD})
                 assert signed.json()["expires"] > time.time() * 1000
                 ear = Ear(page, "streams=1&alerts=true&strip=true")
-                await asyncio.wait_for(ear.began.wait(), 10)
+                await asyncio.wait_for(ear.began.wait(), PATIENCE_S)
                 for stream in (1, 2):
                     made = await api.post(
                         f"/v1.1/Datastreams({stream})/Observations", json={"result": stream}
@@ -92,7 +93,7 @@ def test_what_comes_by_mqtt_is_told_live_and_ends_with_the_session(settings: Set
                 await page.post("/api/logout", headers={"x-csrf-token": signed.json()["csrf"]})
                 await _ended(ear, "session")
                 leaving = Ear(api, "strip=true")
-                await asyncio.wait_for(leaving.began.wait(), 10)
+                await asyncio.wait_for(leaving.began.wait(), PATIENCE_S)
                 await eventually(lambda: node.live.listeners, equals=1)  # the server hears who left
                 node.stop()
                 await _ended(leaving, "stop")
@@ -103,7 +104,7 @@ def test_what_comes_by_mqtt_is_told_live_and_ends_with_the_session(settings: Set
 async def _ended(ear: Ear, why: str) -> None:
     """Be told that it is over, and be let go."""
     assert await ear.until("end") == [{"why": why}]
-    await asyncio.wait_for(ear.task, 5)
+    await asyncio.wait_for(ear.task, PATIENCE_S)
 
 
 async def _resumed(api: httpx.AsyncClient, ear: Ear) -> None:
@@ -137,7 +138,7 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
             httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as page,
         ):
             ear = Ear(page, "alerts=true")
-            await asyncio.wait_for(ear.began.wait(), 10)
+            await asyncio.wait_for(ear.began.wait(), PATIENCE_S)
             await _dealt(page, workers)
             flood = [
                 (
@@ -147,10 +148,12 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
                 for ago in (40, 30, 20, 5)
             ]
             await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, flood[:-1])
-            begun = time.monotonic()
-            await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, flood[-1:])
-            (alerts,) = await ear.until("alert")
-            assert time.monotonic() - begun < 4.0  # 2 s on a quiet machine
+            with crowded() as machine:
+                begun = time.monotonic()
+                await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, flood[-1:])
+                (alerts,) = await ear.until("alert")
+                took_s = time.monotonic() - begun
+            assert took_s < 4.0 * machine.times
             alert = alerts[0]
             assert (alert["thing"], alert["acknowledged"]) == (gauge, False)
             await page.post(f"/api/alerts/{alert['id']}/acknowledge", json={})

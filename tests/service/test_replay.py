@@ -17,6 +17,7 @@ from nervure.core.settings import Limits, Settings
 from nervure.sense.intake import Intake
 from nervure.sense.replay import Replay, Track
 from nervure.stream.log import Log
+from tests.crowded import crowded
 from tests.patience import eventually
 from tests.support import free_ports, kill, running
 
@@ -98,9 +99,10 @@ def test_a_replay_keeps_its_pace(settings: Settings) -> None:
             replay = Replay(
                 tracks(2, 11), host="127.0.0.1", port=settings.nats.mqtt_port, speed_up=3600 / 0.1
             )
-            done = await replay.play()
+            with crowded() as machine:
+                done = await replay.play()
             assert done.wall_s >= 1.0
-            assert done.behind_s < 0.5
+            assert done.behind_s < 0.5 * machine.times
             stamps = replay.sent_ns
             assert stamps[1, START + 9 * HOUR_NS] - stamps[1, START + HOUR_NS] >= 0.75 * SECOND_NS
 

@@ -22,7 +22,8 @@ import pytest
 from numpy.typing import NDArray
 
 from nervure.core.instant import iso
-from tests.patience import until
+from tests.crowded import crowded
+from tests.patience import PATIENCE_S, until
 from tests.service.test_up import Platform, node
 
 pytestmark = pytest.mark.service
@@ -145,7 +146,7 @@ class Watch:
         self.end(130)
 
     def end(self, code: int = 0) -> None:
-        assert self.process.wait(20) == code, self.err
+        assert self.process.wait(PATIENCE_S) == code, self.err
         for one in self._threads:
             one.join(5)
         for pipe in (self.process.stdout, self.process.stderr):
@@ -184,10 +185,12 @@ def test_a_fault_is_an_alert_within_seconds_and_ends(plant: Plant) -> None:
     assert watch.said("A is not watched: 0 readings are too few")
     plant.live(20)
     before = len(raised(watch))
-    began = time.monotonic()
-    plant.live(5, motor=3.0)
-    until(lambda: len(raised(watch)), lambda seen: seen > before)
-    assert time.monotonic() - began < 10
+    with crowded() as machine:
+        began = time.monotonic()
+        plant.live(5, motor=3.0)
+        until(lambda: len(raised(watch)), lambda seen: seen > before)
+        took_s = time.monotonic() - began
+    assert took_s < 10 * machine.times
     alert = raised(watch)[-1]
     first = alert["properties"]["streams"][0]
     assert (first["stream"], first["datastream"], alert["datastream"]) == ("motor", *[plant.streams[2]] * 2)
@@ -244,7 +247,7 @@ def test_a_node_killed_within_an_alarm_goes_on_with_it(tmp_path: Path) -> None:
         until(lambda: plant.alerts(active=True))
         plant.live(2, motor=6.0)
         process.kill()  # the last readings are acknowledged: they are in the log, whatever was judged
-        process.wait(20)
+        process.wait(PATIENCE_S)
     known = plant.alerts_before
     with node(platform):
         (open_,) = plant.alerts(active=True)
@@ -317,14 +320,14 @@ def test_looking_once_judges_what_came_after_until_somebody_has_seen_it(plant: P
     plant.live(20, outlet=4.0)
     words = ("watch", "--project", "first", "--once", "--json")
     with plant.platform.start(*words, "--quick", "--learn", "60%") as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, err
     found = [json.loads(line)["alert"] for line in out.splitlines()]
     assert blamed(found[-1]) == "outlet"
     for one in plant.alerts():
         plant.platform.run("alert", "acknowledge", one["id"])
     with plant.platform.start(*words) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, ""), "all has been seen"
     assert "watched since" in err
 
