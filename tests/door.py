@@ -25,7 +25,7 @@ from nervure.trust.authority import Authority
 from nervure.trust.nkey import AccountKey
 from nervure.trust.office import Office
 from nervure.trust.register import Register
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 
 class Place:
@@ -76,7 +76,7 @@ async def guarded(
     place.log = await Log.connect(settings)
     running = asyncio.create_task(place.door.run(place.server, address_of(settings)))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await place.door.listening.wait()
         yield place
     finally:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE_S", "eventually", "until"]
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 _EVERY_S: Final = 0.05
 _LEAST_S: Final = 0.002
 _ANY: Final = object()

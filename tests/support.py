@@ -16,7 +16,7 @@ from nervure.bench.process import free_ports
 from nervure.core.settings import Access, Http, Nats, Settings
 from nervure.stream.log import Entries, Log
 from nervure.stream.server import Server
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -58,7 +58,7 @@ async def kill(server: Server) -> None:
     await eventually(lambda: server.restarts, lambda seen: seen > before)
 
 
-async def collect(log: Log, after: int, count: int, timeout_s: float = 20.0) -> Entries:
+async def collect(log: Log, after: int, count: int, timeout_s: float = PATIENCE_S) -> Entries:
     """Read ``count`` messages of the log, or fail."""
     found = Entries(sequence=[], subject=[], payload=[], received_ns=[])
     async with asyncio.timeout(timeout_s), contextlib.aclosing(log.read(after)) as reading:

@@ -20,7 +20,7 @@ from nervure.trust.office import MACHINE
 from nervure.trust.right import RIGHTS
 from tests.door import Caller, Place, guarded
 from tests.flood import Flood
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.support import collect, kill
 
 pytestmark = pytest.mark.service
@@ -324,7 +324,7 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         caller = Caller(port, "calm", other.token)
         assert await apart(caller.knock) == 0
         flood = await Flood.start(port, "flood", reading_topic(stream), secret=device.token or "")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await flood.ended
         assert flood.answer == 0
         assert flood.acknowledged, "it is let in until it floods; up to a thousand more are on their way then"
@@ -332,7 +332,7 @@ def test_a_flood_is_sent_out_and_kept_out_and_nothing_acknowledged_is_lost(
         assert {int(one) for one in found.payload} >= set(range(1, flood.acknowledged + 1))
         begun = time.monotonic()
         again = await Flood.start(port, "flood", reading_topic(stream), secret=device.token or "")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await again.ended
         assert (again.answer, again.acknowledged) == (5, 0)
         assert time.monotonic() - begun >= 0.3, "it is held while it must stay out"
@@ -371,7 +371,7 @@ def test_a_flood_is_sent_out_after_the_connection_that_looks_for_floods_broke(
         flood = await Flood.start(
             settings.nats.mqtt_port, "flood", reading_topic(stream), secret=device.token or ""
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await flood.ended
         assert flood.answer == 0
         assert place.door.figures()["floods"] == 1

@@ -18,7 +18,7 @@ from nervure.store.database import Database
 from nervure.stream.subject import reading_topic
 from nervure.trust.register import Register
 from tests.house import House, caller
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.service.test_access import running, thing
 from tests.service.test_direct import Line, line, node_of
 from tests.service.test_live_events import Ear
@@ -47,7 +47,7 @@ def test_coordinates_that_no_map_has_harm_nobody(settings: Settings) -> None:
             async with line(opened):  # it listens
                 assert (await page.post("/v1.1/Things", json=thing("fine"))).status_code == 201
             ear = Ear(page, "strip=true")
-            await asyncio.wait_for(ear.began.wait(), 10)
+            await asyncio.wait_for(ear.began.wait(), PATIENCE_S)
             for encoding, status in (("mine", 201), ("application/geo+json", 400)):
                 for kind, where in (("Point", [HUGE, 47]), ("LineString", [[8, 47], [HUGE, 1]])):
                     odd = {"name": "odd", "description": "", "Locations": [place(kind, where, encoding)]}
@@ -77,7 +77,7 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
 
     async def drip(one: Line, begin: bytes) -> None:
         """Send a byte now and then until the connection is closed."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             one.writer.write(begin)
             ended = asyncio.create_task(one.reader.read())
             while not ended.done():
@@ -94,7 +94,7 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
             for begin in (b"", b"GET / HTTP/1.1\r\nX: ", refused):
                 async with line(settings) as one:
                     await drip(one, begin)
-            async with line(settings) as one, asyncio.timeout(5):
+            async with line(settings) as one, asyncio.timeout(20):
                 assert await one.reader.read() == b""  # who says nothing at all
             async with line(settings) as one:
                 for _ in range(4):  # who comes again in time is not let go
@@ -120,11 +120,11 @@ def test_half_a_body_is_no_body_and_is_not_waited_for_without_end(
             async with line(opened):  # it listens
                 pass
             for place, body in ((b"/v1.1/Things", whole), (b"/api/projects", told)):
-                async with line(opened) as one, asyncio.timeout(5):
+                async with line(opened) as one, asyncio.timeout(20):
                     one.writer.write(head % (place, len(body) + 9) + body)  # as JSON it is whole
                     one.writer.write_eof()
                     await one.reader.read()
-                async with line(opened) as one, asyncio.timeout(5):
+                async with line(opened) as one, asyncio.timeout(20):
                     one.writer.write(head % (place, 99_999) + body)
                     ended = asyncio.create_task(one.reader.read())
                     while not ended.done():

@@ -19,7 +19,7 @@ from nervure.core.settings import Settings
 from nervure.stream.api import Address, log_in
 from nervure.stream.log import Log, address_of
 from nervure.stream.subject import OUT_PREFIX, alert_subject, reading_subject, reading_topic
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.support import collect, publish_mqtt, running
 
 pytestmark = pytest.mark.service
@@ -30,7 +30,7 @@ needs_mosquitto = pytest.mark.skipif(not MOSQUITTO_PUB, reason="mosquitto_pub is
 
 def mosquitto_pub(settings: Settings, topic: str, text: str, qos: int) -> subprocess.CompletedProcess[str]:
     command = [MOSQUITTO_PUB, "-p", str(settings.nats.mqtt_port), "-t", topic, "-q", str(qos), "-m", text]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
@@ -92,14 +92,14 @@ def test_listeners_hear_what_we_say_and_never_what_a_device_published(settings: 
             client, ready, full = _listener(settings, ["v1.1/#", "nervure/alerts/#"], heard, 3)
             port = settings.nats.mqtt_port
             try:
-                assert await asyncio.to_thread(ready.wait, 5)
+                assert await asyncio.to_thread(ready.wait, PATIENCE_S)
                 for qos in (0, 1, 2):
                     await asyncio.to_thread(publish_mqtt, port, [(reading_topic(1), b"raw")], qos=qos)
                 await log.publish(reading_subject(2), b"raw")
                 selected = f"{reading_subject(1)}?$select=result"
                 said = [f"{OUT_PREFIX}{reading_subject(1)}", f"{OUT_PREFIX}{selected}", alert_subject(3)]
                 await log.send_many([(subject, b"said") for subject in said])
-                assert await asyncio.to_thread(full.wait, 5)
+                assert await asyncio.to_thread(full.wait, PATIENCE_S)
             finally:
                 client.disconnect()
                 client.loop_stop()
@@ -122,7 +122,7 @@ def test_the_log_knows_who_follows_what(settings: Settings) -> None:
             ]
             client, ready, _ = _listener(settings, [*topics, "nervure/alerts/#"], Counter(), 1)
             try:
-                assert await asyncio.to_thread(ready.wait, 5)
+                assert await asyncio.to_thread(ready.wait, PATIENCE_S)
                 found = await log.followed("v1//1.>")
             finally:
                 client.disconnect()
@@ -223,7 +223,7 @@ def test_a_device_hears_readings_and_alerts_only(settings: Settings, topic: str,
             client.subscribe(topic, qos=1)
             client.loop_start()
             try:
-                assert await asyncio.to_thread(done.wait, 5)
+                assert await asyncio.to_thread(done.wait, PATIENCE_S)
             finally:
                 client.disconnect()
                 client.loop_stop()
@@ -283,7 +283,7 @@ def _publish_once(port: int, topic: str, payload: bytes) -> int:
     client.connect("127.0.0.1", port)
     client.publish(topic, payload, qos=1)
     client.loop_start()
-    assert ended.wait(10), "neither an acknowledgement nor a disconnect"
+    assert ended.wait(PATIENCE_S), "neither an acknowledgement nor a disconnect"
     client.disconnect()
     client.loop_stop()
     return len(acknowledged)

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
@@ -56,7 +56,7 @@ class Platform:
 
     def run(self, *words: str, code: int = 0) -> str:
         with self.start(*words) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == code, f"{words}: {out}{err}"
         return err if code else out
 
@@ -81,7 +81,7 @@ def node(platform: Platform) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(PATIENCE_S)
 
 
 def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> None:
@@ -98,7 +98,7 @@ def test_a_reading_goes_in_and_comes_out_at_every_door(platform: Platform) -> No
         found = platform.ask("status")
         assert (found["stored"], found["problems"]) == (3, [])
         assert platform.ask("down") == {"stopped": True, "pid": process.pid}
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert "start one with: nervure up" in platform.run("status", code=1)
 
 
@@ -110,7 +110,7 @@ def test_a_folder_has_one_node_and_down_leaves_nothing_behind(platform: Platform
         checks = {one["name"]: one for one in platform.ask("doctor")}
         assert checks["nats.port"]["found"].endswith(f"used by our own process {process.pid}")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert not [child for child in children if child.is_running()]
     assert platform.ask("down") == {"stopped": False, "pid": None}
 
@@ -133,6 +133,6 @@ def _heard_while_sending(platform: Platform, key: int) -> list[float]:
             ("A/inflow", "45", "--unit", "m3/h"),
         ):
             platform.ask("send", *words)
-        out, err = ears.communicate(timeout=60)
+        out, err = ears.communicate(timeout=PATIENCE_S)
     assert ears.returncode == 0, err
     return [json.loads(line)["message"]["result"] for line in out.splitlines()]
