@@ -16,7 +16,7 @@ from tests.conformance.client import Client
 
 __all__ = ["Ear", "listening", "publish", "until"]
 
-WAIT_S = 10.0
+WAIT_S = patience.PATIENCE_S
 QUIET_S = 0.4
 
 
@@ -40,6 +40,12 @@ class Ear:
     def entity(self) -> Any:
         """Wait for the next message and return what it says."""
         return self.next()[1]
+
+    def about(self, key: Any) -> tuple[str, Any]:
+        """Wait for the next message about an entity: who has just come hears of what was made before."""
+        while (heard := self.next())[1]["@iot.id"] != key:
+            pass
+        return heard
 
     def some(self, count: int) -> list[tuple[str, Any]]:
         """Wait for so many messages, and see that no more come."""

@@ -55,7 +55,7 @@ def test_what_is_made_is_told_to_its_set(client: Client, own: Station, kind: str
     entities = BY_NAME[kind].entities
     with listening(client, f"v1.1/{entities}") as ear:
         key = client.create(entities, body(own, kind))
-        topic, told = ear.next()
+        topic, told = ear.about(key)
     assert topic == f"v1.1/{entities}"
     assert _plain(told) == _plain(client.get(at(entities, key)))
 
@@ -176,7 +176,7 @@ def test_a_feature_that_was_made(client: Client) -> None:
     stream = client.create("Datastreams", datastream(Thing=thing(Locations=[location()])))
     with listening(client, "v1.1/FeaturesOfInterest") as ear:
         key = client.create(f"Datastreams({stream})/Observations", {"result": 1})
-        assert ear.entity()["@iot.id"] == client.get(f"Observations({key})/FeatureOfInterest")["@iot.id"]
+        assert ear.about(client.get(f"Observations({key})/FeatureOfInterest")["@iot.id"])
 
 
 @RECEIVE
