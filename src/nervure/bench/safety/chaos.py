@@ -148,6 +148,7 @@ async def _kill(node: NodeProcess, stations: list[Station], chance: random.Rando
     else:
         found.of_node += 1
         await asyncio.to_thread(node.kill)
+        begun = time.monotonic()  # it is dead: what it said last, it said before
         await asyncio.sleep(LEASE_S + 2 * _STEP_S)
         for one in stations:
             back = _back_s(one, begun)

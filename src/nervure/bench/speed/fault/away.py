@@ -29,9 +29,12 @@ async def stalled(folder: Path, scale: Scale) -> Outcome:
 
         await played.fault(go_on)
         played.more = {"messages acknowledged meanwhile": meanwhile}
-        late_s = stage.watcher.highest.get('nervure_latency_ms{quantile="max"}', 0.0) / 1e3
-        played.seen = late_s > scale.seconds / 2
-        played.more["s late at most, by metrics"] = late_s
+
+        def late_s() -> float:
+            return stage.watcher.highest.get('nervure_latency_ms{quantile="max"}', 0.0) / 1e3
+
+        played.seen = await stage.watcher.tells(lambda: late_s() > scale.seconds / 2)
+        played.more["s late at most, by metrics"] = late_s()
     return played.judged
 
 
@@ -42,7 +45,7 @@ async def broker_away(folder: Path, scale: Scale) -> Outcome:
         await devices.sending()
         stage.signal_broker(signal.SIGSTOP)
         await asyncio.sleep(scale.seconds)
-        played.seen = _told(played, "log:")
+        played.seen = await _told(played, "log:")
 
         async def go_on() -> None:
             stage.signal_broker(signal.SIGCONT)
@@ -62,7 +65,7 @@ async def postgres_away(folder: Path, scale: Scale) -> Outcome:
             await asyncio.to_thread(server.kill)
             await asyncio.sleep(scale.seconds)
             await devices.sending()  # readings are taken all the while
-            played.seen = _told(played, "catalogue:")
+            played.seen = await _told(played, "catalogue:")
 
             async def go_on() -> None:
                 await asyncio.to_thread(server.start)
@@ -89,7 +92,7 @@ async def kill_postgres(folder: Path, scale: Scale) -> Outcome:
         return played.judged
 
 
-def _told(played: Play, word: str) -> bool:
-    """Whether status names the trouble, and metrics count it."""
+async def _told(played: Play, word: str) -> bool:
+    """Whether status names the trouble while it lasts, and metrics count it; somebody asks now and then."""
     watcher = played.stage.watcher
-    return watcher.named(word) and watcher.highest.get("nervure_troubles", 0) > 0
+    return await watcher.tells(lambda: watcher.named(word) and watcher.highest.get("nervure_troubles", 0) > 0)

@@ -35,7 +35,9 @@ async def disk_full(folder: Path, scale: Scale) -> Outcome:
             await asyncio.to_thread(_fill, ballast) if small else _forbid(played, 0)
             await asyncio.sleep(scale.seconds)
             watcher = played.stage.watcher
-            played.seen = bool(watcher.problems) and watcher.highest.get("nervure_troubles", 0) > 0
+            played.seen = await watcher.tells(
+                lambda: bool(watcher.problems) and watcher.highest.get("nervure_troubles", 0) > 0
+            )
 
             async def free() -> None:
                 ballast.unlink(missing_ok=True)
@@ -106,5 +108,7 @@ async def clock(folder: Path, scale: Scale) -> Outcome:
             await played.fault(turn)
             await asyncio.sleep(scale.seconds / 3)
         watcher = stage.watcher
-        played.seen = watcher.named("clock:") and watcher.highest.get("nervure_clock_jumps", 0) >= 3
+        played.seen = await watcher.tells(
+            lambda: watcher.named("clock:") and watcher.highest.get("nervure_clock_jumps", 0) >= 3
+        )
     return played.judged

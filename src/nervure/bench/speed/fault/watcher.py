@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,6 +18,7 @@ __all__ = ["Watcher"]
 
 _EVERY_S, _ASK_S = 0.05, 0.5
 _PATIENCE_S = 2.0
+_TOLD_S = 20.0
 
 
 class Watcher:
@@ -48,6 +52,13 @@ class Watcher:
     def named(self, *words: str) -> bool:
         """Tell whether some problem held one of these words."""
         return any(word in one for one in self.problems for word in words)
+
+    async def tells(self, holds: Callable[[], bool]) -> bool:
+        """Look again until something holds of what was noted; return whether it did, in the end."""
+        end = time.monotonic() + _TOLD_S
+        while not (held := holds()) and time.monotonic() < end:
+            await asyncio.sleep(_EVERY_S)
+        return held
 
     def _weigh(self) -> None:
         while not self._over.wait(_EVERY_S):
