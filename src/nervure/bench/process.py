@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,17 @@ from nervure.trust.console import console_secret
 __all__ = ["NodeProcess", "free_ports", "free_settings"]
 
 READY_S = 60.0
+_CLAIMS = 64
+_claimed: deque[int] = deque()
+"""Descriptors that hold claims; the oldest ones are let go, as their servers run or will not."""
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports on loopback that nobody listens on.
 
     They lie below those the system hands out to outgoing connections, so that a server that is
-    started again does not find its port taken by somebody's client.
+    started again does not find its port taken by somebody's client. Until whoever asked has started
+    its servers, nobody else on this machine who asks is given the same ones.
     """
     found: list[int] = []
     while len(found) < count:
@@ -41,8 +46,24 @@ def free_ports(count: int) -> list[int]:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             if port not in found:
+                _claim(port)
                 found.append(port)
     return found
+
+
+def _claim(port: int) -> None:
+    """Note for all processes of this machine that a port is given away; ``OSError`` if it is already.
+
+    Linux alone has names of sockets that leave no file behind and end with their process; elsewhere two
+    who ask at the same moment may be given the same.
+    """
+    if sys.platform != "linux":
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mark:
+        mark.bind(f"\0nervure-port-{port}")
+        _claimed.append(mark.detach())
+    while len(_claimed) > _CLAIMS:
+        os.close(_claimed.popleft())
 
 
 def free_settings(folder: Path, **changes: Any) -> Settings:
