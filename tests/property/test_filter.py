@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -194,19 +196,28 @@ NONSENSE = (
 )
 
 
-@settings(max_examples=400, deadline=2_000)
+@contextlib.contextmanager
+def soon() -> Iterator[None]:
+    """See that nothing hangs: by the processor's time, as the machine may have other work."""
+    begun = time.thread_time()
+    yield
+    assert time.thread_time() - begun < 2.0
+
+
+@settings(max_examples=400, deadline=None)
 @given(NONSENSE, st.sampled_from(KINDS))
 @example("a" * 20_000, KINDS[0])
 @example("(" * 16_000, KINDS[0])
 @example("[" * 9, KINDS[0])
 def test_no_text_is_worse_than_refused(text: str, kind: Any) -> None:
-    try:
-        validate(parse_filter(text), kind)
-    except QueryError as refused:
-        assert refused.what  # noqa: PT017 - it may well be read
+    with soon():
+        try:
+            validate(parse_filter(text), kind)
+        except QueryError as refused:
+            assert refused.what  # noqa: PT017 - it may well be read
 
 
-@settings(max_examples=400, deadline=2_000)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["$filter=", "$expand=", "$orderby=", "$select=", "$top=", "$count=", "&", "%27"])
@@ -217,10 +228,11 @@ def test_no_text_is_worse_than_refused(text: str, kind: Any) -> None:
     st.sampled_from(KINDS),
 )  # fmt: skip
 def test_no_query_is_worse_than_refused(query: str, kind: Any) -> None:
-    try:
-        parse_options(query, kind)
-    except QueryError as refused:
-        assert refused.what  # noqa: PT017 - it may well be read
+    with soon():
+        try:
+            parse_options(query, kind)
+        except QueryError as refused:
+            assert refused.what  # noqa: PT017 - it may well be read
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -176,7 +176,7 @@ def test_functions_of_odata_that_sensorthings_lacks_are_unsupported() -> None:
 
 
 def test_limits_are_kept_before_anything_can_hang() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     assert parse_filter("(" * 8_000 + "a" + ")" * 8_000) == Path(steps=("a",), position=8_001)
     assert len(paths(parse_filter(" or ".join(["a eq 1"] * 125)))) == 125
     for text, words in (
@@ -191,7 +191,7 @@ def test_limits_are_kept_before_anything_can_hang() -> None:
     ):
         with pytest.raises(QueryError, match=words):
             parse_filter(text)
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5  # however much else the machine does
     assert sys.getrecursionlimit() == 1_000  # nothing was bought with a larger stack
 
 
