@@ -210,18 +210,14 @@ def test_two_listeners_hear_the_same(client: Client) -> None:
 def test_entities_of_tasking_are_told(client: Client, own: Station, kind: str) -> None:
     entities = BY_NAME[kind].entities
     with listening(client, f"v1.1/{entities}") as ear:
-        key = client.create(entities, body(own, kind))
-        told = ear.entity()
-    assert told["@iot.id"] == key
+        assert ear.about(client.create(entities, body(own, kind)))
 
 
 @TASKS
 def test_the_tasks_of_one_capability(client: Client, own: Station) -> None:
     path = f"{own.path('TaskingCapability')}/Tasks"
     with listening(client, f"v1.1/{path}") as ear:
-        key = client.create(path, {"taskingParameters": {"status": "off"}})
-        told = ear.entity()
-    assert told["@iot.id"] == key
+        _, told = ear.about(client.create(path, {"taskingParameters": {"status": "off"}}))
     assert told["taskingParameters"] == {"status": "off"}
 
 
