@@ -244,7 +244,7 @@ def ride(node: Node, closed: Settings) -> None:
         forced = {"mode": "auto", "because": "a test"}
         assert client.post(f"/api/loops/{key}/mode", json=forced).status_code == 200
         controller = start(closed, token, "act", "run", "max-pressure")
-        twin = start(closed, token, "twin", "run", "roads", *words, "--speed", "200", "--back", "12")
+        twin = start(closed, token, "twin", "run", "roads", *words, "--speed", "30", "--back", "12")
         try:
             commanded(client, int(key or 0), twin)
             leave(client, int(key or 0), controller, twin)
