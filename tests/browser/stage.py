@@ -89,7 +89,10 @@ class Stage:
                 told = api.get("/api/streams?kind=forecast&solution=water").json()["last"]
                 return told, api.get("/status").json()["log"]["behind"]
 
-        until(look, lambda seen: len(set(seen[0])) == 1 and None not in seen[0] and not seen[1], every_s=0.3)
+        until(
+            look, lambda seen: len(set(seen[0])) == 1 and None not in seen[0] and not seen[1],
+            every_s=0.3, forgive=(httpx.TimeoutException,),
+        )  # fmt: skip
 
     def wait_for_quarantine(self) -> bool:
         """Wait until something was refused."""
