@@ -28,6 +28,7 @@ from nervure.trust.listener import listener_files, server_context
 from nervure.trust.office import MACHINE
 from tests.door import Caller, Place, guarded
 from tests.house import House
+from tests.patience import PATIENCE_S
 from tests.support import collect, free_ports
 
 pytestmark = pytest.mark.service
@@ -98,7 +99,7 @@ def test_where_a_certificate_is_required_only_a_good_one_gets_in_by_mqtt(
             with_token.leave()
             assert caller.mqtt.is_connected()
             place.office.revoke_device(MACHINE, "pump-1")
-            assert await asyncio.to_thread(caller.closed.wait, 5)
+            assert await asyncio.to_thread(caller.closed.wait, PATIENCE_S)
             caller.leave()
             again = Caller(port, None, tls=(ca, *good))
             assert await asyncio.to_thread(again.knock) != 0
