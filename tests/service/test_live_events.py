@@ -148,13 +148,7 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
                 for ago in (40, 30, 20, 5)
             ]
             await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, flood[:-1])
-            with crowded() as machine:
-                begun = time.monotonic()
-                await asyncio.to_thread(publish_mqtt, settings.nats.mqtt_port, flood[-1:])
-                (alerts,) = await ear.until("alert")
-                took_s = time.monotonic() - begun
-            assert took_s < 4.0 * machine.times
-            alert = alerts[0]
+            alert = await _soon(ear, settings.nats.mqtt_port, flood[-1])
             assert (alert["thing"], alert["acknowledged"]) == (gauge, False)
             await page.post(f"/api/alerts/{alert['id']}/acknowledge", json={})
             told = (await ear.until("alert", 2))[1]
@@ -163,6 +157,18 @@ def test_an_alert_by_mqtt_is_seen_within_two_seconds_and_its_acknowledgement_too
             await asyncio.gather(ear.task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+async def _soon(ear: Ear, port: int, message: tuple[str, bytes]) -> dict[str, Any]:
+    """Publish what raises an alert, and return it once it is told: within two seconds on a quiet machine."""
+    with crowded() as machine:
+        begun = time.monotonic()
+        await asyncio.to_thread(publish_mqtt, port, [message])
+        (alerts,) = await ear.until("alert")
+        took_s = time.monotonic() - begun
+    assert took_s < 4.0 * machine.times
+    found: dict[str, Any] = alerts[0]
+    return found
 
 
 async def _dealt(page: httpx.AsyncClient, workers: int) -> None:
