@@ -69,7 +69,7 @@ def kill_after(step: int) -> int:
 
 
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    reached = kill_after(30)
+    reached = kill_after(1)  # the first one: the next is written when that is cheap, which may be at the end
     assert reached < 200
     made, err = ask(capsys, *TRAIN)
     assert f"going on at step {reached} of 200" in err
