@@ -18,7 +18,7 @@ pytestmark = pytest.mark.service
 def bench(*words: str, code: int = 0) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", "nervure.cli", "bench", *words, "--json"],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout)
