@@ -24,7 +24,7 @@ from nervure.solutions.water import solution as water
 from nervure.stream.subject import reading_topic
 from tests.chaos.city import learn
 from tests.opened import Opened, opened
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +69,7 @@ class Stage:
     def send(self, stream: str, body: dict[str, Any]) -> None:
         """Publish as a device does, and wait until the node has it."""
         said = self._client.publish(reading_topic(self.streams[stream]), json.dumps(body), qos=1)
-        said.wait_for_publish(10)
+        said.wait_for_publish(PATIENCE_S)
 
     def high_water(self, stream: str = f"{GAUGE}/level") -> float:
         """Send readings that raise an alert; return when they went out (seconds since 1970)."""

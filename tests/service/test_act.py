@@ -20,7 +20,7 @@ from nervure.core.instant import iso
 from nervure.core.papers import papers
 from tests.acting import PUMP, SPEED
 from tests.opened import Opened, opened
-from tests.patience import until
+from tests.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.service
 
@@ -252,12 +252,13 @@ def test_one_task_that_nobody_can_reckon_with_does_not_stop_all_others(
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", node.mqtt_port)
     client.loop_start()
-    client.publish(tasks, b'{"taskingParameters": {"speed": 1%s}}' % (b"0" * 400), 1).wait_for_publish(5.0)
+    huge = b'{"taskingParameters": {"speed": 1%s}}' % (b"0" * 400)
+    client.publish(tasks, huge, 1).wait_for_publish(PATIENCE_S)
     endless = {
         "taskingParameters": {"speed": 30.0},
         "properties": {"act": {"model": "mpc", "lease_s": 1e308}},
     }
-    client.publish(tasks, json.dumps(endless).encode(), 1).wait_for_publish(5.0)
+    client.publish(tasks, json.dumps(endless).encode(), 1).wait_for_publish(PATIENCE_S)
     client.disconnect()
     client.loop_stop()
     until(lambda: "rejected" in [one["status"] for one in api.get(f"/{tasks}").json()["value"]])

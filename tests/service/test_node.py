@@ -28,7 +28,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
 from nervure.store.provision import Place, provision
 from tests.broker import mosquitto
-from tests.patience import eventually
+from tests.patience import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
@@ -59,7 +59,7 @@ class Station:
         client.loop_start()
         try:
             for sent in [client.publish(topic, payload, qos=1) for topic, payload in messages]:
-                sent.wait_for_publish(20)
+                sent.wait_for_publish(PATIENCE_S)
                 assert sent.is_published()
         finally:
             client.disconnect()
