@@ -191,22 +191,26 @@ def test_what_a_dead_process_left_half_written_is_swept_away(folder: Path) -> No
     store.close()
 
 
-def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Observations.open(folder)
+def broken_off(store: Observations, monkeypatch: pytest.MonkeyPatch, cause: BaseException) -> None:
+    """Commit the next message, and fail right after."""
     store.append(message(COMMITS + 1), COMMITS + 1)
-
     commit = delta.Delta._commit
 
     def fail_after(*arguments: Any) -> None:
         commit(*arguments)
-        raise OSError(errno.EIO, "Input/output error")
+        raise cause
 
     with monkeypatch.context() as patched:
         patched.setattr(delta.Delta, "_commit", fail_after)
-        with pytest.raises(StoreError, match="Input/output error"):
-            store.seal()
+        store.seal()
+
+
+def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Observations.open(folder)
+    with pytest.raises(StoreError, match="Input/output error"):
+        broken_off(store, monkeypatch, OSError(errno.EIO, "Input/output error"))
     store.append(message(COMMITS + 2), COMMITS + 2)
     store.seal()
     assert store.position == COMMITS + 2
@@ -309,17 +313,8 @@ def test_who_dies_right_after_a_commit_has_kept_its_sums(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Observations.open(folder)
-    store.append(message(COMMITS + 1), COMMITS + 1)
-    commit = delta.Delta._commit
-
-    def die(*arguments: Any) -> None:
-        commit(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(delta.Delta, "_commit", die)
-        with pytest.raises(KeyboardInterrupt):
-            store.seal()
+    with pytest.raises(KeyboardInterrupt):
+        broken_off(store, monkeypatch, KeyboardInterrupt())
     store.close()
     added = set(DeltaTable(folder).file_uris()) - set(DeltaTable(folder, version=COMMITS).file_uris())
     assert {Path(one).name for one in added} <= {*sums.load(folder)}
