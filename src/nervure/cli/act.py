@@ -13,7 +13,7 @@ from nervure.cli.output import say, table, write_json
 from nervure.cli.person import As, look, tell
 from nervure.cli.steer import run
 from nervure.core.error import UsageError
-from nervure.core.task import Mode
+from nervure.core.task import WATCH_H, Mode
 
 __all__ = ["act", "approve", "auto", "guard", "hand", "log", "loops", "mode", "refuse", "reset", "waiting"]
 
@@ -21,8 +21,6 @@ act = App(name="act", help="Control loops: modes, hand, approvals, trips, their 
 trip = App(name="trip", help="What has tripped.")
 act.command(trip)
 act.command(run)
-
-_WATCH_H = 24  # as the node has it
 
 Loop = Annotated[int, Parameter(help="The loop's number, as nervure act list shows it.")]
 TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waiting shows it.")]
@@ -160,8 +158,8 @@ def mode(
     json: Json = False,
 ) -> int:
     """Let a loop do more, on evidence and one step at a time, or less, at once."""
-    if not 0 < hours <= _WATCH_H:
-        raise UsageError(f"nobody has the watch for {hours:g} hours", hint=f"--hours 8, {_WATCH_H} at most")
+    if not 0 < hours <= WATCH_H:
+        raise UsageError(f"nobody has the watch for {hours:g} hours", hint=f"--hours 8, {WATCH_H} at most")
     body = {"mode": mode, "hours": hours, "because": because}
     found = tell(settings, change, who, f"/api/loops/{loop}/mode", body)
     return _done(found, f"loop {loop}: {found['mode']}", json)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-__all__ = ["BY_DEVICE", "FINAL", "MODES", "MOVES", "STATES", "Mode", "State", "ways", "word"]
+__all__ = ["BY_DEVICE", "FINAL", "MODES", "MOVES", "STATES", "WATCH_H", "Mode", "State", "ways", "word"]
 
 State = Literal[
     "requested",
@@ -53,6 +53,9 @@ Mode = Literal["shadow", "advisory", "supervised", "auto"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 """Shadow: judged and recorded only. Advisory: a person says yes to each command. Supervised: it acts while
 somebody has the watch. Auto: it acts."""
+
+WATCH_H = 24
+"""So many hours at most has one person the watch, unless they take it again."""
 
 _WORDS: Mapping[str, str] = {"acked": "acknowledged", "done": "completed"}
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from nervure.core.interlock import Value
 from nervure.core.papers import Papers
-from nervure.core.task import Mode
+from nervure.core.task import WATCH_H, Mode
 from nervure.serve.control.route import Call, Desk, Done, Route, number
 from nervure.serve.control.steering import Steering
 from nervure.store.scope import Scope
@@ -62,7 +62,7 @@ class Moding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     mode: Mode
-    hours: Annotated[float, Meta(gt=0, le=24)] = 8.0
+    hours: Annotated[float, Meta(gt=0, le=WATCH_H)] = 8.0
     because: Reason = ""
 
 
