@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nervure.cli.progress import progress
 from nervure.core.error import UsageError
 from nervure.core.instant import to_ns
+from nervure.core.settings import TOKEN
 
 if TYPE_CHECKING:
     import httpx
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["broker", "client", "field", "network", "open_one", "post", "written"]
 
-_TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
 _OFFICE = ("Core_ZN", "Perimeter_ZN_1", "Perimeter_ZN_2", "Perimeter_ZN_3", "Perimeter_ZN_4")
 
 
@@ -152,13 +152,13 @@ def client(loaded: Settings, token: str | None) -> httpx.Client:
     from nervure.cli.reach import http_address, http_client
 
     found = http_client(loaded, base_url=http_address(loaded))
-    secret = token or os.environ.get(_TOKEN)
+    secret = token or os.environ.get(TOKEN)
     if not loaded.access.open:
         if secret is None:
             found.close()
             raise UsageError(
                 "who registers or commands something needs a token, of an engineer or admin to register",
-                hint=f"nervure token add OWNER twin, then --token or {_TOKEN}",
+                hint=f"nervure token add OWNER twin, then --token or {TOKEN}",
             )
         found.headers["authorization"] = f"Bearer {secret}"
     return found

@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from nervure.core.error import UsageError
+from nervure.core.settings import TOKEN
 
 __all__ = ["Joining", "sensible"]
 
@@ -48,7 +49,7 @@ class Joining:
         Parameter(help="Write each Task with what was seen, read, heard and asked when, a line each."),
     ] = None
     token: Annotated[
-        str | None, Parameter(help="A token of somebody who may act, if one signs in; else NERVURE_TOKEN.")
+        str | None, Parameter(help=f"A token of somebody who may act, if one signs in; else {TOKEN}.")
     ] = None
 
 

@@ -11,17 +11,16 @@ from cyclopts import Parameter
 
 from nervure.cli.option import Change, File, read
 from nervure.core.error import DeniedError, NervureError, UsageError
+from nervure.core.settings import TOKEN
 
 __all__ = ["As", "look", "tell"]
-
-_TOKEN = "NERVURE_TOKEN"  # noqa: S105  # the name of a variable
 
 As = Annotated[
     str | None,
     Parameter(
         name="--as",
         help="Who you are, where one signs in: your password is read from the terminal, or from stdin."
-        f" Without it the token in {_TOKEN}, which is a program's.",
+        f" Without it the token in {TOKEN}, which is a program's.",
     ),
 ]
 
@@ -45,7 +44,7 @@ def tell(settings: File, change: Change, who: str | None, path: str, body: Any =
     found = met(read(settings, change)[0])
     shown: tuple[str, str] | str | None = None
     if not found.access.open:
-        token = os.environ.get(_TOKEN)
+        token = os.environ.get(TOKEN)
         if who is None and not token:
             raise UsageError(
                 "this changes something: say who you are", hint="--as NAME; your password is asked for"

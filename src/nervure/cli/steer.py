@@ -22,6 +22,7 @@ from nervure.cli.output import say, write_json
 from nervure.cli.seated import loops_of, model_of, tracing
 from nervure.core.error import NervureError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, duration_ns, to_ns
+from nervure.core.settings import TOKEN
 
 if TYPE_CHECKING:
     import httpx
@@ -306,7 +307,7 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Fore
     door = broker(loaded)
     client = mqtt.Client(CallbackAPIVersion.VERSION2)
     if not loaded.access.open:
-        secret = asked.token or os.environ.get("NERVURE_TOKEN", "")
+        secret = asked.token or os.environ.get(TOKEN, "")
         client.username_pw_set(str(node.get("/api/me")["name"]), secret)
     if door.tls is not None:
         client.tls_set_context(door.tls)

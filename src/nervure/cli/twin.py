@@ -17,6 +17,7 @@ from nervure.cli.progress import progress
 from nervure.cli.twin_fit import calibrate
 from nervure.cli.twin_look import film, listing
 from nervure.core.error import UsageError
+from nervure.core.settings import TOKEN
 
 if TYPE_CHECKING:
     from nervure.bench.whatif.ask import Change, Outcome
@@ -43,7 +44,7 @@ Net = Annotated[
 ]
 Token = Annotated[
     str | None,
-    Parameter(help="A token that may make entities and devices, if one signs in; else from NERVURE_TOKEN."),
+    Parameter(help=f"A token that may make entities and devices, if one signs in; else from {TOKEN}."),
 ]
 
 

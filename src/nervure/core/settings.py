@@ -25,6 +25,7 @@ from nervure.core.notice import Notify
 from nervure.core.scale import Scale
 
 __all__ = [
+    "TOKEN",
     "Access",
     "Broker",
     "Catalogue",
@@ -47,7 +48,8 @@ __all__ = [
 
 FILE = "nervure.toml"
 PREFIX = "NERVURE_"
-NO_SETTING = ("NERVURE_DATA", "NERVURE_TOKEN")
+TOKEN = "NERVURE_TOKEN"  # noqa: S105 - the name of a variable
+NO_SETTING = ("NERVURE_DATA", TOKEN)
 _IN_FILE_ONLY = ("broker", "thing")
 _LISTS = ("project.solutions", "tls.names", "notify.mail_to")
 

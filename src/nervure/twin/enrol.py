@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from nervure.core.error import ConflictError, NervureError, NotFoundError
+from nervure.core.settings import TOKEN
 from nervure.twin.api import Actuator, Description, Sensor
 
 __all__ = ["Place", "enrol", "refusal", "unknown"]
@@ -264,7 +265,7 @@ def refusal(answer: httpx.Response, where: str) -> NervureError:
         told = _Refusal(message=answer.text[:500])
     hint = told.hint or None
     if answer.status_code == httpx.codes.UNAUTHORIZED:
-        hint = "a token that is good: nervure token add OWNER NAME, then --token or NERVURE_TOKEN"
+        hint = f"a token that is good: nervure token add OWNER NAME, then --token or {TOKEN}"
     elif answer.status_code == httpx.codes.FORBIDDEN:
         hint = (
             "an admin gives rights by name, then a new token has them: nervure user change OWNER"

@@ -15,6 +15,7 @@ import msgspec
 
 from nervure.bench.city.plan import Part
 from nervure.core.error import EnvironmentMissing
+from nervure.core.settings import TOKEN
 from nervure.stream.child import tied
 
 __all__ = ["Program", "Yard"]
@@ -36,7 +37,7 @@ class Program:
         with self._log.open("ab") as log, self._out.open("wb") as out:
             self._process = subprocess.Popen(
                 tied(*before, sys.executable, "-m", "nervure.cli", *words), stdin=subprocess.PIPE, stdout=out,
-                stderr=log, env={**known, "NERVURE_TOKEN": token, "OMP_NUM_THREADS": "1"},
+                stderr=log, env={**known, TOKEN: token, "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
 
     @property
