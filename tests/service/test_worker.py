@@ -17,16 +17,18 @@ from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
 from nervure.node.deal import Dealer, Hand
+from nervure.node.hearing import EVERY_S
 from nervure.node.meter import Meter
 from nervure.node.pulse import Pulse
 from nervure.node.share import Known, Share
-from nervure.node.worker import Hands
+from nervure.node.worker import COMMIT_S, Hands
 from nervure.solutions import find
 from nervure.store.catalogue import Catalogue
 from nervure.store.lease import Leases, view_of
 from nervure.store.provision import Place, provision
 from nervure.stream.log import Log
 from nervure.stream.partition import Partitions
+from nervure.stream.subject import reading_subject
 from tests.patience import eventually, until
 from tests.support import running
 
@@ -44,8 +46,8 @@ class River:
         self.leases = Leases(self.catalogue.database)
         self.hands = Hands(settings, "one")
         self._dealer = Dealer(partitions.put)
-        streams = provision(self.catalogue, find("flood"), [Place(name="gauge")])
-        self.stream = streams["gauge/level"].id
+        streams = provision(self.catalogue, find("flood"), [Place(name="gauge"), Place(name="other")])
+        self.stream, self.other = streams["gauge/level"].id, streams["other/level"].id
         share = Share(0, 1, self.catalogue, log, Meter(), settings, known=Known(self.catalogue))
         share.lay(find("flood"), None)
         state, pieces = share.laid()
@@ -59,13 +61,15 @@ class River:
     async def send(self, first: int, values: list[float]) -> None:
         """Deal a reading of each step from one on, each as an entry of the log of its own."""
         for number, value in enumerate(values, first):
-            batch = Batch.of(
-                id=[observation_id(number)],
-                datastream=[self.stream],
-                time=[START + number * STEP_NS],
-                value=[value],
-            )
-            self._dealer.take(batch, number)
+            await self.deal(number, [self.stream], START + number * STEP_NS, value)
+
+    async def deal(self, entry: int, streams: list[int], at_ns: int, value: float) -> None:
+        """Deal an entry of the log: a reading of each of some Datastreams."""
+        batch = Batch.of(
+            id=[observation_id(entry, one) for one in range(len(streams))], datastream=streams,
+            time=[at_ns] * len(streams), value=[value] * len(streams),
+        )  # fmt: skip
+        self._dealer.take(batch, entry)
         await self._partitions.put(self._dealer.turn(all_of_them=True).messages)
 
     async def reached(self, position: int) -> None:
@@ -89,8 +93,10 @@ class River:
 
 
 @contextlib.asynccontextmanager
-async def river(settings: Settings) -> AsyncIterator[River]:
+async def river(settings: Settings, entries: int = 0) -> AsyncIterator[River]:
+    """Have a worker wait for what is dealt; the log of the node holds so many entries from the first on."""
     async with running(settings) as (_, log):
+        await log.publish_many([(reading_subject(1), b'{"result":300}', None)] * entries)
         partitions = await Partitions.connect(settings)
         found = River(settings, log, partitions)
         working = asyncio.create_task(found.hands.run())
@@ -116,6 +122,22 @@ def test_a_catalogue_that_is_away_when_an_alert_comes_does_not_end_the_work(sett
             await town.send(8, [6000.0, 6000.0])
             await town.reached(9)
             assert [one.rule for one in town.alerts()] == ["flood.high-water"]
+
+    asyncio.run(run())
+
+
+def test_what_a_worker_has_yet_to_read_is_no_silence(settings: Settings) -> None:
+    """Two gauges say ``silent > 2h``: one has sent since, which is in the log but was not dealt yet."""
+
+    async def run() -> None:
+        async with river(settings, entries=3) as town:
+            await town.deal(2, [town.stream, town.other], time.time_ns() - 3 * 3600 * SECOND_NS, 200.0)
+            await town.reached(2)
+            await asyncio.sleep(COMMIT_S + EVERY_S + 0.2)
+            assert town.alerts() == []
+            await town.deal(3, [town.stream], time.time_ns(), 300.0)
+            alert = (await eventually(town.alerts))[0]
+            assert (alert.rule, alert.datastream) == ("flood.silent", town.other)
 
     asyncio.run(run())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +13,7 @@ import pytest
 from nervure.core.instant import DAY_NS, SECOND_NS
 from nervure.core.observation import Batch, observation_id
 from nervure.core.settings import Settings
-from nervure.node import hearing, watch
-from nervure.node.hearing import Hearing
+from nervure.node import hearing
 from nervure.node.meter import Meter
 from nervure.node.past import Elsewhere
 from nervure.node.watch import Watch
@@ -44,7 +42,6 @@ class Town:
         """Begin as a node does, where the last commit was."""
         log = Log(address_of(self.settings, "nats://127.0.0.1:1"), 1 << 20)
         self.watch = Watch(self.catalogue, Elsewhere(), log, Meter(), self.settings)
-        self.watch.hearing = self.hearing = Hearing()
         self.watch.add(TRAFFIC)
         self.watch.restore()
 
@@ -72,8 +69,7 @@ def town(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
     def clock() -> int:
         return found.now
 
-    for module in (watch, hearing):
-        monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=clock, monotonic=time.monotonic))
+    monkeypatch.setattr(hearing, "time", SimpleNamespace(time_ns=clock))
     yield found
     catalogue.close()
 
@@ -81,7 +77,7 @@ def town(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) ->
 def _both(town: Town, position: int) -> None:
     for place in (0, 1):
         town.read(place, position + place, town.now)
-    town.hearing.ended(position + 1, town.now)
+    town.watch.ended(position + 1, town.now)
 
 
 def test_who_is_silent_while_all_is_heard_is_told(town: Town) -> None:
@@ -90,7 +86,7 @@ def test_who_is_silent_while_all_is_heard_is_told(town: Town) -> None:
     for minute in range(1, 17):
         town.now = BEGIN + minute * MINUTE_NS
         town.read(0, 2 + minute, town.now)
-        town.hearing.ended(2 + minute, town.now)
+        town.watch.ended(2 + minute, town.now)
         assert town.silent() == ([1] if minute > 15 else [])
 
 
@@ -99,7 +95,7 @@ def test_what_lies_in_the_log_unread_is_no_silence(town: Town) -> None:
     _both(town, 1)
     assert town.silent() == []
     town.now += 40 * MINUTE_NS
-    town.hearing.ended(99, town.now)
+    town.watch.ended(99, town.now)
     assert town.silent() == []
     town.read(0, 50, town.now - MINUTE_NS)  # and one is read before the other
     assert town.silent() == []
@@ -115,17 +111,17 @@ def test_a_node_that_was_away_waits_for_devices_to_come_back(town: Town) -> None
         town.start()
         assert town.silent() == []
         position = town.watch.position + 1
-        town.hearing.ended(position, town.now)
+        town.watch.ended(position, town.now)
         town.read(0, position, town.now)
         assert town.silent() == []
         for minute in range(1, 17):
             town.now += MINUTE_NS
             town.read(0, position + minute, town.now)
-            town.hearing.ended(position + minute, town.now)
+            town.watch.ended(position + minute, town.now)
             found = town.silent()
         assert found == [1], "who does not come back is told after as long as ever"
         town.read(1, position + 20, town.now)
-        town.hearing.ended(position + 20, town.now)
+        town.watch.ended(position + 20, town.now)
         assert town.silent() == []
 
 
@@ -133,7 +129,7 @@ def test_a_clock_that_is_set_makes_nobody_silent(town: Town) -> None:
     _both(town, 1)
     assert town.silent() == []
     town.now += 60 * MINUTE_NS
-    town.hearing.ended(2, town.now)
+    town.watch.ended(2, town.now)
     assert town.silent() == []
 
 

@@ -25,7 +25,7 @@ from nervure.core.settings import Settings
 from nervure.node.entry import Entry
 from nervure.node.feature import Features
 from nervure.node.front import Front
-from nervure.node.hearing import Hearing
+from nervure.node.hearing import EVERY_S, end_of
 from nervure.node.herald import Herald
 from nervure.node.inflow import Inflow
 from nervure.node.inquiry import Inquiries
@@ -60,7 +60,6 @@ _log = logging.getLogger("nervure.node")
 COMMIT_S = 1.0
 SEAL_S = 0.1
 HOUSEKEEPING_S = 30.0
-ANSWER_S = 2.0
 AGAIN_S = 0.5
 FULL_S = 0.02
 
@@ -82,7 +81,6 @@ class Node:
         self._troubles = Troubles()
         self._clock = Clock()
         self._end = 0
-        self._hearing = Hearing()
         self._quarantine: dict[str, int] = {}
         self._stamp: tuple[int, ...] = ()
         self._known: tuple[int, ...] = ()
@@ -124,7 +122,6 @@ class Node:
         datastreams = self.catalogue.datastreams()
         self.intake = Intake(datastreams, settings.limits, [find(one) for one in settings.project.solutions])
         self.watch = Watch(self.catalogue, self.observations, self.log, self.meter, settings)
-        self.watch.hearing = self._hearing
         self.scale = Scale(settings, self.catalogue, self.observations, self.log, self.watch, self.meter)
         self.readings = Readings(self.log.publish_many, self.intake, settings.nats.max_payload_bytes)
         self.front = Front(
@@ -162,7 +159,7 @@ class Node:
             self._every(COMMIT_S, lambda: self._troubles.bear("alerts", self.watch.commit)),
             self._every(SEAL_S, self._seal),
             self._every(1.0, lambda: self._troubles.bear("catalogue", self._refresh)),
-            self._every(1.0, self._look),
+            self._every(EVERY_S, self._look),
             self.watch.notify(),
             self.live.run(),
             self.herald.run(),
@@ -268,15 +265,11 @@ class Node:
             self._troubles.note("clock", jump)
         else:
             self._troubles.over("clock")
-        asked_ns = time.time_ns()
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                self._end = (await self.log.first_last())[1]
-            self._hearing.ended(self._end, asked_ns)
-        except (TimeoutError, StreamError):
-            self._troubles.note("log", f"it has not answered for {ANSWER_S:g} s; devices keep what they sent")
-        else:
-            self._troubles.over("log")
+        await self._troubles.bear("log", self._listen)
+
+    async def _listen(self) -> None:
+        self._end, asked_ns = await end_of(self.log)
+        self.watch.ended(self._end, asked_ns)
 
     async def _housekeep(self) -> None:
         """Forget what every view has passed, and drop what is too old."""

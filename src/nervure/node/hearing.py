@@ -6,14 +6,32 @@ heard what devices say; nor has anybody if the clock was set. Silence counts onl
 
 from __future__ import annotations
 
+import asyncio
 import time
 
+from nervure.core.error import AwayError, StreamError
 from nervure.core.instant import SECOND_NS
+from nervure.stream.log import Log
 
-__all__ = ["Hearing", "Listening"]
+__all__ = ["EVERY_S", "Hearing", "Listening", "end_of"]
+
+EVERY_S = 1.0
+"""How often the log is asked where it ends."""
+
+_ANSWER_S = 2.0
 
 LEAST_NS = 60 * SECOND_NS
 """What was not heard for less than this is nothing missed: devices send again after longer."""
+
+
+async def end_of(log: Log) -> tuple[int, int]:
+    """Return where the log ends, and the instant at which it was asked; ``AwayError`` if it does not say."""
+    asked_ns = time.time_ns()
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return (await log.first_last())[1], asked_ns
+    except (TimeoutError, StreamError) as cause:
+        raise AwayError(f"it has not answered for {_ANSWER_S:g} s; devices keep what they sent") from cause
 
 
 class Hearing:

@@ -85,8 +85,7 @@ class Watch:
         self._failed_s = -AGAIN_S
         self._newest = 0
         self._listening = Listening()
-        self.hearing: Hearing | None = None
-        """Knows until when all has been heard; without it that is now."""
+        self._hearing = Hearing()
         self.patience_s: float | None = None
         """How often the outbox is looked at where others fill it, too."""
         self.told: Callable[[Sequence[Alert]], None] = lambda _: None
@@ -368,13 +367,17 @@ class Watch:
             with contextlib.suppress(StoreError):  # the outbox is in the catalogue, which is away
                 await self._notifier.deliver()
 
+    def ended(self, position: int, at_ns: int) -> None:
+        """Note where the log ended at an instant: silences count until then once all up to there is taken."""
+        self._hearing.ended(position, at_ns)
+
     def tick(self) -> None:
         """Let time pass for rules that wait for a silence: as far as the newest reading has come.
 
         Once readings come in live, the clock on the wall goes on where they stop, as far as all that
         came by then has been worked on.
         """
-        now = time.time_ns() if self.hearing is None else self.hearing.until(self._taken)
+        now = self._hearing.until(self._taken)
         if now is not None:
             self._listening.went_on(now)
         for live in self._live.values():

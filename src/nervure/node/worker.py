@@ -25,6 +25,7 @@ import msgspec
 from nervure.core.error import NervureError, StoreError, StreamError
 from nervure.core.settings import Settings
 from nervure.node.deal import Hand, read
+from nervure.node.hearing import EVERY_S, end_of
 from nervure.node.meter import Meter
 from nervure.node.pulse import Pulse
 from nervure.node.share import Known, Library, Share
@@ -101,6 +102,7 @@ class Hands:
             asyncio.create_task(self._every(LOOK_S, "leases", self._look)),
             asyncio.create_task(self._every(COMMIT_S, "commit", self._commit)),
             asyncio.create_task(self._every(LEARN_S, "catalogue", self._learn)),
+            asyncio.create_task(self._every(EVERY_S, "log", self._listen)),
         ]
         stopped = asyncio.create_task(self._stop.wait())
         try:
@@ -273,6 +275,13 @@ class Hands:
             if share.forgettable > held.forgot:
                 await self._partitions.forget(number, share.forgettable)
                 held.forgot = share.forgettable
+
+    async def _listen(self) -> None:
+        """See how far the log has got: silence counts as far as what came by then was worked on."""
+        end, asked_ns = await end_of(self._log)
+        for held in self._held.values():
+            if held.share is not None:
+                held.share.ended(end, asked_ns)
 
     async def _learn(self) -> None:
         """Take up Datastreams that are new."""
