@@ -70,6 +70,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["send", "1", "2.5", "--http"], 1, "no node answers at http://"),
         (["send", "A inflow", "2.5"], 1, "no node answers at http://"),
         (["listen", "--seconds", "1"], 1, "no node answers at mqtt://"),
+        (["act", "list"], 1, "start one with: nervure up"),
+        (["promote", "traffic"], 1, "nervure train traffic"),
+        (["user", "remove", "ann"], 1, "there is no user 'ann'"),
+        (["device", "revoke", "pump"], 1, "there is no device 'pump'"),
     ],
 )
 def test_what_goes_wrong_is_said_on_stderr_with_its_code(
@@ -79,6 +83,13 @@ def test_what_goes_wrong_is_said_on_stderr_with_its_code(
     assert (got, out) == (code, "")
     assert err.startswith("error: ")
     assert says in err
+    assert not [*Path().iterdir()]
+
+
+@pytest.mark.parametrize("verb", ["device", "project", "token", "user"])
+def test_looking_makes_nothing(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    assert len(as_json(capsys, verb, "list")) == (verb == "project")  # what is nobody else's
+    assert not [*Path().iterdir()]
 
 
 def test_origin_shows_every_setting_and_who_set_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from nervure.cli.catalogue import catalogue
 from nervure.cli.export import models_folder, open_package
 from nervure.cli.output import say
 from nervure.core.error import DataError, NervureError, NotFoundError, UsageError
@@ -65,7 +67,6 @@ def dataset_of(solution: Solution, settings: Settings, *, live: bool) -> Dataset
     if not live:
         return load(solution)
     from nervure.learn.live import live as joined
-    from nervure.store.catalogue import Catalogue
     from nervure.store.observations import Observations
 
     known: Dataset | None = None
@@ -78,13 +79,8 @@ def dataset_of(solution: Solution, settings: Settings, *, live: bool) -> Dataset
         raise NotFoundError(
             f"there are no readings in {folder}", hint="--live needs a node that has taken some"
         )
-    catalogue = Catalogue.open(settings.catalogue_place)
-    store = Observations.open(folder, write=False)
-    try:
-        found = joined(solution, known, catalogue.datastreams(solution=solution.name), store)
-    finally:
-        store.close()
-        catalogue.close()
+    with catalogue(settings, make=False) as kept, closing(Observations.open(folder, write=False)) as store:
+        found = joined(solution, known, kept.datastreams(solution=solution.name), store)
     note(f"{len(found.table.value):,} slots of {len(found.table.streams)} streams from {found.origin}")
     return found
 
@@ -124,13 +120,8 @@ def _champion(solution: Solution, problem: str | None, settings: Settings) -> Mo
 
 def champion_of(solution: Solution, asked: str, settings: Settings) -> Model | None:
     """Return the model that scores a problem now, if there is one."""
-    from nervure.store.catalogue import Catalogue
-
-    catalogue = Catalogue.open(settings.catalogue_place)
-    try:
-        return catalogue.champion(solution.name, asked)
-    finally:
-        catalogue.close()
+    with catalogue(settings, make=False) as kept:
+        return kept.champion(solution.name, asked)
 
 
 def rival_of(row: Model, settings: Settings) -> Rival | None:

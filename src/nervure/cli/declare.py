@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nervure.cli.catalogue import catalogue
 from nervure.core.error import SettingError
 from nervure.core.settings import Settings
 
@@ -16,7 +17,6 @@ def declare(settings: Settings) -> int:
     if not settings.thing:
         return 0
     from nervure.solutions import find
-    from nervure.store.catalogue import Catalogue
     from nervure.store.provision import Place, provision
 
     places: dict[str, list[Place]] = {}
@@ -28,10 +28,7 @@ def declare(settings: Settings) -> int:
                 hint=f"add it to project.solutions, which holds {', '.join(settings.project.solutions)}",
             )
         places.setdefault(thing.solution, []).append(Place(name=thing.name, location=thing.location))
-    catalogue = Catalogue.open(settings.catalogue_place)
-    try:
+    with catalogue(settings) as found:
         for name, these in places.items():
-            provision(catalogue, find(name), these)
-    finally:
-        catalogue.close()
+            provision(found, find(name), these)
     return len(settings.thing)

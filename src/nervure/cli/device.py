@@ -85,7 +85,7 @@ def rotate(
     """Give a device something new to sign in with; what it had ends."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         made = found.rotate_device(
             MACHINE, name, days=days, grace_s=grace, certificate=certificate, request=_read(request)
         )
@@ -98,7 +98,7 @@ def revoke(name: Name, /, *, settings: File = None, change: Change = ()) -> int:
     """Shut a device out, at once and for good."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         found.revoke_device(MACHINE, name)
     say(f"{name} is shut out")
     return 0
@@ -109,7 +109,7 @@ def devices(*, json: Json = False, settings: File = None, change: Change = ()) -
     """List the devices."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         projects = {one.id: one.name for one in found.projects(MACHINE)}
         rows = [
             (

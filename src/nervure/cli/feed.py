@@ -98,7 +98,7 @@ def _things(settings: Settings, project: str) -> set[int]:
     from nervure.cli.office import opened
     from nervure.trust.project import things
 
-    with opened(settings) as office, office.register.reading() as connection:
+    with opened(settings, make=False) as office, office.register.reading() as connection:
         return set(things(connection, project))
 
 

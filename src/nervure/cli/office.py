@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from nervure.cli.catalogue import catalogue
 from nervure.cli.option import read
 
 if TYPE_CHECKING:
@@ -18,23 +19,18 @@ __all__ = ["office", "opened"]
 
 
 @contextlib.contextmanager
-def office(file: Path | None, change: tuple[str, ...]) -> Iterator[Office]:
+def office(file: Path | None, change: tuple[str, ...], *, make: bool = True) -> Iterator[Office]:
     """Open the office of the installation that the settings name, whether its node runs or not."""
     loaded, _ = read(file, change)
-    with opened(loaded) as found:
+    with opened(loaded, make=make) as found:
         yield found
 
 
 @contextlib.contextmanager
-def opened(loaded: Settings) -> Iterator[Office]:
-    """Open the office of an installation."""
-    from nervure.store.catalogue import Catalogue
+def opened(loaded: Settings, *, make: bool = True) -> Iterator[Office]:
+    """Open the office of an installation; who does not ``make`` one finds nobody where there was none."""
     from nervure.trust.office import Office
     from nervure.trust.register import Register
 
-    loaded.folder.mkdir(parents=True, exist_ok=True)
-    catalogue = Catalogue.open(loaded.catalogue_place)
-    try:
-        yield Office(Register(catalogue.database), loaded.folder.resolve() / "tls")
-    finally:
-        catalogue.close()
+    with catalogue(loaded, make=make) as found:
+        yield Office(Register(found.database), loaded.folder.resolve() / "tls")

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.cli.catalogue import catalogue
 from nervure.cli.export import write
 from nervure.cli.feed import Source, Stream, history
 from nervure.cli.learnt import share_of, span_of
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nervure.learn.detect.block import Block
-    from nervure.store.catalogue import Catalogue
 
 __all__ = ["MOST_ROWS", "Wish", "file_of", "fits", "fitted", "hand_over", "take_back"]
 
@@ -142,24 +142,16 @@ def hand_over(settings: Settings, posted: Posted) -> None:
     """Let the node watch a Thing by this monitor from now on."""
     from nervure.trust.console import CONSOLE
 
-    _with_catalogue(settings, lambda catalogue: catalogue.post_monitor(posted, CONSOLE))
+    with catalogue(settings) as kept:
+        kept.post_monitor(posted, CONSOLE)
 
 
 def take_back(settings: Settings, thing: int) -> None:
     """Let the node watch a Thing no more."""
     from nervure.trust.console import CONSOLE
 
-    _with_catalogue(settings, lambda catalogue: catalogue.drop_monitor(thing, CONSOLE))
-
-
-def _with_catalogue(settings: Settings, work: Callable[[Catalogue], None]) -> None:
-    from nervure.store.catalogue import Catalogue
-
-    catalogue = Catalogue.open(settings.catalogue_place)
-    try:
-        work(catalogue)
-    finally:
-        catalogue.close()
+    with catalogue(settings) as kept:
+        kept.drop_monitor(thing, CONSOLE)
 
 
 async def _put(settings: Settings, name: str, package: bytes) -> None:

@@ -44,7 +44,7 @@ def projects(*, json: Json = False, settings: File = None, change: Change = ()) 
     """List the projects."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         rows = [(one.id, one.name, one.description) for one in found.projects(MACHINE)]
     columns = ("id", "name", "description")
     if json:
@@ -59,7 +59,7 @@ def remove(name: Name, /, *, settings: File = None, change: Change = ()) -> int:
     """Remove an empty project, with its users and devices."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         found.remove_project(MACHINE, name)
     say(f"{name} is gone")
     return 0

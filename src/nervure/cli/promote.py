@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from nervure.cli.catalogue import catalogue
 from nervure.cli.option import Change, File, Json, Which, read
 from nervure.cli.output import say, table, write_json
 from nervure.core.error import NotFoundError, UsageError
@@ -33,21 +34,17 @@ def promote(
 
     A running node takes it up at once. The model before stays, so that one can go back to it.
     """
-    from nervure.store.catalogue import Catalogue
     from nervure.trust.console import CONSOLE
 
     loaded, _ = read(settings, change)
-    catalogue = Catalogue.open(loaded.catalogue_place)
-    try:
-        found = [one for one in catalogue.models(name) if problem in (None, one.problem)]
+    with catalogue(loaded, make=False) as kept:
+        found = [one for one in kept.models(name) if problem in (None, one.problem)]
         if not found:
             raise NotFoundError(f"there is no model of {name!r} here", hint=f"nervure train {name}")
         if version is None:
             _list(found, json=json)
             return 0
-        chosen = catalogue.promote(_one(found, version).id, CONSOLE)
-    finally:
-        catalogue.close()
+        chosen = kept.promote(_one(found, version).id, CONSOLE)
     if json:
         write_json({"name": chosen.name, "version": chosen.version, "promoted": chosen.promoted})
     else:

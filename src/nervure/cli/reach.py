@@ -34,7 +34,8 @@ def http_client(settings: Settings, **more: Any) -> httpx.Client:
 
     from nervure.trust.console import console_secret
 
-    headers = {} if settings.access.open else {"authorization": f"Bearer {console_secret(settings.folder)}"}
+    secret = "" if settings.access.open else console_secret(settings.folder, make=False)
+    headers = {"authorization": f"Bearer {secret}"} if secret else {}
     verify: Any = trusting(settings) if settings.tls.on else True
     return httpx.Client(headers=headers, verify=verify, trust_env=False, **more)
 
@@ -48,7 +49,7 @@ def mqtt_client(settings: Settings) -> paho.Client:
 
     client = paho.Client(CallbackAPIVersion.VERSION2)
     if not settings.access.open:
-        client.username_pw_set(CONSOLE, console_secret(settings.folder))
+        client.username_pw_set(CONSOLE, console_secret(settings.folder, make=False))
     if settings.tls.on:
         client.tls_set_context(trusting(settings))
     return client

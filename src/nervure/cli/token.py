@@ -53,7 +53,7 @@ def tokens(*, json: Json = False, settings: File = None, change: Change = ()) ->
     from nervure.core.instant import iso
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         owners = {one.id: one.name for one in found.users(MACHINE)}
         rows = [
             (
@@ -85,7 +85,7 @@ def revoke(
     """Take a token back, at once."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         found.revoke_token(MACHINE, id)
     say(f"token {id} is taken back")
     return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 from cyclopts import Parameter
 
+from nervure.cli.catalogue import catalogue
 from nervure.cli.champion import (
     Again,
     champion_of,
@@ -234,7 +235,6 @@ def hand_over(settings: Settings, learned: Course, *, promoted: bool) -> bool:
     If none does, the embedded log is started for as long as that takes.
     """
     from nervure.cli.process import claim, find
-    from nervure.store.catalogue import Catalogue
 
     running = find(settings.folder)
     if running is not None or settings.nats.url is not None:
@@ -242,11 +242,8 @@ def hand_over(settings: Settings, learned: Course, *, promoted: bool) -> bool:
     else:
         with claim(settings.folder, ""):
             asyncio.run(_put_alone(settings, learned))
-    catalogue = Catalogue.open(settings.catalogue_place)
-    try:
-        catalogue.add_model(learned.card, learned.name, learned.sha256, promoted=promoted)
-    finally:
-        catalogue.close()
+    with catalogue(settings) as kept:
+        kept.add_model(learned.card, learned.name, learned.sha256, promoted=promoted)
     return running is not None
 
 

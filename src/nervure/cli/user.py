@@ -77,7 +77,7 @@ def users(*, json: Json = False, settings: File = None, change: Change = ()) -> 
     """List the users."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         names = {one.id: one.name for one in found.projects(MACHINE)}
         rows = [
             (
@@ -124,7 +124,7 @@ def change(
         wish["password"] = _password()
     if active is not None:
         wish["active"] = active
-    with office(settings, set_) as found:
+    with office(settings, set_, make=False) as found:
         changed = found.change_user(MACHINE, name, **wish)
     say(f"{changed.name} is {changed.role} now" + ("" if changed.active else ", and shut out"))
     return 0
@@ -135,7 +135,7 @@ def remove(name: Name, /, *, settings: File = None, change: Change = ()) -> int:
     """Remove a user with their tokens and sessions."""
     from nervure.trust.office import MACHINE
 
-    with office(settings, change) as found:
+    with office(settings, change, make=False) as found:
         found.remove_user(MACHINE, name)
     say(f"{name} is no user any more")
     return 0

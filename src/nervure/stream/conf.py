@@ -79,12 +79,17 @@ def require_loopback(host: str) -> None:
         )
 
 
-def read_secret(folder: Path) -> str:
-    """Return the node's password in ``folder``, made on first use; its file is readable by its owner only."""
+def read_secret(folder: Path, *, make: bool = True) -> str:
+    """Return the node's password in ``folder``, made on first use; its file is readable by its owner only.
+
+    Who does not ``make`` one gets an empty text where there is none.
+    """
     path = folder / _SECRET
     try:
         return path.read_text("ascii")
     except FileNotFoundError:
+        if not make:
+            return ""
         write_private(path, secrets.token_urlsafe(32))
         return path.read_text("ascii")
     except OSError as cause:

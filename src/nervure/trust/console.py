@@ -15,6 +15,9 @@ PRINCIPAL = Principal(name=CONSOLE, kind="token", role="", rights=frozenset({"re
 """Who asks from the console: may look, and send readings. Who may do what is changed by the office."""
 
 
-def console_secret(folder: Path) -> str:
-    """Return the secret, made on first use; its file is readable by its owner only."""
-    return read_secret(folder.resolve() / "console")
+def console_secret(folder: Path, *, make: bool = True) -> str:
+    """Return the secret, made on first use; its file is readable by its owner only.
+
+    Who only asks does not ``make`` one: it is empty where no node has ever been.
+    """
+    return read_secret(folder.resolve() / "console", make=make)
