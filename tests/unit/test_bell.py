@@ -12,7 +12,7 @@ from nervure.act.guard import Guard
 from nervure.bench.safety.station import read
 from nervure.core.alert import Alert
 from nervure.core.command import Proposal, Trip
-from nervure.core.error import StoreError
+from nervure.core.error import ConflictError, StoreError
 from nervure.core.instant import SECOND_NS
 from nervure.core.order import Report
 from nervure.node.bell import AWAY_S
@@ -149,8 +149,23 @@ def test_a_guard_that_was_started_anew_does_not_clear_what_tripped(
         assert len(rung(catalogue, "trip")) == 1
     loops.ask(loop, "reset", "ann")
     assert not rung(catalogue, "trip")
+    assert loops.standing(loop).asks == (), "it knows of no trip: it would reset what trips on the way"
     hear(loops, thing, loop, fresh.report(123 * S), 123 * S)
     assert (loops.standing(loop).known.trips, rung(catalogue, "trip")) == ((), [])
+
+
+def test_a_reset_where_nothing_has_tripped_is_refused_and_no_line_in_the_log(
+    catalogue: Catalogue, writer: Writer, loops: Loops
+) -> None:
+    thing, loop = loop_of(writer, "pump", ACT, SPEED)
+    guard = Guard(read(ACT, SPEED), {"speed": 20.0}, 100 * S, boot="one", key=loops.key(loop))
+    for _ in range(2):
+        with pytest.raises(ConflictError, match="nothing has tripped here"):
+            loops.ask(loop, "reset", "ann")
+        hear(loops, thing, loop, guard.report(101 * S), 101 * S)
+    assert loops.standing(loop).asks == ()
+    with catalogue.database.read() as connection:
+        assert not rows.lines(connection, loop, 9)
 
 
 def test_what_a_transaction_did_not_keep_is_rung_again(

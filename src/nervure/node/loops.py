@@ -300,6 +300,7 @@ class Loops:
             if do == "reset":
                 standing = cleared(before, read, heard.report if heard else None)
                 self.bell.trips(capability, standing.known.trips, time.time_ns())
+                slots = slots if standing.known.trips else ()  # a guard that knows of none would reset any
             elif not read.guarded:  # nobody there would release them
                 standing = replace(before, slots=array.take(before.slots, *slots))
             for slot in slots if read.guarded else ():

@@ -25,7 +25,7 @@ from nervure.core.command import (
     Trip,
     foremost,
 )
-from nervure.core.error import QueryError
+from nervure.core.error import ConflictError, QueryError
 from nervure.core.instant import SECOND_NS, to_ns
 from nervure.core.interlock import Declared
 from nervure.core.interlock_check import span_ns
@@ -167,8 +167,13 @@ def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> 
 
 
 def cleared(standing: Standing, read: Declared, report: Report | None) -> Standing:
-    """Return how a loop stands once a person resets trips: what its guard has latched, it has to reset."""
+    """Return how a loop stands once a person resets trips: what its guard has latched, it has to reset.
+
+    Raises ``ConflictError`` where nothing has: what trips later was seen to by nobody.
+    """
     latched = report.trips if report is not None and read.guarded else ()
+    if not (latched or standing.known.trips):
+        raise ConflictError("nothing has tripped here", hint="nervure act list shows what has")
     known = track.cleared(standing.known)
     return replace(standing, known=replace(known, trips=latched), carried=())
 
