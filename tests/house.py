@@ -12,6 +12,7 @@ from nervure.core.error import NervureError
 from nervure.serve.answer import ASGI, Receive, Scope, Send, failure, json, send
 from nervure.serve.app import PRINCIPAL
 from nervure.serve.control.app import control
+from nervure.serve.control.room import Room
 from nervure.serve.control.route import Desk
 from nervure.serve.control.vital import Vital
 from nervure.serve.guard import CERTIFICATE, Guard, Signed
@@ -40,6 +41,7 @@ class House:
         self.solutions: tuple[str, ...] = ("water", "flood")
         self.vital = Vital()
         self.check: Any = None
+        self.room = Room()
 
     def close(self) -> None:
         self.observations.close()
@@ -71,6 +73,7 @@ class House:
             solutions=self.solutions,
             vital=lambda: self.vital,
             check=self.check,
+            room=self.room,
         )
         api = control(desk)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,20 @@ import pytest
 
 from nervure.core.alert import Alert, Evidence
 from nervure.core.entity import Datastream, Location, Thing
+from nervure.core.error import BusyError
 from nervure.core.instant import DAY_NS, HOUR_NS, SECOND_NS
 from nervure.core.observation import Batch, Reject
 from nervure.core.settings import Limits
 from nervure.sense.intake import Intake
 from nervure.serve.answer import ASGI
 from nervure.serve.control import data
+from nervure.serve.control.room import MOST_ROWS, MOST_WAITING, Room
 from nervure.serve.control.vital import Vital
 from nervure.store import quarantine
 from nervure.stream.subject import reading_subject, reading_topic
 from nervure.trust.office import MACHINE
 from tests.house import House, caller
+from tests.patience import until
 from tests.unit.test_catalogue import card
 
 pytestmark = pytest.mark.service
@@ -192,6 +197,46 @@ def test_a_series_is_reduced_and_its_forecast_stands_beside_it(town: Town) -> No
     ):
         town.operator.get(f"/api/series?{wrong}", 400)
     town.operator.get("/api/series?streams=4711", 404)
+
+
+def test_what_others_look_through_leaves_less_to_look_through(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, room = f"/api/series?streams={town.streams[0]}&from=-25h", town.house.room
+    with room.lent(MOST_ROWS):
+        assert town.operator.get(path)["series"][0]["rows"] == 2880, "so few take no room"
+        monkeypatch.setattr(room, "_few", 100)
+        monkeypatch.setattr(room, "_patience_s", 0.2)
+        refused = town.operator.answer("GET", path)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert "ask again a little later" in refused.json()["hint"]
+        town.operator.get(f"/api/quality?streams={town.streams[0]}", 429)
+    assert town.operator.get(path)["series"][0]["rows"] == 2880
+    monkeypatch.setattr(room, "_most", 1000)
+    assert "1,000 at most" in town.operator.get(path, 400)["message"]
+
+
+def test_who_finds_no_room_waits_for_it() -> None:
+    room, begun = Room(most=10, few=1, patience_s=30.0), threading.Event()
+
+    def first() -> None:
+        with room.lent(6):
+            begun.set()
+            until(lambda: room._waiting, equals=MOST_WAITING)
+            with pytest.raises(BusyError, match="others look through 6 readings"), room.lent(5):
+                pass
+
+    def after() -> None:
+        with room.lent(5):
+            pass
+
+    with ThreadPoolExecutor() as pool:
+        going = pool.submit(first)
+        begun.wait(10)
+        waiting = [pool.submit(after) for _ in range(MOST_WAITING)]
+        for one in (going, *waiting):
+            one.result(20)
+    assert room._taken == 0
 
 
 def test_a_heat_map_is_its_readings(town: Town) -> None:

@@ -36,7 +36,6 @@ Longs = NDArray[np.int64]
 Method = Literal["minmax", "m4", "lttb"]
 
 MOST_SERIES = 64
-MOST_ROWS = 20_000_000
 MOST_GAPS = 500
 MOST_CELLS = 6_000_000
 GAP_INTERVALS = 3
@@ -135,25 +134,16 @@ def series(desk: Desk, call: Call) -> Answer:
         rows = np.union1d(
             rows, np.flatnonzero(told & np.isin(site.streams.project, site.streams.project[rows]))
         )
-    ids = site.streams.id[rows]
-    _require_few(desk, ids, start, end)
-    found = desk.observed.curves(ids.tolist(), start, end)
+    ids = site.streams.id[rows].tolist()
     every = reporting(site.streams, desk.observed.newest(), time.time_ns()).every_ns
-    views = [
-        _series(site, row, found.get(int(site.streams.id[row])), wish, int(every[row]))
-        for row in rows.tolist()
-    ]
+    hint = "ask for fewer streams or less time, or for /api/heat"
+    with desk.room.lent(desk.observed.about(ids, start, end), hint=hint):
+        found = desk.observed.curves(ids, start, end)
+        views = [
+            _series(site, row, found.pop(int(site.streams.id[row]), None), wish, int(every[row]))
+            for row in rows.tolist()
+        ]
     return json(SeriesWhole(since=start // MS, until=end // MS, px=wish.px, series=views))
-
-
-def _require_few(desk: Desk, ids: Longs, start_ns: int, end_ns: int) -> None:
-    """Refuse what takes too long."""
-    rows = desk.observed.about(ids.tolist(), start_ns, end_ns)
-    if rows > MOST_ROWS:
-        raise QueryError(
-            f"this is of about {rows:,.0f} readings, and {MOST_ROWS:,} at most are looked through at once",
-            hint="ask for fewer streams or less time, or for /api/heat",
-        )
 
 
 def _series(site: Site, row: int, found: Curve | None, wish: SeriesQuery, every_ns: int) -> SeriesView:

@@ -14,6 +14,7 @@ from nervure.core.alert import Alert
 from nervure.core.error import NotFoundError
 from nervure.core.observation import Batch, Reject
 from nervure.serve.control.inquiry import Inquiries
+from nervure.serve.control.room import Room
 from nervure.serve.control.steering import Steering, nothing
 from nervure.serve.control.study import Study
 from nervure.serve.control.vital import Vital
@@ -33,7 +34,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with: the office, the catalogue, the settings, the OpenID provider if any.
 
     ``standing`` says how far the monitor of each Thing has come, ``vital`` how the node does, ``check``
-    what would become of a message, ``examine`` what is missing on the machine.
+    what would become of a message, ``examine`` what is missing on the machine. ``room`` bounds how many
+    readings are looked through at once.
     """
 
     office: Office
@@ -52,6 +54,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     basemap: Path | None = None
     steering: Callable[[], Steering] = nothing
     inquiries: Inquiries | None = None
+    room: Room = msgspec.field(default_factory=Room)
 
     def tell(self, changed: Alert) -> Alert:
         """Tell pages of an alert that a person changed, and return it."""
