@@ -23,6 +23,7 @@ from nervure.core.problem import Forecast
 from nervure.node.drift import LEAST_ROWS, Drifts, Told, drifting
 from nervure.node.loops import Loops
 from nervure.node.patrol import Patrol
+from nervure.solutions import find
 from nervure.store import loop as rows
 from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
@@ -196,6 +197,31 @@ def said(loops: Loops, loop: int, model: str, rests: tuple[str, ...]) -> None:
     read = loops.declaration(loops.row(loop))
     after, _ = rule(wish, read, loops.standing(loop), S)
     loops._keep(loop, after)
+
+
+def test_a_name_that_nothing_has_is_rung_for_until_something_has_it(
+    catalogue: Catalogue, writer: Writer, observed: Observations
+) -> None:
+    """A misspelt name in a declaration: the model drifted, and the loop kept its mode without a word."""
+    told(catalogue, observed, errors(1.5))
+    drifts = Drifts(catalogue, observed, [find("flood")])
+    rests = [NAME.replace("ca", "ac"), "flood-forecast-level", "DQN", "x"]
+    _, loop = loop_of(writer, "pump", PUMP | {"rests": rests}, SPEED)
+    loops = made(catalogue, writer)
+    patrol = Patrol(catalogue, loops, drifts)
+    with loops.turn():
+        said(loops, loop, "DQN", ())
+    for number in range(1, 3):
+        patrol.look(number * 10 * S)
+        patrol.judge(number * 700 * S)
+    misspelt, other = sorted(rung(catalogue, "rests"), key=lambda one: len(one.text))
+    assert f"pump rests on {rests[0]!r}, and nothing here is called so" in misspelt.text
+    assert misspelt.text.endswith(f"Is {NAME!r} meant?")
+    assert other.text.endswith(f"There are: flood-anomaly-level, flood-forecast-level, {NAME}.")
+    with catalogue.database.write() as connection:
+        connection.exec_driver_sql("UPDATE model SET name = 'x'")
+    patrol.judge(9_000 * S)
+    assert len(rung(catalogue, "rests")) == 1
 
 
 def test_who_drifted_has_not_become_better_by_nothing_being_known(

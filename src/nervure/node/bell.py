@@ -24,9 +24,11 @@ ACT = "act"
 AWAY_S = 15.0
 """So long nothing is heard of a guard before somebody is told: a reconnection takes less."""
 
-Why = Literal["trip", "away", "unfit", "drift"]
+Why = Literal["trip", "away", "unfit", "drift", "rests"]
 
-_SEVERITY: Mapping[Why, Severity] = {"trip": "major", "away": "minor", "unfit": "minor", "drift": "warning"}
+_SEVERITY: Mapping[Why, Severity] = {
+    "trip": "major", "away": "minor", "unfit": "minor", "drift": "warning", "rests": "warning",
+}  # fmt: skip
 _MOST = 10_000
 _LONGEST = 2000
 _MARK = "mark"
@@ -75,6 +77,11 @@ class Bell:
         """Ring for models that a loop rests on and that drift, with what is said of each."""
         text = "{name} rests on a model that drifts: "
         self._ring(loop, "drift", now_ns, {model: text + why for model, why in found.items()})
+
+    def rests(self, loop: int, unknown: Mapping[str, str], now_ns: int) -> None:
+        """Ring for names that a declaration rests on and that nothing has, with what there is."""
+        text = "{name} rests on %r, and nothing here is called so: nobody sees whether it drifts. %s"
+        self._ring(loop, "rests", now_ns, {name: text % (name, hint) for name, hint in unknown.items()})
 
     def gone(self, there: Iterable[int], now_ns: int) -> None:
         """Ring no more for loops that are not there any longer."""

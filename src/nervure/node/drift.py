@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Protocol
 
 import msgspec
@@ -40,6 +41,7 @@ LEAST_ROWS = 50
 """With fewer forecasts in a half nobody is accused."""
 
 _MOST_ROWS = 2_000_000
+_SHOWN = 20
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +95,15 @@ class Drifts:
             if said is not None:
                 found[one.name] = said
         return found
+
+    def unknown(self, names: Collection[str]) -> dict[str, str]:
+        """Return which of these names nothing has here, whether it scores or not, and what there is."""
+        if not names:
+            return {}
+        there = sorted({*self._promises.names(), *(one.name for one in self._catalogue.models())})
+        some = {one: get_close_matches(one, there, 1) for one in set(names).difference(there)}
+        every = f"There are: {', '.join(there[:_SHOWN])}." if there else "There are no models yet."
+        return {one: f"Is {near[0]!r} meant?" if near else every for one, near in some.items()}
 
     def at(self, loop: int, rests: Collection[str], told: Mapping[str, Found]) -> dict[str, Found]:
         """Return how all that a loop rests on does, of what :meth:`look` told and of what its Tasks say."""

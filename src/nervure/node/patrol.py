@@ -94,6 +94,18 @@ class Patrol:
             drifted = self._loops.standing(loop).drifting
             found |= dict.fromkeys(self._drifts.unsaid(drifted, mine), _UNSAID)
             self._loops.drifts(loop, {model: why for model, why in found.items() if why}, now_ns)
+        self._misspelt(self._drifts, now_ns)
+
+    def _misspelt(self, drifts: Drifts, now_ns: int) -> None:
+        """Ring for names in declarations that are of no model, problem or monitor, nor of a Task's model."""
+        told = {name for loop in self._there for name in self._loops.standing(loop).models}
+        rests = {loop: set(read.rests) - told for loop, read in self._there.items()}
+        unknown = drifts.unknown(set().union(*rests.values()))
+        bell = self._loops.bell
+        if unknown or any(bell.rings(loop, "rests") for loop in rests):
+            with self._loops.turn():
+                for loop, names in rests.items():
+                    bell.rests(loop, {one: unknown[one] for one in sorted(names & unknown.keys())}, now_ns)
 
     def _away_ns(self, loop: int, now_ns: int) -> int | None:
         """Return since when nothing is heard of a guard that was there once; None where it is there."""

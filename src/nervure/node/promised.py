@@ -37,6 +37,13 @@ class Promises:
     def __init__(self, catalogue: Catalogue, observed: Last, solutions: Sequence[Solution]) -> None:
         self._catalogue, self._observed, self._solutions = catalogue, observed, solutions
 
+    def names(self) -> Iterator[str]:
+        """Yield what can be rested on, trained or not: problems of solutions that run here, and monitors."""
+        for solution in self._solutions:
+            yield from (f"{solution.name}-{problem.name}" for problem in solution.problems)
+        for posted in self._catalogue.monitors():
+            yield f"{MONITOR}:{self._catalogue.thing(posted.thing).name}"
+
     def look(self, names: Collection[str], champions: Collection[Model]) -> Iterator[Alarmed]:
         """Yield how the monitors of these names do; ``champions`` are the models that score now."""
         for solution in self._solutions:
