@@ -110,7 +110,7 @@ def test_a_folder_has_one_node_and_down_leaves_nothing_behind(platform: Platform
         checks = {one["name"]: one for one in platform.ask("doctor")}
         assert checks["nats.port"]["found"].endswith(f"used by our own process {process.pid}")
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_S) == 0
+        assert (process.communicate(timeout=PATIENCE_S)[1], process.returncode) == ("", 0)
     assert not [child for child in children if child.is_running()]
     assert platform.ask("down") == {"stopped": False, "pid": None}
 

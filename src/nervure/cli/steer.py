@@ -293,6 +293,7 @@ def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Fo
     finally:
         ear.disconnect()
         ear.loop_stop()
+        gc.unfreeze()
 
 
 def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Forecasts) -> paho.Client:

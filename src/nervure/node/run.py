@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,4 +28,7 @@ def run(settings: Settings, examine: Callable[[], Iterable[Any]] | None = None) 
         calm()
         await node.run()
 
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    finally:
+        gc.unfreeze()  # what is frozen is never let go: DuckDB's binding told a page of leaks at the end
