@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from nervure.cli import main
-from nervure.cli.feed import Source
 from nervure.cli.learnt import share_of
-from nervure.cli.post import file_of
 from nervure.core.error import UsageError
 from nervure.core.event import Persistence
 from nervure.core.guard import Guard, Plan
@@ -93,16 +91,6 @@ def test_every_row_is_judged_once_whatever_the_order_of_sensors() -> None:
     found += over(slots, 1e9)
     assert [time for time, _ in found] == [5 + 10 * slot for slot in range(200)]
     assert slots.late == 0
-
-
-def test_a_monitor_lies_by_its_name_within_its_project_whatever_they_are_called() -> None:
-    def path(project: str, thing: str) -> str:
-        return file_of(Path("d"), project, Source(id=3, name=thing, streams=())).as_posix()
-
-    assert path("Town", "pump-1") == "d/monitors/town/pump-1.onnx"
-    assert path("..", "../../etc/passwd") == "d/monitors/_/etc_passwd-3.onnx"
-    assert path("a/b", "///") == "d/monitors/a_b/3.onnx"
-    assert path("Straße", "Brücke") == "d/monitors/strasse/Brücke.onnx"
 
 
 def test_what_to_learn_from_is_a_share_a_length_or_a_time() -> None:

@@ -20,8 +20,9 @@ from nervure.act.recent import Recent
 from nervure.act.rule import Ruling, above, rulings, sentence
 from nervure.act.state import clear, merge
 from nervure.core.alert import Alert, alert_id
+from nervure.core.answer import JUDGED
 from nervure.core.columnar import every, most, some
-from nervure.core.declaration import Solution
+from nervure.core.declaration import BY_MODEL, Solution
 from nervure.core.entity import Datastream, Thing
 from nervure.core.event import NEVER, Hold
 from nervure.core.finding import Finding, Findings
@@ -35,8 +36,6 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _BROKEN = ("flat", "silent")
-_JUDGED = ("reading", "answer")
-_BY_MODEL = ("score", "life", "share")
 
 
 class _Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ class Engine:
         before = dict(self._streams)
         self._things.update({one.id: one for one in things})
         for one in datastreams:
-            if one.kind in _JUDGED and one.solution == self.solution.name:
+            if one.kind in JUDGED and one.solution == self.solution.name:
                 self._streams[one.id] = one
         if self._streams.keys() != before.keys():
             self._lay([*self._ids, *sorted(self._streams.keys() - set(self._ids))])
@@ -247,7 +246,7 @@ class Engine:
             text="",
             start_ns=start_ns,
             raised_ns=finding.time_ns,
-            model=model if measure in _BY_MODEL else "",
+            model=model if measure in BY_MODEL else "",
         )
         alert = self._told(rule, alert, place, finding)
         self._keep(ruling, place, alert, finding.time_ns)

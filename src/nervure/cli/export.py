@@ -15,9 +15,10 @@ from nervure.core.problem import Classify, RemainingLife
 
 if TYPE_CHECKING:
     from nervure.core.card import Card
+    from nervure.core.settings import Settings
     from nervure.score.runner import Runner
 
-__all__ = ["export", "models_folder", "newest", "open_package", "write"]
+__all__ = ["export", "models_folder", "newest", "open_package", "put", "write"]
 
 
 def export(
@@ -54,6 +55,17 @@ def export(
         if written is not None:
             say(f"wrote {written}")
     return 0
+
+
+async def put(settings: Settings, name: str, package: bytes) -> None:
+    """Put a package into the log, where the node finds it by its name."""
+    from nervure.stream.log import Log
+
+    log = await Log.connect(settings)
+    try:
+        await log.put_package(name, package)
+    finally:
+        await log.close()
 
 
 def open_package(path: Path, keys: Path) -> Runner:

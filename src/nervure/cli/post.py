@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time as clock
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -14,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.cli.catalogue import catalogue
-from nervure.cli.export import write
+from nervure.cli.export import put
 from nervure.cli.feed import Source, Stream, history
 from nervure.cli.learnt import share_of, span_of
 from nervure.core.alert import Severity
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
     from nervure.learn.detect.block import Block
 
-__all__ = ["MOST_ROWS", "Wish", "file_of", "fits", "fitted", "hand_over", "take_back"]
+__all__ = ["MOST_ROWS", "Wish", "fits", "fitted", "hand_over", "take_back"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -70,18 +68,6 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: int
 
 
-def file_of(folder: Path, project: str, source: Source) -> Path:
-    """Return where the monitor of a Thing lies: by its name, and its key where that is no name of a file.
-
-    >>> file_of(Path("data"), "Town", Source(id=3, name="via Po / 3", streams=())).as_posix()
-    'data/monitors/town/via_Po_3-3.onnx'
-    """
-    name = re.sub(r"[^\w.-]+", "_", source.name).strip("._-")
-    name = name if name == source.name else f"{name}-{source.id}".strip("-")
-    place = re.sub(r"[^\w.-]+", "_", project.strip().casefold()).strip("._-") or "_"
-    return folder / "monitors" / place / f"{name[:120]}.onnx"
-
-
 def fits(view: dict[str, Any], source: Source, wish: Wish | None) -> bool:
     """Tell whether a monitor, as ``/api/monitors`` has it, is of this Thing as it is, and as wished."""
     about = view["about"]
@@ -96,7 +82,6 @@ def fits(view: dict[str, Any], source: Source, wish: Wish | None) -> bool:
 def fitted(
     settings: Settings,
     source: Source,
-    path: Path,
     how: tuple[Wish, Sequence[Told]],
     tell: Callable[[float, str], None],
 ) -> Posted:
@@ -121,21 +106,17 @@ def fitted(
     learnt = without(block.part(start, since), told)
     monitor = fit_monitor(learnt, promise, seed=wish.seed, quick=wish.quick, tell=tell)
     package = ship(monitor, SigningKey.load_or_create(settings.folder))
-    write(path, package)
     sentinel = Sentinel(package, trusted(settings.folder), thing=source.name)
     sentinel.warm(block.time[:since], block.value[:since])
-    asyncio.run(_put(settings, _package(source, package), package))
+    name = f"monitor-{source.id}-{sha256(package).hexdigest()[:16]}.onnx"
+    asyncio.run(put(settings, name, package))
     return Posted(
-        thing=source.id, version=sentinel.version, package=_package(source, package),
+        thing=source.id, version=sentinel.version, package=name,
         streams=tuple(one.id for one in source.streams), watched=tuple(one.id for one in kept),
         origin_ns=int(time[0]), severity=wish.severity or "minor",
         state=msgspec.msgpack.encode(sentinel.state()), fitted_ns=clock.time_ns(),
         about=_about(sentinel, learnt, len(source.streams) - len(kept), told),
     )  # fmt: skip
-
-
-def _package(source: Source, package: bytes) -> str:
-    return f"monitor-{source.id}-{sha256(package).hexdigest()[:16]}.onnx"
 
 
 def hand_over(settings: Settings, posted: Posted) -> None:
@@ -152,16 +133,6 @@ def take_back(settings: Settings, thing: int) -> None:
 
     with catalogue(settings) as kept:
         kept.drop_monitor(thing, CONSOLE)
-
-
-async def _put(settings: Settings, name: str, package: bytes) -> None:
-    from nervure.stream.log import Log
-
-    log = await Log.connect(settings)
-    try:
-        await log.put_package(name, package)
-    finally:
-        await log.close()
 
 
 def _read(settings: Settings, streams: tuple[int, ...]) -> tuple[Longs, Longs, Floats]:

@@ -20,7 +20,7 @@ from nervure.cli.champion import (
     runner_of,
     tell_verdict,
 )
-from nervure.cli.export import models_folder, write
+from nervure.cli.export import models_folder, put, write
 from nervure.cli.metric import show
 from nervure.cli.option import Budget, Change, File, Json, Which, read
 from nervure.cli.output import say, write_json
@@ -238,23 +238,13 @@ def hand_over(settings: Settings, learned: Course, *, promoted: bool) -> bool:
 
     running = find(settings.folder)
     if running is not None or settings.nats.url is not None:
-        asyncio.run(_put(settings, learned))
+        asyncio.run(put(settings, learned.name, learned.package))
     else:
         with claim(settings.folder, ""):
             asyncio.run(_put_alone(settings, learned))
     with catalogue(settings) as kept:
         kept.add_model(learned.card, learned.name, learned.sha256, promoted=promoted)
     return running is not None
-
-
-async def _put(settings: Settings, learned: Course) -> None:
-    from nervure.stream.log import Log
-
-    log = await Log.connect(settings)
-    try:
-        await log.put_package(learned.name, learned.package)
-    finally:
-        await log.close()
 
 
 async def _put_alone(settings: Settings, learned: Course) -> None:
@@ -269,6 +259,6 @@ async def _put_alone(settings: Settings, learned: Course) -> None:
     alone = msgspec.structs.replace(settings, nats=inside)
     server = await Server.start(alone, gate=None if settings.access.open else shut_gate())
     try:
-        await _put(alone, learned)
+        await put(alone, learned.name, learned.package)
     finally:
         await server.stop()

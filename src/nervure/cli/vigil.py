@@ -132,10 +132,10 @@ class _Teller:
 class _Wards:
     """The Things of a project and their monitors; those that cannot be fitted yet are tried again."""
 
-    def __init__(self, settings: Settings, project: str, wish: Wish, teller: _Teller) -> None:
+    def __init__(self, settings: Settings, wish: Wish, teller: _Teller) -> None:
         self.watched: set[int] = set()
         self.reasons: dict[int, str] = {}
-        self._settings, self._project, self._wish, self._teller = settings, project, wish, teller
+        self._settings, self._wish, self._teller = settings, wish, teller
         self._next: dict[int, tuple[float, float]] = {}
         self._ended = set[int]()
 
@@ -171,11 +171,10 @@ class _Wards:
 
     def _fit(self, source: Source, tell: Any) -> None:
         """Fit one; one that cannot be is told with its reason, once."""
-        from nervure.cli.post import file_of, fitted, hand_over
+        from nervure.cli.post import fitted, hand_over
 
-        path = file_of(self._settings.folder, self._project, source)
         try:
-            posted = fitted(self._settings, source, path, (self._wish, self._teller.told(source.id)), tell)
+            posted = fitted(self._settings, source, (self._wish, self._teller.told(source.id)), tell)
         except UsageError:
             raise
         except NervureError as cause:
@@ -218,7 +217,7 @@ def keep_watch(settings: Settings, project: str, wish: Wish, live: Live, *, json
     if live.stop:
         return _stop(settings, found)
     teller = _Teller(settings, live.count, json=json)
-    wards = _Wards(settings, project, wish, teller)
+    wards = _Wards(settings, wish, teller)
     teller.things = {one.id for one in found}
     wards.look(found, refit=live.refit)
     if not wards.watched and (live.once or live.refit):

@@ -12,10 +12,13 @@ import msgspec
 
 from nervure.core.problem import Classify, Problem, RemainingLife
 
-__all__ = ["ANSWER", "Answer", "answers"]
+__all__ = ["ANSWER", "JUDGED", "Answer", "answers"]
 
 ANSWER: Final = "answer"
 """The ``kind`` of Datastreams that hold answers."""
+
+JUDGED: Final = ("reading", ANSWER)
+"""The kinds of Datastreams that rules look at."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from nervure.core.loop import Loop, check
 from nervure.core.problem import Anomaly, Case, Classify, Forecast, Problem, RemainingLife, steps
 
 __all__ = [
-    "AHEAD_NS", "Condition", "Rule", "Signal", "Solution", "Source", "condition", "validate",
+    "AHEAD_NS", "BY_MODEL", "Condition", "Rule", "Signal", "Solution", "Source", "condition", "validate",
     "watched",
 ]  # fmt: skip
 
@@ -181,7 +181,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int
 
 
-_ASKED = ("score", "life", "share")
+BY_MODEL = ("score", "life", "share")
+"""What a rule measures of a model's answers."""
 
 _WHEN = re.compile(
     r"\s*(score|value|flat|silent|life|share)\s*([<>])\s*(limit|-?\d+(?:\.\d+)?|\d+(?:\.\d+)?(?:min|s|h|d))"
@@ -257,7 +258,7 @@ def validate(solution: Solution) -> Solution:
     for number, rule in enumerate(solution.rules):
         where = f"{at} $.rules[{number}]"
         read = condition(rule.when, where=f"{where}.when")
-        if read.measure in _ASKED and rule.problem not in names:
+        if read.measure in BY_MODEL and rule.problem not in names:
             raise DeclarationError(
                 f"{at}: rule {rule.name!r} needs the problem whose {read.measure} it reads",
                 where=f"{where}.problem",

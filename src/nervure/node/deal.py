@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.answer import ANSWER
+from nervure.core.answer import JUDGED
 from nervure.core.entity import Datastream
 from nervure.core.error import AwayError
 from nervure.core.observation import PACK_BITS, Batch
@@ -48,7 +48,6 @@ TURN_ROWS = 16_000
 nothing else meanwhile."""
 
 _AGAIN_S = 0.5
-_KINDS = ("reading", ANSWER)
 _NAMES = ("id", "datastream", "time", "result_time", "value", "low", "high", "quality")
 _ALWAYS = ("id", "datastream", "time", "value")
 _TYPES = (np.int64, np.int64, np.int64, np.int64, np.float64, np.float64, np.float64, np.int8)
@@ -150,7 +149,7 @@ class Dealer:
         told = tuple(
             (one.id, one.thing, one.solution, tuple(self._guests.get(one.solution, {}).get(one.name, ())))
             for one in datastreams
-            if one.kind in _KINDS and one.solution in self._solutions
+            if one.kind in JUDGED and one.solution in self._solutions
         )
         if told != self._told:
             self._told = told
