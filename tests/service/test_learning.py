@@ -6,30 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from nervure.cli import main
 from nervure.store.catalogue import Catalogue
+from tests.noise import write
 from tests.support import free_ports
 
 pytestmark = pytest.mark.service
 
-HOURS = 12 * 168
-SOLUTION = """
-from nervure.core.declaration import Signal, Solution, Source
-from nervure.core.problem import Forecast
-
-solution = Solution(
-    name="noise", title="Noise", thing="street",
-    signals=(Signal(name="level", unit="m", every="1h", low=0, high=200),),
-    problems=(Forecast(of="level", horizon="6h", window="24h"),),
-    data=Source(
-        folder="noise", files=("noise.csv",), layout="wide", columns={"([ab])": r"\\1/level"},
-        split=("rest", "3w", "2w"), report_at=("1h", "6h"), licence="CC0-1.0",
-    ),
-)
-"""
 RECIPE = 'model = "mixer"\n[recipe]\nleast_steps = 120\nepochs = 0.01\npatience = 1000\n'
 STEPS = ("--recipe", "recipe.toml", "--budget", "1000", "--no-compare")
 """A busy machine trains for longer, not worse: so many steps, not so many seconds."""
@@ -38,16 +23,7 @@ STEPS = ("--recipe", "recipe.toml", "--budget", "1000", "--no-compare")
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a solution, twelve weeks of its data, and ports that nobody uses."""
-    random = np.random.default_rng(0)
-    hours = np.arange(HOURS)
-    level = [
-        50 + 10 * np.sin(2 * np.pi * (hours + shift) / 24) + random.normal(0, 1, HOURS) for shift in (0, 6)
-    ]
-    moments = np.datetime64("2024-01-01T00") + hours.astype("timedelta64[h]")
-    (tmp_path / "noise").mkdir()
-    rows = [f"{moment}:00:00,{a:.3f},{b:.3f}" for moment, a, b in zip(moments, *level, strict=True)]
-    (tmp_path / "noise" / "noise.csv").write_text("\n".join(["timestamp,a,b", *rows]) + "\n")
-    (tmp_path / "noise.py").write_text(SOLUTION)
+    write(tmp_path)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NERVURE_DATA", str(tmp_path))
@@ -70,7 +46,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_from_a_file_of_readings_to_a_model_that_is_trusted(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = ask(capsys, "data", "check", "noise.py")
-    assert (row["streams"], row["readings"], row["missing_percent"]) == (2, 2 * HOURS, 0.0)
+    assert (row["streams"], row["readings"], row["missing_percent"]) == (2, 2 * 12 * 168, 0.0)
 
     made = ask(capsys, "train", "noise.py", *STEPS)
     file = Path(made["file"])

@@ -219,6 +219,18 @@ def test_a_commit_that_got_through_although_it_seemed_to_fail_counts(
     store.close()
 
 
+def noticed(folder: Path, good: Path) -> str:
+    """Return what is said of damage in the newest commit, once the log has filled it up."""
+    store, whole = Observations.open(folder), Observations.open(good, write=False)
+    (said,) = store.repaired
+    assert store.position == COMMITS - 1
+    fill(store, COMMITS)
+    assert content(store) == content(whole)
+    whole.close()
+    store.close()
+    return said
+
+
 @pytest.mark.parametrize(
     ("what", "other"),
     [
@@ -238,14 +250,7 @@ def test_a_bit_that_turned_in_the_newest_commit_is_noticed(
     text = commit.read_text("utf-8")
     assert what in text
     commit.write_text(text.replace(what, other, 1), "utf-8")
-    store = Observations.open(folder)
-    assert "damaged and is set aside" in store.repaired[0]
-    assert store.position == COMMITS - 1
-    fill(store, COMMITS)
-    whole = Observations.open(good, write=False)
-    assert content(store) == content(whole)
-    whole.close()
-    store.close()
+    assert "damaged and is set aside" in noticed(folder, good)
 
 
 def test_a_commit_of_an_older_release_has_no_sum(folder: Path) -> None:
@@ -264,14 +269,7 @@ def test_a_bit_that_turned_in_the_newest_file_is_noticed(good: Path, folder: Pat
     data = bytearray(path.read_bytes())
     data[int(share * len(data))] ^= 4
     path.write_bytes(data)
-    store = Observations.open(folder)
-    assert "damaged" in store.repaired[0]
-    assert store.position == COMMITS - 1
-    fill(store, COMMITS)
-    whole = Observations.open(good, write=False)
-    assert content(store) == content(whole)
-    whole.close()
-    store.close()
+    assert "damaged" in noticed(folder, good)
 
 
 @pytest.mark.parametrize("sealed_meanwhile", [False, True])
