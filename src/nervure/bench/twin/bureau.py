@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from nervure.act.controller.storey import LearnedStorey
 from nervure.bench.twin.office import FAN, KINDS, ZONES, OfficeControl, OfficeYear, office_year, rule
 from nervure.bench.twin.planned import PlannedOffice
-from nervure.bench.twin.report import Goal, Part, Proof, goal
+from nervure.bench.twin.report import Goal, Part, Proof, goal, pairwise
 from nervure.core.comfort import OFFICE
 from nervure.core.paired import Paired, paired
 from nervure.twin.energyplus import five_zone
@@ -172,18 +172,11 @@ def _rows(found: Mapping[str, OfficeYear]) -> Part:
 
 
 def _paired(found: Mapping[str, OfficeYear], pairs: Mapping[tuple[str, str], Paired]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = [
-        (f"{own}, beside {other}", {
-            "kWh": one.mean, "from": one.low, "to": one.high,
-            "%": 100 * one.mean * one.pairs / found[other].hvac_kwh, "p": one.p, "pairs": float(one.pairs),
-        })
+    rows = (
+        (own, other, one, 100 * one.mean * one.pairs / found[other].hvac_kwh)
         for (own, other), one in pairs.items()
-    ]  # fmt: skip
-    return Part(
-        title="Pair by pair",
-        said="The same four weeks for both: mean differences, their 95 % intervals, how often chance alone makes one as large.",
-        rows=tuple(rows),
     )
+    return pairwise(rows, of="kWh", same="four weeks")
 
 
 def _blocks(found: Mapping[str, OfficeYear]) -> Part:

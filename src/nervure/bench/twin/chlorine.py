@@ -9,8 +9,8 @@ from importlib.metadata import version
 import numpy as np
 
 from nervure.bench.twin.dosing import KINDS, MOST, USUAL, Water, water
-from nervure.bench.twin.report import Part, Proof, goal
-from nervure.core.paired import paired
+from nervure.bench.twin.report import Part, Proof, goal, pairwise
+from nervure.core.paired import Paired, paired
 from nervure.twin.fault import Fault
 
 __all__ = ["prove"]
@@ -53,8 +53,8 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
         goals=(
             goal("nodes times hours within limits, planned", "≥", 98, 100 * _within(found[PLANNED]), "%"),
             goal("nodes times hours within limits, PI", "≥", 98, 100 * _within(found[PI]), "%"),
-            goal("planned beside the constant dose", "≥", 5, _more(found, PLANNED, CONSTANT)["mean"], "% points"),
-            goal("chance alone makes so much of that", "≤", 0.05, _more(found, PLANNED, CONSTANT)["p"]),
+            goal("planned beside the constant dose", "≥", 5, _more(found, PLANNED, CONSTANT).mean, "% points"),
+            goal("chance alone makes so much of that", "≤", 0.05, _more(found, PLANNED, CONSTANT).p),
             goal("highest anybody gets, analyser failed, behind interlocks", "≤", MOST, max(one.highest for one in safe), "mg/L"),
             goal("the same without interlocks", "≥", MOST, max(one.highest for one in bare), "mg/L"),
             goal("a solve, 99 of 100 within", "≤", 100, max(one.solve_ms for one in found[PLANNED] if one.solve_ms), "ms of CPU"),
@@ -82,9 +82,8 @@ def _within(runs: Sequence[Water]) -> float:
     return float(np.mean([one.within for one in runs]))
 
 
-def _more(found: dict[str, list[Water]], one: str, other: str) -> dict[str, float]:
-    told = paired([100 * it.within for it in found[one]], [100 * it.within for it in found[other]])
-    return {"mean": told.mean, "low": told.low, "high": told.high, "p": told.p, "pairs": float(told.pairs)}
+def _more(found: dict[str, list[Water]], one: str, other: str) -> Paired:
+    return paired([100 * it.within for it in found[one]], [100 * it.within for it in found[other]])
 
 
 def _row(runs: Sequence[Water]) -> dict[str, float | str | None]:
@@ -108,17 +107,9 @@ def _summary(found: dict[str, list[Water]]) -> Part:
 
 
 def _pairs(found: dict[str, list[Water]]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = []
-    for one, other in ((PI, CONSTANT), (PLANNED, CONSTANT), (PLANNED, PI)):
-        told = _more(found, one, other)
-        rows.append((f"{one}, beside {other}", {
-            "within, % points": told["mean"], "from": told["low"], "to": told["high"], "p": told["p"], "pairs": told["pairs"],
-        }))  # fmt: skip
-    return Part(
-        title="Pair by pair",
-        said="The same seeds for both: mean differences, their 95 % intervals, and how often chance alone makes one as large.",
-        rows=tuple(rows),
-    )
+    pairs = ((PI, CONSTANT), (PLANNED, CONSTANT), (PLANNED, PI))
+    rows = ((one, other, _more(found, one, other), None) for one, other in pairs)
+    return pairwise(rows, of="within, % points", same="seeds")
 
 
 def _failed(failed: dict[tuple[str, str, bool], list[Water]]) -> Part:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from nervure.bench.twin.hearth import KINDS, Schoolhouse, Weeks, weeks
-from nervure.bench.twin.report import Part, Proof, goal
+from nervure.bench.twin.report import Part, Proof, goal, pairwise
 from nervure.core.paired import Paired, paired
 from nervure.learn.control.warm import WarmRecipe, ship_warm, train_warm
 from nervure.trust.signature import SigningKey
@@ -107,18 +107,8 @@ def _summary(found: dict[str, list[Weeks]]) -> Part:
 
 
 def _paired(beside: dict[str, Paired], found: dict[str, list[Weeks]]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = [
-        (f"{LEARNED}, beside {kind}", {
-            "cost": one.mean, "from": one.low, "to": one.high, "%": 100 * one.mean / _mean(found[kind]),
-            "p": one.p, "pairs": float(one.pairs),
-        })
-        for kind, one in beside.items()
-    ]  # fmt: skip
-    return Part(
-        title="Pair by pair",
-        said="The same weeks for both: mean differences, their 95 % intervals, how often chance alone makes one as large.",
-        rows=tuple(rows),
-    )
+    rows = ((LEARNED, kind, one, 100 * one.mean / _mean(found[kind])) for kind, one in beside.items())
+    return pairwise(rows, of="cost", same="weeks")
 
 
 def _every(found: dict[str, list[Weeks]], seeds: Sequence[int]) -> Part:

@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from nervure.bench.twin.report import Part, Proof, goal
+from nervure.bench.twin.report import Part, Proof, goal, pairwise
 from nervure.bench.twin.station import KINDS, LIMITS, TARIFF, Days, days, pattern, ridge, station
-from nervure.core.paired import paired
+from nervure.core.paired import Paired, paired
 from nervure.twin.fault import Fault
 
 __all__ = ["prove"]
@@ -51,7 +51,7 @@ def prove(tell: Callable[[float, str], None], *, quick: bool = False) -> Proof:
         goals=(
             goal("cost beside float switches", "≤", -15, _beside(found, PLANNED, PLAIN), "%"),
             goal("cost beside float switches by tariff", "≤", -3, _beside(found, PLANNED, TARIFFED), "%"),
-            goal("chance alone makes so much of that", "≤", 0.05, _gain(found, PLANNED, TARIFFED)["p"]),
+            goal("chance alone makes so much of that", "≤", 0.05, _gain(found, PLANNED, TARIFFED).p),
             goal("starts a day of the three pumps, mean", "≤", 12, _mean(found[PLANNED], lambda one: one.starts / count)),
             goal("minutes with a tank outside its limits, planned, failing gauges too", "≤", 0, _total(found, failed, "outside_min"), "min"),
             goal("minutes with a pressure below the least, planned, failing gauges too", "≤", 0, _total(found, failed, "low_pressure_min"), "min"),
@@ -92,12 +92,11 @@ def _total(found: dict[str, list[Days]], failed: dict[str, list[Days]], what: st
     return float(sum(getattr(one, what) for runs in (found[PLANNED], *failed.values()) for one in runs))
 
 
-def _gain(found: dict[str, list[Days]], one: str, other: str) -> dict[str, float]:
+def _gain(found: dict[str, list[Days]], one: str, other: str) -> Paired:
     """Return by how much one costs more than the other, in percent of the other's mean, pair by pair."""
     base = _mean(found[other], lambda it: it.cost)
     mine = [100 * it.cost / base for it in found[one]]
-    told = paired(mine, [100 * it.cost / base for it in found[other]])
-    return {"mean": told.mean, "low": told.low, "high": told.high, "p": told.p, "pairs": told.pairs}
+    return paired(mine, [100 * it.cost / base for it in found[other]])
 
 
 def _row(runs: Sequence[Days], count: int) -> dict[str, float | str | None]:
@@ -126,17 +125,9 @@ def _summary(found: dict[str, list[Days]], count: int) -> Part:
 
 
 def _beside_part(found: dict[str, list[Days]]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = []
-    for one, other in ((PLANNED, PLAIN), (PLANNED, TARIFFED), (TARIFFED, PLAIN)):
-        told = _gain(found, one, other)
-        rows.append((f"{one}, beside {other}", {
-            "cost, %": told["mean"], "from": told["low"], "to": told["high"], "p": told["p"], "pairs": told["pairs"],
-        }))  # fmt: skip
-    return Part(
-        title="Pair by pair",
-        said="The same seeds for both: the mean difference, its 95 % interval, and how often chance alone makes one as large.",
-        rows=tuple(rows),
-    )
+    pairs = ((PLANNED, PLAIN), (PLANNED, TARIFFED), (TARIFFED, PLAIN))
+    rows = ((one, other, _gain(found, one, other), None) for one, other in pairs)
+    return pairwise(rows, of="cost, %", same="seeds")
 
 
 def _failed(failed: dict[str, list[Days]], count: int) -> Part:

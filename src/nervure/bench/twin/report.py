@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from nervure.bench.markdown import number, table
+from nervure.core.paired import Paired
 
-__all__ = ["Goal", "Part", "Proof", "goal", "page", "read", "write"]
+__all__ = ["Goal", "Part", "Proof", "goal", "page", "pairwise", "read", "write"]
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,31 @@ def goal(what: str, sign: str, bound: float, value: float, unit: str = "") -> Go
     True
     """
     return Goal(what=what, sign=sign, bound=bound, value=round(value, 6), unit=unit)
+
+
+def pairwise(rows: Iterable[tuple[str, str, Paired, float | None]], *, of: str, same: str) -> Part:
+    """Return the table of how much more of something one has than another, pair by pair.
+
+    Rows are who, beside whom, what came of their pairs, and the mean in percent where that says anything;
+    ``same`` is what both of a pair had alike.
+
+    >>> from nervure.core.paired import paired
+    >>> row = pairwise([("a", "b", paired([2.0, 3.0], [1.0, 1.0]), None)], of="cost", same="weeks").rows[0]
+    >>> row[0], row[1]["cost"], row[1]["pairs"]
+    ('a, beside b', 1.5, 2.0)
+    """
+    return Part(
+        title="Pair by pair",
+        said=f"The same {same} for both: mean differences, their 95 % intervals, how often chance alone"
+        " makes one as large.",
+        rows=tuple(
+            (f"{one}, beside {other}", {
+                of: told.mean, "from": told.low, "to": told.high, **({} if share is None else {"%": share}),
+                "p": told.p, "pairs": float(told.pairs),
+            })
+            for one, other, told, share in rows
+        ),
+    )  # fmt: skip
 
 
 def write(proof: Proof, out: Path) -> None:

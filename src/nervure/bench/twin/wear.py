@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nervure.bench.twin.report import Part, Proof, goal
+from nervure.bench.twin.report import Part, Proof, goal, pairwise
 from nervure.bench.twin.shop import BUSINESS, KINDS, Known, Months, histories, known, months
 from nervure.core.paired import Paired, paired
 
@@ -93,14 +93,5 @@ def _summary(found: dict[str, list[Months]]) -> Part:
 
 
 def _paired(beside: dict[str, Paired], found: dict[str, list[Months]]) -> Part:
-    rows: list[tuple[str, dict[str, float | str | None]]] = [
-        (f"{LEFT}, beside {kind}", {
-            "cost an hour": one.mean, "from": one.low, "to": one.high, "%": _beside(found, kind), "p": one.p, "pairs": float(one.pairs),
-        })
-        for kind, one in beside.items()
-    ]  # fmt: skip
-    return Part(
-        title="Pair by pair",
-        said="The same bearings in the same order for both: mean differences, their 95 % intervals, how often chance alone makes one as large.",
-        rows=tuple(rows),
-    )
+    rows = ((LEFT, kind, one, _beside(found, kind)) for kind, one in beside.items())
+    return pairwise(rows, of="cost an hour", same="bearings in the same order")
