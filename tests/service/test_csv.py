@@ -54,7 +54,7 @@ def write() -> None:
     rows[10:10] = [("7", "no date", "1"), ("7", iso(START), "broken")]
     with Path("Loops 2024.csv").open("w", newline="") as file:
         csv.writer(file, delimiter=";").writerows([("Sensor", "When", "Speed (km/h)"), *rows])
-    recipe(120)
+    recipe(60)
 
 
 def recipe(steps: int) -> None:

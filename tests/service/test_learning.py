@@ -15,7 +15,7 @@ from tests.support import free_ports
 
 pytestmark = pytest.mark.service
 
-RECIPE = 'model = "mixer"\n[recipe]\nleast_steps = 120\nepochs = 0.01\npatience = 1000\n'
+RECIPE = 'model = "mixer"\n[recipe]\nleast_steps = 40\nepochs = 0.01\npatience = 1000\n'
 STEPS = ("--recipe", "recipe.toml", "--budget", "1000", "--no-compare")
 """A busy machine trains for longer, not worse: so many steps, not so many seconds."""
 
