@@ -130,17 +130,19 @@ class Publisher:
     async def _send(self, messages: list[tuple[bytes, bytes, bytes]]) -> list[bytes | None]:
         feed = await self.connection()
         answers = feed.request(messages)
+        late = asyncio.get_running_loop().call_later(_ACK_S, feed.end, f"no answer came in {_ACK_S:.0f} s")
         try:
-            async with asyncio.timeout(_ACK_S):
-                await answers.done
-        except TimeoutError:
-            feed.end(f"no answer came in {_ACK_S:.0f} s")
+            await answers.done
+        finally:
+            late.cancel()
         return answers.found
 
     async def connection(self) -> Feed:
         """Return the connection, made again if it broke; ``OSError`` or ``TimeoutError`` if it cannot be."""
         if self._closed:
             raise StreamError("this connection to the log was closed", hint="connect again")
+        if self._feed is not None and self._feed.ended is None:
+            return self._feed
         async with self._opening:
             if self._feed is None or self._feed.ended is not None:
                 self._feed = await log_in(self._address, "nervure publisher")
