@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from nervure.core.error import ConflictError, NervureError, QueryError
-from nervure.core.observation import Reject, observation_id, sequence_of
+from nervure.core.observation import Reject, Sound, observation_id, sequence_of
 from nervure.core.settings import Access, Limits, Settings
 from nervure.node.compose import Node
 from nervure.node.post import Posts
@@ -89,9 +89,9 @@ def watched(node: Node, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     post_of = node.readings.post
 
-    def noted(datastream: int, payload: bytes, tell: Any) -> None:
+    def noted(datastream: int, payload: bytes, sound: Sound, tell: Any) -> None:
         seen.append(datastream)
-        post_of(datastream, payload, tell)
+        post_of(datastream, payload, sound, tell)
 
     monkeypatch.setattr(node.readings, "post", noted)
     return seen

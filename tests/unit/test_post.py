@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from nervure.core.observation import Reject
+from nervure.core.observation import Reject, Sound
 from nervure.core.settings import Limits
+from nervure.node import event
 from nervure.node.post import Posts
 from nervure.node.readings import IN_FLIGHT, Readings
 from nervure.sense.intake import Intake
@@ -94,6 +95,40 @@ def test_a_message_waits_once_more_where_some_came_meanwhile(monkeypatch: pytest
             posts.add(5, b"{}", told.append)
         await eventually(lambda: len(sent), equals=2, every_s=0.001)
         assert sent[1].count(b"datastream") == 3
+        posts.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_message_was_read_as_is_known_once_and_not_for_ever() -> None:
+    async def scenario() -> None:
+        log, told = Log(), list[object]()
+        posts = Posts(log.publish, 1 << 20, frozenset(), _first)
+
+        async def sent(*sounds: Sound | None) -> bytes:
+            for one in sounds:
+                posts.add(5, b'{"result":1}', told.append, one)
+            await eventually(lambda: log.waiting, equals=1, every_s=0.001)
+            return event.gathered([(5, b'{"result":1}')] * len(sounds))
+
+        async def answered() -> None:
+            refused = await log.take()
+            posts.taken(log.last, refused)
+
+        one = Sound(1.0, None, True)
+        message = await sent(one, one)
+        assert posts.known(b"another") is None
+        assert posts.known(message) == [(5, one), (5, one)]
+        assert posts.known(message) is None
+        await answered()
+        for sounds in ((one, None), (one,)):
+            assert posts.known(await sent(*sounds)) is None
+            await answered()
+        message = await sent(one, one)
+        await answered()
+        await eventually(lambda: posts.busy, equals=False, every_s=0.001)
+        assert posts.known(message) is None  # it was answered: what comes yet is decoded
+        assert len(told) == 7
         posts.close()
 
     asyncio.run(scenario())

@@ -31,6 +31,7 @@ __all__ = [
     "Observation",
     "Quality",
     "Reject",
+    "Sound",
     "observation_id",
     "sequence_of",
 ]
@@ -84,6 +85,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     datastream: int
     message: bytes
+
+
+class Sound(msgspec.Struct, frozen=True, gc=False):
+    """A usual reading that will be taken: its result, and its time in nanoseconds if it says one.
+
+    ``plain`` tells that there is no more to it: without that it has to be decoded again.
+    """
+
+    value: float
+    time: int | None
+    plain: bool
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +220,12 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             extra=extra,
             keyed=None if keyed is None else np.asarray(keyed, dtype=np.bool_),
         )
+
+    def about(self, feature: Longs) -> Batch:
+        """Return the same rows, each about the feature ``[row]`` given; how they are grouped is kept."""
+        found = msgspec.structs.replace(self, feature=feature)
+        found.__dict__["groups"] = self.groups
+        return found
 
     def take(self, rows: NDArray[Any]) -> Batch:
         """Return the rows chosen by a boolean mask or by positions."""

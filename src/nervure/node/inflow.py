@@ -105,6 +105,8 @@ class Inflow:
                     await self._take(_part(entries, begin, place), entries.sequence[place] - 1)
                 await self._change(entries, place)
                 begin = place + 1
+            if begin == len(entries) and entries.sequence[-1] == upto:
+                return
         await self._take(_part(entries, begin, len(entries)) if begin else entries, upto)
 
     async def _take(self, entries: Entries, upto: int) -> None:
@@ -218,8 +220,10 @@ class Inflow:
         The catalogue takes note first: were it the other way round, a crash in between would have
         what is stored told to the log a second time.
         """
-        entry = _part(entries, place, place + 1)
+        entry = _part(entries, place, place + 1) if len(entries) > 1 else entries
         sequence, refused = entry.sequence[0], list[Reject]()
+        if await self._known(entry):
+            return
         try:
             wish = event.read(entry.payload[0])
         except (msgspec.MsgspecError, RecursionError) as cause:
@@ -241,6 +245,19 @@ class Inflow:
         self._watch.take(_NOTHING, sequence)
         self._dealer.take(_NOTHING, sequence)
         self._readings.taken(sequence, refused)
+
+    async def _known(self, entry: Entries) -> bool:
+        """Take readings that were posted together, if it is known still what they were read as."""
+        readings = self._readings.known(entry.payload[0])
+        if readings is None:
+            return False
+        sequence, arrival_ns = entry.sequence[0], entry.received_ns[0]
+        batch = self._intake.sounds(readings, sequence, arrival_ns)
+        if batch is None:
+            return False
+        self._intake.charge([one for one, _ in readings], arrival_ns)
+        await self._keep(entry, batch, [], sequence)
+        return True
 
     async def _make(self, puts: Sequence[event.Put], entry: Entries) -> tuple[Batch, list[Reject]]:
         """Read the Observations that an event makes; the place of each is in its id."""

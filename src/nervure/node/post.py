@@ -24,7 +24,7 @@ from nervure.core.error import (
     StreamError,
     TooLargeError,
 )
-from nervure.core.observation import Draft, Reject, observation_id
+from nervure.core.observation import Draft, Reject, Sound, observation_id
 from nervure.node import event
 from nervure.sense.intake import Intake
 from nervure.sense.reason import TOO_LARGE, UNKNOWN_FEATURE, UNKNOWN_STREAM
@@ -64,10 +64,10 @@ class Publish(Protocol):
 class _Post:
     """A reading, and who waits for it."""
 
-    __slots__ = ("datastream", "payload", "tell")
+    __slots__ = ("datastream", "payload", "sound", "tell")
 
-    def __init__(self, datastream: int, payload: bytes, tell: Tell) -> None:
-        self.datastream, self.payload, self.tell = datastream, payload, tell
+    def __init__(self, datastream: int, payload: bytes, tell: Tell, sound: Sound | None) -> None:
+        self.datastream, self.payload, self.tell, self.sound = datastream, payload, tell, sound
 
 
 class Posts:
@@ -91,6 +91,7 @@ class Posts:
         self._under_way: dict[int, list[_Post]] = {}  # by the number of the message
         self._since: dict[int, int] = {}  # the log position that each is after, the earliest first
         self._waiting: list[tuple[int, int]] = []  # sequence and number of those that the log has
+        self._known: dict[bytes, list[tuple[int, Sound]]] = {}  # by the message that holds them
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[tuple[int, int], Reject] = {}
         self._number = self._count = self._taken = 0
@@ -104,28 +105,35 @@ class Posts:
         """Whether somebody waits."""
         return self._count > 0
 
-    def add(self, datastream: int, payload: bytes, tell: Tell) -> None:
-        """Append a reading that is known to be sound; ``BusyError`` if too many are under way."""
+    def add(self, datastream: int, payload: bytes, tell: Tell, sound: Sound | None = None) -> None:
+        """Append a reading that is known to be sound; ``BusyError`` if too many are under way.
+
+        ``sound`` is what it was read as: it need not be decoded when the log brings it.
+        """
         if self._closed:
             raise StreamError("the node stops")
         if self._count >= IN_FLIGHT:
             raise BusyError("too many readings are under way to the log")
         self._count += 1
-        self._queue.append(_Post(datastream, payload, tell))
+        self._queue.append(_Post(datastream, payload, tell, sound))
         if self._lull is not None:
             if len(self._queue) >= self._usual:
                 self._send_queue()
         elif len(self._queue) == 1 and self._gate is None:  # none are under way, or they are late
             asyncio.get_running_loop().call_soon(self._send_queue)
 
-    async def one(self, datastream: int, payload: bytes) -> int:
+    async def one(self, datastream: int, payload: bytes, sound: Sound | None = None) -> int:
         """Append a reading that is known to be sound; return its id when it is in answers."""
         done: asyncio.Future[int | NervureError] = asyncio.get_running_loop().create_future()
-        self.add(datastream, payload, lambda found: None if done.done() else done.set_result(found))
+        self.add(datastream, payload, lambda found: None if done.done() else done.set_result(found), sound)
         found = await done
         if isinstance(found, NervureError):
             raise found
         return found
+
+    def known(self, payload: bytes) -> Sequence[tuple[int, Sound]] | None:
+        """Return the readings ``(datastream, reading)`` of a message that the log brings, if it is ours."""
+        return self._known.pop(payload, None) if self._known else None
 
     def taken(self, upto: int, refused: Sequence[Reject]) -> None:
         """Let those go on who wait for the store to have come to a log position."""
@@ -196,8 +204,12 @@ class Posts:
         return group
 
     async def _send(self, group: list[_Post], number: int) -> None:
+        item = _item(group)
+        read = [(one.datastream, one.sound) for one in group if one.sound is not None]
+        if len(group) == len(read) > 1:
+            self._known[item[1]] = read
         try:
-            (sequence,) = await self._publish([_item(group)])
+            (sequence,) = await self._publish([item])
         except NervureError as cause:
             self._fail(number, cause)
         except asyncio.CancelledError:
@@ -246,6 +258,8 @@ class Posts:
         """Return those of a message that is under way no more; what came meanwhile goes next."""
         group = self._under_way.pop(number, [])
         self._since.pop(number, None)
+        if not self._under_way:
+            self._known.clear()  # what comes yet is decoded
         if not self._under_way and self._gate is not None:
             self._gate.cancel()
             self._gate = None

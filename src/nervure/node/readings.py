@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from nervure.core.error import BusyError, NervureError, QueryError, StreamError, TooLargeError
-from nervure.core.observation import Batch, Draft, Group, Reject, observation_id
+from nervure.core.observation import Batch, Draft, Group, Reject, Sound, observation_id
 from nervure.node import event
 from nervure.node.array import Message, ids_of, messages
 from nervure.node.post import STOPPED, Posts, Publish, Tell, error_of, require_taken
@@ -144,24 +144,29 @@ class Readings:
         """
         self._require_size(payload)
         subject, now_ns = reading_subject(datastream), time.time_ns()
-        if not self._intake.sound(subject, payload, now_ns) or not await self._default(datastream):
+        sound = self._intake.sound(subject, payload, now_ns)
+        if sound is None or not await self._default(datastream):
             return None
         self._require_calm(subject, now_ns)
         if once is None:
-            return await self._posts.one(datastream, payload)
+            return await self._posts.one(datastream, payload, sound)
         sequences = await self._append([(subject, payload, _name(once, 0))])
         return (await self._stored([observation_id(sequences[0])]))[0]
 
-    def plain(self, datastream: int, payload: bytes) -> bool:
-        """Tell at once that a reading is one that `fast` takes, or that it has to be looked at."""
+    def plain(self, datastream: int, payload: bytes) -> Sound | None:
+        """Read at once a reading that `fast` takes; None: it has to be looked at."""
         if len(payload) > self._most or not self._quick(datastream):
-            return False
+            return None
         return self._intake.sound(reading_subject(datastream), payload, time.time_ns())
 
-    def post(self, datastream: int, payload: bytes, tell: Tell) -> None:
+    def post(self, datastream: int, payload: bytes, sound: Sound, tell: Tell) -> None:
         """Append a plain reading; ``tell`` its id when it is in answers, or what went wrong."""
         self._require_calm(reading_subject(datastream), time.time_ns())
-        self._posts.add(datastream, payload, tell)
+        self._posts.add(datastream, payload, tell, sound)
+
+    def known(self, payload: bytes) -> Sequence[tuple[int, Sound]] | None:
+        """Return the readings ``(datastream, reading)`` of a message that the log brings, if it is ours."""
+        return self._posts.known(payload)
 
     async def change(self, id: int, draft: Draft) -> None:
         """Give an Observation another content."""

@@ -20,12 +20,12 @@ from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns, moments_ns
 from nervure.sense.part import Fault, Part, unissued
 from nervure.sense.reason import Unreadable
 
-__all__ = ["Block", "joined", "pack_columns", "plain_pack", "reading_columns"]
+__all__ = ["NAN", "Block", "joined", "pack_columns", "plain_pack", "reading_columns"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-_NAN = endless(math.nan)
+NAN = endless(math.nan)
 _Grids = tuple[Longs, Longs, list[int | None]]
 """Of each pack its first instant, its step, and when it was issued, if it says so."""
 
@@ -52,7 +52,7 @@ def reading_columns(
     time = _times([message.phenomenonTime for message in messages], arrival[where])
     issued = [message.resultTime for message in messages]
     codes = [message.unit for message in messages]
-    nothing = _NAN[:count]
+    nothing = NAN[:count]
     bare = issued.count(None)
     part = Part(
         stream=stream,
@@ -223,7 +223,7 @@ def _some_issued(issues: list[int | None], counts: Longs) -> NDArray[np.int8]:
 
 def _bounds(bounds: list[list[float | None] | None], counts: Longs) -> Floats:
     if bounds.count(None) == len(bounds):
-        return _NAN[: int(counts.sum())]
+        return NAN[: int(counts.sum())]
     filled = [[None] * int(count) if one is None else one for one, count in zip(bounds, counts, strict=True)]
     return np.array(list(chain.from_iterable(filled)), dtype=np.float64)
 

@@ -158,7 +158,7 @@ class Door:
         Of one usual reading on its Datastream's own subject it is plain whose it is.
         """
         now_ns = time.time_ns()
-        if self._intake.sound(subject, payload, now_ns):
+        if self._intake.sound(subject, payload, now_ns) is not None:
             return (0,), (), []
         batch, rejects = self._intake.check(subject, payload, now_ns)
         if len(batch):

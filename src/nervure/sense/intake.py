@@ -6,6 +6,7 @@ by typed decoders and put together as columns; all else goes through `decode`, m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -16,17 +17,17 @@ from numpy.typing import NDArray
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.instant import SECOND_NS
-from nervure.core.observation import PACK_BITS, Batch, Reject
+from nervure.core.observation import PACK_BITS, Batch, Reject, Sound
 from nervure.core.settings import Limits
 from nervure.sense.column import Block, joined, pack_columns, plain_pack, reading_columns
 from nervure.sense.decode import PACK, READING, Pack, Reading, decode, loaded
 from nervure.sense.directory import Directory
 from nervure.sense.foretold import Foretold
 from nervure.sense.gateway import refusal_of
-from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns
 from nervure.sense.part import Fault, Part, Place, Rows
 from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, UNRESOLVED, Unreadable
 from nervure.sense.screen import bounds, out_of_range, why_not, wrong
+from nervure.sense.sound import LONG, UNREADABLE, flat, sound, sounds
 from nervure.stream.subject import datastream_of, feature_of
 from nervure.stream.wire import Entries
 
@@ -41,9 +42,6 @@ KEPT_BYTES = 4096
 """How much of a rejected message is kept to be looked at."""
 
 _BURST_S = 2.0
-_LONG = 160  # bytes; what is longer is seldom a single reading
-_FLAT = 32  # a reading with more brackets may be nested deep
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
 class _Sorted:
@@ -138,10 +136,10 @@ class Intake:
 
     def charge(self, datastreams: Iterable[int], received_ns: int) -> None:
         """Count readings that came gathered against their senders, as if each had been a message."""
-        for one in datastreams:
+        for one, count in Counter(datastreams).items():
             row = self._directory.row_of_id.get(one)
             if row is not None:
-                self._busy[row] = max(self._busy[row], received_ns) + self._cost_ns
+                self._busy[row] = max(self._busy[row], received_ns) + count * self._cost_ns
 
     def flooded(self, subject: str, now_ns: int) -> bool:
         """Tell whether a message sent now would be left out because its Datastream sends too many."""
@@ -158,24 +156,16 @@ class Intake:
         self._foretold.expect(payload)
         return self.check(subject, payload, received_ns)
 
-    def sound(self, subject: str, payload: bytes, received_ns: int) -> bool:
-        """Tell at once that a message is one usual reading which will be taken; if not, ask `check`."""
+    def sound(self, subject: str, payload: bytes, received_ns: int) -> Sound | None:
+        """Read at once one usual reading which will be taken; None: ask `check`."""
         row = self._directory.plain.get(subject)
-        if row is None or len(payload) > self.limits.message_bytes or not _flat(payload):
-            return False
-        try:
-            reading = READING.decode(payload)
-        except _UNREADABLE:
-            return False
-        if reading.unit is not None:
-            return False
-        first, latest = FIRST_NS, LAST_NS
-        if self._directory.declared[row]:
-            first, latest = self._bounds.oldest, received_ns + self._bounds.future
-        for one in (reading.phenomenonTime, reading.resultTime):
-            if one is not None and not first <= moment_ns(one) <= latest:
-                return False
-        return True
+        if row is None or len(payload) > self.limits.message_bytes:
+            return None
+        return sound(payload, row, self._directory, self._bounds, received_ns)
+
+    def sounds(self, readings: Sequence[tuple[int, Sound]], sequence: int, received_ns: int) -> Batch | None:
+        """Return what the log's message of readings ``(datastream, reading)`` holds; None: decode it."""
+        return sounds(readings, sequence, received_ns, self._directory, self._bounds)
 
     def _take(self, entries: Entries, *, bounded: bool) -> tuple[Batch, list[Reject]]:
         arrival = np.array(entries.received_ns, dtype=np.int64)
@@ -215,10 +205,10 @@ class Intake:
                     found.flooded.append(number)
                     continue
                 busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
-            if len(payload) <= _LONG or _single(payload):  # else a pack, most likely
+            if len(payload) <= LONG or _single(payload):  # else a pack, most likely
                 try:
                     readings.append(decode_reading(payload))
-                except _UNREADABLE:
+                except UNREADABLE:
                     pass
                 else:
                     reading_rows.append(row)
@@ -226,7 +216,7 @@ class Intake:
                     continue
             try:
                 pack = decode_pack(payload)
-            except _UNREADABLE:
+            except UNREADABLE:
                 found.other.append(number)
                 continue
             if plain_pack(pack, most_rows):
@@ -350,16 +340,8 @@ class Intake:
         return None if keyed.all() else keyed
 
 
-def _flat(payload: bytes) -> bool:
-    """Tell at once that a message in JSON has few brackets; typed decoders do not look how deep it is nested.
-
-    How deep they can go depends on who asks: what was read on its way in must be read from the log again.
-    """
-    return len(payload) <= _LONG or payload.count(b"[") + payload.count(b"{") <= _FLAT
-
-
 def _single(payload: bytes) -> bool:
-    return b'"result"' in payload and _flat(payload)
+    return b'"result"' in payload and flat(payload)
 
 
 def _some(texts: list[str | None] | None) -> list[str | None] | None:

@@ -15,14 +15,14 @@ from nervure.sense.moment import FIRST_NS, LAST_NS, moment_ns, written
 from nervure.sense.part import Part
 from nervure.sense.reason import FUTURE, NOT_A_NUMBER, OUT_OF_TYPE, TOO_OLD
 
-__all__ = ["Bounds", "bounds", "out_of_range", "why_not", "wrong"]
+__all__ = ["GOOD", "Bounds", "bounds", "out_of_range", "why_not", "wrong"]
 
 Longs = NDArray[np.int64]
 
 _WRONG = ("", NOT_A_NUMBER, TOO_OLD, FUTURE, OUT_OF_TYPE)
 
 
-_GOOD = endless(np.int8(Quality.GOOD))
+GOOD = endless(np.int8(Quality.GOOD))
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ def out_of_range(part: Part, directory: Directory) -> NDArray[np.int8]:
     """Return the quality of each row: a value beyond the physical range is kept, and marked."""
     lowest, highest = directory.inner
     if len(part.value) and lowest <= least(part.value) and most(part.value) <= highest:
-        return _GOOD[: len(part.value)]
+        return GOOD[: len(part.value)]
     low, high = directory.low[part.stream], directory.high[part.stream]
     beyond = (part.value < low) | (part.value > high)
     return beyond.astype(np.int8) * np.int8(Quality.OUT_OF_RANGE)

@@ -21,6 +21,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from nervure.core.error import NervureError
+from nervure.core.observation import Sound
 from nervure.serve.answer import Answer, Scope, failure, headers_of
 from nervure.serve.guard import Guard
 from nervure.serve.header import always
@@ -57,11 +58,11 @@ Lines = list[tuple[bytes, bytes]]
 class Readings(Protocol):
     """Appends readings to the log."""
 
-    def plain(self, datastream: int, payload: bytes, /) -> bool:
-        """Tell at once that this is one usual reading which will be taken."""
+    def plain(self, datastream: int, payload: bytes, /) -> Sound | None:
+        """Read at once one usual reading which will be taken; None: it has to be looked at."""
         ...
 
-    def post(self, datastream: int, payload: bytes, tell: Tell, /) -> None:
+    def post(self, datastream: int, payload: bytes, sound: Sound, tell: Tell, /) -> None:
         """Append a plain reading; tell its id when answers have it, or what went wrong."""
         ...
 
@@ -139,14 +140,15 @@ class Shortcut:
     def take(self, head: _Head, body: bytes, own: Mapping[str, Any], tell: Tell) -> bool:
         """Append a reading on behalf of who sends it; false: nothing was done."""
         try:
-            if not self._readings.plain(head.datastream, body):
+            sound = self._readings.plain(head.datastream, body)
+            if sound is None:
                 return False
             principal = self._guard.at_once({**head.scope, **own})
             if principal is None or principal.project is not None:
                 return False
             principal.require_streams((head.datastream,))
             self._guard.count(principal)
-            self._readings.post(head.datastream, body, tell)
+            self._readings.post(head.datastream, body, sound, tell)
         except NervureError:  # the general way says what is wrong
             return False
         return True
