@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.columnar import every, some
+from nervure.core.columnar import endless, every, some
 from nervure.core.error import ConflictError, StoreError
 from nervure.core.group import Places
 from nervure.core.observation import Batch
@@ -60,6 +60,7 @@ class Features:
         self._default: Longs = np.empty(0, np.int64)
         self._told = np.empty(0, np.bool_)
         self._quick: dict[int, int] = {}
+        self._sure: dict[int, Longs] = {}  # defaults that were observed already, as columns without an end
         self._there: set[tuple[int, int]] = set()
         self._seen: set[tuple[int, int]] = set()
         self._fresh: set[tuple[int, int]] = set()
@@ -70,6 +71,7 @@ class Features:
         self._stream, self._default = np.empty(0, np.int64), np.empty(0, np.int64)
         self._told = np.empty(0, np.bool_)
         self._quick.clear()
+        self._sure.clear()
         self._there.clear()
 
     async def default(self, datastream: int) -> int:
@@ -93,6 +95,9 @@ class Features:
         self._heed()
         if batch.feature is not None and some(batch.feature != 0):
             return await self._mixed(batch, batch.feature)
+        alone = int(batch.datastream[0]) if len(batch.groups.starts) == 1 else None
+        if alone is not None and alone in self._sure:
+            return batch.about(self._sure[alone][: len(batch)]), _NOBODY
         streams = batch.datastream[batch.groups.firsts]
         place = self._find(streams)
         if place is None:
@@ -101,7 +106,9 @@ class Features:
         if not some(feature != 0):
             return batch, _NOBODY
         self._tell(streams, place)
-        return msgspec.structs.replace(batch, feature=batch.groups.spread(feature)), _NOBODY
+        if alone is not None:
+            self._sure[alone] = endless(feature[0])
+        return batch.about(batch.groups.spread(feature)), _NOBODY
 
     async def note(self) -> None:
         """Have the catalogue note what was observed for the first time, if it is there."""

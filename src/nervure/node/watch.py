@@ -14,6 +14,7 @@ from nervure.act.engine import Engine
 from nervure.act.notify import Notifier
 from nervure.core.alert import Alert
 from nervure.core.card import Card
+from nervure.core.columnar import most
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import AwayError, StoreError
@@ -202,7 +203,7 @@ class Watch:
 
     def _greet(self, batch: Batch) -> None:
         """Take up Datastreams that nobody had when it was looked last: their first readings count, too."""
-        if int(batch.datastream.max(initial=0)) > self._newest:
+        if len(batch) and most(batch.datastream) > self._newest:
             with contextlib.suppress(StoreError):  # the catalogue is away: with the next look
                 self.learn()
 

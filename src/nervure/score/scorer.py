@@ -186,6 +186,8 @@ class Scorer:
 
     def _mine(self, batch: Batch) -> tuple[Batch, Longs]:
         """Return the readings that anything here is made of, and where the stream of each group is."""
+        if len(batch.groups.starts) == 1 and str(batch.datastream[0]) not in self._place_of:
+            return _NOTHING, self._ids[:0]
         streams = batch.datastream[batch.groups.firsts] if len(self._ids) else self._ids
         place = self._known.of(streams)
         ours = self._ids[place] == streams
@@ -386,8 +388,7 @@ class Scorer:
 def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:
     """Put the findings of the stages back into log order."""
     if not parts:
-        nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
-        return Findings.blank(none, none, nothing, nothing)
+        return Findings.blank(_NOTHING.id, _NOTHING.id, _NOTHING.value, _NOTHING.value, lasting=True)
     if len(parts) == 1:
         return parts[0][1]
     order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")

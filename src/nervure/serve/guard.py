@@ -218,17 +218,18 @@ def _pair(value: str) -> tuple[str, str]:
 def _require_here(scope: Scope) -> None:
     """Refuse what a web page of another site could have sent (DNS rebinding, cross-site posts)."""
     headers = dict(scope["headers"])
-    server = scope.get("server") or ("127.0.0.1", None)
-    host = headers.get(b"host", str(server[0]).encode()).decode("latin-1")
-    origin = headers.get(b"origin")
-    for name, url in (("Host", f"//{host}"), ("Origin", origin.decode("latin-1") if origin else None)):
-        if url is not None and not _ours(url):
-            raise DeniedError(f"this node answers this machine only, not {name} {url.removeprefix('//')!r}")
+    host = headers.get(b"host")
+    if host is None:
+        host = str((scope.get("server") or ("127.0.0.1", None))[0]).encode()
+    for name, url in (("Host", b"//" + host), ("Origin", headers.get(b"origin"))):
+        if url and not _ours(url):
+            said = url.decode("latin-1").removeprefix("//")
+            raise DeniedError(f"this node answers this machine only, not {name} {said!r}")
 
 
 @lru_cache(1024)
-def _ours(url: str) -> bool:
+def _ours(url: bytes) -> bool:
     try:
-        return is_loopback(urlsplit(url).hostname or "")
+        return is_loopback(urlsplit(url.decode("latin-1")).hostname or "")
     except ValueError:
         return False

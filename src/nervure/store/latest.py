@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Span = tuple[int, int, int | None, int | None]
 """First and newest phenomenon time, first and newest result time (None where nobody gave one), in ns."""
 
+_FEW = 64
+
 NEVER = np.iinfo(np.int64).min
 ALWAYS = np.iinfo(np.int64).max
 
@@ -60,6 +62,7 @@ class Latest:
     def __init__(self) -> None:
         self.datastream: Longs = np.empty(0, np.int64)
         self._places = Places(self.datastream)
+        self._slot: dict[int, int] = {}
         self.time: Longs = np.empty(0, np.int64)
         self.value: Floats = np.empty(0, np.float64)
         self.result_time: Longs = np.empty(0, np.int64)
@@ -121,6 +124,33 @@ class Latest:
         slot, wanted = slot[inside], wanted[inside]
         kept: Longs = slot[(self.datastream[slot] == wanted) & (self.time[slot] != NEVER)]
         return kept
+
+    def rises(self, batch: Batch) -> int | None:
+        """Return the place of the one Datastream of a few plain rows that rise above its newest; else None.
+
+        Plain are rows without a result time or an end.
+        """
+        mark = None if batch.marks is None else only(batch.marks)
+        plain = mark is not None and mark & NO_RESULT_TIME and batch.result_time is batch.time
+        if not plain or batch.end_time is not None or len(batch) > _FEW or len(batch.groups.starts) != 1:
+            return None
+        stream = int(batch.datastream[0])
+        place = self._slot.get(stream)
+        if place is None:
+            place = self._slot[stream] = int(self.slots(batch.datastream[:1])[0])
+        times = batch.time.tolist()
+        return place if times[0] > self.time[place] and times == sorted(set(times)) else None
+
+    def rise_to(self, batch: Batch, place: int) -> None:
+        """Take up rows of which :meth:`rises` has told the place: what `add` does for many, for one."""
+        newest = batch.time[-1]
+        self.time[place] = self.result_of_time[place] = newest
+        self.value[place] = batch.value[-1]
+        self.result_time[place] = max(self.result_time[place], newest)
+        self.first[place] = min(self.first[place], batch.time[0])
+        self.rows[place] += len(batch)
+        self.end[place] = max(self.end[place], newest)
+        self.moved[place] = True
 
     def add(self, batch: Batch, newer: Longs | None = None) -> None:
         """Take up rows that were stored.
@@ -283,6 +313,7 @@ class Latest:
             setattr(self, name, column)
         self.datastream = merged
         self._places = Places(merged)
+        self._slot.clear()
 
 
 _NEUTRAL = {
