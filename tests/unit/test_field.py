@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from nervure.cli import main
 from nervure.cli.feed import Source
 from nervure.cli.vigil import _chosen
 from nervure.core.error import NotFoundError
+from nervure.twin.once import once
+from nervure.twin.state import FOLDER
 
 ALONE = ["twin", "run", "flood", "--alone", "--json", "--minutes"]
 
@@ -47,6 +51,20 @@ def test_what_is_asked_wrongly_is_told(
 ) -> None:  # fmt: skip
     assert main([*ALONE, "60", *words]) in (1, 2)
     assert said in capsys.readouterr().err
+
+
+def test_a_twin_that_runs_is_not_shut_out_by_a_second_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--set", f"data={tmp_path}", "--set", "access.open=true", "--set", "http.port=1"]
+    with once(tmp_path / FOLDER, "flood", "flood/"):
+        for more in ([], ["--enrol"]):  # which gives its devices new credentials, too
+            assert main(["twin", "run", "flood", *more, *place]) == 1
+            assert f"runs already, in process {os.getpid()}" in capsys.readouterr().err
+        assert main(["twin", "run", "flood", "--prefix", "other/", *place]) == 1
+        assert "no node answers" in capsys.readouterr().err
+    assert main(["twin", "run", "flood", *place]) == 1
+    assert "no node answers" in capsys.readouterr().err
 
 
 def test_who_joins_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
     from nervure.twin.run import Counts, Field, Pace
     from nervure.twin.state import FOLDER
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _once(name, asked, loaded):
         opened = open_one(name, asked.net, Path(folder))
         try:
             opened.reset(seed=asked.seed, scenario=written(asked.scenario))
@@ -68,6 +69,20 @@ def field(name: str, asked: Going, loaded: Settings, *, quiet: bool) -> Counts:
             return found
         finally:
             opened.close()
+
+
+def _once(name: str, asked: Going, loaded: Settings) -> AbstractContextManager[None]:
+    """Hold the place of a twin that the platform is to know."""
+    from nervure.twin.once import once
+    from nervure.twin.state import FOLDER
+
+    if asked.alone:
+        return nullcontext()
+    return once(loaded.folder / FOLDER, name, _prefix(name, asked))
+
+
+def _prefix(name: str, asked: Going) -> str:
+    return asked.prefix if asked.prefix is not None else f"{name}/"
 
 
 def _keeping(name: str, asked: Going, loaded: Settings) -> Keep | None:
@@ -206,9 +221,8 @@ def _places(
 
     if asked.alone:
         return unknown(about, kept)
-    prefix = asked.prefix if asked.prefix is not None else f"{name}/"
     with client(loaded, asked.token) as api:
-        return enrol(api, about, prefix, kept=kept, sign_in=not loaded.access.open)
+        return enrol(api, about, _prefix(name, asked), kept=kept, sign_in=not loaded.access.open)
 
 
 def _begin_ns(asked: Going) -> int:

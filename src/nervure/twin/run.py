@@ -8,6 +8,7 @@ into the twin, and what is left to the device's own plan is given back to it.
 
 from __future__ import annotations
 
+import logging
 import math
 import ssl
 import threading
@@ -30,6 +31,7 @@ from nervure.twin.fault import Faults
 
 __all__ = ["Broker", "Counts", "Field", "Guarded", "Keep", "Pace", "Post"]
 
+_log = logging.getLogger("nervure.twin")
 _CONNECT_S = 20.0
 _KEEPALIVE_S = 30
 _AHEAD = 2_000  # messages on their way at most
@@ -175,8 +177,11 @@ class _Client:
         self, client: paho.Client, data: object, flags: object, reason: Any, more: object
     ) -> None:
         if reason.is_failure:
+            if self._connected.is_set() and not self._refused:  # else it is told to who opens it
+                _log.warning("%s is not let in any more: %s; nobody hears it", self._place.username, reason)
             self._refused = str(reason)
         else:
+            self._refused = ""
             client.subscribe(f"nervure/tasks/{self._place.thing}", qos=1)
         self._connected.set()
 
