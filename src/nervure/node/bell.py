@@ -1,4 +1,4 @@
-"""Rings when a loop needs somebody: it tripped, its guard is away, or does not do what it is told.
+"""Rings when a loop needs somebody: it tripped, waits for a yes, its guard is away or does not as it is told.
 
 Alerts go the way of all alerts: into the catalogue with their news, in the transaction of what shows them,
 and from there to pages, MQTT, a webhook, mail. What is over is cleared the same way; after a restart
@@ -24,10 +24,11 @@ ACT = "act"
 AWAY_S = 15.0
 """So long nothing is heard of a guard before somebody is told: a reconnection takes less."""
 
-Why = Literal["trip", "away", "unfit", "drift", "rests"]
+Why = Literal["trip", "away", "unfit", "drift", "rests", "waiting"]
 
 _SEVERITY: Mapping[Why, Severity] = {
     "trip": "major", "away": "minor", "unfit": "minor", "drift": "warning", "rests": "warning",
+    "waiting": "warning",
 }  # fmt: skip
 _MOST = 10_000
 _LONGEST = 2000
@@ -82,6 +83,14 @@ class Bell:
         """Ring for names that a declaration rests on and that nothing has, with what there is."""
         text = "{name} rests on %r, and nothing here is called so: nobody sees whether it drifts. %s"
         self._ring(loop, "rests", now_ns, {name: text % (name, hint) for name, hint in unknown.items()})
+
+    def waiting(self, loop: int, *, waits: bool, now_ns: int) -> None:
+        """Ring for as long as anything that is wanted of a loop waits for somebody to say yes."""
+        text = (
+            "{name} waits for somebody to say yes or no: nervure act waiting, then nervure act approve or "
+            "refuse TASK --as NAME, or the console's screen Act."
+        )
+        self._ring(loop, "waiting", now_ns, {"approval": text} if waits else {})
 
     def gone(self, there: Iterable[int], now_ns: int) -> None:
         """Ring no more for loops that are not there any longer."""

@@ -27,6 +27,7 @@ from nervure.core.interlock import Declared, Value
 from nervure.core.interlock_check import inputs, span_ns
 from nervure.core.mac import Sealed, fingerprint, sealed
 from nervure.core.order import Do, Order, Report
+from nervure.node.awaiting import Line
 from nervure.node.bell import Bell
 from nervure.node.plate import Plates
 from nervure.node.there import by_its_time, sensed
@@ -171,6 +172,7 @@ class Loops:
             if ruling.state == "tripped" and not read.guarded:  # nobody there latches it
                 after = latched(after, ruling, now_ns)
                 self.bell.trips(found.capability, after.known.trips, now_ns)
+            ruling = Line(self._catalogue, self._writer, self.write).of(found, proposal, ruling)
             self._wrote(found, proposal, ruling, standing, after)
             return ruling
 

@@ -41,6 +41,7 @@ class Patrol:
         self._begun_ns = time.time_ns()
         self._read_ns = 0
         self._there: dict[int, Declared] = {}
+        self._waiting: frozenset[int] = frozenset()  # loops of which something waits for a yes
 
     async def run(self) -> None:
         """Walk, for ever."""
@@ -66,18 +67,21 @@ class Patrol:
         if (
             now_ns - self._read_ns >= _READ_NS or rings - self._there.keys()
         ):  # one may be younger than the list
-            self._there, self._read_ns = self._read(), now_ns
+            self._there, self._waiting = self._read()
+            self._read_ns = now_ns
         for loop, read in self._there.items():
             if read.guarded:
                 away[loop] = self._away_ns(loop, now_ns)
                 unfit[loop] = unlike(self._loops.report(loop), read, self._loops.key(loop), loop)
-        if not bell.loops and not any(away.values()) and not any(unfit.values()):
+        if not bell.loops and not any(away.values()) and not any(unfit.values()) and not self._waiting:
             return
         with self._loops.turn():
             bell.gone({*self._there, *(bell.loops - rings)}, now_ns)
             for loop, since_ns in away.items():
                 bell.away(loop, since_ns, now_ns)
                 bell.unfit(loop, unfit[loop], now_ns)
+            for loop in self._there:
+                bell.waiting(loop, waits=loop in self._waiting, now_ns=now_ns)
 
     def judge(self, now_ns: int, *, every_ns: int = _JUDGE_NS) -> None:
         """Hold the forecasts of models that loops rest on against what came true, if it is time to."""
@@ -115,13 +119,14 @@ class Patrol:
         last = self._begun_ns if heard is None else heard.at_ns
         return last if now_ns - last > AWAY_S * SECOND_NS else None
 
-    def _read(self) -> dict[int, Declared]:
+    def _read(self) -> tuple[dict[int, Declared], frozenset[int]]:
         with self._catalogue.database.read() as connection:
             found = [row for row in rows.capabilities(connection) if "act" in row["properties"]]
+            waiting = frozenset(rows.waiting(connection))
         there = {}
         for row in found:
             try:
                 there[int(row["id"])] = self._loops.declaration(row)
             except NervureError as cause:  # it is said where it is asked for
                 _log.debug("capability %s: %s", row["id"], cause.what)
-        return there
+        return there, waiting

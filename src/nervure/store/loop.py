@@ -148,7 +148,13 @@ def asked(connection: sa.Connection, task: int) -> Asked | None:
 def going(connection: sa.Connection, capability: int) -> list[int]:
     """Return the Tasks of a capability that its device has taken and that have not ended."""
     mine = (_TASK.c.tasking_capability_id == capability, _TASK.c.status.in_(("acknowledged", "running")))
-    return list(connection.execute(sa.select(_TASK.c.id).where(*mine).order_by(_TASK.c.id)).scalars())
+    return sorted(connection.execute(sa.select(_TASK.c.id).where(*mine)).scalars())
+
+
+def awaiting(connection: sa.Connection, capability: int) -> list[int]:
+    """Return the Tasks of a capability that wait for people, the oldest first."""
+    mine = (_TASK.c.status == "awaiting approval", _TASK.c.tasking_capability_id == capability)
+    return sorted(connection.execute(sa.select(_TASK.c.id).where(*mine)).scalars())
 
 
 def newest(connection: sa.Connection) -> int:

@@ -245,6 +245,7 @@ task = sa.Table(
     _properties(),
     _link("tasking_capability_id", "tasking_capability", "Which capability is asked for"),
     sa.UniqueConstraint("project_id", "key"),
+    sa.Index("ix_task_status_tasking_capability_id", "status", "tasking_capability_id"),
     sqlite_autoincrement=True,
     comment="What was asked of Things (OGC 17-079, with the status of SensorThings 2.0)",
 )  # fmt: skip

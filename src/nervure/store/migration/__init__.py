@@ -13,7 +13,7 @@ from nervure.store.database import Database
 
 __all__ = ["HEAD", "migrate"]
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision: where it stands already, Alembic is not even loaded."""
 
 _FOLDER = Path(__file__).parent
