@@ -326,10 +326,14 @@ class Field:
             if self._clients:
                 body = msgspec.json.encode({"phenomenonTime": stamp, "resultTime": now, "result": value})
                 self._clients[place.thing].publish(reading_topic(key), body)
-        while any(one.backlog() > _AHEAD for one in self._clients.values()):
+        while not self._stopped.is_set() and any(one.backlog() > _AHEAD for one in self._clients.values()):
             time.sleep(0.01)
 
     def _drain(self, patience_s: float = 30.0) -> None:
+        """Wait for what is on its way; who was told to stop does not wait for a platform that is away."""
         until = time.monotonic() + patience_s
-        while time.monotonic() < until and any(one.backlog() for one in self._clients.values()):
+        while time.monotonic() < until and any(
+            one.backlog() and (one.mqtt.is_connected() or not self._stopped.is_set())
+            for one in self._clients.values()
+        ):
             time.sleep(0.02)
