@@ -120,6 +120,21 @@ def _hand(api: httpx.Client, loop: int, device: Station) -> None:
     until(lambda: device.values["speed"], equals=50.0)
 
 
+def test_who_takes_a_loop_at_the_command_line_hears_what_became_of_it(
+    node: Opened, api: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said ``requested``, and that it went well, of what the judge refused a moment later."""
+    given = made(api, "hand pump", PUMP, SPEED)
+    words = ["act", "hand", str(given.capability)]
+    where = ["--set", f"http.port={node.http.rpartition(':')[2]}"]
+    with Station(node.mqtt_port, given, {"speed": 20.0}):
+        until(lambda: api.get(f"/api/loops/{given.capability}").json()["guard"], equals="here")
+        assert main([*words, "speed=130", *where]) == 1
+        assert ": rejected, range of speed" in capsys.readouterr().out
+        assert main([*words, "speed=10", *where, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["status"] == "running"
+
+
 def test_a_trip_is_heard_by_mqtt_and_cleared_by_a_person(node: Opened, api: httpx.Client) -> None:
     """The whole way: the pump moves nothing, its guard trips, an alert goes out, somebody resets."""
     effect = {"kind": "effect", "of": "speed", "input": "flow", "least": 1.0, "within": "300ms"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from nervure.cli.output import say, table, write_json
 from nervure.cli.person import As, look, tell
 from nervure.cli.steer import run
 from nervure.core.error import UsageError
-from nervure.core.task import WATCH_H, Mode
+from nervure.core.task import FINAL, WATCH_H, Mode
 
 __all__ = ["act", "approve", "auto", "guard", "hand", "log", "loops", "mode", "refuse", "reset", "waiting"]
 
@@ -21,6 +22,11 @@ act = App(name="act", help="Control loops: modes, hand, approvals, trips, their 
 trip = App(name="trip", help="What has tripped.")
 act.command(trip)
 act.command(run)
+
+_PATIENCE_S, _EVERY_S = 3.0, 0.1
+_UNDER_WAY = ("requested", "checked", "approved", "dispatched", "acknowledged")
+_NOBODY = "its device has not answered yet: nervure act list says whether its guard is here"
+_BAD = FINAL - {"completed", "superseded"}
 
 Loop = Annotated[int, Parameter(help="The loop's number, as nervure act list shows it.")]
 TaskId = Annotated[int, Parameter(help="The Task's number, as nervure act waiting shows it.")]
@@ -57,10 +63,17 @@ def waiting(*, settings: File = None, change: Change = (), json: Json = False) -
         write_json(found)
         return 0
     rows = [
-        (str(one["id"]), str(one["loop"]), one["model"] or one["by"], _values(one["values"]), one["detail"])
+        (
+            str(one["id"]),
+            f"{one['loop']} {one['name']}",
+            one["model"] or one["by"],
+            _values(one["values"]),
+            one["created"][:19],
+            one["detail"] + (f"; yes: {', '.join(one['approved'])}" if one["approved"] else ""),
+        )
         for one in found
     ]
-    table(("task", "loop", "of", "wants", "why it waits"), rows)
+    table(("task", "loop", "of", "wants", "since", "why it waits"), rows)
     return 0
 
 
@@ -69,7 +82,8 @@ def approve(
     task: TaskId, /, *, who: As = None, settings: File = None, change: Change = (), json: Json = False
 ) -> int:
     """Say yes to a Task."""
-    return _task(tell(settings, change, who, f"/api/tasks/{task}/approve"), json)
+    said = tell(settings, change, who, f"/api/tasks/{task}/approve")
+    return _task(_settled(said, settings, change), json)
 
 
 @act.command
@@ -84,7 +98,8 @@ def refuse(
     json: Json = False,
 ) -> int:
     """Say no to a Task."""
-    return _task(tell(settings, change, who, f"/api/tasks/{task}/refuse", {"why": why}), json)
+    _task(tell(settings, change, who, f"/api/tasks/{task}/refuse", {"why": why}), json)
+    return 0  # that it is rejected is what was wanted
 
 
 @act.command
@@ -106,7 +121,8 @@ def hand(
         if not 0 < minutes < math.inf:
             raise UsageError(f"nothing can be held for {minutes:g} minutes", hint="--minutes 15")
         body["minutes"] = minutes
-    return _task(tell(settings, change, who, f"/api/loops/{loop}/hand", body), json)
+    asked = tell(settings, change, who, f"/api/loops/{loop}/hand", body)
+    return _task(_settled(asked, settings, change), json)
 
 
 @act.command
@@ -235,8 +251,15 @@ def _values(values: dict[str, Any]) -> str:
 
 
 def _odd(one: dict[str, Any]) -> str:
+    """Say what somebody has to see to.
+
+    >>> _odd({"trips": [], "unfit": "", "waiting": 1}), _odd({"trips": [], "unfit": "no key", "waiting": 0})
+    ('1 waits for approval', 'cannot be commanded: no key')
+    """
     said = [f"tripped: {trip['rule']}" for trip in one["trips"]]
-    return ", ".join(said + ([f"{one['waiting']} wait for approval"] if one["waiting"] else []))
+    said += [f"cannot be commanded: {one['unfit']}"] if one["unfit"] else []
+    said += [f"{one['waiting']} wait{'s' * (one['waiting'] == 1)} for approval"] if one["waiting"] else []
+    return ", ".join(said)
 
 
 def _pair(text: str) -> tuple[str, float | bool | str]:
@@ -259,12 +282,23 @@ def _pair(text: str) -> tuple[str, float | bool | str]:
     return name, number
 
 
+def _settled(found: dict[str, Any], settings: File, change: Change) -> dict[str, Any]:
+    """Wait for what becomes of a Task: the judge and the device answer at once, where they are there."""
+    until = time.monotonic() + _PATIENCE_S
+    while found["status"] in _UNDER_WAY and time.monotonic() < until:
+        time.sleep(_EVERY_S)
+        found = look(settings, change, f"/api/tasks/{found['id']}")
+    return found
+
+
 def _task(found: dict[str, Any], json: bool) -> int:
+    """Say what has become of a Task; the exit code tells whether it did not come to be."""
+    detail = found["detail"] or (_NOBODY if found["status"] in _UNDER_WAY else "")
     if json:
         write_json(found)
     else:
-        say(f"task {found['id']}: {found['status']}" + (f", {found['detail']}" if found["detail"] else ""))
-    return 0
+        say(f"task {found['id']}: {found['status']}" + (f", {detail}" if detail else ""))
+    return int(found["status"] in _BAD)
 
 
 def _done(found: Any, text: str, json: bool) -> int:

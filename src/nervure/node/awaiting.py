@@ -1,9 +1,9 @@
 """Of what one controller wants of a loop one wish waits for people: the newest, or an older one for the same.
 
 A controller asks again every moment, and people take their time: without this a loop in advisory gathers
-wishes by the hundred, most of them of a moment that is long over, and who says yes to one of those does not get
-what they read. What asks for the same as one that waits gives way to that one, so that its number stays and
-several people can say yes to it.
+wishes by the hundred, most of them of a moment that is long over, and who says yes to one of those does not
+get what they read. What asks for the same as one that waits gives way to that one, so that its number stays
+and several people can say yes to it.
 """
 
 from __future__ import annotations
