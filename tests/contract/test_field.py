@@ -22,7 +22,7 @@ from nervure.twin.building import Building
 from nervure.twin.energyplus import EnergyPlus, small_office
 from nervure.twin.enrol import Place, enrol
 from nervure.twin.flood import Flood
-from nervure.twin.keep import keeps
+from nervure.twin.keep import KINDS, keeps
 from nervure.twin.machine import Machine
 from nervure.twin.pipes import Pipes
 from nervure.twin.run import Broker, Field, Pace
@@ -98,6 +98,32 @@ def test_a_twin_is_heard_and_obeys_behind_its_guard(
     _stored(api, places, field.counts.readings)
     again = enrol(api, about, f"{name}/", kept=kept, sign_in=False)
     assert [(one.thing, one.capability) for one in again] == [(one.thing, one.capability) for one in places]
+
+
+def test_what_an_engineer_adds_to_a_twin_stays_when_it_is_started_again(api: httpx.Client) -> None:
+    """Else nobody could ask for two people's yes, or for a what-if, where a twin is commanded."""
+    about = Flood().describe()
+    kept = keeps(about)
+    assert {rule["kind"] for act in kept.values() for rule in act["interlocks"]} <= KINDS
+    (first,) = (one for one in enrol(api, about, "own/", kept=kept, sign_in=False) if one.fields)
+    path = f"/v1.1/TaskingCapabilities({first.capability})"
+    properties = api.get(path).json()["properties"]
+    declared_there = properties["act"]["interlocks"]
+    mine = [
+        {"kind": "approve", "k": 2, "of": ["maria", "otto"]},
+        {"kind": "range", "name": "half open at most", "of": "gate", "high": 0.5},
+    ]
+    properties["act"] |= {
+        "interlocks": [declared_there[0] | {"high": 9.0}, *mine],
+        "rests": ["flood-forecast-level"],
+    }
+    assert api.patch(path, json={"properties": properties}).status_code == 200
+    for _ in range(2):
+        (again,) = (one for one in enrol(api, about, "own/", kept=kept, sign_in=False) if one.fields)
+        act = api.get(path).json()["properties"]["act"]
+        assert act["interlocks"] == [*declared_there, *mine]
+        assert act["rests"] == ["flood-forecast-level"]
+        assert again.properties["act"] == act
 
 
 def _command(api: httpx.Client, place: Place, values: dict[str, float]) -> None:

@@ -2,7 +2,8 @@
 
 Every Thing of the twin becomes a Thing with its Datastreams, one Actuator and TaskingCapability for what can
 be set there, which declares its interlocks, and a device that signs in for it. What is there already is kept;
-only the device gets something new to sign in with, and interlocks that are declared otherwise are replaced.
+only the device gets something new to sign in with, and interlocks that the twin declares otherwise are
+replaced; those that somebody has added stay.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import msgspec
 from nervure.core.error import ConflictError, NervureError, NotFoundError
 from nervure.core.settings import TOKEN
 from nervure.twin.api import Actuator, Description, Sensor
+from nervure.twin.keep import KINDS
 
 __all__ = ["Place", "enrol", "refusal", "unknown"]
 
 _MEASUREMENT = "http://www.opengis.net/def/observationType/OGC-OM/2.0/OM_Measurement"
 _TIMEOUT_S = 60.0
+_ENGINEERS = ("rests", "promote")  # of a declaration: no twin says that
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +99,7 @@ def _thing(
             streams[one.name] = api.made(f"Things({key})/Datastreams", _datastream(api, about, one))
     actuators = [one for one in about.actuators if one.thing == thing]
     body = _capability(about, actuators, key, kept[thing]) if actuators else {}
-    capability = _declared(api, key, body) if actuators else None
+    capability, properties = _declared(api, key, body) if actuators else (None, {})
     username, token = api.device(_username(name), key) if sign_in else (_username(name), "")
     return Place(
         thing=key,
@@ -106,21 +109,47 @@ def _thing(
         token=token,
         capability=capability,
         fields={one.signal: one.name for one in actuators},
-        properties=body.get("properties", {}),
+        properties=properties,
         parameters=body.get("taskingParameters", {}),
         papers=api.papers(capability) if capability is not None else b"",
     )
 
 
-def _declared(api: _Api, thing: int, body: Mapping[str, Any]) -> int:
-    """Return the key of a capability that declares what it is to; one that does not is changed."""
+def _declared(api: _Api, thing: int, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+    """Return the key of a capability that declares what it is to, and its properties; else it is changed."""
     known = api.names(f"Things({thing})/TaskingCapabilities")
+    properties: Mapping[str, Any] = body["properties"]
     if body["name"] not in known:
-        return api.made("TaskingCapabilities", dict(body))
+        return api.made("TaskingCapabilities", dict(body)), properties
     key = known[body["name"]]
-    part = {name: body[name] for name in ("taskingParameters", "properties")}
-    api.let(f"TaskingCapabilities({key})", part)
-    return key
+    there = api.there(f"TaskingCapabilities({key})").get("properties")
+    properties = properties | {"act": _with(properties["act"], (there or {}).get("act") or {})}
+    api.let(f"TaskingCapabilities({key})", {**body, "properties": properties})
+    return key, properties
+
+
+def _with(act: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a twin declares, with what an engineer has added to it: a twin knows nothing of people.
+
+    Rules of kinds that twins do not declare stay, and those with a name that it does not give; so does what
+    the loop rests on, and what it has to show for another mode.
+
+    >>> mine = {"lease": "30s", "interlocks": [{"kind": "range", "of": "gate", "low": 0, "high": 1}]}
+    >>> yes = {"kind": "approve", "k": 2}
+    >>> before = {"lease": "9s", "rests": ["m"], "interlocks": [mine["interlocks"][0] | {"high": 2}, yes]}
+    >>> found = _with(mine, before)
+    >>> found["lease"], found["rests"], found["interlocks"] == [*mine["interlocks"], yes]
+    ('30s', ['m'], True)
+    """
+    rules = list(act["interlocks"])
+    names = {one.get("name", "") for one in rules} | {""}
+    rules += [
+        one
+        for one in there.get("interlocks", ())
+        if one.get("kind") not in KINDS or one.get("name", "") not in names
+    ]
+    more = {name: there[name] for name in _ENGINEERS if name in there}
+    return {**more, **act, "interlocks": rules}
 
 
 def _entity(name: str, description: str) -> dict[str, Any]:
@@ -219,11 +248,17 @@ class _Api:
         where = self._ask("POST", f"/v1.1/{path}", json=body).headers["location"]
         return int(where[where.rindex("(") + 1 : where.rindex(")")])
 
-    def let(self, path: str, part: dict[str, Any]) -> None:
-        """Let an entity be so: it is changed where it is otherwise, which takes the right to."""
-        there = self._ask("GET", f"/v1.1/{path}").json()
+    def let(self, path: str, body: Mapping[str, Any]) -> None:
+        """Let a capability declare this: it is changed where it is otherwise, which takes the right to."""
+        there = self.there(path)
+        part = {name: body[name] for name in ("taskingParameters", "properties")}
         if any(there.get(name) != value for name, value in part.items()):
             self._ask("PATCH", f"/v1.1/{path}", json=part)
+
+    def there(self, path: str) -> dict[str, Any]:
+        """Return an entity as it is."""
+        found: dict[str, Any] = self._ask("GET", f"/v1.1/{path}").json()
+        return found
 
     def papers(self, capability: int) -> bytes:
         """Return what the guard of a capability is given."""

@@ -18,12 +18,15 @@ import msgspec
 from nervure.core.junction import Junction
 from nervure.twin.api import Actuator, Description
 
-__all__ = ["keeps", "wants"]
+__all__ = ["KINDS", "keeps", "wants"]
 
 Act = dict[str, Any]
 _AGE_S, _LEASE_S = 5.0, 1.0  # of ours: a command on its way, the shortest lease worth having
 _LEAST_S = 10.0
 _LEASE_STEPS = 12
+KINDS = frozenset({"conflict", "dwell", "fresh", "hourly", "range", "require", "sequence", "starve"})
+"""The kinds of interlocks that twins declare; all others are somebody's own."""
+
 _BRIEF = ("phase",)  # what rests on who stands there now: of a minute ago it is worse than a plan
 _BRIEF_S, _SEEN_S = 30.0, 20.0
 
