@@ -44,6 +44,8 @@ def test_a_thermometer_that_is_dropped_is_silent(capsys: pytest.CaptureFixture[s
         (["--net", "paris"], "takes no 'net'"),
         (["--speed", "0"], "above 0"),
         (["--scenario", "snow=1"], "cannot set 'snow'"),
+        (["--scenario", "rain_mm=nan"], "that is no number to simulate with"),
+        (["--seed", "-1"], "--seed -1 draws nothing"),
     ],
 )
 def test_what_is_asked_wrongly_is_told(
@@ -70,6 +72,24 @@ def test_a_twin_that_runs_is_not_shut_out_by_a_second_one(
 def test_who_joins_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["act", "run", "autopilot"]) == 2
     assert "there is no controller 'autopilot'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("isolation", "--hours", "nan"), "--hours nan is no hour of a day"),
+        (("isolation", "--hours", "24"), "--hours 24 is no hour of a day"),
+        (("climate", "--learn-h", "5"), "--learn-h 5 is too short"),
+        (("schedule", "--net", "hanoi"), "schedule takes no --net"),
+        (("schedule", "--foresee", "building/station"), "schedule takes no --foresee"),
+        (("max-pressure", "--model", "x.onnx"), "max-pressure takes no --model"),
+    ],
+)
+def test_what_a_controller_would_not_heed_is_refused(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["act", "run", *words]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_thing_is_chosen_by_its_name() -> None:

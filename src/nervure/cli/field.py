@@ -247,6 +247,8 @@ def written(words: Sequence[str]) -> dict[str, float]:
             found[key] = float(value)
         except ValueError as cause:
             raise UsageError(f"--scenario cannot read {word!r}", hint="demand=1.2") from cause
+        if not math.isfinite(found[key]):
+            raise UsageError(f"--scenario {word!r}: that is no number to simulate with", hint="demand=1.2")
     return found
 
 

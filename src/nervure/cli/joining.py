@@ -15,6 +15,17 @@ from nervure.core.settings import TOKEN
 __all__ = ["Joining", "sensible"]
 
 
+LEAST_LEARN_H = 96
+_WHOSE = {
+    "model": "learned",
+    "net": "isolation",
+    "hours": "isolation",
+    "learn_h": "climate",
+    "foresee": "climate",
+}
+"""Options that one controller alone goes by: others would leave them unheeded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Joining:
     """To which loops, and how."""
@@ -61,5 +72,15 @@ def sensible(controller: str, asked: Joining) -> None:
         raise UsageError(f"--seconds {asked.seconds:g} is no time to run", hint="--seconds 60")
     if not 0 <= asked.history < math.inf:
         raise UsageError(f"--history cannot be {asked.history:g} hours", hint="--history 336")
-    if asked.model is not None and controller != "learned":
-        raise UsageError(f"{controller} takes no --model", hint="nervure act run learned --model FILE")
+    if wrong := [one for one in asked.hours if not 0 <= one < 24]:
+        raise UsageError(f"--hours {wrong[0]:g} is no hour of a day", hint="0 to 24: --hours 6 --hours 18")
+    if asked.learn_h < LEAST_LEARN_H:
+        raise UsageError(
+            f"--learn-h {asked.learn_h} is too short: no room is known by then",
+            hint=f"--learn-h {LEAST_LEARN_H} at least; --history lives through stored hours at once",
+        )
+    plain = Joining()
+    for name, whose in _WHOSE.items():
+        if controller != whose and getattr(asked, name) != getattr(plain, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{controller} takes no {option}", hint=f"nervure act run {whose} {option} …")

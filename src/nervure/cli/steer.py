@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as plain
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from nervure.cli.joining import Joining, sensible
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
 from nervure.cli.seated import loops_of, model_of, tracing
+from nervure.cli.telling import Door, Telling
 from nervure.core.error import NervureError, NotFoundError, UsageError
 from nervure.core.instant import SECOND_NS, duration_ns, to_ns
 from nervure.core.settings import TOKEN
@@ -72,6 +72,8 @@ def run(
         write_json(found)
     else:
         say(", ".join(f"{name} {count:,}" for name, count in seat.counts.items()) or "nothing was heard")
+        if seat.trouble:
+            say(f"the last time that it could not decide: {seat.trouble}")
     return 0
 
 
@@ -285,11 +287,12 @@ def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Fo
     ear = _ear(seat, loaded, node, asked, ahead)
     gc.collect()
     gc.freeze()  # else the collector of cycles looks at all that was loaded while orders wait
-    print(f"listening to {len(seat.names)} Datastreams", file=sys.stderr, flush=True)
+    telling = Telling(seat)
     end = time.monotonic() + (asked.seconds if asked.seconds is not None else float("inf"))
     try:
         while not stopped.is_set() and time.monotonic() < end:
             seat.step(0.2)
+            telling.look()
     finally:
         ear.disconnect()
         ear.loop_stop()
@@ -315,19 +318,24 @@ def _ear(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Fore
     client.reconnect_delay_set(1, 5)
     topics = [(f"v1.1/Datastreams({one})/Observations", 0) for one in (*seat.names, *ahead.streams)]
 
-    def connected(client: paho.Client, *_: Any) -> None:
+    told = Door(f"{door.host}:{door.port}", len(seat.names))
+
+    def connected(client: paho.Client, _data: object, _flags: object, reason: Any, _more: object) -> None:
+        if not told.opened(reason):
+            return
         for begin in range(0, len(topics), 100):
             client.subscribe(topics[begin : begin + 100])
 
     def heard(_client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         stream = int(message.topic.partition("(")[2].partition(")")[0])
         with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError):
-            told = plain.loads(message.payload)
-            if ahead.tell(stream, told):
+            said = plain.loads(message.payload)
+            if ahead.tell(stream, said):
                 return
-            seat.hear(stream, _ns(told["phenomenonTime"]), float(told["result"]), _ns(told.get("resultTime")))
+            seat.hear(stream, _ns(said["phenomenonTime"]), float(said["result"]), _ns(said.get("resultTime")))
 
     client.on_connect, client.on_message = connected, heard
+    client.on_connect_fail = lambda *_: told.shut()
     client.connect_async(door.host, door.port, keepalive=30)
     client.loop_start()
     return client

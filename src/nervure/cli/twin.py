@@ -137,6 +137,8 @@ def _sensible(asked: Going) -> None:
     for name, value in (("speed", asked.speed), ("lease", asked.lease), ("minutes", asked.minutes)):
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"--{name} has to be above 0 and finite, not {value:g}", hint=f"--{name} 60")
+    if asked.seed < 0:
+        raise UsageError(f"--seed {asked.seed} draws nothing", hint="--seed 0, or any whole number above it")
     if not 0 <= asked.back < math.inf:
         raise UsageError(f"it cannot begin {asked.back:g} hours ago", hint="--back 1")
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json
 from nervure.cli.progress import progress
-from nervure.core.error import EnvironmentMissing
+from nervure.core.error import EnvironmentMissing, UsageError
 
 __all__ = ["film", "listing"]
 
@@ -56,6 +56,8 @@ def film(
     from nervure.bench.whatif.question import find
     from nervure.twin.state import path_of
 
+    if seed < 0:
+        raise UsageError(f"--seed {seed} draws nothing", hint="--seed 1")
     question = find(scenario)
     state = path_of(read(settings, change)[0].folder, question.twin) if now else None
     with progress(f"film of {scenario}") as tell:

@@ -37,6 +37,11 @@ def given(scenario: Mapping[str, float] | None, known: Mapping[str, float]) -> d
     odd = sorted(set(scenario or {}) - set(known))
     if odd:
         raise TwinError(f"the scenario cannot set {odd[0]!r}", hint=f"it can set: {', '.join(known)}")
+    for name, value in (scenario or {}).items():
+        if math.isnan(value):
+            raise TwinError(
+                f"the scenario sets {name!r} to no number", hint=f"it is {known[name]:g} by itself"
+            )
     return {**known, **{name: float(value) for name, value in (scenario or {}).items()}}
 
 
