@@ -15,6 +15,7 @@ from nervure.bench.twin.usual import USUAL
 from nervure.cli import main
 from nervure.learn.detect.leak.network import hanoi_text
 from nervure.twin.api import Twin, TwinError
+from nervure.twin.flood import Flood
 from nervure.twin.pipes import Pipes
 from nervure.twin.record import read_record
 from nervure.twin.sewer import Sewer
@@ -66,6 +67,19 @@ def test_storeys_are_found_back_from_a_file(tmp_path: Path, capsys: pytest.Captu
     assert found["held_out_share"] < 0.3 * USUAL["structure"](seen, 0.01)["held_out_share"]
     assert main(["twin", "calibrate", "structure", str(path)]) == 0
     assert f"--scenario stiffness/1={found['stiffness/1']:.4g}" in capsys.readouterr().out
+
+
+def test_what_foretells_no_better_than_the_twin_as_it_comes_is_said_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file in litres a second, for a twin in cubic metres: it printed what it had found, and no more."""
+    seen = _watch(Flood(), 200, {"curve_number": 80.0, "lag_h": 3.0}, {})
+    wanted = {name: seen[name] for name in ("hills/rain", "town/flow")}
+    assert main(["twin", "calibrate", "flood", str(_write(tmp_path / "right.csv", wanted, 900))]) == 0
+    assert "no better" not in capsys.readouterr().out
+    wrong = wanted | {"town/flow": [1000.0 * one for one in wanted["town/flow"]]}
+    assert main(["twin", "calibrate", "flood", str(_write(tmp_path / "wrong.csv", wrong, 900))]) == 0
+    assert "no better than the twin as it comes" in capsys.readouterr().out
 
 
 def test_sewers_are_found_back_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

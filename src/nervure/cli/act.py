@@ -294,6 +294,8 @@ def _settled(found: dict[str, Any], settings: File, change: Change) -> dict[str,
 def _task(found: dict[str, Any], json: bool) -> int:
     """Say what has become of a Task; the exit code tells whether it did not come to be."""
     detail = found["detail"] or (_NOBODY if found["status"] in _UNDER_WAY else "")
+    if found["status"] == "awaiting approval" and found["approved"]:
+        detail = f"yes so far from {', '.join(found['approved'])}, and more are needed"
     if json:
         write_json(found)
     else:

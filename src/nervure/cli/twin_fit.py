@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,4 +151,28 @@ def _show(name: str, found: dict[str, float]) -> None:
     plain = any(one.startswith(_PLAIN) for one in found)
     columns = ("on the last third", "fitted", "as it comes")
     table(columns if plain else columns[:2], rows if plain else [row[:2] for row in rows])
+    if no_better(found):
+        say(
+            "On the last third it foretells no better than the twin as it comes: do not use it. Look at the"
+            " units of the file (the column's is what nervure twin calibrate lists), at readings that cannot"
+            " be, and at whether anything happens in its first two thirds."
+        )
     say(" ".join(f"--scenario {one}={value:.4g}" for one, value in own.items()))
+
+
+def no_better(found: Mapping[str, float]) -> bool:
+    """Tell whether no figure of the last third is better than that of the twin as it comes.
+
+    >>> no_better({"held_out_rmse_m": 2.0, "uncalibrated_held_out_rmse_m": 2.0})
+    True
+    >>> no_better({"held_out_efficiency": 0.9, "uncalibrated_held_out_efficiency": 0.5})
+    False
+    """
+    pairs = [
+        (one, found[one], found[f"{_PLAIN}{one}"])
+        for one in found
+        if one.startswith(_HELD) and f"{_PLAIN}{one}" in found
+    ]
+    return bool(pairs) and not any(
+        fitted > plain if one.endswith("efficiency") else fitted < plain for one, fitted, plain in pairs
+    )
