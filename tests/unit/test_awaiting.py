@@ -115,6 +115,7 @@ def test_people_are_told_once_that_something_waits(room: Room) -> None:
     assert (alert.rule, alert.severity, alert.active) == ("waiting", "warning", True)
     assert alert.text.startswith("pump waits for somebody to say yes or no: nervure act waiting")
     assert room.state(task) == "superseded"
-    room.steering.refuse(*room.waiting, MARIA, "not today")
+    (last,) = room.waiting
+    room.steering.refuse(last, MARIA, "not today")
     patrol.look(now_ns + 13 * SECOND_NS)
     assert [one.active for _, one in room.catalogue.outbox()] == [True, False]

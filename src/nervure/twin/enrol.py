@@ -118,7 +118,7 @@ def _thing(
 def _declared(api: _Api, thing: int, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
     """Return the key of a capability that declares what it is to, and its properties; else it is changed."""
     known = api.names(f"Things({thing})/TaskingCapabilities")
-    properties: Mapping[str, Any] = body["properties"]
+    properties: dict[str, Any] = body["properties"]
     if body["name"] not in known:
         return api.made("TaskingCapabilities", dict(body)), properties
     key = known[body["name"]]
