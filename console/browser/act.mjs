@@ -45,12 +45,12 @@ await run(async ({ page }) => {
   await page.locator('td.number', { hasText: / s$/ }).first().waitFor() // its lease runs
   await page.locator('.force', { hasText: 'speed = 20' }).waitFor() // and is over
 
-  await page.getByLabel('speed').fill('130')
+  await page.getByLabel('speed').pressSequentially('130.5') // key by key: the point has to stay where it was typed
   await page.keyboard.press('Tab')
   await page.keyboard.press('Tab') // past how long it holds, to the button
   await page.keyboard.press('Enter')
   await page.keyboard.press('Enter')
-  await page.getByText(/rejected\..*130/).waitFor()
+  await page.getByText(/rejected\..*130\.5/).waitFor()
   found.refused = await page.locator('[aria-label="By hand"] [role=status]').innerText()
   await page.getByLabel('speed').fill('10')
   await sure('Set by hand')

@@ -20,7 +20,7 @@ export function shown(loop: Loop): boolean {
 }
 
 /** What a person wrote for each field, as the API takes it; what was left empty is left out. */
-export function handValues(fields: Record<string, string>, given: Record<string, string>): Record<string, number | boolean | string> {
+export function handValues(fields: Record<string, string>, given: Record<string, string | number | null>): Record<string, number | boolean | string> {
   const found: Record<string, number | boolean | string> = {}
   for (const [name, form] of Object.entries(fields)) {
     const text = (given[name] ?? '').toString().trim()
