@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from nervure.cli.field import network, post
+from nervure.cli.history import moments
+from nervure.cli.steer import _Node
 from nervure.core.interlock import Range
 from nervure.core.interlock_check import declared
 from nervure.twin.api import Twin
@@ -124,6 +126,28 @@ def test_what_an_engineer_adds_to_a_twin_stays_when_it_is_started_again(api: htt
         assert act["interlocks"] == [*declared_there, *mine]
         assert act["rests"] == ["flood-forecast-level"]
         assert again.properties["act"] == act
+
+
+def test_of_what_is_stored_a_controller_reads_the_hours_that_it_lives_through(node: Opened) -> None:
+    """It read all that was ever stored, and broke on a reading that is no number."""
+    read = list[int]()
+    with httpx.Client(base_url=node.http, timeout=30.0) as api:
+        (place, *_) = enrol(api, Flood().describe(), "old/", kept=keeps(Flood().describe()), sign_in=False)
+        (name, stream), *_ = place.datastreams.items()
+        path = f"/v1.1/Datastreams({stream})/Observations"
+        rows = [
+            [f"2026-01-{day:02}T{hour:02}:00:00Z", float(day)] for day in range(1, 20) for hour in range(24)
+        ]
+        body = [
+            {"Datastream": {"@iot.id": stream}, "components": ["phenomenonTime", "result"], "dataArray": rows}
+        ]
+        assert api.post("/v1.1/CreateObservations", json=body).status_code == 201
+        until(lambda: len(api.get(f"{path}?$top=1000").json()["value"]), equals=len(rows))
+        api.event_hooks = {"response": [lambda answer: read.append(len(answer.read()))]}
+        found = moments(_Node(api), {stream: name}, 3.0, lambda *_: None)
+    assert [list(one.values()) for one in found.values()] == [[19.0]] * 3
+    assert list(found) == sorted(found)
+    assert sum(read) < 2_000
 
 
 def _command(api: httpx.Client, place: Place, values: dict[str, float]) -> None:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 from nervure.cli.foresee import Foreseen, foreseen, teller
+from nervure.cli.history import moments
 from nervure.cli.joining import Joining, sensible
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, write_json
+from nervure.cli.progress import progress
 from nervure.cli.seated import loops_of, model_of, tracing
 from nervure.cli.telling import Door, Telling
 from nervure.core.error import NervureError, NotFoundError, UsageError
@@ -264,16 +266,9 @@ def _teach(seat: Seat, node: _Node, hours: float) -> None:
     """Let the controller live through the newest stored readings of its streams."""
     if not hours > 0:
         return
-    moments: dict[int, dict[str, float]] = {}
-    for stream, name in seat.names.items():
-        path = f"Datastreams({stream})/Observations?$resultFormat=dataArray&$select=phenomenonTime,result"
-        for group in node.pages(f"{path}&$orderby=phenomenonTime&$top=10000"):
-            when, what = (group["components"].index(one) for one in ("phenomenonTime", "result"))
-            for row in group["dataArray"]:
-                moments.setdefault(_ns(row[when]), {})[name] = float(row[what])
-    newest = max(moments, default=0)
-    for moment in sorted(one for one in moments if one > newest - hours * 3600 * 1e9):
-        seat.teach(moment, moments[moment])
+    with progress(f"history of {hours:g} h") as tell:
+        for moment, values in moments(node, seat.names, hours, tell).items():
+            seat.teach(moment, values)
 
 
 def _drive(seat: Seat, loaded: Settings, node: _Node, asked: Joining, ahead: _Forecasts) -> None:
