@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nervure.core.instant import SECOND_NS, iso, to_ns
 
-__all__ = ["moments"]
+__all__ = ["Node", "moments"]
 
 Tell = Callable[[float, str], object]
 
@@ -17,9 +17,13 @@ Tell = Callable[[float, str], object]
 class Node(Protocol):
     """What is asked of the node over HTTP."""
 
-    def get(self, path: str) -> Any: ...
+    def get(self, path: str) -> Any:
+        """Return what is there."""
+        ...
 
-    def pages(self, path: str) -> list[dict[str, Any]]: ...
+    def pages(self, path: str) -> list[dict[str, Any]]:
+        """Return all pages of a set."""
+        ...
 
 
 def moments(node: Node, names: Mapping[int, str], hours: float, tell: Tell) -> dict[int, dict[str, float]]:

@@ -151,7 +151,7 @@ def _show(name: str, found: dict[str, float]) -> None:
     plain = any(one.startswith(_PLAIN) for one in found)
     columns = ("on the last third", "fitted", "as it comes")
     table(columns if plain else columns[:2], rows if plain else [row[:2] for row in rows])
-    if no_better(found):
+    if _no_better(found):
         say(
             "On the last third it foretells no better than the twin as it comes: do not use it. Look at the"
             " units of the file (the column's is what nervure twin calibrate lists), at readings that cannot"
@@ -160,12 +160,12 @@ def _show(name: str, found: dict[str, float]) -> None:
     say(" ".join(f"--scenario {one}={value:.4g}" for one, value in own.items()))
 
 
-def no_better(found: Mapping[str, float]) -> bool:
+def _no_better(found: Mapping[str, float]) -> bool:
     """Tell whether no figure of the last third is better than that of the twin as it comes.
 
-    >>> no_better({"held_out_rmse_m": 2.0, "uncalibrated_held_out_rmse_m": 2.0})
+    >>> _no_better({"held_out_rmse_m": 2.0, "uncalibrated_held_out_rmse_m": 2.0})
     True
-    >>> no_better({"held_out_efficiency": 0.9, "uncalibrated_held_out_efficiency": 0.5})
+    >>> _no_better({"held_out_efficiency": 0.9, "uncalibrated_held_out_efficiency": 0.5})
     False
     """
     pairs = [

@@ -20,7 +20,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.loop import Asked
 from nervure.store.write.writer import Writer
 
-__all__ = ["Line"]
+__all__ = ["Line", "Write"]
 
 _STANDS = ("checked", "awaiting approval")
 _OF_THE_MOMENT = ("inputs", "seen", "strange")
@@ -30,9 +30,9 @@ _FRESH = "evidence"  # which is good for a while only: the newer one is better
 class Write(Protocol):
     """Writes a line into the log of a loop."""
 
-    def __call__(
-        self, capability: int, who: str, what: str, detail: Mapping[str, Any], *, task: int
-    ) -> None: ...
+    def __call__(self, capability: int, who: str, what: str, detail: Mapping[str, Any], *, task: int) -> None:
+        """Write it."""
+        ...
 
 
 class Line(NamedTuple):

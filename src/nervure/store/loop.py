@@ -18,8 +18,8 @@ from nervure.core.command import Approval
 from nervure.store import sql
 
 __all__ = [
-    "Asked", "Line", "append", "approvals", "approve", "asked", "broken", "capabilities", "going", "head",
-    "keep", "lines", "newest", "numbers", "standing", "waiting",
+    "Asked", "Line", "append", "approvals", "approve", "asked", "awaiting", "broken", "capabilities", "going",
+    "head", "keep", "lines", "newest", "numbers", "standing", "waiting",
 ]  # fmt: skip
 
 _CAPABILITY = sql.METADATA.tables["tasking_capability"]
