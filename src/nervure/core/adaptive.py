@@ -32,7 +32,7 @@ def adapt(widening: Floats, missed: Flags | Floats, *, promised: float = 0.2, ra
     >>> adapt(np.zeros(2), np.array([True, False])).round(3)
     array([ 0.016, -0.004])
     """
-    moved: Floats = np.clip(widening + rate * (missed - promised), -MOST, MOST)
+    moved: Floats = np.minimum(np.maximum(widening + rate * (missed - promised), -MOST), MOST)
     return moved
 
 

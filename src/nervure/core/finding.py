@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nervure.core.columnar import endless, taken
 
-__all__ = ["Finding", "Findings"]
+__all__ = ["Finding", "Findings", "merged"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -170,3 +170,17 @@ def _filled(endless_: NDArray[Any], rows: int) -> NDArray[Any]:
 
 
 _COLUMNS = tuple(name for name in Findings.__struct_fields__ if name != "model")
+
+
+def merged(parts: Sequence[tuple[Longs, Findings]]) -> Findings:
+    """Put findings together that are of these rows each, in the order of the rows."""
+    if not parts:
+        nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Findings.blank(none, none, nothing, nothing, lasting=True)
+    if len(parts) == 1:
+        return parts[0][1]
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
+    columns = {
+        name: np.concatenate([getattr(findings, name) for _, findings in parts])[order] for name in _COLUMNS
+    }
+    return Findings(**columns, model=parts[0][1].model)

@@ -22,6 +22,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nervure.core.columnar import whole
+
 __all__ = [
     "CLIP",
     "FLOOR",
@@ -114,9 +116,6 @@ class Excess(msgspec.Struct, frozen=True, kw_only=True):
 def _middle(values: Floats) -> Floats:
     """Return the median over the last axis of what is not NaN; exact, so it is the same everywhere."""
     length = values.shape[-1]
-    if length == 1:
-        alone: Floats = values[..., 0]
-        return alone
     ordered = np.sort(values, axis=-1)  # NaN goes to the end
     if not np.isnan(ordered[..., -1]).any():
         plain: Floats = (ordered[..., (length - 1) // 2] + ordered[..., length // 2]) * 0.5
@@ -139,6 +138,9 @@ def excess(value: Floats, forecast: Floats, floor: Floats) -> Excess:
     """
     median, low, high = forecast[..., 0], forecast[..., 1], forecast[..., 2]
     half = np.maximum((high - low) * 0.5, floor[..., None])
+    if forecast.shape[-2] == 1:  # the median of one lead is that lead
+        alone = (value[..., None] - median) / half
+        return Excess(value=alone[..., 0], expected=median[..., 0], low=low[..., 0], high=high[..., 0])
     middle = _middle(np.stack([(value[..., None] - median) / half, median, low, high]))
     return Excess(value=middle[0], expected=middle[1], low=middle[2], high=middle[3])
 
@@ -159,9 +161,10 @@ class Issued:
     def issue(self, streams: Longs, slot: Longs, forecast: Floats) -> None:
         """Keep forecasts ``[row, horizon, 3]`` made with the reading of ``slot [row]``."""
         target = slot[:, None] + self.leads
-        where = (streams[:, None], target % self.length, np.arange(len(self.leads))[None, :])
-        self.value[where] = forecast[:, self.leads - 1]
-        self.tag[where] = target
+        each = len(self.leads)
+        where = (streams[:, None] * self.length + target % self.length) * each + np.arange(each)
+        whole(self.value.reshape(-1, 3))[where] = whole(forecast.take(self.leads - 1, axis=1))
+        self.tag.reshape(-1)[where] = target
 
     def revoke(self, stream: int, first: int, last: int) -> None:
         """Forget what was foreseen for a stream with the readings of slots ``first`` to ``last``."""
@@ -170,9 +173,12 @@ class Issued:
 
     def about(self, streams: Longs, slot: Longs) -> Floats:
         """Return what was foreseen for ``slot [row]``: ``[row, lead, 3]``, NaN where nothing was."""
-        place = slot % self.length
-        found = self.value[streams, place]
-        found[self.tag[streams, place] != slot[:, None]] = np.nan
+        place = streams * self.length + slot % self.length
+        each = len(self.leads)
+        found = self.value.reshape(-1, each, 3).take(place, axis=0)
+        other = self.tag.reshape(-1, each).take(place, axis=0) != slot[:, None]
+        if other.any():
+            found[other] = np.nan
         return found
 
     def state(self) -> dict[str, Any]:
@@ -225,18 +231,19 @@ class Accumulator:
         centre, spread = self.centre[streams], self.spread[streams]
         away = np.where(use, value - centre, 0.0)
         unit = np.minimum(np.maximum(away / spread, -CLIP), CLIP)
-        self._follow(streams, use, away, unit)
-        sums = self.sums[:, streams]
+        self._follow(streams, (centre, spread), use, away, unit)
+        sums = self.sums.take(streams, axis=1)
         grown = np.minimum(np.maximum(sums + (unit * _SIDES - self.options.slack), 0.0), self.cap)
         grown = np.where(use, grown, sums)
-        onset = np.where(use & (sums == 0.0), time, self.onset[:, streams])
-        self.sums[:, streams], self.onset[:, streams] = grown, onset
+        onset = np.where(use & (sums == 0.0), time, self.onset.take(streams, axis=1))
+        for side in (0, 1):  # one after the other, which numpy does in half the time
+            self.sums[side][streams], self.onset[side][streams] = grown[side], onset[side]
         score, since = self._of_side(grown, onset)
         return np.where(known, score, np.nan), since
 
     def now(self, streams: Longs) -> tuple[Floats, Longs]:
         """Return the scores as they stand, and their onsets."""
-        return self._of_side(self.sums[:, streams], self.onset[:, streams])
+        return self._of_side(self.sums.take(streams, axis=1), self.onset.take(streams, axis=1))
 
     def _of_side(self, sums: Floats, onset: Longs) -> tuple[Floats, Longs]:
         if self.options.side == "high":
@@ -245,13 +252,15 @@ class Accumulator:
             return sums[1], onset[1]
         return np.maximum(sums[0], sums[1]), np.where(sums[0] >= sums[1], onset[0], onset[1])
 
-    def _follow(self, streams: Longs, use: Flags, away: Floats, unit: Floats) -> None:
-        """Move the running centre and spread by one bounded step."""
+    def _follow(
+        self, streams: Longs, stood: tuple[Floats, Floats], use: Flags, away: Floats, unit: Floats
+    ) -> None:
+        """Move the running centre and spread by one bounded step from where they ``stood``."""
         memory = self.options.memory
         if not memory:
             return
-        spread = self.spread[streams]
-        self.centre[streams] += memory * spread * np.clip(unit, -1.0, 1.0)
+        centre, spread = stood
+        self.centre[streams] = centre + memory * spread * np.minimum(np.maximum(unit, -1.0), 1.0)
         change = np.where(use, np.where(np.abs(away) > spread, memory, -memory), 0.0)
         self.spread[streams] = np.maximum(spread * (1.0 + change), _LEAST_SPREAD)
 
@@ -281,9 +290,9 @@ def enough(x: NDArray[np.float32]) -> Flags:
     >>> enough(np.array([[[gap], [2.0], [3.0]], [[1.0], [2.0], [gap]], [[gap], [gap], [3.0]]], np.float32))
     array([ True, False, False])
     """
-    gap = np.isnan(x[:, :, 0])
-    if not gap.any():
+    if not np.isnan(x[:, :, 0].max(initial=-np.inf)):  # as usual: the most of what has a gap is NaN
         return np.ones(len(x), dtype=bool)
+    gap = np.isnan(x[:, :, 0])
     told: Flags = ~gap[:, -1] & (np.count_nonzero(gap, axis=1) * 2 <= x.shape[1])
     return told
 

@@ -7,19 +7,21 @@ from mirrored rings ``[2 * length, stream]``, both by :func:`gather`, so the bit
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from nervure.core.group import grouped
+from nervure.core.columnar import every
+from nervure.core.group import Groups, grouped
 
-__all__ = ["Rings", "Table", "Window", "gather", "rounds", "tabulate"]
+__all__ = ["Rings", "Table", "Window", "gather", "rounds", "tabulate", "turns"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Real = TypeVar("Real", bound=np.floating[Any])
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         return self.first + np.arange(len(self.value), dtype=np.int64)
 
 
-def gather(values: Floats, last: Longs, columns: Longs, length: int, back: Longs | None = None) -> Floats:
+def gather(
+    values: NDArray[Real], last: Longs, columns: Longs, length: int, back: Longs | None = None
+) -> NDArray[Real]:
     """Cut windows of ``length`` rows that end with row ``last``: ``[batch, time, channel]``.
 
     ``values`` is ``[row, stream]``, ``last`` is ``[batch]``, ``columns`` is ``[batch, channel]``;
@@ -58,7 +62,7 @@ def gather(values: Floats, last: Longs, columns: Longs, length: int, back: Longs
     rows = (last[:, None] + np.arange(1 - length, 1, dtype=np.int64))[:, :, None]
     if back is not None and back.any():
         rows = rows - back
-    picked: Floats = values[rows, columns[:, None, :]]
+    picked: NDArray[Real] = values[rows, columns[:, None, :]]
     return picked
 
 
@@ -81,12 +85,14 @@ def rounds(streams: Longs) -> list[NDArray[Any]]:
     >>> [chosen.tolist() for chosen in rounds(np.array([4, 5, 4, 4]))]
     [[0, 1], [2], [3]]
     """
-    count = len(streams)
-    if count < 2:
+    return turns(grouped(streams)) if len(streams) else []
+
+
+def turns(groups: Groups) -> list[NDArray[Any]]:
+    """Split rows that are grouped by stream, in whatever order of streams, as :func:`rounds` does."""
+    count = len(groups.order)
+    if groups.single:
         return [np.arange(count)] if count else []
-    groups = grouped(streams)
-    if len(groups.starts) == count:
-        return [np.arange(count)]
     turn = np.empty(count, dtype=np.int64)
     turn[groups.order] = np.arange(count) - np.repeat(groups.starts, groups.counts)
     by_turn = np.argsort(turn, kind="stable")
@@ -96,22 +102,27 @@ def rounds(streams: Longs) -> list[NDArray[Any]]:
 class Rings:
     """The last ``length`` slots of each stream, mirrored so that a window is one slice.
 
-    ``value`` is ``[2 * length, stream]``; in memory the slots of a stream lie side by side, so that a
-    window is one copy.
+    ``value`` is ``[2 * length, stream]`` in float32, as models eat it; in memory the slots of a stream
+    lie side by side, so that a window is one copy.
 
     >>> rings = Rings(streams=1, length=3, every_ns=10)
     >>> for time, value in ((100, 1.0), (110, 2.0), (130, 4.0)):
     ...     _ = rings.push(np.array([0]), np.array([time]), np.array([value]))
     >>> rings.window(np.array([[0]]), np.array([13]), 3)[0, :, 0]
-    array([ 2., nan,  4.])
+    array([ 2., nan,  4.], dtype=float32)
     """
 
     def __init__(self, *, streams: int, length: int, every_ns: int) -> None:
         self.length = length
         self.every_ns = every_ns
-        self.value: Floats = np.full((streams, 2 * length), np.nan).T
-        self._views: dict[int, Floats] = {}
+        self._lay(np.full((streams, 2 * length), np.nan, dtype=np.float32))
         self.head: Longs = np.full(streams, -1, dtype=np.int64)
+
+    def _lay(self, held: NDArray[np.float32]) -> None:
+        """Hold the slots of streams, ``[stream, 2 * length]``."""
+        self.value = held.T
+        self._flat = held.reshape(-1)
+        self._views: dict[int, NDArray[np.float32]] = {}
 
     def push(self, streams: Longs, time: Longs, value: Floats) -> NDArray[np.int8]:
         """Write one reading a stream (``[row]``, no stream twice).
@@ -121,6 +132,10 @@ class Rings:
         """
         slot = time // self.every_ns
         head = self.head[streams]
+        if every(slot == head + 1):  # as usual: each stream opens its next slot
+            self._write(streams, slot, value)
+            self.head[streams] = slot
+            return np.ones(len(slot), dtype=np.int8)
         state = np.where(slot > head, 1, np.where(slot > head - self.length, 0, -1)).astype(np.int8)
         jumped = np.flatnonzero((state == 1) & (slot != head + 1))
         for row in jumped:
@@ -128,11 +143,14 @@ class Rings:
         held = state >= 0
         if not held.all():
             streams, slot, value, head = streams[held], slot[held], value[held], head[held]
-        place = slot % self.length
-        self.value[place, streams] = value
-        self.value[place + self.length, streams] = value
+        self._write(streams, slot, value)
         self.head[streams] = np.maximum(head, slot)
         return state
+
+    def _write(self, streams: Longs, slot: Longs, value: Floats) -> None:
+        place = streams * (2 * self.length) + slot % self.length
+        self._flat[place] = value
+        self._flat[place + self.length] = value
 
     def _clear(self, stream: int, head: int, slot: int) -> None:
         """Forget what lay in the slots that were skipped."""
@@ -141,33 +159,37 @@ class Rings:
         self.value[places, stream] = np.nan
         self.value[places + self.length, stream] = np.nan
 
-    def window(self, columns: Longs, last: Longs, length: int, back: Longs | None = None) -> Floats:
+    def window(
+        self, columns: Longs, last: Longs, length: int, back: Longs | None = None
+    ) -> NDArray[np.float32]:
         """Cut windows that end with slot ``last [batch]``: ``[batch, time, channel]``.
 
         ``back [channel]`` is by how many slots a channel lies earlier. A stream that has not reached
         a slot, or no longer holds it, shows NaN there.
         """
-        shift = np.zeros(columns.shape[1], dtype=np.int64) if back is None else back
-        most = int(shift.max(initial=0))
+        most = 0 if back is None else int(back.max(initial=0))
         place = last % self.length + self.length
         if most or length > self.length:
-            values = gather(self.value, place, columns, length, shift)
+            values = gather(self.value, place, columns, length, back)
         else:  # what `gather` would say
-            values = self._view(length)[columns, (place - (length - 1))[:, None]].transpose(0, 2, 1)
+            first = columns * (2 * self.length) + (place - (length - 1))[:, None]
+            values = self._view(length)[first].transpose(0, 2, 1)
         head = self.head[columns]
-        if (head == last[:, None]).all() and length + most <= self.length:
+        if length + most <= self.length and (head == last[:, None]).all():
             return values
-        slot = last[:, None, None] + np.arange(1 - length, 1, dtype=np.int64)[:, None] - shift
+        slot = last[:, None, None] + np.arange(1 - length, 1, dtype=np.int64)[:, None]
+        if back is not None:
+            slot = slot - back
         ahead = slot > head[:, None, :]
         gone = slot <= head[:, None, :] - self.length
         values[ahead | gone] = np.nan
         return values
 
-    def _view(self, length: int) -> Floats:
-        """Return every window of a length: ``[stream, first row, time]``, which copies nothing."""
+    def _view(self, length: int) -> NDArray[np.float32]:
+        """Return every window of a length: ``[first, time]``, which copies nothing."""
         found = self._views.get(length)
         if found is None:
-            found = self._views[length] = sliding_window_view(self.value.T, length, axis=1)
+            found = self._views[length] = sliding_window_view(self._flat, length)
         return found
 
     def state(self) -> dict[str, Any]:
@@ -176,7 +198,8 @@ class Rings:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where :meth:`state` left off."""
-        half = np.frombuffer(state["value"], dtype=np.float64).reshape(self.length, -1)
-        self.value = np.concatenate([half.T, half.T], axis=1).T
-        self._views.clear()
         self.head = np.frombuffer(state["head"], dtype=np.int64).copy()
+        wide = len(state["value"]) == 8 * self.length * len(self.head)  # as states were once
+        held = np.frombuffer(state["value"], dtype=np.float64 if wide else np.float32)
+        half = held.astype(np.float32).reshape(self.length, -1).T
+        self._lay(np.ascontiguousarray(np.concatenate([half, half], axis=1)))

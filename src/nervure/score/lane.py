@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nervure.core.calendar import calendar
 from nervure.core.card import Card
+from nervure.core.columnar import every
 from nervure.core.error import ModelError
 from nervure.core.problem import Forecast
 from nervure.core.residual import Accumulator, Issued, Limit, Options, enough, excess, sure
@@ -26,6 +27,7 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _BLOCK = 1024  # slots of calendar computed at a time
+_NO_SLOT = -(1 << 62)
 _TOGETHER = 1 << 18  # numbers of windows that are cut at once: they stay near the processor
 
 
@@ -96,15 +98,16 @@ class Lane:
         cut = _TOGETHER // (card.window * len(card.channels))
         self._stretch = max(1, cut // self._batch) * self._batch
         self._days: Longs = np.zeros((self._batch, card.window + card.horizon, 5), dtype=np.int64)
-        self._days_of: int | None = None
+        self._days_of: Longs = np.full(self._batch, _NO_SLOT)
         self._median = card.quantiles.index(0.5)
         self._country = card.problem.calendar if isinstance(card.problem, Forecast) else None
-        self._back: Longs = np.array([one.back for one in card.channels], dtype=np.int64)
+        back = np.array([one.back for one in card.channels], dtype=np.int64)
+        self._back: Longs | None = back if back.any() else None
         self._near = np.flatnonzero([one.neighbour > 0 for one in card.channels])
         leads = limit.options.leads if limit else (1,)
         self._grid: Floats = np.array(limit.grid if limit else (0.0,))
         self._floor: Floats = np.array(limit.floor) if limit else np.full(nodes, 1e-9)
-        self.span = card.window + card.horizon + int(self._back.max(initial=0))
+        self.span = card.window + card.horizon + int(back.max(initial=0))
         self._rings = Rings(streams=len(self.layout.names), length=self.span, every_ns=card.every_ns)
         self._lay_ahead(ahead or {})
         self._issued = Issued(nodes, leads)
@@ -174,7 +177,7 @@ class Lane:
         else:
             certain = sure(self._grid, score)
         band, trusted = self._foresee(nodes, slot)
-        sound = np.where(trusted[:, None, None], band, np.nan)
+        sound = band if every(trusted) else np.where(trusted[:, None, None], band, np.nan)
         self._issued.issue(nodes, slot, sound)
         calm = ~(score > self.limit.limit) if self.limit else np.ones(len(nodes), dtype=bool)
         self._bands.learn(nodes, slot, value, calm)
@@ -228,13 +231,16 @@ class Lane:
                 f"{card.name} yields {y.shape}, its card says [batch, {card.horizon}, {len(card.quantiles)}]",
                 hint="package the model again",
             )
-        band = y[:, :, [self._median, 0, -1]].astype(np.float64)
+        band = np.empty((*y.shape[:2], 3))
+        for place, quantile in enumerate((self._median, 0, -1)):
+            band[:, :, place] = y[:, :, quantile]
         return band, trusted[0] if len(trusted) == 1 else np.concatenate(trusted)
 
     def window(self, nodes: Longs, slot: Longs) -> Window:
         """Return what the model eats when it foresees from ``slot [row]``."""
         x, ahead = self._shown(nodes, slot)
-        return Window(x=x, node=nodes, calendar=self._calendar(slot).copy(), ahead=ahead)
+        calendar = [self._of_slots(one) for one in (slot - self.card.window + 1).tolist()]
+        return Window(x=x, node=nodes, calendar=np.stack(calendar), ahead=ahead)
 
     def _shown(self, nodes: Longs, slot: Longs) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return the windows ``[row, time, channel]`` and the drivers over the horizon, if there are any.
@@ -248,7 +254,8 @@ class Lane:
         if len(self._near):
             x[:, -1, self._near] = np.nan  # as in training: who of two neighbours reads first is chance
         if len(self._open):
-            at = slot[:, None, None] + np.arange(1 - card.window, 1)[:, None] - self._back[self._open]
+            at = slot[:, None, None] + np.arange(1 - card.window, 1)[:, None]
+            at = at if self._back is None else at - self._back[self._open]
             x[:, :, self._open] = self._told(x[:, :, self._open], columns[:, self._open], at)
         ahead = None
         if card.future:
@@ -256,31 +263,30 @@ class Lane:
             steps = np.broadcast_to(np.arange(1, card.horizon + 1)[:, None], (card.horizon, len(card.future)))
             read = rings.window(drivers, slot + card.horizon, card.horizon)
             ahead = self._told(read, drivers, slot[:, None, None] + steps).astype(np.float32)
-        return x.astype(np.float32, order="C"), ahead
+        return np.ascontiguousarray(x), ahead
 
-    def _told(self, read: Floats, columns: Longs, slot: Longs) -> Floats:
+    def _told(self, read: NDArray[np.float32], columns: Longs, slot: Longs) -> NDArray[np.floating[Any]]:
         """Return what was read ``[batch, time, channel]``, or else what was foretold of those slots."""
         if self._ahead is None:
             return read
-        told: Floats = np.where(np.isnan(read), self._ahead.about(self._place[columns], slot), read)
+        about = self._ahead.about(self._place[columns], slot)
+        told: NDArray[np.floating[Any]] = np.where(np.isnan(read), about, read)
         return told
 
     def _calendar(self, slot: Longs) -> Longs:
         """Return the calendar of each row's window and horizon: ``[row, time + horizon, 5]``.
 
-        It holds until the next call, for a batch at most.
+        It holds until the next call, of a batch at most. Streams keep step, so most rows show already what
+        they are to show.
         """
-        card = self.card
-        first = slot - card.window + 1
-        begin = int(first[0]) if len(first) else 0
-        if len(first) <= len(self._days) and (first == begin).all():  # nearly always: streams keep step
-            if self._days_of != begin:
-                self._days_of = begin
-                self._days[:] = self._of_slots(begin)
-            return self._days[: len(first)]
-        made = np.empty((len(slot), card.window + card.horizon, 5), dtype=np.int64)
-        for one in np.unique(first).tolist():
-            made[first == one] = self._of_slots(one)
+        first = slot - self.card.window + 1
+        made, shown = self._days[: len(first)], self._days_of[: len(first)]
+        if not every(shown == first):
+            changed = np.flatnonzero(shown != first)
+            begins = first[changed]
+            for one in set(begins.tolist()):
+                made[changed[begins == one]] = self._of_slots(one)
+            shown[:] = first
         return made
 
     def _of_slots(self, first: int) -> Longs:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from nervure.core.instant import SECOND_NS, iso
 
-__all__ = ["Pack", "Word", "short"]
+__all__ = ["Pack", "Word", "forecasts", "short"]
 
 _DIGITS = 6
 
@@ -99,3 +99,28 @@ def short(band: NDArray[np.float64]) -> NDArray[np.float64]:
     factor = 10.0 ** (_DIGITS - 1 - np.floor(np.log10(size)))
     found: NDArray[np.float64] = np.rint(band * factor) / factor
     return found
+
+
+def forecasts(
+    outlet: NDArray[np.int64], time: NDArray[np.int64], band: NDArray[np.float64], every_ns: int, version: str
+) -> list[Pack]:
+    """Put forecasts ``band [row, horizon, 3]`` into the messages that publish them.
+
+    ``outlet [row]`` is the Datastream that each is stored in, and 0 where nobody stores it; ``time [row]``
+    that of the reading it was made with, by which version of a model.
+    """
+    kept = np.flatnonzero(outlet)
+    if not len(kept):
+        return []
+    told = np.ascontiguousarray(short(band[kept]).transpose(0, 2, 1))
+    return [
+        Pack(
+            datastream=stream,
+            issued_ns=moment,
+            t0_ns=(moment // every_ns + 1) * every_ns,
+            dt_ns=every_ns,
+            once=f"{version}.{stream}.{moment}",
+            band=told[row].tobytes(),
+        )
+        for row, (stream, moment) in enumerate(zip(outlet[kept].tolist(), time[kept].tolist(), strict=True))
+    ]

@@ -64,8 +64,8 @@ class Runner:
                 raise ModelError(f"{self.card.name}: the window lacks what is known ahead: {names}")
             self._fits("ahead", window.ahead, (batch, *self._future))
             feeds["future"] = window.ahead
-        if batch and not 0 <= int(window.node.min()) <= int(window.node.max()) < len(self.card.streams):
-            known = len(self.card.streams)
+        known = len(self.card.streams)
+        if batch and int(window.node.view(np.uint64).max()) >= known:  # a negative one counts as huge
             raise ModelError(f"{self.card.name}: node {window.node.max()} is none of its {known} streams")
         if self.card.joint:
             self._check_rounds(window.node)

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.answer import ANSWER
-from nervure.core.columnar import endless, every, only, some
+from nervure.core.columnar import constant, endless, every, only, some
 from nervure.core.declaration import Solution
 from nervure.core.entity import Datastream
 from nervure.core.error import ModelError
-from nervure.core.finding import Findings
+from nervure.core.finding import Findings, merged
 from nervure.core.group import Places
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import Batch, Quality
-from nervure.core.window import Table
+from nervure.core.window import Table, rounds, turns
 from nervure.score.asked import FOREVER, anomaly, node_of, ruled_by, stuck_ns
 from nervure.score.lane import Lane, Model, limit_in
-from nervure.score.order import stages
-from nervure.score.pack import Pack, Word, short
+from nervure.score.order import PLAIN, stages
+from nervure.score.pack import Pack, Word, forecasts
 from nervure.score.track import Track
 from nervure.solutions import find
 
@@ -37,7 +37,8 @@ Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _KINDS = ("reading", ANSWER)
-_FALSE, _ZERO, _NOTHING = endless(np.bool_(False)), endless(0.0), Batch.concat([])
+_TRUE, _FALSE, _ZERO = endless(np.bool_(True)), endless(np.bool_(False)), endless(0.0)
+_NOTHING = Batch.concat([])
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +134,8 @@ class Scorer:
         self._answers = bool(self._answer.any())
         self._stuck_ns = np.array([stuck_ns(self.solution, one.signal) for one in kept], dtype=np.int64)
         self._outlet = np.array([self._forecasts.get(one.id, 0) for one in kept], dtype=np.int64)
+        shown = self._lane is not None and bool(self._lane.layout.showing)
+        self._apart = not shown and not ((self._node != PLAIN) & ~self._target).any()
         self._place_of = {key: place for place, one in enumerate(kept) for key in (one.name, str(one.id))}
 
     @property
@@ -159,30 +162,30 @@ class Scorer:
         """Score a batch, in log order; batches may be cut anywhere."""
         batch, there = self._mine(batch)
         if not len(batch):
-            return Scored(packs=[], findings=_merged([]))
+            return Scored(packs=[], findings=merged([]))
         time, value, issued = batch.time, batch.value, batch.result_time
         now = issued is time or not self._foretold
         told = _FALSE[: len(time)] if now else batch.groups.spread(self._early[there]) & (time > issued)
         if self._lane is None and (found := self._plain(batch, there, told)) is not None:
             return Scored(packs=[], findings=found)
         place = batch.groups.spread(there)
-        good = batch.quality == Quality.GOOD
+        good = _TRUE[: len(time)] if only(batch.quality) == Quality.GOOD else batch.quality == Quality.GOOD
         packs, parts = list[Pack](), list[tuple[Longs, Findings]]()
-        showing = self._lane.layout.showing if self._lane else None
-        turns = self._turns(place, time, told)
-        target, foreseen = self._target[place] & ~told, self._lane.foreseen if self._lane else 0
-        for stage in stages(turns, self._node[place], target, showing, foreseen=foreseen):
-            early, chosen = stage[told[stage]], stage[~told[stage]]
+        for stage in turns(batch.groups) if now and self._apart else self._stages(place, time, told):
+            early, chosen = (stage[:0], stage) if now else (stage[told[stage]], stage[~told[stage]])
             if len(early):
                 sound = early[good[early]]
                 self._foretell(place[sound], time[sound], value[sound], issued[sound])
             if not len(chosen):
                 continue
-            newer, findings, made = self._stage(place[chosen], time[chosen], value[chosen], good[chosen])
+            columns = place, time, value, good
+            if len(chosen) < len(time):
+                columns = place[chosen], time[chosen], value[chosen], good[chosen]
+            newer, findings, made = self._stage(*columns)
             kept = chosen[newer]
             parts.append((kept, self._answered(findings, batch, kept, place[kept])))
             packs += made
-        return Scored(packs=packs, findings=_merged(parts))
+        return Scored(packs=packs, findings=merged(parts))
 
     def _mine(self, batch: Batch) -> tuple[Batch, Longs]:
         """Return the readings that anything here is made of, and where the stream of each group is."""
@@ -227,14 +230,17 @@ class Scorer:
             findings.low[answered], findings.high[answered] = batch.low[source], batch.high[source]
         return findings
 
-    def _turns(self, place: Longs, time: Longs, told: Flags) -> Longs:
-        """Return what may come once a stage: a stream, and of what is foretold of one each slot by itself."""
-        if self._lane is None or not told.any():
-            return place
-        turns = place.copy()
-        keys = np.stack([place[told], time[told] // self._lane.card.every_ns])
-        turns[told] = len(self._ids) + np.unique(keys, axis=1, return_inverse=True)[1].ravel()
-        return turns
+    def _stages(self, place: Longs, time: Longs, told: Flags) -> list[NDArray[Any]]:
+        """Return rows by stage: a stream comes once in each, and what is foretold of one once a slot."""
+        if self._lane is None:
+            return rounds(place)
+        turn, layout = place, self._lane.layout
+        if told.any():
+            turn = place.copy()
+            keys = np.stack([place[told], time[told] // self._lane.card.every_ns])
+            turn[told] = len(self._ids) + np.unique(keys, axis=1, return_inverse=True)[1].ravel()
+        target = self._target[place] & ~told
+        return stages(turn, self._node[place], target, layout.showing, foreseen=self._lane.foreseen)
 
     def _foretell(self, place: Longs, time: Longs, value: Floats, issued: Longs) -> None:
         """Take in values known before their time: they are not read, so nothing else sees them."""
@@ -247,30 +253,34 @@ class Scorer:
         self, place: Longs, time: Longs, value: Floats, good: Flags
     ) -> tuple[Longs, Findings, list[Pack]]:
         """Take one reading a stream; returns which rows were new, what was found, what was foreseen."""
-        seen = self._track.step(place, time, value)
-        column = self._column[place]
-        late = ~seen.newer & good & (column >= 0)
-        filled = self._fill(place[late], time[late], value[late])
-        newer = np.flatnonzero(seen.newer)
-        place, column, time, value = place[newer], column[newer], time[newer], value[newer]
-        flat = seen.flat_ns[newer]
-        findings = Findings.blank(self._ids[place], time, value, flat / SECOND_NS, model=self.model_name)
-        fed = np.flatnonzero(column >= 0)
-        if self._lane is None or not len(fed):
-            return newer, findings, self._again(*filled)
-        stuck = flat > self._stuck_ns[place]
-        believed = np.where(good[newer] & ~stuck, value, np.nan)
-        opened = np.zeros(len(place), dtype=bool)
-        opened[fed] = self._lane.feed(column[fed], time[fed], believed[fed])
-        if stuck.any():
-            just = stuck & (column >= 0) & (seen.before_ns[newer] <= self._stuck_ns[place])
+        seen, newer = self._track.step(place, time, value), np.arange(len(place))
+        column, filled = self._column[place], (place[:0], time[:0])
+        if not every(seen.newer):
+            late = ~seen.newer & good & (column >= 0)
+            filled = self._fill(place[late], time[late], value[late])
+            newer = np.flatnonzero(seen.newer)
+            seen, place, column = seen.take(newer), place[newer], column[newer]
+            time, value, good = time[newer], value[newer], good[newer]
+        flat, fed = seen.flat_ns, column >= 0
+        plain = self._ids[place], time, value, flat / SECOND_NS
+        if self._lane is None or not some(fed):
+            return newer, Findings.blank(*plain, model=self.model_name), self._again(*filled)
+        stuck_ns = self._stuck_ns[place]
+        stuck = flat > stuck_ns
+        stopped = some(stuck)
+        believed = value if every(good) and not stopped else np.where(good & ~stuck, value, np.nan)
+        opened, mine = fed.copy(), slice(None) if every(fed) else fed
+        opened[mine] = self._lane.feed(column[mine], time[mine], believed[mine])
+        if stopped:
+            just = stuck & fed & (seen.before_ns <= stuck_ns)
             self._distrust(self._lane, place[just], time[just] - flat[just], time[just])
         packs = self._again(*filled)
-        judged = np.flatnonzero(opened & self._target[place])
-        if not len(judged):
-            return newer, findings, packs
-        fresh = (seen.fresh[newer] | (self._stuck_ns[place] == FOREVER))[judged]
-        packs += self._judge(self._lane, place[judged], believed[judged], fresh, (findings, judged))
+        judged = opened & self._target[place]
+        findings = Findings.blank(*plain, model=self.model_name, lasting=every(judged))
+        if some(judged):
+            fresh = seen.fresh | (stuck_ns == FOREVER)
+            findings, made = self._judge(self._lane, place, believed, fresh, findings, judged)
+            packs += made
         return newer, findings, packs
 
     def _fill(self, place: Longs, time: Longs, value: Floats) -> tuple[Longs, Longs]:
@@ -293,36 +303,29 @@ class Scorer:
             lane.distrust(int(self._column[stream]), node, int(since[row]), int(until[row]))
 
     def _judge(
-        self, lane: Lane, place: Longs, value: Floats, fresh: Flags, into: tuple[Findings, Longs]
-    ) -> list[Pack]:
-        """Score and foresee targets that opened a slot; what is found goes into the columns."""
-        findings, rows = into
-        time = findings.time[rows]
+        self, lane: Lane, place: Longs, value: Floats, fresh: Flags, findings: Findings, judged: Flags
+    ) -> tuple[Findings, list[Pack]]:
+        """Score and foresee the targets among readings that opened a slot: all, or those ``judged``."""
+        time, whole = findings.time, every(judged)
+        if not whole:
+            place, time, value, fresh = place[judged], time[judged], value[judged], fresh[judged]
         made = lane.take(self._node[place], time, value, fresh)
-        findings.expected[rows], findings.low[rows], findings.high[rows] = made.expected, made.low, made.high
-        findings.score[rows], findings.sure[rows] = made.score, made.sure
-        findings.onset[rows] = np.where(made.score > 0, made.onset, time)
-        if lane.limit is not None:
-            findings.limit[rows] = lane.limit.limit
-        return self._packs(lane, place, time, made.band)
+        limit = np.inf if lane.limit is None else lane.limit.limit
+        opinion = {
+            "expected": made.expected, "low": made.low, "high": made.high, "score": made.score,
+            "sure": made.sure, "onset": np.where(made.score > 0, made.onset, time),
+            "limit": constant(limit, len(time)),
+        }  # fmt: skip
+        if whole:
+            findings = msgspec.structs.replace(findings, **opinion)
+        else:
+            for name, column in opinion.items():
+                getattr(findings, name)[judged] = column
+        return findings, self._packs(lane, place, time, made.band)
 
     def _packs(self, lane: Lane, place: Longs, time: Longs, band: Floats) -> list[Pack]:
-        """Put each forecast into the message that publishes it."""
-        every_ns, version = lane.card.every_ns, lane.card.version
-        outlets, issued = self._outlet[place].tolist(), time.tolist()
-        told = np.ascontiguousarray(short(band).transpose(0, 2, 1))
-        return [
-            Pack(
-                datastream=outlet,
-                issued_ns=moment,
-                t0_ns=(moment // every_ns + 1) * every_ns,
-                dt_ns=every_ns,
-                once=f"{version}.{outlet}.{moment}",
-                band=told[row].tobytes(),
-            )
-            for row, (outlet, moment) in enumerate(zip(outlets, issued, strict=True))
-            if outlet
-        ]
+        """Put each forecast that has a Datastream into the message that publishes it."""
+        return forecasts(self._outlet[place], time, band, lane.card.every_ns, lane.card.version)
 
     def warm(self, table: Table) -> None:
         """Take in a history, so that the next reading can be scored; its forecasts are not published.
@@ -383,18 +386,3 @@ class Scorer:
         here, there = np.flatnonzero(np.isin(self._ids, before)), np.flatnonzero(np.isin(before, self._ids))
         self._track.restore(saved["track"], here, there)
         return self._lane is None or (saved["lane"] is not None and self._lane.restore(saved["lane"]))
-
-
-def _merged(parts: list[tuple[Longs, Findings]]) -> Findings:
-    """Put the findings of the stages back into log order."""
-    if not parts:
-        return Findings.blank(_NOTHING.id, _NOTHING.id, _NOTHING.value, _NOTHING.value, lasting=True)
-    if len(parts) == 1:
-        return parts[0][1]
-    order = np.argsort(np.concatenate([rows for rows, _ in parts]), kind="stable")
-    columns = {
-        name: np.concatenate([getattr(findings, name) for _, findings in parts])[order]
-        for name in Findings.__struct_fields__
-        if name != "model"
-    }
-    return Findings(**columns, model=parts[0][1].model)

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.core.columnar import endless, every
+from nervure.core.columnar import endless, every, taken
 from nervure.core.group import Groups, gathered
 
 __all__ = ["Seen", "Track"]
@@ -33,6 +33,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     fresh: Flags
     flat_ns: Longs
     before_ns: Longs
+
+    def take(self, rows: Longs) -> Seen:
+        """Return what some readings are."""
+        return Seen(**taken(self, Seen.__struct_fields__, rows))
 
 
 class Track:
