@@ -170,10 +170,11 @@ class Engine:
             if ruling.condition.measure == "silent":
                 continue
             hold, watched = self._holds[number_], self._watch[number_]
-            held = there[(hold.since[there] != NEVER) | hold.active[there]]
-            stirred[held[watched[held]]] = True
             met, known = above(ruling, findings)
-            if known.any() and (met := met & known).any():
+            if not hold.quiet:
+                held = there[(hold.since[there] != NEVER) | hold.active[there]]
+                stirred[held[watched[held]]] = True
+            if some(met) and (met := met & known).any():
                 moved = groups.spread(there)[met]
                 stirred[moved[watched[moved]]] = True
         return stirred
@@ -181,15 +182,17 @@ class Engine:
     def _round(self, findings: Findings, rows: Longs, place: Longs, changed: list[Alert]) -> None:
         """Judge one finding a stream."""
         self._recent.push(place, findings, rows)
+        broken = some(self._broken[place])
         for number_, ruling in enumerate(self.rulings):
-            chosen = self._watch[number_][place]
-            if not some(chosen):
-                continue
             if ruling.condition.measure == "silent":
-                self._heard(number_, place[chosen], findings.time[rows[chosen]], changed)
+                if broken:
+                    chosen = self._watch[number_][place]
+                    self._heard(number_, place[chosen], findings.time[rows[chosen]], changed)
                 continue
             met, known = above(ruling, findings)
-            chosen &= known[rows]
+            if self._holds[number_].quiet and not some(met):
+                continue
+            chosen = self._watch[number_][place] & known[rows]
             if some(chosen):
                 self._judge(number_, findings, (rows, place), (met[rows], chosen), changed)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.core.alert import Evidence
+from nervure.core.columnar import whole
 from nervure.core.event import NEVER
 from nervure.core.finding import Findings
 from nervure.core.group import Groups
@@ -51,12 +52,13 @@ class Recent:
 
     def _write(self, streams: Longs, place: Longs, findings: Findings, rows: Longs) -> None:
         """Write findings into places of their streams."""
-        self.time[streams, place] = findings.time[rows]
+        where = streams * KEPT + place
+        self.time.reshape(-1)[where] = findings.time[rows]
         made = np.empty((len(rows), _COLUMNS))
         columns = (findings.value, findings.expected, findings.low, findings.high, findings.score)
         for column, one in enumerate(columns):
             made[:, column] = one[rows]
-        self.value[streams, place] = made
+        whole(self.value).reshape(-1)[where] = whole(made)
 
     def last(self, stream: int) -> tuple[int, float]:
         """Return time and value of the newest finding of a stream."""

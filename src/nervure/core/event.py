@@ -111,11 +111,16 @@ class Hold:
         self.active: Flags = np.zeros(streams, dtype=bool)
         self._quiet: bool | None = None  # whether no stream holds or is active, where that is known
 
-    def idle(self, streams: Longs) -> bool:
-        """Tell whether none of these streams holds or is active, so that quiet ones can be skipped."""
+    @property
+    def quiet(self) -> bool:
+        """Whether no stream holds or is active."""
         if self._quiet is None:
             self._quiet = bool((self.since == NEVER).all()) and not self.active.any()
-        return self._quiet or (every(self.since[streams] == NEVER) and not some(self.active[streams]))
+        return self._quiet
+
+    def idle(self, streams: Longs) -> bool:
+        """Tell whether none of these streams holds or is active, so that quiet ones can be skipped."""
+        return self.quiet or (every(self.since[streams] == NEVER) and not some(self.active[streams]))
 
     def step(self, streams: Longs, time: Longs, above: Flags) -> tuple[Flags, Flags]:
         """Take one reading a stream (``[row]``, no stream twice); returns ``(raised, cleared)``.

@@ -38,7 +38,7 @@ from nervure.store.write.writer import Parent, Writer
 from nervure.stream.log import Entries
 from nervure.stream.subject import guard_of, subject_to_topic, task_of, task_subject
 
-__all__ = ["VIEW", "Status", "Tasking", "Wire", "is_task"]
+__all__ = ["VIEW", "Status", "Tasking", "Wire", "is_task", "some_tasks"]
 
 _log = logging.getLogger("nervure.node")
 
@@ -47,6 +47,7 @@ LOOK_S = 0.5
 _TOGETHER = 32
 _TREE = "nervure.tasks.>"
 _ANY = "nervure.tasks.*"
+_ENDS = (".Tasks", ".status")
 _WRONG = (NervureError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
 """What one message or Task may bring about: that one is refused, and everybody else's go on."""
 _CAPABILITY = BY_NAME["TaskingCapability"]
@@ -86,7 +87,13 @@ def is_task(subject: str) -> bool:
     >>> is_task("v1//1.Tasks"), is_task("nervure.tasks.3.17.status"), is_task("v1//1.Observations")
     (True, True, False)
     """
-    return subject.endswith((".Tasks", ".status")) and not subject.startswith("nv.")
+    return subject.endswith(_ENDS) and not subject.startswith("nv.")
+
+
+def some_tasks(subjects: Sequence[str]) -> bool:
+    """Whether any of some subjects may be about Tasks: seldom one is, so all are looked at as one text."""
+    text = "\n".join(subjects) + "\n"
+    return any(f"{end}\n" in text for end in _ENDS)
 
 
 class Tasking:
@@ -118,6 +125,8 @@ class Tasking:
     def take(self, entries: Entries) -> Entries:
         """Take the messages about Tasks out of a batch of the log, and return the others."""
         self._taken = max(self._taken, entries.sequence[-1])
+        if not some_tasks(entries.subject):
+            return entries
         ours = [place for place, subject in enumerate(entries.subject) if is_task(subject)]
         if not ours:
             return entries

@@ -213,18 +213,15 @@ class Lane:
         parts: list[NDArray[np.float32]] = []
         trusted: list[Flags] = []
         for start in range(0, len(nodes), self._stretch):
-            some = slice(start, start + self._stretch)
-            x, ahead = self._shown(nodes[some], slot[some])
+            node, last = nodes[start : start + self._stretch], slot[start : start + self._stretch]
+            x, ahead = self._shown(node, last)
             trusted.append(enough(x))
-            for first in range(0, len(x), self._batch):
-                rows = slice(first, first + self._batch)
-                window = Window(
-                    x=x[rows],
-                    node=nodes[some][rows],
-                    calendar=self._calendar(slot[some][rows]),
-                    ahead=None if ahead is None else ahead[rows],
-                )
-                parts.append(self._model.run(window))
+            first = last - (card.window - 1)
+            for begin in range(0, len(x), self._batch):
+                rows = slice(begin, begin + self._batch)
+                days = self._calendar(first[rows])
+                known = None if ahead is None else ahead[rows]
+                parts.append(self._model.run(Window(x=x[rows], node=node[rows], calendar=days, ahead=known)))
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if y.shape[1:] != (card.horizon, len(card.quantiles)):
             raise ModelError(
@@ -273,15 +270,14 @@ class Lane:
         told: NDArray[np.floating[Any]] = np.where(np.isnan(read), about, read)
         return told
 
-    def _calendar(self, slot: Longs) -> Longs:
-        """Return the calendar of each row's window and horizon: ``[row, time + horizon, 5]``.
+    def _calendar(self, first: Longs) -> Longs:
+        """Return the calendar of windows that begin with these slots: ``[row, time + horizon, 5]``.
 
         It holds until the next call, of a batch at most. Streams keep step, so most rows show already what
         they are to show.
         """
-        first = slot - self.card.window + 1
         made, shown = self._days[: len(first)], self._days_of[: len(first)]
-        if not every(shown == first):
+        if shown.tobytes() != first.tobytes():  # a tenth of the time of asking numpy, of so few
             changed = np.flatnonzero(shown != first)
             begins = first[changed]
             for one in set(begins.tolist()):
