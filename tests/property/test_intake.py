@@ -228,3 +228,36 @@ def test_a_pack_and_its_single_readings_are_the_same_readings(values: list[float
     assert one.time.tolist() == many.time.tolist()
     assert one.value.tolist() == many.value.tolist()
     assert one.quality.tolist() == many.quality.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=4),
+            st.sampled_from(["", '"result":7,', '"result":null,', '"unit":"L/s",', '"more":{"result":7},']),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_packs_that_come_together_are_read_as_each_by_itself(
+    packs: list[tuple[list[float | None], str, bool]],
+) -> None:
+    """Whatever they begin with, however many values they have, and where a single reading is in them too."""
+    sent = []
+    for number, (values, more, last) in enumerate(packs):
+        parts = [f'"t0":{(1_600_000_000 + 10 * number) * SECOND_NS},"dt":1,', more]
+        body = "".join(reversed(parts) if last else parts) + '"v":' + as_json(values).decode()
+        sent.append((reading_subject(1), f"{{{body}}}".encode()))
+    whole, rejected = Intake(STREAMS, Limits()).take(arrive(sent))
+    alone, entries = Intake(STREAMS, Limits()), arrive(sent)
+    parts_of_it = [alone.take(part_of(entries, place, 1)) for place in range(len(sent))]
+    batch = Batch.concat([one for one, _ in parts_of_it])
+    assert batch.id.tolist() == whole.id.tolist()
+    assert batch.time.tolist() == whole.time.tolist()
+    np.testing.assert_array_equal(batch.value, whole.value)
+    assert [one for _, rejects in parts_of_it for one in rejects] == rejected
+    single = [number for number, (_, more, _) in enumerate(packs) if more == '"result":7,']
+    assert [whole.value[whole.id >> 16 == number + 1].tolist() for number in single] == [[7.0]] * len(single)

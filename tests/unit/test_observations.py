@@ -218,7 +218,13 @@ def test_it_is_time_to_seal_after_enough_rows_or_long_enough(
     seen.append(store.due)
     store.append(batch(2, [(7, second, 1.0) for second in range(1, 4)]), 2)
     seen.append(store.due)
-    assert seen == [False, False, True, False, True]
+    assert seen == [False, False, True, False, False], "the last seal was a moment ago"
+    store.append(batch(3, [(7, second, 1.0) for second in range(4, 7)]), 3)
+    assert store.due, "twice as many have come"
+    store.seal()
+    now_s[0] += pace.RUSH_S
+    store.append(batch(4, [(7, second, 1.0) for second in range(7, 10)]), 4)
+    assert store.due
     store.close()
 
 

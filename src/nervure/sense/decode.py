@@ -31,7 +31,18 @@ from nervure.sense.reason import MALFORMED, NOT_A_NUMBER, TOO_LARGE, UNRESOLVED,
 from nervure.sense.senml import Record, read_senml
 from nervure.sense.table import Aware, Exact, Table, read_tables
 
-__all__ = ["PACK", "READING", "Pack", "Reading", "decode", "loaded", "regular", "step_ns"]
+__all__ = [
+    "LONE_PACK",
+    "PACK",
+    "READING",
+    "LonePack",
+    "Pack",
+    "Reading",
+    "decode",
+    "loaded",
+    "regular",
+    "step_ns",
+]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -69,8 +80,15 @@ class Pack(msgspec.Struct, gc=False):
     t: list[Any] | None = None
 
 
+class LonePack(Pack, gc=False):
+    """A pack in which there is no single reading as well, which would go before."""
+
+    result: None = None
+
+
 READING = msgspec.json.Decoder(Reading)
 PACK = msgspec.json.Decoder(Pack)
+LONE_PACK = msgspec.json.Decoder(LonePack)
 _RECORDS = msgspec.json.Decoder(list[Record])
 _TABLES = msgspec.json.Decoder(list[Table])
 

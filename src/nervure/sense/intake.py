@@ -19,11 +19,12 @@ from nervure.core.entity import Datastream
 from nervure.core.instant import SECOND_NS
 from nervure.core.observation import PACK_BITS, Batch, Reject, Sound
 from nervure.core.settings import Limits
-from nervure.sense.column import Block, joined, pack_columns, plain_pack, reading_columns
-from nervure.sense.decode import PACK, READING, Pack, Reading, decode, loaded
+from nervure.sense.column import Block, joined, reading_columns
+from nervure.sense.decode import LONE_PACK, PACK, READING, Reading, decode, loaded
 from nervure.sense.directory import Directory
 from nervure.sense.foretold import Foretold
 from nervure.sense.gateway import refusal_of
+from nervure.sense.pack import Packs, pack_columns
 from nervure.sense.part import Fault, Part, Place, Rows
 from nervure.sense.reason import FLOOD, MALFORMED, TOO_LARGE, UNKNOWN_STREAM, UNRESOLVED, Unreadable
 from nervure.sense.screen import bounds, out_of_range, why_not, wrong
@@ -42,23 +43,17 @@ KEPT_BYTES = 4096
 """How much of a rejected message is kept to be looked at."""
 
 _BURST_S = 2.0
+_PACK = (b'{"t0"', b'{"v"', b'{"dt"')  # as a pack begins that has no more to it than it must
 
 
 class _Sorted:
     """The messages of one batch, sorted by how they are decoded: entry numbers, rows and messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self.reading: tuple[list[Reading], list[int], list[int]] = ([], [], [])
-        self.pack: tuple[list[Pack], list[int], list[int]] = ([], [], [])
+        self.packs = Packs(most)
         self.other: list[int] = []
         self.flooded: list[int] = []
-
-    def add(self, pack: Pack, row: int, number: int) -> None:
-        """Take a regular pack."""
-        packs, rows, entries = self.pack
-        packs.append(pack)
-        rows.append(row)
-        entries.append(number)
 
 
 class Intake:
@@ -173,8 +168,8 @@ class Intake:
         blocks = []
         if found.reading[0]:
             blocks.append(reading_columns(*found.reading, arrival, self._directory))
-        if found.pack[0]:
-            blocks.append(pack_columns(*found.pack, arrival, self._directory))
+        if found.packs.said:
+            blocks.append(pack_columns(found.packs, arrival, self._directory))
         blocks += [self._decode(entries, number) for number in found.other]
         floods = {one: self._flood(one) for one in {entries.subject[number] for number in found.flooded}}
         faults = [(number, floods[entries.subject[number]]) for number in found.flooded]
@@ -186,12 +181,12 @@ class Intake:
 
     def _sort(self, entries: Entries, *, bounded: bool) -> _Sorted:
         """Decode what is usual at once, and set aside what is not."""
-        found = _Sorted()
+        found = _Sorted(self.limits.pack)
         readings, reading_rows, reading_entries = found.reading
         row_of, busy = self._directory.plain.get, self._busy
-        decode_reading, decode_pack = READING.decode, PACK.decode
+        decode_reading, decode_pack, decode_lone = READING.decode, PACK.decode, LONE_PACK.decode
+        pack_up = found.packs.take
         burst, cost, most = self._burst_ns, self._cost_ns, self.limits.message_bytes
-        most_rows = self.limits.pack
         arrivals = zip(entries.subject, entries.payload, entries.received_ns, strict=True)
         for number, (subject, payload, received) in enumerate(arrivals):
             row = row_of(subject)
@@ -205,6 +200,8 @@ class Intake:
                     found.flooded.append(number)
                     continue
                 busy[row] = (until if until > received else received) + cost  # noqa: FURB136 - twice as fast as max
+            if payload.startswith(_PACK) and pack_up(decode_lone, payload, row, number):
+                continue
             if len(payload) <= LONG or _single(payload):  # else a pack, most likely
                 try:
                     readings.append(decode_reading(payload))
@@ -214,14 +211,7 @@ class Intake:
                     reading_rows.append(row)
                     reading_entries.append(number)
                     continue
-            try:
-                pack = decode_pack(payload)
-            except UNREADABLE:
-                found.other.append(number)
-                continue
-            if plain_pack(pack, most_rows):
-                found.add(pack, row, number)
-            else:
+            if not pack_up(decode_pack, payload, row, number):
                 found.other.append(number)
         return found
 

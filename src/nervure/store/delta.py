@@ -161,8 +161,10 @@ class Delta:
         ]
         actions += [_removal(self.folder, shelf, number, now, change=True) for number in old]
         self._sum(shelf, new)
+        known = position, self.position
         with self._committing("store readings"):
-            self._commit(actions, positions(position, self.position))
+            self._commit(actions, positions(*known))
+        self._known = known
 
     def drop(self, shelf: Shelf, files: Sequence[int], *, refill: bool = False) -> None:
         """Take files out of the table, with their rows.

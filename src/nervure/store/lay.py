@@ -27,7 +27,7 @@ __all__ = ["lay"]
 Longs = NDArray[np.int64]
 Key = tuple[int, ...]
 
-PART_ROWS = GROUP_ROWS
+PART_ROWS = 2 * GROUP_ROWS
 """About how many rows are held and sorted at once."""
 
 LEAST_ROWS = 4_096
@@ -101,20 +101,28 @@ class _Side:
         self._schema = schema
         self._gone = gone
         self._rows = schema.empty_table()
-        self._key: tuple[Longs, ...] = ()
+        self._key: tuple[Longs, ...] = (np.empty(0, np.int64),) * len(_KEY)
         self._left = self._file.metadata.num_rows
+        self._brought = 1  # so many rows came at the last reading
 
     def close(self) -> None:
         """Read no more."""
         self._file.close()
 
     def waits(self) -> bool:
-        """Read on if all that was read is written; tell whether there is anything that is not."""
-        while not len(self._rows) and self._left:
-            self._rows = self._kept(self._read())
-            self._key = tuple(_whole(self._rows[name]) for name in _KEY)
-            more = self._left > 0 and len(self._rows) > 0
-            self.last = tuple(int(one[-1]) for one in self._key) if more else None
+        """Read on where little is left that is not written; tell whether there is anything that is not.
+
+        All sides are filled up at once: if each were read on when its rows are all written, each would
+        come to its end at another time, and whatever ends first bounds what all of them give.
+        """
+        while 2 * len(self._rows) < self._brought and self._left:
+            more = self._kept(self._read())
+            self._brought = len(more) or 1
+            self._rows = pa.concat_tables([self._rows, more])
+            fresh = (_whole(more[name]) for name in _KEY)
+            self._key = tuple(map(np.concatenate, zip(self._key, fresh, strict=True)))
+            there = self._left > 0 and len(self._rows) > 0
+            self.last = tuple(int(one[-1]) for one in self._key) if there else None
         return len(self._rows) > 0
 
     def _read(self) -> pa.Table:

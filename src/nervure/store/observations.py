@@ -41,7 +41,7 @@ __all__ = ["Appended", "Observations"]
 
 Longs = NDArray[np.int64]
 
-FULL_SEALS, MOST_SEALS = 3, 20
+FULL_SEALS, MOST_SEALS = 4, 20
 """With so many seals' worth of rows in memory no more should come; with so many no more are taken."""
 
 VACUUM_S = 3600.0

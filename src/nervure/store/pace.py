@@ -7,7 +7,7 @@ import time
 from nervure.core.settings import Store
 from nervure.store.memory import Memory
 
-__all__ = ["CHANGE_S", "IDLE_S", "LONGEST_PAUSE_S", "Pace"]
+__all__ = ["CHANGE_S", "IDLE_S", "LONGEST_PAUSE_S", "RUSH_S", "Pace"]
 
 CHANGE_S = 10.0
 """How long changes and deletions are gathered, as each time files are rewritten."""
@@ -17,6 +17,12 @@ IDLE_S = 30.0
 
 LONGEST_PAUSE_S = 30.0
 
+RUSH_S = 1.0
+"""Where a seal would follow the last one sooner, twice as many rows are gathered for it.
+
+A commit costs as much as writing a hundred thousand rows, and all that is written is to be merged.
+"""
+
 
 class Pace:
     """Knows since when something waits, and how often writing has failed; the caller holds a lock."""
@@ -25,6 +31,7 @@ class Pace:
         self._settings = settings
         self._moved = time.monotonic()
         self._failures, self._pause_until = 0, 0.0
+        self._wrote = -RUSH_S
 
     def began(self) -> None:
         """Note that the first of what is not sealed came."""
@@ -33,6 +40,7 @@ class Pace:
     def wrote(self) -> None:
         """Note that writing works."""
         self._failures = 0
+        self._wrote = time.monotonic()
 
     def failed(self) -> None:
         """Note that writing failed: there is a pause, longer each time."""
@@ -46,5 +54,6 @@ class Pace:
             return False
         if memory.waiting:
             patience_s = max(CHANGE_S, self._settings.seal_s) if memory.gone else self._settings.seal_s
-            return memory.waiting >= self._settings.seal_rows or memory.age_s >= patience_s
+            rush = 2 if now - self._wrote < RUSH_S else 1
+            return memory.waiting >= rush * self._settings.seal_rows or memory.age_s >= patience_s
         return memory.taken > position and now - self._moved >= IDLE_S
