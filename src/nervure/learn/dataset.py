@@ -20,9 +20,9 @@ from nervure.core.error import DataError
 from nervure.core.unit import linear
 from nervure.core.window import Table
 from nervure.learn.fetch import fetch
-from nervure.learn.memory import give_back
 from nervure.learn.reader import long, multi, package, wide
 from nervure.learn.reader.rows import Rows, numbers, read_arrow
+from nervure.store.free import give_back
 
 __all__ = ["Dataset", "ThingMeta", "build", "cache_folder", "load"]
 

@@ -25,12 +25,12 @@ from nervure.core.window import Window
 from nervure.learn.anchor import Anchor, choose
 from nervure.learn.calibrate import calibrate
 from nervure.learn.frame import Frame, profile_of
-from nervure.learn.memory import give_back
 from nervure.learn.model import find_model
 from nervure.learn.recipe import Recipe, recipe_of
 from nervure.learn.resume import Checkpoints, Mark, Step, deal
 from nervure.learn.task import ForecastTask, Samples, samples, thin, truth, windows
 from nervure.learn.weights import Start, replay, take_over
+from nervure.store.free import give_back
 
 __all__ = ["Deep", "Recipe", "Step", "Trained", "fit", "predict", "recipe_of"]
 

@@ -26,6 +26,7 @@ from nervure.store.delta import Delta
 from nervure.store.digest import SPARE_ROWS, Digest, digest, forget, load, save
 from nervure.store.duplicate import Key, Keys, Result
 from nervure.store.engine import Engine
+from nervure.store.free import put_down
 from nervure.store.gone import Gone
 from nervure.store.latest import Latest
 from nervure.store.look import View, among
@@ -284,6 +285,7 @@ class Observations(Answers):
                     self._delta.exchange(shelf, files, target, statistics)
                     self._see(self._delta.shelf())
                 gone += len(files) - 1
+                put_down()
             self._renew_digest(SPARE_ROWS)
         if time.monotonic() - self._vacuumed >= VACUUM_S:
             self.vacuum()
