@@ -96,10 +96,12 @@ def test_who_sends_next_to_nothing_does_not_hold_a_connection(
                     await drip(one, begin)
             async with line(settings) as one, asyncio.timeout(20):
                 assert await one.reader.read() == b""  # who says nothing at all
+            monkeypatch.setattr(direct, "HEAD_S", 2.0)
+            monkeypatch.setattr(direct, "LINGER_S", 2.0)
             async with line(settings) as one:
                 for _ in range(4):  # who comes again in time is not let go
                     assert (await one.say(b"GET /health HTTP/1.1\r\n" + host + b"\r\n"))[0] == 200
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.6)
 
     asyncio.run(run())
 
@@ -131,11 +133,12 @@ def test_half_a_body_is_no_body_and_is_not_waited_for_without_end(
                         one.writer.write(b" ")
                         await asyncio.sleep(0.05)
                     await asyncio.gather(ended, return_exceptions=True)
+            monkeypatch.setattr(direct, "BODY_S", 2.0)
             async with line(opened) as one:  # who takes their time within it is not cut off
                 one.writer.write(head % (b"/v1.1/Things", len(whole)) + whole[:9])
                 await asyncio.sleep(0.2)
                 assert (await one.say(whole[9:]))[0] == 201
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(2.0)
                 assert (await one.say(b"GET /health HTTP/1.1\r\n" + json_ + b"\r\n"))[0] == 200
             assert (await page.get("/v1.1/Things?$count=true&$top=0")).json()["@iot.count"] == 1
             assert "half" not in (await page.get("/api/projects")).text

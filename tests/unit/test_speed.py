@@ -131,9 +131,10 @@ def test_a_run_says_on_what_it_was_measured() -> None:
 
 
 def test_the_floor_is_measured_between_two_processes() -> None:
+    begun = time.monotonic()
     with floor() as found:
         time.sleep(0.5)
-    assert 20 < found[0].count < 600
+    assert 20 < found[0].count <= 1 + 500 * (time.monotonic() - begun)
     assert 0 < found[0].p50 <= found[0].p99 <= found[0].p999
 
 
