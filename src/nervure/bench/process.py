@@ -20,6 +20,7 @@ import msgspec
 import psutil
 
 from nervure.core.error import EnvironmentMissing
+from nervure.core.port import take
 from nervure.core.settings import Access, Http, Nats, Settings
 from nervure.stream.child import tied
 from nervure.trust.console import console_secret
@@ -28,8 +29,8 @@ __all__ = ["NodeProcess", "free_ports", "free_settings"]
 
 READY_S = 60.0
 _CLAIMS = 64
-_claimed: deque[int] = deque()
-"""Descriptors that hold claims; the oldest ones are let go, as their servers run or will not."""
+_claimed: deque[socket.socket] = deque()
+"""What holds claims; the oldest ones are let go, as their servers run or will not."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -42,27 +43,16 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = random.randint(12_000, 31_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in found:
-                _claim(port)
-                found.append(port)
-    return found
-
-
-def _claim(port: int) -> None:
-    """Note for all processes of this machine that a port is given away; ``OSError`` if it is already.
-
-    Linux alone has names of sockets that leave no file behind and end with their process; elsewhere two
-    who ask at the same moment may be given the same.
-    """
-    if sys.platform != "linux":
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mark:
-        mark.bind(f"\0nervure-port-{port}")
-        _claimed.append(mark.detach())
+        if port in found:
+            continue
+        with contextlib.suppress(OSError):
+            mark = take("127.0.0.1", port)
+            if mark is not None:
+                _claimed.append(mark)
+            found.append(port)
     while len(_claimed) > _CLAIMS:
-        os.close(_claimed.popleft())
+        _claimed.popleft().close()
+    return found
 
 
 def free_settings(folder: Path, **changes: Any) -> Settings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +14,13 @@ from nervure.cli.lean import lean
 from nervure.cli.option import Change, File, Json, read
 from nervure.cli.output import say, table, write_json, write_line
 from nervure.core.error import EnvironmentMissing, UsageError
+from nervure.core.port import take
 from nervure.core.settings import Settings, flat, variable
 
 __all__ = ["up"]
 
+_taken: list[Any] = []
+"""What keeps the ports of this process from being chosen by others before it listens on them."""
 _PORTS = {"http.port": "http.host", "nats.port": "nats.host", "nats.mqtt_port": "nats.mqtt_host"}
 
 
@@ -107,19 +109,18 @@ def _free(loaded: Settings, came: dict[str, str]) -> list[str]:
         if name in came or (name.startswith("nats.") and loaded.nats.url is not None):
             continue
         port = values[name]
-        if port in used or not _is_free(values[host], port):
+        if port in used or not _takes(values[host], port):
             port = _some_port(values[host], used)
             found.append(f"{name}={port}")
         used.add(port)
     return found
 
 
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return True
+def _takes(host: str, port: int) -> bool:
+    """Take a port if it is free: another node that begins now shall choose another one."""
+    with contextlib.suppress(OSError):
+        _taken.append(take(host, port, again=True))
+        return True
     return False
 
 
@@ -128,7 +129,7 @@ def _some_port(host: str, used: set[int]) -> int:
     start = random.randint(14_000, 30_000)  # two that start at once should not choose the same
     ports: list[int] = [*range(start, 31_000), *range(14_000, start)]
     for port in ports:
-        if port not in used and _is_free(host, port):
+        if port not in used and _takes(host, port):
             return port
     raise EnvironmentMissing(f"no port on {host} is free")
 
