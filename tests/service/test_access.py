@@ -44,7 +44,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     task = asyncio.create_task(node.run())
     try:
         assert node.entry.door is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await node.entry.door.listening.wait()
         yield node
     finally:

@@ -232,10 +232,10 @@ def test_who_finds_no_room_waits_for_it() -> None:
 
     with ThreadPoolExecutor() as pool:
         going = pool.submit(first)
-        begun.wait(10)
+        begun.wait(60)
         waiting = [pool.submit(after) for _ in range(MOST_WAITING)]
         for one in (going, *waiting):
-            one.result(20)
+            one.result(60)
     assert room._taken == 0
 
 

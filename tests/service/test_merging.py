@@ -13,7 +13,7 @@ from nervure.solutions import find
 from nervure.store.provision import Place, provision
 from nervure.stream.subject import reading_subject
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
 
 def test_small_files_are_merged_as_often_as_wanted(settings: Settings) -> None:
@@ -27,7 +27,7 @@ def test_small_files_are_merged_as_often_as_wanted(settings: Settings) -> None:
         working = asyncio.create_task(node.run())
         merged = settings.folder / "observations"
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(120):
                 while not any(merged.glob("day=*/merged-*")):
                     await node.log.publish(reading_subject(stream.id), b'{"result":1}')
                     await asyncio.sleep(0.1)

@@ -220,7 +220,7 @@ def test_a_twin_is_a_field_device_of_a_real_node(settings: Settings) -> None:
         running = asyncio.create_task(node.run())
         try:
             assert node.entry.door is not None
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await node.entry.door.listening.wait()
             await asyncio.to_thread(ride, node, closed)
         finally:

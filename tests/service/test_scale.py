@@ -29,7 +29,7 @@ from nervure.stream.subject import PARTITIONS, reading_subject
 from tests.patience import eventually
 from tests.support import running
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_partition_is_read_on_when_its_stream_was_made_anew(settings: Settings
             opened.callback(partitions.close)
             feed = await opened.enter_async_context(contextlib.aclosing(partitions.read(3)))
             await partitions.put([(3, b"%d" % one) for one in range(5)])
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 # What was put together may come in parts, as the server sends it.
                 while (await anext(feed)).sequence[-1] < 5:
                     pass

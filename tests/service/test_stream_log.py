@@ -162,7 +162,7 @@ def test_who_is_cancelled_while_a_package_comes_is_cancelled_at_any_moment(setti
                 task = asyncio.create_task(goes_on(log))
                 await asyncio.sleep(moment * 1e-4)
                 task.cancel()
-                _, waiting = await asyncio.wait([task], timeout=5)
+                _, waiting = await asyncio.wait([task], timeout=60)
                 assert not waiting, f"it goes on though it was cancelled after {moment / 10} ms"
                 assert task.cancelled()
 
@@ -184,7 +184,7 @@ def test_what_the_log_cannot_take_is_said_at_once(
 ) -> None:
     async def run() -> None:
         async with running(settings) as (_, log):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(60):
                 with pytest.raises(StreamError, match=match):
                     await log.publish(subject, b"x" * size, once=once)
             assert await log.first_last() == (1, 0)

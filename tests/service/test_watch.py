@@ -148,7 +148,7 @@ class Watch:
     def end(self, code: int = 0) -> None:
         assert self.process.wait(PATIENCE_S) == code, self.err
         for one in self._threads:
-            one.join(5)
+            one.join(60)
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe:
                 pipe.close()

@@ -32,7 +32,7 @@ from nervure.stream.subject import reading_subject
 from tests.patience import eventually, until
 from tests.support import running
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(180)]
 
 STEP_NS = 600 * SECOND_NS
 START = 1_700_000_000 * SECOND_NS // STEP_NS * STEP_NS

@@ -27,7 +27,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
         child = psutil.Process(int(parent.stdout.readline()))
         until(lambda: child.cmdline()[1:2], equals=["-c"])  # it is tying itself; it may have no line yet
         parent.kill()
-        child.wait(10)
+        child.wait(60)
 
 
 def test_it_is_the_program_itself_and_has_its_own_code() -> None:

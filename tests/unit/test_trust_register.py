@@ -250,14 +250,14 @@ def test_what_is_taken_back_while_somebody_looks_is_taken_back_at_once(
         found = read(connection)
         if threading.current_thread() is looking:
             reading.set()
-            changed.wait(20)
+            changed.wait(60)
         return found
 
     monkeypatch.setattr(register, "_FRESH_S", 3600.0)
     monkeypatch.setattr(register, "_stamp", slow)
     looking = threading.Thread(target=lambda: house.register.known(fresh=True))
     looking.start()
-    assert reading.wait(20)
+    assert reading.wait(60)
     change = {"active": False}
     changing = threading.Thread(target=lambda: house.office.change_user(MACHINE, "viewer", **change))
     changing.start()
