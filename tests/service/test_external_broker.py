@@ -71,7 +71,7 @@ async def at_work(gateway: ExternalBroker, *, wait: bool = True) -> AsyncIterato
         yield
     finally:
         await gateway.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
 
 async def stored(log: Log) -> tuple[dict[int, list[float]], dict[str, int]]:

@@ -116,7 +116,7 @@ def test_a_replay_can_be_stopped(settings: Settings) -> None:
             task = asyncio.create_task(replay.play())
             await eventually(lambda: replay.sent, every_s=0.01)
             replay.stop()
-            done = await asyncio.wait_for(task, 5)
+            done = await asyncio.wait_for(task, 60)
             assert 0 < done.sent == done.acknowledged < replay.total
 
     asyncio.run(main())

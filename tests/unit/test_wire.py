@@ -107,7 +107,7 @@ def test_answers_find_their_questions() -> None:
         inbox = feed.inbox
         assert b"PUB a %b.1 3\r\none\r\nHPUB b %b.2 18 21\r\n" % (inbox, inbox) in wire.written
         feed.data_received(b"MSG %b.2 2 3\r\nyes\r\nMSG %b.1 2 2\r\nno\r\n" % (inbox, inbox))
-        await asyncio.wait_for(answers.done, 1)
+        await asyncio.wait_for(answers.done, 60)
         assert answers.found == [b"no", b"yes"]
 
     with_feed(test)
@@ -117,10 +117,10 @@ def test_who_waits_for_an_answer_learns_that_none_will_come() -> None:
     async def test(feed: Feed, _: Wire) -> None:
         answers = feed.request([(b"a", b"", b"one")])
         feed.connection_lost(None)
-        await asyncio.wait_for(answers.done, 1)
+        await asyncio.wait_for(answers.done, 60)
         assert answers.found == [None]
         late: Answers = feed.request([(b"a", b"", b"one")])
-        await asyncio.wait_for(late.done, 1)
+        await asyncio.wait_for(late.done, 60)
 
     with_feed(test)
 
