@@ -17,7 +17,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.scope import EVERYTHING, Scope
 from nervure.store.write.writer import Writer
 from nervure.trust.signature import SigningKey
-from tests.acting import PUMP, SPEED, loop_of
+from tests.acting import PUMP, SPEED, UNREAD, loop_of
 
 KEY = SigningKey(bytes(32))
 PROGRAM = replace(EVERYTHING, who="admin", kind="token")
@@ -30,7 +30,7 @@ class Room:
 
     def __init__(self, catalogue: Catalogue, writer: Writer, mode: Any, *more: dict[str, Any]) -> None:
         self.catalogue, self.writer = catalogue, writer
-        self.loops = Loops(catalogue, writer, lambda _: {}, lambda _: "", KEY.derived, lambda _: "")
+        self.loops = Loops(catalogue, writer, UNREAD, lambda _: "", KEY.derived, lambda _: "")
         act = PUMP | {"interlocks": [PUMP["interlocks"][0], *more], "guarded": False}
         _, self.loop = loop_of(writer, "pump", act, SPEED)
         self.mode(mode)

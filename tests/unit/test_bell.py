@@ -23,7 +23,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.scope import EVERYTHING
 from nervure.store.write.writer import Parent, Writer
 from nervure.trust.signature import SigningKey
-from tests.acting import PUMP, SPEED, loop_of
+from tests.acting import PUMP, SPEED, UNREAD, loop_of
 
 S = SECOND_NS
 EFFECT = {"kind": "effect", "of": "speed", "input": "flow", "least": 1.0, "within": "10s"}
@@ -32,7 +32,7 @@ KEY = SigningKey(bytes(32))
 
 
 def made(catalogue: Catalogue, writer: Writer) -> Loops:
-    return Loops(catalogue, writer, lambda _: {}, lambda _: "", KEY.derived, lambda _: "")
+    return Loops(catalogue, writer, UNREAD, lambda _: "", KEY.derived, lambda _: "")
 
 
 @pytest.fixture

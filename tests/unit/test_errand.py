@@ -23,7 +23,7 @@ from nervure.store.catalogue import Catalogue
 from nervure.store.scope import EVERYTHING, Scope
 from nervure.store.write.writer import Writer
 from nervure.trust.signature import SigningKey
-from tests.acting import PUMP, SPEED, S, loop_of, pump
+from tests.acting import PUMP, SPEED, S, loop_of, pump, reads
 
 KEY = SigningKey(bytes(32))
 MARIA, ANN = (replace(EVERYTHING, who=who, kind="user") for who in ("maria", "ann"))
@@ -51,7 +51,7 @@ class Stand:
         def last(ids: Sequence[int]) -> dict[int, tuple[int, float]]:
             return {one: self.last[one] for one in ids if one in self.last}
 
-        return Loops(self.catalogue, self.writer, last, lambda _: "", KEY.derived, lambda _: "")
+        return Loops(self.catalogue, self.writer, reads(last), lambda _: "", KEY.derived, lambda _: "")
 
     def report(self, loops: Loops | None = None) -> None:
         now_ns = time.time_ns()

@@ -18,7 +18,7 @@ from nervure.store.scope import EVERYTHING
 from nervure.store.write.writer import Writer
 from nervure.trust.signature import SigningKey
 from nervure.trust.testimony import doubt, sworn
-from tests.acting import PUMP, SPEED, loop_of
+from tests.acting import PUMP, SPEED, UNREAD, loop_of
 
 S = 1_000_000_000
 KEY, OTHER = SigningKey(bytes(32)), SigningKey(b"x" * 32)
@@ -58,9 +58,7 @@ def test_nothing_in_it_may_be_changed(what: str) -> None:
 
 def decided(catalogue: Catalogue, writer: Writer, evidence: Evidence | None, speed: float = 50.0) -> str:
     """Return what a node says of a command with that evidence."""
-    loops = Loops(
-        catalogue, writer, lambda _: {}, lambda _: "", KEY.derived, lambda one: doubt(one, [KEY.public])
-    )
+    loops = Loops(catalogue, writer, UNREAD, lambda _: "", KEY.derived, lambda one: doubt(one, [KEY.public]))
     thing, loop = loop_of(writer, "pump", ACT, SPEED)
     wish: dict[str, Any] = {"model": "mpc", "lease_s": 2}
     if evidence is not None:

@@ -33,10 +33,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A loop's mode since when, what was judged of its models meanwhile, its slots, its newest number.
 
     ``recent`` are the newest commands of models, 1 for refused; ``watch_ns`` is until when somebody has
-    the watch; ``key`` counts the keys that its guard was given. ``boot``
-    is the start that its guard is in, ``carried`` are the trips of starts before it: they too need a person.
-    ``models`` are the newest that commanded it, and what they rest on; ``drifting`` those for whose drift it
-    has lost a step, ``asks`` what people want of its guard that it has not done yet.
+    the watch; ``key`` counts the keys that its guard was given. ``boot`` is the start that its guard is in,
+    ``anew`` where in the log that was first heard of, ``carried`` are the trips of starts before it: they too
+    need a person. ``models`` are the newest that commanded it, and what they rest on; ``drifting`` those for
+    whose drift it has lost a step, ``asks`` what people want of its guard that it has not done yet.
     """
 
     mode: Mode = "shadow"
@@ -50,6 +50,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     key: int = 0
     boot: str = ""
+    anew: int = 0
     carried: tuple[Trip, ...] = ()
     models: tuple[str, ...] = ()
     drifting: tuple[str, ...] = ()

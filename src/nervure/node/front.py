@@ -17,6 +17,7 @@ from nervure.node.patrol import Patrol
 from nervure.node.readings import Readings
 from nervure.node.steering import Steering
 from nervure.node.task import Tasking
+from nervure.node.there import Present
 from nervure.node.wish import Doubt
 from nervure.serve.answer import ASGI
 from nervure.serve.app import PRINCIPAL, application
@@ -59,7 +60,8 @@ class Front:
         self.things = SensorThings(catalogue, observations, endpoints=_endpoints(settings))
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
-        self.loops = Loops(catalogue, self.writer, observations.last, seal, derived, doubt)
+        present = Present(observations.last, observations.since)
+        self.loops = Loops(catalogue, self.writer, present, seal, derived, doubt)
         self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations, solutions))
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)
         self.shortcut = Shortcut(guard, self.things, readings)

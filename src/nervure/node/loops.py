@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -23,14 +23,14 @@ from nervure.act import array, track
 from nervure.act.standing import Ruling, Standing, demoted, rule
 from nervure.core.command import Approval, Proposal
 from nervure.core.instant import SECOND_NS
-from nervure.core.interlock import Declared, Value
+from nervure.core.interlock import Declared
 from nervure.core.interlock_check import inputs, span_ns
 from nervure.core.mac import Sealed, fingerprint, sealed
 from nervure.core.order import Do, Order, Report
 from nervure.node.awaiting import Line
 from nervure.node.bell import Bell
 from nervure.node.plate import Plates
-from nervure.node.there import by_its_time, sensed
+from nervure.node.there import Present, by_its_time, sensed
 from nervure.node.wish import (
     Doubt,
     Heard,
@@ -54,7 +54,6 @@ from nervure.store.write.writer import Writer
 
 __all__ = ["Loops"]
 
-Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
 Derived = Callable[[str], bytes]
 _AWAY_S = 5.0
 _ANEW = "its guard was started anew"
@@ -64,12 +63,12 @@ class Loops:
     """The loops of a node; every method may be called from any thread."""
 
     def __init__(
-        self, catalogue: Catalogue, writer: Writer, last: Last, seal: Callable[[bytes], str],
+        self, catalogue: Catalogue, writer: Writer, present: Present, seal: Callable[[bytes], str],
         derived: Derived, doubt: Doubt,
     ) -> None:  # fmt: skip
         self._catalogue = catalogue
         self._writer = writer
-        self._last = last
+        self._present = present
         self._seal = seal
         self._derived, self._doubt = derived, doubt
         self._lock = threading.RLock()
@@ -93,8 +92,8 @@ class Loops:
 
     # --- what guards say -----------------------------------------------------------------------------
 
-    def heard(self, thing: int, capability: int, report: Report, at_ns: int) -> bool:
-        """Take note of a guard's report; whether a waiting Task may go on now."""
+    def heard(self, thing: int, capability: int, report: Report, at_ns: int, position: int = 0) -> bool:
+        """Take note of a guard's report, of when and where in the log; whether a Task may go on now."""
         with self._lock:
             before = self._heard.get(capability)
             if before is not None and before.at_ns > at_ns:
@@ -105,7 +104,7 @@ class Loops:
             if read is not None:
                 if self.standing(capability).boot not in ("", report.boot):
                     self._over(capability, {one.id for one in report.slots})
-                known = informed(self.standing(capability), read, report, at_ns)
+                known = informed(self.standing(capability), read, report, at_ns, position)
                 self._standing[capability] = known
                 self.bell.trips(capability, known.known.trips, at_ns)
             return fresh or bool(self.standing(capability).asks)
@@ -393,8 +392,5 @@ class Loops:
         """Return how a loop stands with the newest readings of its inputs."""
         standing = self.standing(capability)
         wanted = {name: self._streams[name] for name in inputs(read) if name in self._streams}
-        newest = self._last(list(wanted.values())) if wanted else {}
-        readings: dict[str, tuple[Value, int]] = {
-            name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest
-        }
+        readings = self._present.readings(capability, read, wanted, standing.anew)
         return replace(standing, known=sensed(standing.known, read, readings, now_ns))

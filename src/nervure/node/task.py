@@ -248,7 +248,7 @@ class Tasking:
             raise QueryError(f"the report of a guard cannot be read: {cause}") from cause
         if self._loops.plates.thing_of(capability) != thing:
             raise QueryError(f"Thing {thing} has no capability {capability}")
-        if self._loops.heard(thing, capability, report, entry.received_ns):
+        if self._loops.heard(thing, capability, report, entry.received_ns, entry.sequence):
             self.asked()
         if report.notes:
             self._loops.noted(capability, report)

@@ -1,20 +1,93 @@
-"""By whose time a loop is judged.
+"""By whose time a loop is judged, and which readings are of it.
 
 A device whose time is simulated (``simulated`` of its declaration) has a clock that is not ours, and may go
 a hundred times as fast. The platform judges it in the device's time, as far as it was told of it: by the
 guard's newest report, or by the newest reading of an input, whichever is later. Whatever is about people
 (who has the watch, which mode since when) stays in ours.
+
+With each start of its guard that time begins anew, and may do so at an hour that is stored already. What
+came before the first report of a start is of another present, whatever hour it says: no time is told by it,
+and nobody takes it for fresh. Which came when says the log, not a clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
 from nervure.act import track
 from nervure.core.command import Known, Proposal, moved
 from nervure.core.interlock import Declared, Value
+from nervure.core.observation import Batch, observation_id
 
-__all__ = ["by_its_time", "sensed"]
+__all__ = ["Last", "Present", "Since", "by_its_time", "sensed"]
+
+Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
+Since = Callable[[Sequence[int], int, int], Batch]
+Read = tuple[int, float]  # the time of a reading (ns), and what it says
+
+_MOST = 10_000  # rows of a start that are looked at together
+
+
+class _Start:
+    """What has come of a start: up to which id was looked, the newest of each Datastream among it.
+
+    ``told`` are those whose newest reading of all is of this start, so that none before it is newer.
+    """
+
+    def __init__(self, anew: int) -> None:
+        self.anew, self.upto = anew, observation_id(anew + 1) - 1
+        self.found: dict[int, Read] = {}
+        self.told: set[int] = set()
+
+
+class Present:
+    """The newest readings of inputs that are of a device's present; may be called from any thread.
+
+    ``last`` are the newest of Datastreams by their own time, ``since`` the first so many that came after an
+    id. What came is looked through once, until the newest by time is of this start too: from then on it
+    stays so.
+    """
+
+    def __init__(self, last: Last, since: Since) -> None:
+        self._last, self._since = last, since
+        self._starts: dict[int, _Start] = {}
+        self._lock = threading.Lock()
+
+    def readings(
+        self, capability: int, read: Declared, wanted: Mapping[str, int], anew: int
+    ) -> dict[str, tuple[Value, int]]:
+        """Return value and time (ns) of the newest reading of each input that has one.
+
+        ``anew`` is the log position of the first report of the guard's start, 0 where that is not known:
+        then, and for devices that go by our time, every reading counts.
+        """
+        keys = list(wanted.values())
+        newest = dict(self._last(keys)) if keys else {}
+        if read.simulated and anew and keys:
+            with self._lock:
+                start = self._starts.get(capability)
+                if start is None or start.anew != anew:
+                    start = self._starts[capability] = _Start(anew)
+                newest = self._of(start, frozenset(keys), newest)
+        return {name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest}
+
+    def _of(self, start: _Start, keys: frozenset[int], newest: Mapping[int, Read]) -> dict[int, Read]:
+        """Return the newest readings of a start; ``newest`` are those of all."""
+        asked = sorted(keys - start.told)
+        while asked:
+            rows = self._since(asked, start.upto, _MOST)
+            for key, when, value in zip(
+                rows.datastream.tolist(), rows.time.tolist(), rows.value.tolist(), strict=True
+            ):
+                if key not in start.found or when >= start.found[key][0]:
+                    start.found[key] = when, value
+            if len(rows):
+                start.upto = int(rows.id[-1])
+            if len(rows) < _MOST:
+                break
+        start.told |= {key for key in asked if key in newest and start.found.get(key) == newest[key]}
+        return start.found | {key: newest[key] for key in start.told if key in newest}
 
 
 def sensed(

@@ -136,17 +136,20 @@ def by_its_clock(proposal: Proposal, read: Declared, heard: Heard) -> Proposal:
     return replace(proposal, seen_ns=heard.report.clock_ns - (heard.at_ns - proposal.seen_ns))
 
 
-def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> Standing:
-    """Return how a loop stands with what its guard reports.
+def informed(
+    standing: Standing, read: Declared, report: Report, at_ns: int, position: int = 0
+) -> Standing:  # fmt: skip
+    """Return how a loop stands with what its guard reports, at a position of the log.
 
     A guard that was started anew has forgotten what had tripped; the platform has not. Where its time is
     simulated (:mod:`nervure.node.there`) it is as late as it says.
     """
     at_ns = report.clock_ns if read.simulated else at_ns
-    carried = standing.carried
-    if standing.boot not in ("", report.boot):
-        carried = standing.known.trips
-    known = standing.known
+    carried, anew, known = standing.carried, standing.anew, standing.known
+    if standing.boot != report.boot:
+        carried, anew = known.trips if standing.boot else carried, position
+        if read.simulated:  # what was read before is of another present
+            known = replace(known, inputs={})
     again = read.simulated and at_ns < known.now_ns - AHEAD_NS  # a simulation that begins anew
     if not known.held or known.now_ns == 0 or again:
         known = track.began(read, report.values, at_ns)
@@ -163,7 +166,9 @@ def informed(standing: Standing, read: Declared, report: Report, at_ns: int) -> 
         for one in report.slots
     )  # fmt: skip
     asks = tuple(one for one in standing.asks if is_open(one, report))
-    return replace(standing, known=known, slots=slots, boot=report.boot, carried=carried, asks=asks)
+    return replace(
+        standing, known=known, slots=slots, boot=report.boot, anew=anew, carried=carried, asks=asks
+    )
 
 
 def cleared(standing: Standing, read: Declared, report: Report | None) -> Standing:
