@@ -826,6 +826,7 @@ export interface components {
          * LoopView
          * @description A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
          *
+         *         ``unproven`` is what it had yet to show when somebody raised it to this mode for a reason.
          *         ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
          *         would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
          *         ``lease`` is the longest that a model's command holds, ``promote`` what a higher mode takes.
@@ -839,6 +840,7 @@ export interface components {
             since: string | null;
             watch_until: string | null;
             watcher: string;
+            unproven: string;
             judged: number;
             refused: number;
             trips: Record<string, never>[];

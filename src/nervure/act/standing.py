@@ -37,6 +37,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     ``anew`` where in the log that was first heard of, ``carried`` are the trips of starts before it: they too
     need a person. ``models`` are the newest that commanded it, and what they rest on; ``drifting`` those for
     whose drift it has lost a step, ``asks`` what people want of its guard that it has not done yet.
+    ``unproven`` is what it had yet to show when somebody raised it to its mode for a reason.
     """
 
     mode: Mode = "shadow"
@@ -47,6 +48,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[int, ...] = ()
     watch_ns: int = 0
     watcher: str = ""
+    unproven: str = ""
     number: int = 0
     key: int = 0
     boot: str = ""
@@ -97,24 +99,27 @@ def rule(proposal: Proposal, declared: Declared, standing: Standing, now_ns: int
 
 
 def promoted(
-    standing: Standing, declared: Declared, mode: Mode, who: str, now_ns: int, *, watch_ns: int = 0
-) -> Standing:
+    standing: Standing, declared: Declared, mode: Mode, who: str, now_ns: int, *, watch_ns: int = 0,
+    because: str = "",
+) -> Standing:  # fmt: skip
     """Return the loop in another mode; up goes one step at a time, and only on evidence.
 
-    Raises ``ConflictError`` with what is missing. Down goes at once, whoever may act.
+    A reason takes the place of both, and what was missing stays with it. Raises ``ConflictError`` with what
+    is missing; where something has tripped, no reason helps. Down goes at once, whoever may act.
     """
     here, there = MODES.index(standing.mode), MODES.index(mode)
-    if there > here:
-        missing = _missing(standing, declared, mode)
-        if missing:
-            raise ConflictError(
-                f"this loop may not go from {standing.mode} to {mode}: {missing}",
-                hint="a reason takes the place of evidence (--because), and stands in the log",
-            )
+    missing = _missing(standing, declared, mode) if there > here else ""
+    if missing and standing.known.trips and because:
+        raise ConflictError("it has tripped", hint="nervure act trip reset, once somebody has seen to it")
+    if missing and not because:
+        raise ConflictError(
+            f"this loop may not go from {standing.mode} to {mode}: {missing}",
+            hint="a reason takes the place of evidence (--because), and stands in the log",
+        )
     if there == here:
         return replace(standing, watch_ns=watch_ns, watcher=who) if mode == "supervised" else standing
     return replace(
-        standing, mode=mode, since_ns=now_ns, judged=0, refused=0, trips=0, recent=(),
+        standing, mode=mode, since_ns=now_ns, judged=0, refused=0, trips=0, recent=(), unproven=missing,
         watch_ns=watch_ns if mode == "supervised" else 0, watcher=who,
     )  # fmt: skip
 
@@ -126,25 +131,26 @@ def demoted(standing: Standing, now_ns: int, *, to: Mode | None = None) -> Stand
     if there == here:
         return standing
     return replace(
-        standing, mode=MODES[there], since_ns=now_ns, judged=0, refused=0, trips=0, recent=(), watch_ns=0
-    )
+        standing, mode=MODES[there], since_ns=now_ns, judged=0, refused=0, trips=0, recent=(), unproven="",
+        watch_ns=0,
+    )  # fmt: skip
 
 
 def _missing(standing: Standing, declared: Declared, mode: Mode) -> str:
-    """Say what a loop has yet to show, or nothing."""
-    asked = declared.promote
-    if MODES.index(mode) > MODES.index(standing.mode) + 1:
-        return "one step at a time"
-    if standing.known.trips or standing.trips:
-        return f"{max(len(standing.known.trips), standing.trips)} trips since"
+    """Say what a loop has yet to show before it may go up, and which modes would be left out; or nothing."""
+    asked, found = declared.promote, []
+    over = MODES[MODES.index(standing.mode) + 1 : MODES.index(mode)]
+    if over:
+        found.append(f"{' and '.join(over)} left out: one step at a time")
+    if trips := max(len(standing.known.trips), standing.trips):
+        found.append(f"{trips} trips since")
     if standing.drifting:
-        return f"{', '.join(standing.drifting)} drifts"
+        found.append(f"{', '.join(standing.drifting)} drifts")
     if standing.judged < asked.least:
-        return f"{standing.judged} commands were judged in it, {asked.least} are needed"
-    share = standing.refused / standing.judged
-    if share > asked.refused:
-        return f"{share:.1%} of its commands were refused, {asked.refused:.1%} are allowed"
-    return ""
+        found.append(f"{standing.judged} commands were judged in it, {asked.least} are needed")
+    elif (share := standing.refused / max(1, standing.judged)) > asked.refused:
+        found.append(f"{share:.1%} of its commands were refused, {asked.refused:.1%} are allowed")
+    return "; ".join(found)
 
 
 def _mode(proposal: Proposal, standing: Standing, now_ns: int) -> Verdict:

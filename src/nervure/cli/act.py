@@ -178,7 +178,8 @@ def mode(
         raise UsageError(f"nobody has the watch for {hours:g} hours", hint=f"--hours 8, {WATCH_H} at most")
     body = {"mode": mode, "hours": hours, "because": because}
     found = tell(settings, change, who, f"/api/loops/{loop}/mode", body)
-    return _done(found, f"loop {loop}: {found['mode']}", json)
+    unproven = f", for your reason alone: {found['unproven']}" if because and found["unproven"] else ""
+    return _done(found, f"loop {loop}: {found['mode']}{unproven}", json)
 
 
 @trip.command

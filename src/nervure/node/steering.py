@@ -174,14 +174,12 @@ class Steering:
             standing = self._loops.standing(loop)
             now_ns = time.time_ns()
             watch_ns = now_ns + round(hours * 3600 * SECOND_NS)
-            given = standing if not because else replace(standing, mode=_below(standing, mode))
-            least = read.promote.least
-            asked = replace(given, judged=least, refused=0, trips=0, drifting=()) if because else given
-            if because and standing.known.trips:
-                raise ConflictError("it has tripped", hint=f"nervure act trip reset {loop}")
-            after = promoted(asked, read, mode, scope.who, now_ns, watch_ns=watch_ns)
-            after = replace(after, drifting=standing.drifting)  # which is known, and no reason to fall again
+            after = promoted(
+                standing, read, mode, scope.who, now_ns, watch_ns=watch_ns, because=because
+            )  # fmt: skip
             detail = {"from": standing.mode, "to": mode, "why": because} | _shown(standing)
+            if after.mode != standing.mode and after.unproven:
+                detail["unproven"] = after.unproven
             self._loops.set(loop, after, scope.who, "mode", detail)
         self._wake()
         return self._one(row)
@@ -281,6 +279,7 @@ class Steering:
             since=iso(standing.since_ns) if standing.since_ns else None,
             watch_until=iso(standing.watch_ns) if standing.watch_ns > now_ns else None,
             watcher=standing.watcher,
+            unproven=standing.unproven,
             judged=standing.judged,
             refused=standing.refused,
             trips=[msgspec.to_builtins(one) for one in standing.known.trips],
@@ -339,12 +338,6 @@ def _kept(slots: Sequence[Entry], now_ns: int) -> list[SlotView]:
         )
         for one in expire(tuple(slots), now_ns)[0]
     ]  # fmt: skip
-
-
-def _below(standing: Standing, mode: Mode) -> Mode:
-    """Return the mode from which one step leads to another, if that is higher than the present one."""
-    there = MODES.index(mode)
-    return MODES[there - 1] if there > MODES.index(standing.mode) else standing.mode
 
 
 def _shown(standing: Standing) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
 class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     """A loop: its mode and what it has shown in it, what is in force and by whom, its limits, trips.
 
+    ``unproven`` is what it had yet to show when somebody raised it to this mode for a reason.
     ``guard`` is ``here``, ``away`` or ``none``; ``heard`` is when the device reported last, ``unfit`` why it
     would not do what it is told, ``damaged`` how many orders it refused by their digest since it started.
     ``lease`` is the longest that a model's command holds, ``promote`` what a higher mode takes.
@@ -134,6 +135,7 @@ class LoopView(msgspec.Struct, frozen=True, kw_only=True):
     since: str | None
     watch_until: str | None
     watcher: str
+    unproven: str
     judged: int
     refused: int
     trips: list[dict[str, Any]]
