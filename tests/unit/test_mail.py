@@ -15,9 +15,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from msgspec.structs import replace
 
+from nervure.act.mail import letter
 from nervure.act.notify import Notifier
 from nervure.core.alert import Alert
+from nervure.core.entity import Datastream, Location, Thing
 from nervure.core.notice import Notify
+from nervure.store.catalogue import Catalogue
 from tests.support import free_ports
 
 RAISED = Alert(
@@ -95,6 +98,42 @@ def test_an_alert_arrives_as_one_plain_message_whatever_things_are_called() -> N
     text = mail.get_content()
     assert "45 L/s, expected 12." in text
     assert "since 1970-01-01T00:00:00Z, unacknowledged" in text
+
+
+def test_it_names_what_it_is_about_where_that_is_and_in_which_unit(tmp_path: Path) -> None:
+    """Of a loop's alert it said *Thing 3*, of a reading neither Datastream nor place."""
+    catalogue = Catalogue.open(tmp_path / "catalogue.db")
+    quay = Location(name="quay 3", location={"type": "Point", "coordinates": [11.34, -44.49]})
+    thing = catalogue.ensure_thing(Thing(name="Harbour\npumps"), quay)
+    stream = catalogue.ensure_datastream(
+        Datastream(name="harbour/flow", unit="m3/h", thing=thing.id, solution="water", signal="flow")
+    )
+    loop = replace(RAISED, thing=thing.id, datastream=0, properties={"loop": 1})
+    read = replace(loop, datastream=stream.id)
+    gone = replace(loop, thing=99, properties={})
+    texts = []
+    for one in (loop, read, gone):
+        mail = letter(one, "1", Notify(), 0, catalogue)
+        texts.append((mail["subject"], mail.get_content()))
+    catalogue.close()
+    assert [subject for subject, _ in texts] == [
+        "[major] Harbour pumps: water.burst", "[major] Harbour pumps: water.burst",
+        "[major] Thing 99: water.burst",
+    ]  # fmt: skip
+    first, second, third = (text for _, text in texts)
+    assert f"Thing: Harbour pumps ({thing.id})\nplace: quay 3, 44.49 S 11.34 E\nsince" in first
+    assert f"Datastream: harbour/flow ({stream.id}), in m³/h\nsince" in second
+    assert "Thing:" not in third
+
+
+def test_a_node_hands_its_mails_the_names_of_its_catalogue() -> None:
+    box, catalogue = Box(), Catalogue.open(":memory:")
+    thing = catalogue.ensure_thing(Thing(name="Harbour"))
+    catalogue.announce([replace(RAISED, thing=thing.id, properties={})])
+    with server(box) as settings:
+        asyncio.run(Notifier(catalogue, _told, settings, where=catalogue).deliver())
+    catalogue.close()
+    assert box.got[0][1]["subject"] == "[major] Harbour: water.burst"
 
 
 def test_only_what_is_grave_enough_is_mailed() -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 import httpx
 import msgspec
 
-from nervure.act.mail import letter, send, wanted
+from nervure.act.mail import Where, letter, send, wanted
 from nervure.act.state import is_shelved, state_of
 from nervure.core.alert import Alert
 from nervure.core.error import SettingError, StreamError
@@ -66,7 +66,10 @@ def message(alert: Alert, now_ns: int) -> bytes:
 
 
 class Notifier:
-    """Delivers the outbox; what fails is tried again, later each time."""
+    """Delivers the outbox; what fails is tried again, later each time.
+
+    ``where`` knows how that is called which a mail is about.
+    """
 
     def __init__(
         self,
@@ -74,12 +77,13 @@ class Notifier:
         send: Send,
         settings: Notify,
         *,
+        where: Where | None = None,
         clock: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._outbox = outbox
         self._send = send
-        self._settings = settings
+        self._settings, self._where = settings, where
         self._clock = clock
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
@@ -146,7 +150,7 @@ class Notifier:
         """Hand it to the mail server; a refusal that will never change counts as an answer."""
         if not wanted(alert, self._settings):
             return
-        mail = letter(alert, key, self._settings, now_ns)
+        mail = letter(alert, key, self._settings, now_ns, self._where)
         try:
             await asyncio.to_thread(send, mail, self._settings)
         except smtplib.SMTPRecipientsRefused as cause:

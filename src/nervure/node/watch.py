@@ -74,7 +74,7 @@ class Watch:
         self._alerts: list[Alert] = []
         self._rejects: list[Reject] = []
         self._sending: set[asyncio.Task[None]] = set()
-        self._notifier = Notifier(catalogue, log.send, settings.notify)
+        self._notifier = Notifier(catalogue, log.send, settings.notify, where=catalogue)
         saved = catalogue.view(name)
         self.position = saved[0] if saved else 0
         self._taken = self.position
