@@ -13,11 +13,18 @@ import msgspec
 
 from nervure.core.error import NervureError
 
-__all__ = ["Actuator", "Description", "Sensor", "Twin", "TwinError"]
+__all__ = ["POSSIBLE", "Actuator", "Description", "Sensor", "Twin", "TwinError"]
 
 
 class TwinError(NervureError):
     """A twin cannot do what was asked: no engine, no such scenario or actuator, a value out of range."""
+
+
+POSSIBLE: Mapping[str, Mapping[str, float]] = {
+    **{name: {"low": 0.0} for name in ("rain", "arrivals", "count", "queue", "wait", "quality")},
+    "filled": {"low": 0.0, "high": 100.0},
+}
+"""Between which values a quantity can lie, by what it is called, in whichever unit; others in any."""
 
 
 class Sensor(msgspec.Struct, frozen=True, kw_only=True):

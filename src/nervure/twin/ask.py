@@ -11,7 +11,7 @@ import numpy as np
 
 from nervure.twin.api import Actuator, TwinError
 
-__all__ = ["checked", "given", "pack", "unpack"]
+__all__ = ["checked", "given", "pack", "unpack", "within"]
 
 
 def checked(commands: Mapping[str, float], actuators: Mapping[str, Actuator]) -> dict[str, float]:
@@ -43,6 +43,18 @@ def given(scenario: Mapping[str, float] | None, known: Mapping[str, float]) -> d
                 f"the scenario sets {name!r} to no number", hint=f"it is {known[name]:g} by itself"
             )
     return {**known, **{name: float(value) for name, value in (scenario or {}).items()}}
+
+
+def within(wish: dict[str, float], bounds: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Return a scenario; raise TwinError where a quantity lies where it cannot.
+
+    >>> within({"rain_mm": 80.0}, {"rain_mm": (0.0, 1e6)})
+    {'rain_mm': 80.0}
+    """
+    for name, (low, high) in bounds.items():
+        if not low <= wish[name] <= high:
+            raise TwinError(f"{name} cannot be {wish[name]:g}", hint=f"give {low:g} to {high:g}")
+    return wish
 
 
 def pack(state: Mapping[str, Any]) -> bytes:

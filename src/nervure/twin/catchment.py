@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.twin.api import TwinError
+from nervure.twin.record import known
 
 if TYPE_CHECKING:
     from nervure.twin.sewer import Sewer
@@ -93,8 +94,7 @@ def _seen(twin: Sewer, observed: Mapping[str, tuple[float, ...]]) -> _Seen:
     if count < _FEWEST:
         raise TwinError(f"{count} steps are too few to fit", hint=f"give {_FEWEST} at least")
     rain = np.array(observed["sky/rain"], np.float64)
-    if not np.isfinite(rain).all() or (rain < 0).any():
-        raise TwinError("sky/rain is missing or below 0 somewhere", hint="fill it in: 0 where it was dry")
+    known("sky/rain", rain)
     commands = tuple(
         {name: float(observed[name][at]) for name in settable if np.isfinite(observed[name][at])}
         for at in range(count)

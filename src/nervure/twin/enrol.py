@@ -16,7 +16,7 @@ import msgspec
 
 from nervure.core.error import ConflictError, NervureError, NotFoundError
 from nervure.core.settings import TOKEN
-from nervure.twin.api import Actuator, Description, Sensor
+from nervure.twin.api import POSSIBLE, Actuator, Description, Sensor
 from nervure.twin.keep import KINDS
 
 __all__ = ["Place", "enrol", "refusal", "unknown"]
@@ -179,6 +179,8 @@ def _datastream(api: _Api, about: Description, one: Sensor) -> dict[str, Any]:
         if source is not None
         else _entity(about.name, "sensors of a twin") | document,
     }
+    if one.signal in POSSIBLE:
+        more["properties"] = {"possible": POSSIBLE[one.signal]}
     return _entity(one.name, f"{one.signal} of {one.thing}") | more
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
-from nervure.twin.ask import checked, given, pack, unpack
+from nervure.twin.ask import checked, given, pack, unpack, within
 from nervure.twin.chance import rest_otherwise
 
 __all__ = [
@@ -39,6 +39,12 @@ _KNOWN = {
     "rain_mm": 80.0, "rain_h": 12.0, "rain_after_h": 6.0, "curve_number": 75.0, "area_km2": 120.0,
     "lag_h": 4.0, "base_m3_s": 6.0, "k_h": 2.0, "x": 0.2,
     "again_mm": 0.0, "again_h": 8.0, "again_after_h": 30.0,
+}  # fmt: skip
+_CAN = {
+    **dict.fromkeys(("rain_mm", "again_mm", "base_m3_s"), (0.0, 1e6)),
+    **dict.fromkeys(("rain_h", "rain_after_h", "again_h", "again_after_h"), (0.0, 1e4)),
+    "curve_number": (1.0, 100.0), "area_km2": (0.0, 1e6), "lag_h": (0.01, 1e4), "k_h": (0.01, 1e4),
+    "x": (0.0, 0.5),
 }  # fmt: skip
 _HOURS = 96
 _STATE = ("at", "given", "seed", "gate", "outlet", "stored", "routed", "sums", "rain", "last")
@@ -164,7 +170,7 @@ class Flood:
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew; the seed sets how the storm's rain falls in time and over the two tributaries."""
-        self._given = given(scenario, _KNOWN)
+        self._given = within(given(scenario, _KNOWN), _CAN)
         self._seed, self._at, self._gate, self._outlet = seed, 0, 0.0, 0.0
         self._stored, self._sums = 0.0, np.zeros(4)
         self._rain, self._last = self._storm(seed), 2 * self._given["base_m3_s"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nervure.twin.api import TwinError
+from nervure.twin.api import POSSIBLE, TwinError
 
 __all__ = ["Observed", "known", "read_record"]
 
@@ -59,11 +59,17 @@ def read_record(path: Path) -> Observed:
 
 
 def known(name: str, values: NDArray[np.float64]) -> None:
-    """Raise TwinError for a quantity that drives a twin and was not measured (NaN) somewhere."""
+    """Raise TwinError for what drives a twin and was not measured (NaN) or cannot be, somewhere."""
     if lacking := int((~np.isfinite(values)).sum()):
         raise TwinError(
             f"{name} was not measured in {lacking} of {len(values)} rows, and the twin is driven by it",
             hint="fill what is missing, or give the longest part without gaps",
+        )
+    low = POSSIBLE.get(name.rpartition("/")[2], {}).get("low", -math.inf)
+    if (least := float(values.min(initial=math.inf))) < low:
+        line = int(values.argmin()) + 2
+        raise TwinError(
+            f"{name} is {least:g} in line {line}: it cannot be below {low:g}", hint="correct the file"
         )
 
 

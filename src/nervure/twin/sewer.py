@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 import nervure.twin
 from nervure.core.error import EnvironmentMissing
 from nervure.twin.api import Actuator, Description, Sensor, TwinError
-from nervure.twin.ask import checked, given
+from nervure.twin.ask import checked, given, within
 from nervure.twin.chance import rest_otherwise
 from nervure.twin.replay import Course, replay
 
@@ -36,6 +36,10 @@ _KNOWN = {
     "rain_mm": 35.0, "rain_h": 5.0, "rain_after_h": 2.0, "again_mm": 0.0, "again_after_h": 12.0,
     "area": 1.0, "width": 1.0,
 }  # fmt: skip
+_CAN = {
+    **dict.fromkeys(("rain_mm", "rain_h", "rain_after_h", "again_mm", "again_after_h"), (0.0, 1e6)),
+    **dict.fromkeys(("area", "width"), (1e-3, 10.0)),
+}
 _LONG = timedelta(days=3 * 365)  # nobody waits so long: SWMM has to have an end
 _MOST_BYTES, _CELL_BYTES = 1 << 31, 48  # of its results, which it would write: with more it does not begin
 
@@ -81,7 +85,7 @@ class Sewer:
 
     def reset(self, *, seed: int = 0, scenario: Mapping[str, float] | None = None) -> Mapping[str, float]:
         """Start anew; the seed sets how the storm's rain falls in time. Lets five minutes pass."""
-        self._given = _allowed(given(scenario, _KNOWN))
+        self._given = within(given(scenario, _KNOWN), _CAN)
         self._course = Course(seed=seed, scenario=dict(scenario or {}))
         self._rain = self._storm(seed)
         self.close()
@@ -223,17 +227,6 @@ class Sewer:
         values |= {f"{one}/level": float(self._node[one].depth) for one in self._nodes}
         values |= {f"{one}/flow": float(self._link[one].flow) for one in (*self._gates, *self._pumps)}
         return values | {f"{one}/flow": float(self._node[one].total_inflow) for one in self._outfalls}
-
-
-def _allowed(wish: dict[str, float]) -> dict[str, float]:
-    """Return the scenario; raise TwinError where it cannot be."""
-    for name in ("area", "width"):
-        if not 0 < wish[name] <= 10:
-            raise TwinError(f"{name} cannot be {wish[name]:g}", hint="give a factor above 0, up to 10")
-    for name in ("rain_mm", "rain_h", "rain_after_h", "again_mm", "again_after_h"):
-        if not 0 <= wish[name] <= 1e6:
-            raise TwinError(f"{name} cannot be {wish[name]:g}", hint="give 0 or more")
-    return wish
 
 
 def _pyswmm() -> Any:

@@ -16,6 +16,7 @@ from nervure.core.unit import code_of
 from nervure.store import sql
 from nervure.store.write import area, content, insert, multi, task
 from nervure.store.write.form import Touched
+from nervure.store.write.possible import bounds
 from nervure.store.write.work import Work, related
 
 __all__ = ["change", "document", "patched"]
@@ -126,8 +127,11 @@ def _before(
     """Check what belongs together, and add what follows from the change."""
     if kind.name == "MultiDatastream":
         multi.changed(work, row, values, lists.pop("ObservedProperties", []))
-    elif kind.name == "Datastream" and "unit_of_measurement" in values and not row["solution"]:
-        values["unit"] = code_of(values["unit_of_measurement"])  # a declared unit is what readings come in
+    elif kind.name == "Datastream" and not row["solution"]:  # what is declared is what readings come in
+        if "unit_of_measurement" in values:
+            values["unit"] = code_of(values["unit_of_measurement"])
+        if "properties" in values:
+            values |= bounds(values["properties"], "$")
     elif kind.name == "Task" and values.keys() & {"tasking_parameters", "tasking_capability_id"}:
         after = {**row, **values}
         task.check(work, after["tasking_capability_id"], after["tasking_parameters"], "$")

@@ -11,6 +11,7 @@ from nervure.core.error import QueryError
 from nervure.core.sensorthings import BY_NAME, Kind
 from nervure.core.unit import code_of
 from nervure.store import sql
+from nervure.store.write.possible import bounds
 from nervure.store.write.work import Work
 
 __all__ = ["COMPLEX", "changed", "completed", "observed", "take_out", "write"]
@@ -23,7 +24,8 @@ _MULTI = BY_NAME["MultiDatastream"]
 def completed(kind: Kind, values: Mapping[str, Any], properties: Sequence[int], where: str) -> dict[str, Any]:
     """Return the columns that follow from what is said of a new Datastream or MultiDatastream."""
     if kind.name == "Datastream":
-        return {"multi": False, "unit": code_of(values["unit_of_measurement"])}
+        own = {"multi": False, "unit": code_of(values["unit_of_measurement"])}
+        return own | bounds(values.get("properties"), where)
     _check(values["units_of_measurement"], values["data_types"], properties, where)
     return {"multi": True, "unit": "", "observation_type": COMPLEX}
 
