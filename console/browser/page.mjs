@@ -92,6 +92,15 @@ export function overflows(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 }
 
+/** By how many pixels an element lies outside of the window, from side to side. */
+export function hidden(page, selector) {
+  return page.locator(selector).evaluate(async (one) => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+    const { left, right } = one.getBoundingClientRect()
+    return Math.ceil(Math.max(0, -left, right - document.documentElement.clientWidth))
+  })
+}
+
 /** Look at a screen in both themes and on a telephone: what axe finds, whether it is too wide, pictures. */
 export async function look(page, found, name) {
   for (const shade of ['light', 'dark']) {

@@ -52,6 +52,7 @@ def test_each_screen_shows_data_and_nothing_of_it_shuts_anybody_out(city: Stage)
     found = drive(city, "screens", screens=SCREENS | {"incident": incident})
     assert {name: wrong for name, wrong in found["violations"].items() if wrong} == {}
     assert found["wide"] == dict.fromkeys(found["wide"], 0)  # nothing is cut off at 360 px
+    assert found["out"] == dict.fromkeys(found["out"], 0)  # and one sees in the line of screens which it is
     assert found["errors"] == []
     assert "of 14 Things abnormal" in found["texts"]["overview"]
     assert GAUGE in found["texts"]["alerts"]  # as text: nothing of it ran, or it would be among the errors
