@@ -28,6 +28,16 @@ def test_a_twin_alone_goes_by_its_guards_plan(capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out)["kpis"]["peak_level"] < found["kpis"]["peak_level"]
 
 
+@pytest.mark.parametrize("since", ["2026-01-05T00:00:00Z", "2026-01-05T00:07:13Z"])
+def test_what_speaks_once_an_hour_does_so_whenever_a_twin_begins(
+    since: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Begun at an odd second, as --back has it, the weather station of a house never said a word."""
+    assert main(["twin", "run", "building", "--alone", "--json", "--minutes", "180", "--since", since]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["readings"] == 36 * 10 + 3 * 2  # its temperature and its sun
+
+
 def test_a_thermometer_that_is_dropped_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ALONE, "60", "--fault", "drop,of=town/*,begin=1200"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -40,7 +40,7 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True):
     place: tuple[float, float] | None = None
     """Longitude and latitude in degrees (WGS 84), where it has them."""
     every_s: float | None = None
-    """How often it says something in the field, at whole multiples of that; else at every step."""
+    """How often it says something in the field: at the first step from each whole multiple of that on."""
 
 
 class Actuator(msgspec.Struct, frozen=True, kw_only=True):

@@ -315,8 +315,10 @@ class Field:
 
     def _send(self, readings: Mapping[str, float]) -> None:
         stamp, now = iso(self.now_ns), iso(self._pace.clock())
+        before_ns = self.now_ns - round(self._about.step_s * SECOND_NS)
         for name, value in readings.items():
-            if name in self._seldom and self.now_ns % self._seldom[name]:
+            every_ns = self._seldom.get(name)
+            if every_ns is not None and self.now_ns // every_ns == before_ns // every_ns:
                 continue
             if not math.isfinite(value):
                 self.counts.silent += 1
