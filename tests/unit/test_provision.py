@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from nervure.cli.declare import declare
 from nervure.core.entity import Thing
+from nervure.core.error import SettingError
 from nervure.core.interlock import Fresh, Range
 from nervure.core.interlock_check import declared
 from nervure.core.loop import capability
+from nervure.core.settings import Project, Settings, Watched
 from nervure.solutions import find, names
 from nervure.store.catalogue import Catalogue
 from nervure.store.loop import capabilities
@@ -75,3 +79,19 @@ def test_every_loop_of_ours_is_provisioned_as_it_is_declared(name: str, catalogu
         declared(said, asked) for asked, said in wanted
     ]
     assert [said["loop"] for _, said in found] == [said["loop"] for _, said in wanted]
+
+
+def test_a_thing_names_the_solution_of_a_file_by_file_or_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "tanks.toml"
+    file.write_text(TOML)
+    name = find(str(file)).name
+    told = Settings(data=str(tmp_path / "data"), project=Project(solutions=(str(file),)))
+    things = tuple(Watched(name=f"tank of {one}", solution=one) for one in (str(file), name))
+    assert declare(replace(told, thing=things)) == 2
+    made = Catalogue.open(told.catalogue_place)
+    streams = {one.thing: one.solution for one in made.datastreams() if one.kind == "reading"}
+    assert len(streams) == len(made.things()) == 2
+    assert set(streams.values()) == {name}
+    made.close()
+    with pytest.raises(SettingError, match="'other', which does not run here"):
+        declare(replace(told, thing=(Watched(name="tank", solution="other"),)))
