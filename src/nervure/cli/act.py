@@ -224,7 +224,7 @@ def log(
 
 
 def _why(line: dict[str, Any]) -> str:
-    """Return what a line of the log tells: from where to where, why, which values.
+    """Return what a line of the log tells: from where to where, why, which values, what was not shown.
 
     >>> _why({"detail": {"from": "shadow", "to": "advisory", "why": "a trial"}})
     'shadow → advisory: a trial'
@@ -232,7 +232,7 @@ def _why(line: dict[str, Any]) -> str:
     detail = line["detail"]
     went = f"{detail['from']} → {detail['to']}" if "from" in detail and "to" in detail else ""
     said = str(detail.get("why") or _values(detail.get("values", {})))
-    return ": ".join(filter(None, (went, said)))
+    return ": ".join(filter(None, (went, said, str(detail.get("unproven", "")))))
 
 
 def _by(one: dict[str, Any]) -> str:
