@@ -249,6 +249,7 @@ def test_the_commands_manage_who_may_do_what(
     run("user", "add", "eve", "--role", "king", code=2)
     token = json.loads(run("token", "add", "ann", "phone", "--right", "read", "--json"))
     assert token["token"].startswith("nvt_")
+    assert run("user", "change", "ann", "--grant", "act") == "ann is operator now with the right to act\n"
     run("user", "change", "bob", "--role", "viewer")
     rows = json.loads(run("user", "list", "--json"))
     assert [(one["name"], one["role"], one["project"]) for one in rows] == [

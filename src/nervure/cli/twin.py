@@ -121,6 +121,8 @@ def run(
     counts = field(name, asked, read(settings, change)[0], quiet=json)
     if json:
         write_json(counts)
+    elif asked.enrol and not asked.alone:
+        say(f"the node knows the twin {name} now; to let it go on, without --enrol: nervure twin run {name}")
     else:
         say(
             f"{counts.steps:,} steps, {counts.readings:,} readings sent, {counts.silent:,} lost by faults,"

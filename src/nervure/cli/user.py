@@ -126,7 +126,8 @@ def change(
         wish["active"] = active
     with office(settings, set_, make=False) as found:
         changed = found.change_user(MACHINE, name, **wish)
-    say(f"{changed.name} is {changed.role} now" + ("" if changed.active else ", and shut out"))
+    granted = f" with the right to {', '.join(changed.granted)}" if changed.granted else ""
+    say(f"{changed.name} is {changed.role} now{granted}" + ("" if changed.active else ", and shut out"))
     return 0
 
 
