@@ -35,7 +35,7 @@ def marked(catalogue: Catalogue, stream: int, *values: float) -> list[int]:
         arrive(*((stream, {"result": value}) for value in values))
     )
     assert not rejects
-    return taken.quality.tolist()
+    return [int(one) for one in taken.quality]
 
 
 def test_what_a_client_says_is_possible_is_what_readings_are_held_against(

@@ -71,7 +71,8 @@ def letter(
 
 def _about(alert: Alert, where: Where | None) -> tuple[str, list[str]]:
     """Return the name of an alert's Thing, and lines on it: its place, the Datastream and its unit."""
-    name, lines = str(alert.properties.get("thing", f"Thing {alert.thing}")), []
+    lines: list[str] = []
+    name = str(alert.properties.get("thing", f"Thing {alert.thing}"))
     if where is None:
         return name, lines
     try:
