@@ -44,6 +44,7 @@ _PLAIN = ("datastream", "quality", "marks")  # runs of one number, which LZ4 fin
 _SEALED: dict[str, Any] = WRITTEN | {
     "compression": "lz4",
     "compression_level": None,
+    "max_rows_per_page": 16_384,  # a merge holds a page of each column of some hundred files
     "use_dictionary": [name for name in COLUMNS.names if name not in {*_WHOLE, *_PLAIN}],
     "column_encoding": WRITTEN["column_encoding"] | dict.fromkeys(_PLAIN, "PLAIN"),
     "write_statistics": ["datastream", "time", "id", "value"],
