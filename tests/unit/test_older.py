@@ -4,9 +4,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from nervure.bench.signal.document import Promotion, read
+from nervure.bench.signal.document import Promotion, assemble, read
+from nervure.bench.signal.job import LEARNED, Job, Kept
 from nervure.bench.signal.older import filled
 from nervure.bench.signal.page import write_page
+from nervure.bench.signal.plan import code_of
 from nervure.core.paired import paired
 
 REPORT = read(Path(__file__).parents[2] / "docs" / "report" / "signals.json")
@@ -45,3 +47,14 @@ def test_who_was_promoted_over_a_rule_of_another_day_is_not_promoted_over_that_o
     found = filled(replace(old, rows=(faster,), promotions=()), old)
     assert found.promotions == ()
     assert found.missing == (f"{learned.net}, {learned.controller} against the rules of today",)
+
+
+def test_weights_that_earlier_code_taught_are_named() -> None:
+    """What a controller is told of a junction may mean something else since."""
+    jobs = [Job(net="crossing", controller=one, seeds=(0,), train_s=90.0) for one in LEARNED]
+    codes = ("", code_of(learning=True))
+    kept = [Kept(job=job, code=code) for job, code in zip(jobs, codes, strict=True)]
+    made = assemble(kept, (), made="2026-01-02T00:00:00Z", machine=REPORT.machine, engine="SUMO", full=False)
+    assert [one.earlier for one in made.trainings] == [True, False]
+    page = write_page(replace(REPORT, trainings=made.trainings))
+    assert "Taught before code that teaching rests on was changed last: crossing double DQN." in page

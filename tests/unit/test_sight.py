@@ -1,8 +1,11 @@
-"""Detectors that say that nobody is there, and when that is not believed."""
+"""Detectors that say that nobody is there, and when that is not believed; what waits are worth."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nervure.act.controller.pressure import MaxPressure
 from nervure.core.junction import Junction
-from nervure.core.sight import Sight
+from nervure.core.sight import FEATURES, Sight
 
 CROSS = Junction(
     name="J",
@@ -54,3 +57,52 @@ def test_a_lane_where_traffic_was_dense_is_missed_sooner() -> None:
             break
     assert due == 1
     assert at <= 110
+
+
+def _said(**lanes: tuple[float, float, float]) -> dict[str, float]:
+    """Readings about lanes, each with its count, queue and wait."""
+    said = seen()
+    for lane, told in lanes.items():
+        what = zip(("count", "queue", "wait"), told, strict=True)
+        said |= {CROSS.reading(lane, one): value for one, value in what}
+    return said
+
+
+def _worth(**lanes: tuple[float, float, float]) -> tuple[Sight, NDArray[np.float64]]:
+    """Look at lanes once while ns is on."""
+    sight = Sight(CROSS)
+    sight.look(_said(**lanes), 0.0)
+    return sight, sight.worth(10.0)
+
+
+def test_who_waits_goes_where_the_junction_is_idle() -> None:
+    """Two vehicles roll through on n while one has stood on e for half a minute."""
+    rolls, stood = (2.0, 0.0, 0.0), (1.0, 1.0, 30.0)
+    assert MaxPressure([CROSS]).decide(_said(n=rolls, e=stood), 0.0) == {CROSS.command: 1.0}
+    assert MaxPressure([CROSS]).decide(_said(n=rolls, e=(1.0, 1.0, 5.0)), 0.0) == {CROSS.command: 0.0}
+    _, worth = _worth(n=rolls, e=stood)
+    np.testing.assert_allclose(worth, [2.0, 0.6 * (2.0 + (1 - 2 / 5) * 30 / 10)])
+
+
+def test_throughput_counts_where_a_lane_holds_more_than_a_green_clears() -> None:
+    """Whoever waits elsewhere: a change would keep many from going."""
+    for wait_s in (0.0, 30.0, 90.0):
+        lanes = {"n": (6.0, 0.0, 0.0), "e": (4.0, 4.0, wait_s)}
+        assert MaxPressure([CROSS]).decide(_said(**lanes), 0.0) == {CROSS.command: 0.0}
+        np.testing.assert_allclose(_worth(**lanes)[1], [6.0, 4.8])
+
+
+def test_only_who_stands_and_has_room_ahead_presses_by_its_wait() -> None:
+    _, worth = _worth(e=(1.0, 0.0, 30.0))
+    np.testing.assert_allclose(worth, [0.0, 0.6])
+    jam, _ = _worth(e=(1.0, 1.0, 30.0))
+    jam.full = np.ones(1)
+    assert jam.worth(10.0).tolist() == [0.0, 0.0]
+
+
+def test_a_learned_controller_sees_the_same_press_as_ever() -> None:
+    """Packages that are signed already have learned what it means: how waits count is max-pressure's own."""
+    sight, worth = _worth(e=(1.0, 1.0, 30.0))
+    told = sight.features(10.0)[:, FEATURES.index("press")]
+    np.testing.assert_allclose(told, [0.0, 2 * (1 + 30 / 240) * 0.6 / 20], rtol=1e-6)
+    assert worth[1] > 20 * told[1]

@@ -18,8 +18,10 @@ _GAPS = 8.0  # times as long as a lane mostly sees nobody, and longer than the n
 _BUSY_S = 60.0  # who has seen somebody within this is among traffic
 _LEARN_GAP = 0.1
 _LEARN = 0.02
-_WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice
+_WAIT_S = 240.0  # a lane whose first vehicle has waited this long presses twice, to who learns
 _START_S = 1.0  # of a new green that passes before vehicles move
+_SATURATION = 0.5  # vehicles that a green lane lets through in a second
+_IDLE_WAIT_S = 10.0  # who has waited so long at an idle junction presses as one vehicle more
 EVERY_S = 10.0
 """How often controllers of signals decide, unless told otherwise."""
 FEATURES = ("count", "queue", "press", "arrivals", "wait", "red", "full", "on", "green")
@@ -182,13 +184,32 @@ class Sight:
 
         Who comes counts once, who stands twice, and both the more the longer the first has waited. A lane
         that is red now counts by the share of the time that is left of its green once others have cleared
-        and its first vehicle moves: what a change costs is weighed against what it brings.
+        and its first vehicle moves: what a change costs is weighed against what it brings. Learned
+        controllers are told this, so who changes it has to teach them anew.
         """
+        return self._weighed((self.count + self.queue) * (1.0 + self.wait / _WAIT_S), every_s)
+
+    def worth(self, every_s: float = EVERY_S) -> Floats:
+        """Return what each phase is worth to max-pressure, in vehicles, ``[phase]``, weighed as ``press``.
+
+        Who comes counts once, who stands twice, and each ten seconds that the first of those who stand has
+        waited a vehicle more where the junction is idle: by the share that is free, in the fullest lane, of
+        what the shortest green lets through. A change costs hardly anybody anything then, so who waits may
+        go. Once a lane holds more than a green clears, vehicles alone count: waits that always press delay
+        a full junction.
+        """
+        clears = _SATURATION * max(every_s, self.junction.min_green_s)
+        idle = max(0.0, 1.0 - float(self.count.max(initial=0.0)) / clears)
+        waits = np.where(self.queue > 0, self.wait / _IDLE_WAIT_S, 0.0)
+        return self._weighed(self.count + self.queue + idle * waits, every_s)
+
+    def _weighed(self, lanes: Floats, every_s: float) -> Floats:
+        """Return what lanes bring to phases, ``[phase]``, by their room and what clearance leaves."""
         one = self.junction
         lost_s = one.yellow_s + _START_S
         left = 1.0 - lost_s / max(every_s, one.yellow_s + one.min_green_s, 2 * lost_s)
-        press = (self.count + self.queue) * (1.0 + self.wait / _WAIT_S) * self.room()
-        return np.asarray(self.served @ (press * np.where(self.served[self.phase] > 0, 1.0, left)))
+        share = np.where(self.served[self.phase] > 0, 1.0, left) * self.room()
+        return np.asarray(self.served @ (lanes * share))
 
     def room(self) -> Floats:
         """Return how much room there is behind the junction for each lane, 1 to 0, ``[lane]``."""

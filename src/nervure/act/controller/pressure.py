@@ -4,8 +4,10 @@ Varaiya, Max pressure control of a network of signalized intersections, Transpor
 room behind the junction as in Gregoire et al., Capacity-aware backpressure traffic signal control, IEEE
 TCNS 2(2), 2015. A change of phase costs time, so another has to press clearly more than the one that is on,
 as in Hsieh et al., Throughput-Optimal Scheduling for Multi-Hop Networked Transportation Systems With
-Switch-Over Delay, MobiHoc 2017. :meth:`nervure.core.sight.Sight.press` says what presses: no flows, no plan
-and no neighbour are needed.
+Switch-Over Delay, MobiHoc 2017. How long the first of a lane has waited presses too, as head-of-line delay
+does in Wu et al., Delay-Based Traffic Signal Control for Throughput Optimality and Fairness at an Isolated
+Intersection, IEEE TVT 67(2), 2018, here the more the idler the junction is.
+:meth:`nervure.core.sight.Sight.worth` says what counts: no flows, no plan and no neighbour are needed.
 """
 
 from __future__ import annotations
@@ -38,4 +40,4 @@ class MaxPressure:
 
     def _phase(self, sight: Sight) -> int:
         due = sight.due(self.every_s)
-        return sight.better(sight.press(self.every_s)) if due is None else due
+        return sight.better(sight.worth(self.every_s)) if due is None else due

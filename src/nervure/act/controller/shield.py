@@ -89,7 +89,7 @@ class Shield:
         else:
             self.verdicts["passed"] += 1
             return int(value)
-        return watch.sight.better(watch.sight.press(self.every_s))
+        return watch.sight.better(watch.sight.worth(self.every_s))
 
     def _overrule(self, watch: _Watch, now_s: float) -> None:
         """Note that somebody had seen red too long; who lets them stand so long is benched, ever longer.

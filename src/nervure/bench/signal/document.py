@@ -10,7 +10,7 @@ import numpy as np
 
 from nervure.bench.forecast.document import Failure, Machine
 from nervure.bench.signal.job import LEARNED, PLANS, Job, Kept, Run
-from nervure.bench.signal.plan import GOALS
+from nervure.bench.signal.plan import GOALS, code_of
 from nervure.core.paired import Paired, paired
 
 __all__ = [
@@ -108,6 +108,8 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     cpu_s: float
     episodes: int
+    earlier: bool = False
+    """Whether code that teaching rests on has been changed since."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +170,8 @@ def assemble(
         claims=tuple(one for net in nets for one in _claims(net, plain)),
         trainings=tuple(
             Training(net=one.job.net, controller=one.job.controller, wall_s=one.train_s,
-                     cpu_s=one.train_cpu_s, episodes=one.episodes)
+                     cpu_s=one.train_cpu_s, episodes=one.episodes,
+                     earlier=one.code != code_of(learning=True))
             for one in trainings if not one.error
         ),
         failures=tuple(

@@ -60,6 +60,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     train_s: float = 0.0
     train_cpu_s: float = 0.0
     episodes: int = 0
+    code: str = ""
+    """Digest of the code that taught; what was kept before there was this has none."""
     error: str = ""
 
 

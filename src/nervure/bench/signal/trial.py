@@ -21,6 +21,7 @@ from nervure.act.controller.webster import Webster
 from nervure.bench.forecast.job import write
 from nervure.bench.signal.job import LEARNED, PLANS, Job, Kept, Run
 from nervure.bench.signal.lesson import TwinStreet
+from nervure.bench.signal.plan import code_of
 from nervure.bench.signal.street import drive
 from nervure.core.error import UsageError
 from nervure.core.junction import Junction
@@ -119,7 +120,8 @@ def _train(job: Job, twin: Roads) -> Kept:
     name = f"signals {job.net}"
     package = ship(net, name=name, by=job.controller, key=key, train_cpu_s=cpu_s)
     path.write_bytes(with_taught(package, known(street, net), key))
-    return Kept(job=job, train_s=spent_s, train_cpu_s=cpu_s, episodes=street.episodes)
+    code = code_of(learning=True)
+    return Kept(job=job, train_s=spent_s, train_cpu_s=cpu_s, episodes=street.episodes, code=code)
 
 
 def _tell(share: float, line: str) -> None:

@@ -1,8 +1,8 @@
 """The net that rates phases: the same weights for every phase and junction, so it fits junctions of any size.
 
 After Zheng et al., Learning Phase Competition for Traffic Signal Control (FRAP), CIKM 2019: a phase is rated
-by what it serves and by what its rivals serve. It begins as max-pressure, whose worth is one of its inputs,
-and learns what to add.
+by what it serves and by what its rivals serve. It begins as max-pressure at a full junction, whose
+worth is one of its inputs, and learns what to add.
 """
 
 from __future__ import annotations
