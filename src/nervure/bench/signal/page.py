@@ -28,7 +28,7 @@ stood within a junction for a minute is driven around). Seeds 201 and on; the co
 seeds 1 to 8, with a run of 101 and on seen before. That a red lane presses by what clearance leaves of its green
 (0.6 of ten seconds) follows from yellow and step, the same for all nets; it was held against 0.5 to 0.7 and
 against counting once who stands, on seeds 1 to 4. That who stands at an idle junction presses by a vehicle more
-for each ten seconds that it has waited was chosen among 48 forms and constants on seeds 1 to 56, by the wait at
+for each ten seconds that it has waited was chosen among 52 forms and constants on seeds 1 to 56, by the wait at
 ingolstadt1 and what it costs elsewhere at demands of 1 and 1.3. The trips of a RESCO net are always the same,
 seeds vary drivers: a learned controller has seen these trips (at 0.8 to 1.3 of their number), with other drivers.
 
