@@ -126,6 +126,17 @@ def test_it_names_what_it_is_about_where_that_is_and_in_which_unit(tmp_path: Pat
     assert "Thing:" not in third
 
 
+@pytest.mark.parametrize(
+    "where", ["in words", ["quay", 3], 5, {"type": "Point", "coordinates": [10**400, 1]}, {"geometry": None}]
+)
+def test_a_place_that_is_no_point_goes_by_its_name(tmp_path: Path, where: Any) -> None:
+    catalogue = Catalogue.open(tmp_path / "catalogue.db")
+    thing = catalogue.ensure_thing(Thing(name="Harbour"), Location(name="quay 3", location=where))
+    mail = letter(replace(RAISED, thing=thing.id, datastream=0), "1", Notify(), 0, catalogue)
+    catalogue.close()
+    assert "\nplace: quay 3\n" in mail.get_content()
+
+
 def test_a_node_hands_its_mails_the_names_of_its_catalogue() -> None:
     box, catalogue = Box(), Catalogue.open(":memory:")
     thing = catalogue.ensure_thing(Thing(name="Harbour"))

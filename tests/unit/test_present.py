@@ -11,13 +11,19 @@ from msgspec.structs import replace
 from nervure.act.standing import Standing, rule
 from nervure.bench.safety.station import read
 from nervure.core.command import Proposal
+from nervure.core.error import StoreError
 from nervure.core.interlock import Declared
+from nervure.core.observation import observation_id
 from nervure.core.order import Report
+from nervure.node.loops import Loops
 from nervure.node.there import Present, by_its_time, sensed
 from nervure.node.wish import informed
+from nervure.store.catalogue import Catalogue
 from nervure.store.observations import Observations
-from tests.acting import S
+from nervure.store.write.writer import Writer
+from tests.acting import PUMP, SPEED, S, loop_of
 from tests.reading import START, batch
+from tests.unit.test_errand import KEY
 
 LOOP, SHOWN, DOOR = 5, 7, 8
 NAMES = {"shown": SHOWN, "door": DOOR}
@@ -35,7 +41,7 @@ class Street:
     def __init__(self, store: Observations) -> None:
         self.store, self.standing, self.position = store, Standing(mode="auto"), 0
         self.read: Declared = read(ACT, {"phase": "Quantity"})
-        self.present = Present(store.last, store.since)
+        self.present = Present(store.last, store.newest_after)
 
     def report(self, boot: str, second: int) -> None:
         self.position += 1
@@ -122,3 +128,48 @@ def test_devices_that_go_by_our_time_are_told_what_is_newest(street: Street) -> 
     ours = read({**ACT, "simulated": False}, {"phase": "Quantity"})
     found = street.present.readings(LOOP, ours, NAMES, 10**6)
     assert found["shown"] == (1.0, START + (HOUR - 10) * S)
+
+
+def test_an_input_that_is_learned_of_later_counts_from_the_start_on(street: Street) -> None:
+    street.report("two", 0)
+    street.reads((SHOWN, 10, 1.0), (DOOR, 10, 4.0))
+    alone = street.present.readings(LOOP, street.read, {"shown": SHOWN}, street.standing.anew)
+    assert alone == {"shown": (1.0, START + 10 * S)}
+    both = street.present.readings(LOOP, street.read, NAMES, street.standing.anew)
+    assert both == {**alone, "door": (4.0, START + 10 * S)}
+
+
+def test_what_the_disk_does_not_tell_is_not_known(street: Street) -> None:
+    def away(*_: object) -> dict[int, tuple[int, float, int]]:
+        raise StoreError("the disk does not answer")
+
+    street.report("two", 0)
+    street.reads((SHOWN, 10, 1.0))
+    street.present = Present(street.store.last, away)
+    assert "shown is not known" in street.refused(10)
+
+
+def test_the_newest_after_an_id_are_the_same_in_memory_and_in_files(street: Street) -> None:
+    street.reads((SHOWN, 30, 5.0), (SHOWN, 20, 6.0))
+    newest = street.position
+    street.reads((SHOWN, 5, 7.0))
+    for _ in range(2):
+        seen = street.store.newest_after([SHOWN, DOOR], observation_id(newest) - 1)
+        assert seen == {SHOWN: (START + 30 * S, 5.0, observation_id(newest + 1))}
+        assert street.store.newest_after([DOOR], observation_id(newest)) == {}
+        street.store.seal()
+
+
+def test_a_new_start_outlives_what_others_get_wrong(catalogue: Catalogue, writer: Writer) -> None:
+    """A message of anybody that cannot be kept has all loops forget what is not in the catalogue."""
+    thing, loop = loop_of(writer, "pump", {**PUMP, "simulated": True}, SPEED)
+    loops = Loops(
+        catalogue, writer, Present(lambda _: {}, lambda *_: {}), lambda _: "", KEY.derived, lambda _: ""
+    )
+    for position, boot in ((3, "one"), (9, "two")):
+        said = Report(boot=boot, clock_ns=START, rules="", values={"speed": 20.0}, holder="plan")
+        with loops.turn():
+            loops.heard(thing, loop, said, START + position, position)
+        with pytest.raises(ValueError, match="garbage"), loops.turn():
+            raise ValueError("garbage")
+        assert (loops.standing(loop).boot, loops.standing(loop).anew) == (boot, position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
@@ -20,6 +20,7 @@ from nervure.core.notice import Notify
 
 __all__ = ["Where", "letter", "send", "wanted"]
 
+_EAST, _NORTH = 180, 90
 _SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 
@@ -94,8 +95,13 @@ def _place(one: Location) -> str:
     >>> _place(Location(name="quay 3", location={"type": "Point", "coordinates": [11.34, 44.49]}))
     'quay 3, 44.49 N 11.34 E'
     """
-    match one.location.get("geometry", one.location):
-        case {"type": "Point", "coordinates": [int() | float() as east, int() | float() as north, *_]}:
+    spot: object = one.location
+    if isinstance(spot, Mapping):  # a client may say it in words
+        spot = spot.get("geometry", spot)
+    match spot:
+        case {"type": "Point", "coordinates": [int() | float() as east, int() | float() as north, *_]} if (
+            abs(east) <= _EAST and abs(north) <= _NORTH
+        ):
             at = f"{abs(north):.7g} {'N' if north >= 0 else 'S'} {abs(east):.7g} {'E' if east >= 0 else 'W'}"
             return f"{one.name}, {at}"
     return one.name

@@ -60,7 +60,7 @@ class Front:
         self.things = SensorThings(catalogue, observations, endpoints=_endpoints(settings))
         self.writer = Writer(catalogue, self._heard)
         self.hub = Hub(log, self.things, base, inside=settings.nats.url is None)
-        present = Present(observations.last, observations.since)
+        present = Present(observations.last, observations.newest_after)
         self.loops = Loops(catalogue, self.writer, present, seal, derived, doubt)
         self.patrol = Patrol(catalogue, self.loops, Drifts(catalogue, observations, solutions))
         self.tasking = Tasking(catalogue, self.writer, log, refuse, self.loops)

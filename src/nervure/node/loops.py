@@ -102,10 +102,13 @@ class Loops:
             self._heard[capability] = Heard(report=report, at_ns=at_ns, thing=thing)
             read = self.plates.of(capability)
             if read is not None:
-                if self.standing(capability).boot not in ("", report.boot):
+                before_it = self.standing(capability)
+                if before_it.boot not in ("", report.boot):
                     self._over(capability, {one.id for one in report.slots})
-                known = informed(self.standing(capability), read, report, at_ns, position)
+                known = informed(before_it, read, report, at_ns, position)
                 self._standing[capability] = known
+                if before_it.boot != report.boot:  # where its start lies must outlive what others get wrong
+                    self._keep(capability, known)
                 self.bell.trips(capability, known.known.trips, at_ns)
             return fresh or bool(self.standing(capability).asks)
 

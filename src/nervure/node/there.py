@@ -12,21 +12,23 @@ and nobody takes it for fresh. Which came when says the log, not a clock.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from nervure.act import track
 from nervure.core.command import Known, Proposal, moved
+from nervure.core.error import StoreError
 from nervure.core.interlock import Declared, Value
-from nervure.core.observation import Batch, observation_id
+from nervure.core.observation import observation_id
 
-__all__ = ["Last", "Present", "Since", "by_its_time", "sensed"]
+__all__ = ["After", "Last", "Present", "by_its_time", "sensed"]
 
-Last = Callable[[Sequence[int]], Mapping[int, tuple[int, float]]]
-Since = Callable[[Sequence[int], int, int], Batch]
 Read = tuple[int, float]  # the time of a reading (ns), and what it says
+Last = Callable[[Sequence[int]], Mapping[int, Read]]
+After = Callable[[Sequence[int], int], Mapping[int, tuple[int, float, int]]]
 
-_MOST = 10_000  # rows of a start that are looked at together
+_log = logging.getLogger("nervure.node")
 
 
 class _Start:
@@ -35,8 +37,9 @@ class _Start:
     ``told`` are those whose newest reading of all is of this start, so that none before it is newer.
     """
 
-    def __init__(self, anew: int) -> None:
-        self.anew, self.upto = anew, observation_id(anew + 1) - 1
+    def __init__(self, anew: int, keys: frozenset[int]) -> None:
+        self.anew, self.keys = anew, keys
+        self.upto = observation_id(anew + 1) - 1
         self.found: dict[int, Read] = {}
         self.told: set[int] = set()
 
@@ -44,13 +47,13 @@ class _Start:
 class Present:
     """The newest readings of inputs that are of a device's present; may be called from any thread.
 
-    ``last`` are the newest of Datastreams by their own time, ``since`` the first so many that came after an
-    id. What came is looked through once, until the newest by time is of this start too: from then on it
-    stays so.
+    ``last`` are the newest of Datastreams by their own time, ``after`` the newest of what came after an id,
+    with the greatest id among it. What came is looked through once, until the newest by time is of this
+    start too: from then on it stays so.
     """
 
-    def __init__(self, last: Last, since: Since) -> None:
-        self._last, self._since = last, since
+    def __init__(self, last: Last, after: After) -> None:
+        self._last, self._after = last, after
         self._starts: dict[int, _Start] = {}
         self._lock = threading.Lock()
 
@@ -60,34 +63,37 @@ class Present:
         """Return value and time (ns) of the newest reading of each input that has one.
 
         ``anew`` is the log position of the first report of the guard's start, 0 where that is not known:
-        then, and for devices that go by our time, every reading counts.
+        then, and for devices that go by our time, every reading counts. What the disk does not tell is not
+        known: the loop is refused what rests on it, and no other loop waits for that.
         """
-        keys = list(wanted.values())
-        newest = dict(self._last(keys)) if keys else {}
+        keys = frozenset(wanted.values())
+        newest = dict(self._last(sorted(keys))) if keys else {}
         if read.simulated and anew and keys:
             with self._lock:
                 start = self._starts.get(capability)
-                if start is None or start.anew != anew:
-                    start = self._starts[capability] = _Start(anew)
-                newest = self._of(start, frozenset(keys), newest)
+                if start is None or (start.anew, start.keys) != (anew, keys):
+                    start = self._starts[capability] = _Start(anew, keys)
+                try:
+                    newest = self._of(start, newest)
+                except StoreError as cause:
+                    _log.warning("nobody knows what came since a guard's start: %s", cause)
+                    newest = {}
         return {name: (newest[key][1], newest[key][0]) for name, key in wanted.items() if key in newest}
 
-    def _of(self, start: _Start, keys: frozenset[int], newest: Mapping[int, Read]) -> dict[int, Read]:
+    def _of(self, start: _Start, newest: Mapping[int, Read]) -> dict[int, Read]:
         """Return the newest readings of a start; ``newest`` are those of all."""
-        asked = sorted(keys - start.told)
-        while asked:
-            rows = self._since(asked, start.upto, _MOST)
-            for key, when, value in zip(
-                rows.datastream.tolist(), rows.time.tolist(), rows.value.tolist(), strict=True
-            ):
-                if key not in start.found or when >= start.found[key][0]:
-                    start.found[key] = when, value
-            if len(rows):
-                start.upto = int(rows.id[-1])
-            if len(rows) < _MOST:
-                break
-        start.told |= {key for key in asked if key in newest and start.found.get(key) == newest[key]}
+        asked = sorted(start.keys - start.told)
+        for key, (when, value, upto) in (self._after(asked, start.upto) if asked else {}).items():
+            if key not in start.found or when >= start.found[key][0]:
+                start.found[key] = when, value
+            start.upto = max(start.upto, upto)
+        start.told |= {key for key in asked if key in newest and _same(start.found.get(key), newest[key])}
         return start.found | {key: newest[key] for key in start.told if key in newest}
+
+
+def _same(one: Read | None, other: Read) -> bool:
+    """Tell whether two readings are the same; what is no number is NaN in both."""
+    return one is not None and one[0] == other[0] and (one[1] == other[1] or one[1] != one[1] != other[1])
 
 
 def sensed(

@@ -89,6 +89,13 @@ class Answers:
         """Return the rows of some Datastreams that came after an id, the first ``limit`` by id."""
         return look.since(self._view(), ids, identity, limit)
 
+    def newest_after(self, ids: Sequence[int], identity: int) -> dict[int, tuple[int, float, int]]:
+        """Return of each Datastream time (ns) and value of its newest row that came after an id.
+
+        The third is the greatest id among them. Raises ``StoreError`` where the disk does not answer.
+        """
+        return look.newest_after(self._view(), ids, identity)
+
     def count(self, id: int | None = None) -> int:
         """Return how many readings there are, in all or of one Datastream."""
         with self._state:

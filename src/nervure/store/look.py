@@ -32,6 +32,7 @@ __all__ = [
     "by_id",
     "holders",
     "near",
+    "newest_after",
     "opened",
     "series",
     "since",
@@ -160,6 +161,24 @@ def since(view: View, ids: Sequence[int], identity: int, limit: int) -> Batch:
         ids=ids, since=int(identity) + 1,
     )  # fmt: skip
     return from_arrow(found)
+
+
+def newest_after(view: View, ids: Sequence[int], identity: int) -> dict[int, tuple[int, float, int]]:
+    """Return of each Datastream the newest by time of the rows that came after an id, if there are any.
+
+    Its time in nanoseconds, its value (NaN where it is no number), and the greatest id that was looked at.
+    """
+    if not len(ids):
+        return {}
+    found = view.ask(
+        "SELECT datastream, epoch_us(max(time)) AS us, max(id) AS upto,"  # noqa: S608
+        " arg_max(coalesce(value, 'NaN'::DOUBLE), (time, id)) AS value"
+        f" FROM {{observation}} WHERE {among(ids)} AND id > $after GROUP BY datastream",
+        {"after": int(identity)},
+        ids=ids, since=int(identity) + 1,
+    )  # fmt: skip
+    rows = found.to_pylist()
+    return {row["datastream"]: (row["us"] * 1000, row["value"], row["upto"]) for row in rows}
 
 
 def table(

@@ -43,7 +43,7 @@ _KNOWN = {
 _CAN = {
     **dict.fromkeys(("rain_mm", "again_mm", "base_m3_s"), (0.0, 1e6)),
     **dict.fromkeys(("rain_h", "rain_after_h", "again_h", "again_after_h"), (0.0, 1e4)),
-    "curve_number": (1.0, 100.0), "area_km2": (0.0, 1e6), "lag_h": (0.01, 1e4), "k_h": (0.01, 1e4),
+    "curve_number": (1.0, 99.9), "area_km2": (0.0, 1e6), "lag_h": (0.01, 1e4), "k_h": (0.01, 1e4),
     "x": (0.0, 0.5),
 }  # fmt: skip
 _HOURS = 96

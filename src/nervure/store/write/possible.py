@@ -3,7 +3,8 @@
     {"name": "hills/rain", "properties": {"possible": {"low": 0}}, …}
 
 They are what a Solution declares of a signal: what lies beyond is kept, and marked out of range, so that
-no model learns from it and no rule goes by it. In the Datastream's unit; either may be left out.
+no model learns from it. Interlocks judge it like any other reading: what cannot be has to stop things, too.
+In the Datastream's unit; either may be left out, and null says nothing.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ def bounds(properties: object, where: str) -> dict[str, float | None]:
     >>> bounds({"possible": {"low": 0}}, "$"), bounds(None, "$")
     ({'low': 0.0, 'high': None}, {'low': None, 'high': None})
     """
-    said = properties.get(POSSIBLE, {}) if isinstance(properties, Mapping) else {}
+    said = properties.get(POSSIBLE) if isinstance(properties, Mapping) else None
     where = f"{where}.properties.{POSSIBLE}"
     try:
-        found = msgspec.convert(said, _Possible)
+        found = _Possible() if said is None else msgspec.convert(said, _Possible)
     except msgspec.ValidationError as cause:
         raise QueryError(
             f"{cause}", where=where, hint='{"low": 0, "high": 500}; either may be left out'
