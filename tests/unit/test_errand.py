@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from nervure.core.error import ConflictError, QueryError
 from nervure.core.order import Report
 from nervure.node.loops import Loops
 from nervure.node.steering import Steering
+from nervure.node.task import LOOK_S, Tasking
 from nervure.store.catalogue import Catalogue
 from nervure.store.scope import EVERYTHING, Scope
 from nervure.store.write.writer import Writer
@@ -105,6 +107,47 @@ def test_who_gives_a_loop_back_gives_back_what_was_held_and_not_what_somebody_to
     stand.tell()
     assert stand.hands == [mine]
     assert stand.loops.standing(stand.loop).asks == ()
+
+
+def test_what_a_guard_is_asked_until_it_is_heard_is_written_down_once(stand: Stand) -> None:
+    stand.hand(MARIA, 10.0)
+    stand.report()
+    stand.steering.auto(stand.loop, MARIA)
+    for _ in range(3):  # its reports are late
+        stand.tell()
+    said = [one.what for one in stand.guard.report(time.time_ns()).notes]
+    assert said.count("released") == 1
+
+
+def test_who_is_asked_again_is_asked_no_oftener_for_every_report_that_comes_meanwhile(stand: Stand) -> None:
+    sent: list[str] = []
+
+    class Line:
+        async def followed(self, _tree: str, /) -> set[str]:
+            return {f"nervure.tasks.{stand.thing}"}
+
+        async def send(self, subject: str, _payload: bytes, /) -> None:
+            sent.append(subject)
+
+    async def sends() -> float:
+        """Let twenty reports come, then look; returns for how long."""
+        tasking = Tasking(stand.catalogue, stand.writer, Line(), lambda _: None, stand.loops)
+        running = asyncio.create_task(tasking.run())
+        for _ in range(20):
+            tasking.asked()
+            await asyncio.sleep(0.02)
+        assert sent
+        sent.clear()
+        begun = time.monotonic()
+        await asyncio.sleep(2.2 * LOOK_S)
+        running.cancel()
+        return time.monotonic() - begun
+
+    stand.hand(MARIA, 10.0)
+    stand.report()
+    stand.steering.auto(stand.loop, MARIA)
+    seconds = asyncio.run(sends())
+    assert 1 <= len(sent) <= seconds / LOOK_S + 1
 
 
 def test_a_hand_at_the_machine_is_not_released_by_who_gave_back_before(stand: Stand) -> None:

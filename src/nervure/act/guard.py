@@ -199,15 +199,16 @@ class Guard:
             if entry.slot == slot and (not (upto or of) or covers(entry.id, upto, of)):
                 self._end(entry, "completed", f"released by {who}" if who else "released")
                 self.slots = array.take(self.slots, slot)
-        self._note("released", {"slot": slot, "who": who})
+                self._note("released", {"slot": slot, "who": who})  # it is asked until we are heard
         self.step(now_ns)
 
     def reset(self, who: str, now_ns: int) -> None:
         """Reset what has tripped; only a person does that."""
         if not who:
             return
+        if self.known.trips:
+            self._note("reset", {"who": who})
         self.known = track.cleared(track.at(self.known, now_ns))
-        self._note("reset", {"who": who})
 
     def step(self, now_ns: int) -> dict[str, Value]:
         """Go on: end leases, latch trips, move towards what holds. Returns what is in force now.

@@ -121,6 +121,7 @@ class Tasking:
         self._wake = asyncio.Event()
         self._wake.set()
         self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def take(self, entries: Entries) -> Entries:
         """Take the messages about Tasks out of a batch of the log, and return the others."""
@@ -158,6 +159,12 @@ class Tasking:
         self._waiting = True
         self._wake.set()
 
+    def _later(self) -> None:
+        """Look again in a while; once, however many reports made us look before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(LOOK_S, self._again)
+
     async def run(self) -> None:
         """Work, for ever: keep what comes, tell devices what is theirs."""
         while True:
@@ -172,10 +179,10 @@ class Tasking:
                 if self._waiting:
                     self._waiting = False  # what is asked meanwhile says so again
                     if await self._dispatch():
-                        self._loop.call_later(LOOK_S, self._again)
+                        self._later()
             except (StoreError, StreamError) as cause:
                 _log.warning("Tasks have to wait: %s", cause.what)
-                self._loop.call_later(LOOK_S, self._again)
+                self._later()
 
     async def commit(self) -> None:
         """Write down how far the log holds nothing for us, so that it may be trimmed."""
