@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -265,6 +266,18 @@ def test_what_is_taken_back_while_somebody_looks_is_taken_back_at_once(
     changed.set()
     looking.join()
     changing.join()
+    with pytest.raises(SignInError):
+        house.register.by_token(secret)
+
+
+def test_what_is_taken_back_on_a_machine_just_started_is_taken_back_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steady clock stood near zero, which is what said that nothing had been looked up."""
+    monkeypatch.setattr(register, "time", SimpleNamespace(monotonic=lambda: 0.1, time_ns=time.time_ns))
+    secret = house.user("viewer")
+    assert house.register.by_token(secret).name == "viewer"
+    house.office.change_user(MACHINE, "viewer", active=False)
     with pytest.raises(SignInError):
         house.register.by_token(secret)
 

@@ -8,6 +8,7 @@ that quarter: who is not known is looked for once more.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -69,8 +70,7 @@ class Register:
         self._database = database
         self._lock = threading.Lock()
         self._known: Known | None = None
-        self._looked = 0.0
-        self._read_s = 0.0
+        self._looked = self._read_s = -math.inf  # a machine just started counts its seconds from zero
         self._spare, self._spared = float(_LOOKS), 0.0
         self._waiting = 0
         self._told: list[Callable[[], None]] = []
@@ -141,7 +141,7 @@ class Register:
             tally.count(connection, ACCESS)
             model.audit(connection, who, what, detail)
         with self._lock:  # who looks now may have begun before: what they find is not the newest
-            self._looked = 0.0
+            self._looked = -math.inf
         for told in self._told:
             told()
 

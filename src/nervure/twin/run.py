@@ -211,7 +211,7 @@ class Field:
         self.now_ns = pace.start_ns
         """The twin's time."""
         self._twin, self._pace, self._faults = twin, pace, faults
-        self._keep, self._kept_s = keep, 0.0
+        self._keep, self._kept_s = keep, -math.inf
         self._about = twin.describe()
         self._stream = {name: (place, key) for place in places for name, key in place.datastreams.items()}
         self._seldom = {
