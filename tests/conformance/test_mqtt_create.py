@@ -91,8 +91,9 @@ def test_below_a_path(client: Client) -> None:
     path = grid(client, [])
     top = client.get(f"{path}/Thing")["@iot.id"]
     publish(client, f"v1.1/Things({top})/{path}/Observations", {"result": 8})
-    (found,) = until(client, f"{path}/Observations", 1)
-    assert found["result"] == 8
+    publish(client, f"v1.1/{path}/Observations", {"result": 9})
+    until(client, f"{path}/Observations", 1, filter="result eq 9")  # what came before was seen by then
+    assert sorted(client.results(f"{path}/Observations")) == [8, 9]
 
 
 @CREATE
